@@ -1,0 +1,151 @@
+"""Seconds a trial: our study against an Optuna objective with `fit` and against KerasTuner's RandomSearch.
+
+    python benchmarks/study_speed.py                      # the digits MLP and, where Fashion-MNIST is, the convnet
+    python benchmarks/study_speed.py digits_mlp
+
+Same model, data, epochs, batch size and range of rates (Adam, 1e-5 to 1e-1, fixed). Each way does its trials in one
+process, as a user would run it, and is warm after one trial that is not counted. Ours keeps its study in SQLite on
+disk, KerasTuner in its directory, Optuna's in memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import optuna
+from tables import print_table
+
+from lrrt import Loops
+from pipeline.digits_example import load_data as load_digits
+from studies import OptunaStudy, OptimizerRange, SearchSpace, Trainer
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+LOW, HIGH = 1e-5, 1e-1
+OURS = "lrrt"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained."""
+
+    build_model: Callable[[], keras.Model]
+    train: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+    batch_size: int
+    epochs: int
+    num_trials: int
+
+
+def digits_mlp() -> Task:
+    """Two dense layers on 8 x 8 digits: where the cost of Keras itself is all there is."""
+
+    def build_model() -> keras.Model:
+        layers = keras.layers
+        model = keras.Sequential(
+            [layers.Input((64,)), layers.Dense(64, "relu"), layers.Dense(64, "relu"), layers.Dense(10, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    data = load_digits()
+    return Task(build_model, data["train"], data["validation"], 32, 12, 9)
+
+
+def convnet() -> Task:
+    """The article's network on 4,000 images of Fashion-MNIST: where arithmetic is most of the cost."""
+    import fashion_mnist
+
+    data = fashion_mnist.load_data(num_samples=4_000)
+    validation = tuple(part[:1_000] for part in data["validation"])
+    return Task(fashion_mnist.build_model, data["train"], validation, 250, 4, 5)
+
+
+def with_rate(task: Task, rate: float) -> keras.Model:
+    """Build a model whose optimizer has this rate."""
+    model = task.build_model()
+    model.optimizer.learning_rate = rate
+    return model
+
+
+def by_lrrt(task: Task, folder: str) -> Iterator[None]:
+    """Do one trial at each `next`."""
+    loops = Loops(
+        task.build_model, task.train, optimizers=["adam"], batch_size=task.batch_size, validation_data=task.validation
+    )
+    trainer = Trainer(loops, epochs=task.epochs)
+    space = SearchSpace((OptimizerRange("adam", LOW, HIGH),), ("fixed",), (task.batch_size,))
+    study = OptunaStudy(space, storage=f"sqlite:///{folder}/study.db")
+    for done in range(1, task.num_trials + 2):
+        study.run(trainer, num_trials=done)
+        yield
+
+
+def by_optuna(task: Task, folder: str) -> Iterator[None]:
+    """Do one trial at each `next`."""
+
+    def objective(trial: optuna.Trial) -> float:
+        keras.backend.clear_session()
+        gc.collect()
+        model = with_rate(task, trial.suggest_float("lr", LOW, HIGH, log=True))
+        history = model.fit(
+            *task.train, batch_size=task.batch_size, epochs=task.epochs, validation_data=task.validation, verbose=0
+        )
+        return min(history.history["val_loss"])
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study()
+    while True:
+        study.optimize(objective, n_trials=1)
+        yield
+
+
+def by_keras_tuner(task: Task, folder: str) -> Iterator[None]:
+    """Do one trial at each `next`."""
+
+    def build(hp: keras_tuner.HyperParameters) -> keras.Model:
+        return with_rate(task, hp.Float("lr", LOW, HIGH, sampling="log"))
+
+    tuner = keras_tuner.RandomSearch(build, "val_loss", max_trials=1, directory=folder, project_name="tuner", seed=1)
+    while True:
+        tuner.search(
+            *task.train, batch_size=task.batch_size, epochs=task.epochs, validation_data=task.validation, verbose=0
+        )
+        tuner.oracle.max_trials += 1
+        yield
+
+
+WAYS = {OURS: by_lrrt, "Optuna, fit in the objective": by_optuna, "KerasTuner RandomSearch": by_keras_tuner}
+
+
+def main(names: list[str]) -> None:
+    """Measure each task: one trial of each way in turn."""
+    for name in names:
+        task = {"digits_mlp": digits_mlp, "convnet": convnet}[name]()
+        with tempfile.TemporaryDirectory() as folder:
+            running = {way: run(task, folder) for way, run in WAYS.items()}
+            samples: dict[str, list[float]] = {way: [] for way in WAYS}
+            for way, trials in running.items():
+                began = time.perf_counter()
+                next(trials)
+                print(f"{name}: first trial of {way}: {time.perf_counter() - began:.2f} s")
+            for _ in range(task.num_trials):
+                for way, trials in running.items():
+                    began = time.perf_counter()
+                    next(trials)
+                    samples[way].append(time.perf_counter() - began)
+        title = f"A trial of {name}: {len(task.train[0])} samples, batch {task.batch_size}, {task.epochs} epochs"
+        print_table(title, "s a trial", samples, ours=OURS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["digits_mlp", "convnet"])

@@ -1,0 +1,20 @@
+"""The learning-rate range test for Keras: how far an optimizer's learning rate may go, found in a few hundred steps."""
+
+from lrrt.bounds import Bounds, Verdict, find_bounds
+from lrrt.curve import RangeCurve, Stop
+from lrrt.loops import Loops
+from lrrt.ramp import Ramp
+from lrrt.range_test import RangeTestResult, range_test, run_range_test
+
+__all__ = [
+    "Bounds",
+    "Loops",
+    "Ramp",
+    "RangeCurve",
+    "RangeTestResult",
+    "Stop",
+    "Verdict",
+    "find_bounds",
+    "range_test",
+    "run_range_test",
+]

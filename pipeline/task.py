@@ -1,0 +1,96 @@
+"""Knows the user's task: how `module:function` becomes a model builder and checked data."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lrrt.batches import ArrayBatches, Data, as_batches
+
+PARTS = ("train", "validation", "test")
+HELD_OUT = 0.2  # of the training data, where the task brings no validation data
+
+
+class TaskError(Exception):
+    """The task's data or model break their contract; running it again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A model builder and data; `test` is None where the task has none."""
+
+    build_model: Callable[..., Any]
+    train: Data
+    validation: Data
+    test: Data | None = None
+
+
+def load_task(build_model: str, load_data: str, *, seed: int = 0) -> Task:
+    """Import both functions and load the data.
+
+    Args:
+        build_model: `module:function`; the function returns a compiled model and is called later.
+        load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
+            optional.
+        seed: what the held-out samples are drawn from, where there is no validation data.
+
+    Raises:
+        TaskError: where a function cannot be imported, `load_data` raises, or returns something else.
+    """
+    builder, loader = import_function(build_model), import_function(load_data)
+    try:
+        data = loader()
+    except Exception as error:  # the user's code may raise anything
+        raise TaskError(f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}") from error
+    if not isinstance(data, Mapping) or "train" not in data or set(data) - set(PARTS):
+        got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
+        raise TaskError(
+            f'{load_data} must return a dict with the key "train", and "validation" and "test" where there are any, '
+            f"got {got}."
+        )
+    train, validation = data["train"], data.get("validation")
+    if validation is None:
+        train, validation = _hold_out(train, seed)
+    return Task(builder, train, validation, data.get("test"))
+
+
+def import_function(path: str) -> Callable[..., Any]:
+    """Import what `module:function` names.
+
+    Raises:
+        TaskError: where the module or the function is not there, or importing raises.
+    """
+    module_name, _, function_name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise TaskError(
+            f"{path} must be importable, importing {module_name!r} raised {type(error).__name__}: {error}. Run the "
+            "command in the folder of the module, or name that folder with --app-dir."
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
+        raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
+    return function  # type: ignore[no-any-return]
+
+
+def _hold_out(train: Data, seed: int) -> tuple[Data, Data]:
+    """Split arrays into those to train on and those to validate on, the latter a fifth, drawn by the seed."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    try:
+        batches = as_batches(train, 1, name="train")
+    except (TypeError, ValueError) as error:
+        raise TaskError(str(error)) from error
+    if not isinstance(batches, ArrayBatches):
+        raise TaskError('A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.')
+    import keras
+
+    kept, held = train_test_split(np.arange(batches.num_samples), test_size=HELD_OUT, random_state=seed)
+    return tuple(
+        keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays) for rows in (kept, held)
+    )  # type: ignore[return-value]

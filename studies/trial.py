@@ -1,0 +1,156 @@
+"""Knows one trial: the values it was given, how it ended, and what its training showed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrrt.optimizers import as_optimizers, fresh_optimizer
+from studies.schedules import FAMILIES, make_schedule, rate_table
+
+if TYPE_CHECKING:
+    import keras
+
+Value = float | int | str
+
+
+class TrialState(Enum):
+    """How a trial ended; the value is the sentence shown."""
+
+    COMPLETED = "trained to its last epoch"
+    DIVERGED = "stopped, because a loss was not finite"
+    FAILED = "raised an error"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialConfig:
+    """The values of one trial.
+
+    `lr` is the peak of the schedule; `schedule_parameters` are the schedule family's own, in fractions of the
+    training's length or of the peak, by name.
+
+    Raises:
+        ValueError: for a rate or a batch size that is not positive, or an unknown schedule.
+    """
+
+    optimizer_name: str
+    schedule: str
+    lr: float
+    batch_size: int
+    schedule_parameters: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"`lr` must be positive and finite, got {self.lr!r}.")
+        if self.batch_size < 1:
+            raise ValueError(f"`batch_size` must be >= 1, got {self.batch_size!r}.")
+        if self.schedule not in FAMILIES:
+            raise ValueError(f"`schedule` must be one of {', '.join(FAMILIES)}, got {self.schedule!r}.")
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Value]) -> Self:
+        """Read the flat names that every engine uses: optimizer, schedule, lr__sgd, step__factor, batch_size."""
+        optimizer, schedule = str(parameters["optimizer"]), str(parameters["schedule"])
+        prefix = f"{schedule}__"
+        own = {name.removeprefix(prefix): float(value) for name, value in parameters.items() if name.startswith(prefix)}
+        return cls(
+            optimizer,
+            schedule,
+            float(parameters[f"lr__{optimizer}"]),
+            int(parameters["batch_size"]),
+            tuple(sorted(own.items())),
+        )
+
+    def parameters(self) -> dict[str, Value]:
+        """Return the values under the flat names that every engine uses; `from_parameters` undone."""
+        own = {f"{self.schedule}__{name}": value for name, value in self.schedule_parameters}
+        return {
+            "optimizer": self.optimizer_name,
+            "schedule": self.schedule,
+            f"lr__{self.optimizer_name}": self.lr,
+            **own,
+            "batch_size": self.batch_size,
+        }
+
+    def learning_rate(self, num_steps: int) -> Any:
+        """Make the Keras `LearningRateSchedule` of this trial over so many updates."""
+        return make_schedule(self.schedule, self.lr, num_steps, **dict(self.schedule_parameters))
+
+    def learning_rates(self, num_steps: int) -> NDArray[np.float32]:
+        """Return the rate of each update, shape `(num_steps,)`."""
+        return rate_table(self.learning_rate(num_steps), num_steps)
+
+    def optimizer(self, *, num_steps: int) -> keras.Optimizer:
+        """Make a Keras optimizer with this trial's schedule over so many updates, ready for `model.compile`."""
+        pattern = as_optimizers([self.optimizer_name])[self.optimizer_name]
+        return fresh_optimizer(pattern, self.learning_rate(num_steps))
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What a trial showed; epochs count from 1.
+
+    `score` is the best validation loss, lower is better; None where no epoch ended with a finite one. `best_epoch` is
+    the epoch it was reached in.
+    """
+
+    number: int
+    config: TrialConfig
+    state: TrialState
+    train_losses: tuple[float, ...] = ()
+    val_losses: tuple[float, ...] = ()
+    num_steps: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def best_epoch(self) -> int | None:
+        finite = [(loss, epoch) for epoch, loss in enumerate(self.val_losses, start=1) if math.isfinite(loss)]
+        return min(finite)[1] if finite else None
+
+    @property
+    def score(self) -> float | None:
+        return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: losses that are not finite are None."""
+        return {
+            "number": self.number,
+            "state": self.state.name.lower(),
+            "parameters": self.config.parameters(),
+            "score": self.score,
+            "best_epoch": self.best_epoch,
+            "train_losses": [_finite(loss) for loss in self.train_losses],
+            "val_losses": [_finite(loss) for loss in self.val_losses],
+            "num_steps": self.num_steps,
+            "seconds": round(self.seconds, 3),
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` wrote."""
+        return cls(
+            number=data["number"],
+            config=TrialConfig.from_parameters(data["parameters"]),
+            state=TrialState[data["state"].upper()],
+            train_losses=tuple(_or_nan(loss) for loss in data["train_losses"]),
+            val_losses=tuple(_or_nan(loss) for loss in data["val_losses"]),
+            num_steps=data["num_steps"],
+            seconds=data["seconds"],
+            error=data["error"],
+        )
+
+
+def _finite(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
+
+
+def _or_nan(loss: float | None) -> float:
+    return math.nan if loss is None else loss

@@ -1,0 +1,188 @@
+"""What is true of a whole range test on real Keras models."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import lrrt
+from lrrt.training_loop import read
+
+SPARSE = "sparse_categorical_crossentropy"
+SHORT = lrrt.Ramp(num_steps=60)
+
+
+def digits():
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return (data.data / 16).astype("float32"), data.target
+
+
+def build_model():
+    model = keras.Sequential(
+        [keras.layers.Input((64,)), keras.layers.Dense(32, "relu"), keras.layers.Dropout(0.1), keras.layers.Dense(10, "softmax")]
+    )
+    model.compile("sgd", SPARSE, metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture(scope="module")
+def result():
+    return lrrt.range_test(build_model, digits(), optimizers=["sgd", "adam"])
+
+
+def test_bounds_hold_the_rates_that_full_trainings_do_best_with(result):
+    """Measured with full trainings of 12 epochs: sgd does best near 0.3, adam near 0.005."""
+    sgd, adam = result.bounds["sgd"], result.bounds["adam"]
+
+    assert sgd.low < 0.3 < sgd.high
+    assert adam.low < 0.005 < adam.high
+    assert adam.suggested < sgd.suggested / 3
+
+
+def test_each_repeat_has_its_own_weights_and_order(result):
+    for repeats in result.curves.values():
+        assert len({curve.losses[0] for curve in repeats}) == len(repeats) == 3
+
+
+def test_the_optimizers_are_compared_on_the_same_weights_and_order(result):
+    """At 1e-7 no optimizer has moved: the first losses are equal."""
+    sgd, adam = ([curve.losses[0] for curve in result.curves[name]] for name in ("sgd", "adam"))
+
+    assert sgd == adam
+
+
+def test_three_range_tests_in_a_row_are_identical():
+    tests = [lrrt.range_test(build_model, digits(), optimizers=["adam"], ramp=SHORT, repeats=1) for _ in range(3)]
+
+    assert tests[0].curves == tests[1].curves == tests[2].curves
+
+
+def test_a_compiled_model_is_left_exactly_as_found():
+    model = build_model()
+    model.fit(*digits(), epochs=1, verbose=0)
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    before, optimizer = read(variables), model.optimizer
+    lrrt.range_test(model, digits(), optimizers=["sgd", "adam"], ramp=SHORT, repeats=1)
+
+    assert model.optimizer is optimizer
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_a_compiled_model_is_left_exactly_as_found_after_an_exception():
+    class Brittle(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(10, "softmax")
+
+        def call(self, x):
+            return self.dense(x)
+
+        def train_step(self, data):
+            super().train_step(data)
+            raise ZeroDivisionError("the user's own mistake")
+
+    model = Brittle()
+    model.compile("adam", SPARSE)
+    model(digits()[0][:1])
+    before, optimizer = read(model.variables), model.optimizer
+    with pytest.raises(ZeroDivisionError, match="the user's own mistake"):
+        lrrt.range_test(model, digits(), ramp=SHORT)
+
+    assert model.optimizer is optimizer
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_fit_after_a_range_test_equals_fit_without_one():
+    def fitted(test_first):
+        keras.utils.set_random_seed(4)
+        model = build_model()
+        if test_first:
+            lrrt.range_test(model, digits(), ramp=SHORT, repeats=1)
+        return model.fit(*digits(), epochs=2, verbose=0, shuffle=False).history["loss"]
+
+    assert fitted(True) == fitted(False)
+
+
+def test_a_bowl_diverges_at_its_known_limit():
+    """Gradient descent on a parabola of curvature c diverges above 2/c: here y = w, loss = 4 w^2, so above 1/4."""
+
+    class Bowl(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.w = self.add_weight(shape=(), initializer="ones")
+
+        def call(self, x):
+            return 0.0 * x + self.w
+
+    model = Bowl()
+    model.compile("sgd", lambda y_true, y_pred: 4 * y_pred**2)
+    x = np.ones((64, 1), "float32")
+    ramp = lrrt.Ramp(1e-5, 10.0, 240)
+    found = lrrt.range_test(model, (x, x), optimizers=["sgd"], ramp=ramp, repeats=1)
+    curve = found.curves["sgd"][0]
+
+    assert curve.stop is not lrrt.Stop.COMPLETED
+    assert 0.25 < curve.lrs[-1] < 1.5
+    assert found.bounds["sgd"].low < 0.25 < 2 * found.bounds["sgd"].high
+
+
+def test_a_result_survives_json(result):
+    again = lrrt.RangeTestResult.from_dict(json.loads(result.to_json()))
+
+    assert again == result
+    assert json.loads(result.to_json())["bounds"]["adam"]["low"] == result.bounds["adam"].low
+
+
+def test_pictures_show_all_optimizers_on_one_axis_with_bounds(result, tmp_path):
+    for figure in (result.plot(), result.plot_deltas()):
+        (axes,) = figure.axes
+        captions = [text.get_text() for text in axes.get_legend().get_texts()]
+        figure.savefig(tmp_path / "picture.png")
+
+        assert axes.get_xscale() == "log"
+        assert [caption.split(":")[0] for caption in captions] == ["sgd", "adam"]
+        assert len(axes.patches) == 2
+        assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"repeats": 0}, "`repeats` must be a whole number >= 1, got 0"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number >= 1, got 0"),
+        ({"optimizers": ["adamm"]}, "Did you mean 'adam'"),
+    ],
+)
+def test_arguments_out_of_their_domain_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        lrrt.range_test(build_model, digits(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"start_lr": 1.0, "end_lr": 0.1}, r"`0 < start_lr < end_lr` must hold, got start_lr=1.0, end_lr=0.1"),
+        ({"start_lr": 0.0}, "`0 < start_lr < end_lr` must hold"),
+        ({"end_lr": float("nan")}, "`0 < start_lr < end_lr` must hold"),
+        ({"num_steps": 0}, "`num_steps` must be a whole number >= 2, got 0"),
+        ({"num_steps": 10.0}, "`num_steps` must be a whole number >= 2, got 10.0"),
+        ({"spacing": "log"}, '`spacing` must be "exponential" or "linear"'),
+    ],
+)
+def test_a_ramp_that_cannot_climb_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        lrrt.Ramp(**arguments)
+
+
+@pytest.mark.parametrize("spacing", ["exponential", "linear"])
+def test_a_ramp_hits_both_ends_exactly(spacing):
+    rates = lrrt.Ramp(3e-7, 7.3, 41, spacing).rates()
+
+    assert (rates[0], rates[-1], len(rates)) == (3e-7, 7.3, 41)
+    steps = np.diff(np.log(rates) if spacing == "exponential" else rates)
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
