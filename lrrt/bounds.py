@@ -1,36 +1,55 @@
-"""Knows how range curves become bounds: where a learning rate is worth searching, and how sure that is."""
+"""Knows how the curves of one optimizer become bounds: where its learning rate is worth searching, and how sure that is."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from lrrt.curve import Floats, RangeCurve, Stop, count_finite, find_divergence, smooth, starting_level
+from lrrt.curve import RangeCurve
+from lrrt.reading import Reading, Shape, read_curve
 
-BELOW_LOWEST = 30.0  # a full training takes many more steps than a range test and does well at far smaller rates
-SUGGESTED_BELOW_LOWEST = 10.0  # "a bit left of the lowest"; fast.ai's lowest / 10
-MIN_POINTS = 10
-NOISE_FACTOR = 3.0  # a drop below so many standard errors of the start's noise is no descent
+# The factors are round numbers fitted to full trainings of 42 real cases; benchmarks/bounds_quality.py scores them.
+BELOW_EDGE = 20.0  # low = edge / 20: the good rates of all cases reach to 1.23 decades below the edge at the least
+ABOVE_EDGE = 1.5  # high = 1.5 edge, and never above the rate of divergence
+SUGGESTED_BELOW_EDGE = 5.0  # the middle of the flat part of the regret
+LION_FACTOR = 3.0  # Lion moves each weight by the whole rate: 3 to 10 times below Adam (Chen 2023, arXiv:2302.06675)
+SURE = 6.0  # standard errors of the drop, over all repeats together
+AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
 class Verdict(Enum):
     """What a range test showed; the value is the sentence shown."""
 
     FOUND = "bounds found"
-    NEVER_DIVERGES = "the loss never diverged, so `high` is only where the test ended; raise end_lr"
-    FLAT = "the loss did not fall at any rate"
-    TOO_FEW_POINTS = "too few finite losses to judge; lower start_lr or raise num_steps"
-    NON_FINITE = "the loss was not finite from the first step; check the data and the model"
+    LOW_CONFIDENCE = "bounds found, but noise or repeats that differ make them uncertain; raise repeats or num_steps"
+    NEVER_DIVERGES = "the loss never rose again, so high is only where the test ended; raise end_lr"
+    FLAT = "the loss did not fall at any rate; check the labels and that the model can train, or raise end_lr"
+    TOO_NOISY = "the loss may have fallen, but the noise hides it; raise the batch size, repeats or num_steps"
+    DIVERGES = "the loss rose from the start without having fallen; lower start_lr"
+    NON_FINITE = "the loss was not finite before it had fallen; check the data and the model, or lower start_lr"
+    TOO_FEW_POINTS = "there are too few losses to judge; raise num_steps"
+
+
+_NO_ANSWER = {
+    Shape.FLAT: Verdict.FLAT,
+    Shape.NOISY: Verdict.TOO_NOISY,
+    Shape.DIVERGES: Verdict.DIVERGES,
+    Shape.NON_FINITE: Verdict.NON_FINITE,
+    Shape.TOO_FEW: Verdict.TOO_FEW_POINTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The learning rates worth searching for one optimizer; all rates are None where the test has no answer.
+    """The learning rates worth searching for one optimizer; the rates are None where the test has no answer.
 
-    `low` and `high` are Smith's base_lr and max_lr; `suggested` is a first choice for a constant rate; `lowest` and
-    `steepest` are the rates at the lowest and the steepest point of the smoothed curve, median over the repeats.
+    `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. The article's
+    readings, medians over the repeats: `lowest`, the rate at the lowest loss, which is the largest that Smith (2018,
+    section 4.1) takes for the maximum of a cycle; `steepest`, where the loss falls fastest; `diverged`, where the loss
+    is back above its starting level, or the end of the ramp.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
@@ -43,13 +62,14 @@ class Bounds:
     reason: str
     lowest: float | None = None
     steepest: float | None = None
+    diverged: float | None = None
 
     def __post_init__(self) -> None:
-        rates = (self.low, self.suggested, self.high)
-        if all(rate is None for rate in rates):
+        low, suggested, high = self.low, self.suggested, self.high
+        if low is None and suggested is None and high is None:
             return
-        if any(rate is None for rate in rates) or not 0 < rates[0] <= rates[1] <= rates[2] < math.inf:  # type: ignore[operator]
-            raise ValueError(f"`0 < low <= suggested <= high` must hold, got {rates!r}.")
+        if low is None or suggested is None or high is None or not 0 < low <= suggested <= high < math.inf:
+            raise ValueError(f"`0 < low <= suggested <= high` must hold, got {(low, suggested, high)!r}.")
 
     @property
     def decades(self) -> float | None:
@@ -57,84 +77,83 @@ class Bounds:
         return None if self.low is None or self.high is None else math.log10(self.high / self.low)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    lowest: float
-    steepest: float
-    end: float
-    diverged: bool
-
-
-def find_bounds(curves: Sequence[RangeCurve]) -> Bounds:
+def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -> Bounds:
     """Judge the range curves of one optimizer, one for each repeat.
 
     Args:
-        curves: loss against rate, from `range_test` or from anywhere.
+        curves: loss against rate, from `range_test` or from anywhere. At least 10 losses each.
+        optimizer: the Keras name of the optimizer, where it is known; it matters for "lion".
 
     Returns:
-        Bounds whose rates are medians over the repeats, or None with the reason why there is no answer.
+        Bounds from the median edge of the repeats (see `Reading`): `[edge / 20, 1.5 edge]`. They do not change when
+        losses are scaled or shifted, and move with the rates. None where there is no answer, with the reason.
 
     Raises:
         ValueError: where there is no curve.
+
+    >>> lrs = [10 ** (i / 12 - 7) for i in range(97)]
+    >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
+    >>> bounds = find_bounds([RangeCurve(tuple(lrs), tuple(losses))])
+    >>> bounds.verdict.name, round(bounds.low, 4), round(bounds.high, 3), round(bounds.suggested, 4)
+    ('FOUND', 0.0028, 0.084, 0.0112)
     """
     if not curves:
         raise ValueError("`find_bounds` must be given at least one curve, got none.")
-    finite = [_finite_part(curve) for curve in curves]
-    shortest = min(len(losses) for _, losses in finite)
-    if shortest == 0:
-        return _no_answer(Verdict.NON_FINITE, Verdict.NON_FINITE.value)
-    if shortest < MIN_POINTS:
-        return _no_answer(Verdict.TOO_FEW_POINTS, f"{Verdict.TOO_FEW_POINTS.value} ({shortest} losses)")
-    falling = [part for part in finite if _falls(*part)]
-    if len(falling) <= len(finite) / 2:
-        return _no_answer(Verdict.FLAT, f"{Verdict.FLAT.value} ({len(falling)} of {len(finite)} repeats fell)")
-    readings = [_read(lrs, losses, curve) for (lrs, losses), curve in zip(finite, curves, strict=True) if _falls(lrs, losses)]
-    lowest = _median([reading.lowest for reading in readings])
-    high = max(_median([reading.end for reading in readings]), lowest)
-    diverged = sum(reading.diverged for reading in readings) > len(readings) / 2
-    verdict = Verdict.FOUND if diverged else Verdict.NEVER_DIVERGES
+    readings = [_with_room(read_curve(curve), curve.lrs[:1]) for curve in curves]
+    seen = [reading for reading in readings if reading.edge is not None]
+    if 2 * len(seen) <= len(readings):
+        return _without_answer(readings)
+    shift = LION_FACTOR if optimizer == "lion" else 1.0
+    edge = _median([reading.edge for reading in seen]) / shift
+    diverged = _median([reading.diverged for reading in seen])
+    verdict = _judge(readings, seen)
     return Bounds(
-        low=lowest / BELOW_LOWEST,
-        high=high,
-        suggested=lowest / SUGGESTED_BELOW_LOWEST,
+        low=edge / BELOW_EDGE,
+        high=min(ABOVE_EDGE * edge, diverged / shift),
+        suggested=edge / SUGGESTED_BELOW_EDGE,
         verdict=verdict,
         reason=verdict.value,
-        lowest=lowest,
-        steepest=_median([reading.steepest for reading in readings]),
+        lowest=_median_or_none([reading.lowest for reading in seen]),
+        steepest=_median_or_none([reading.steepest for reading in seen]),
+        diverged=diverged,
     )
 
 
-def _finite_part(curve: RangeCurve) -> tuple[Floats, Floats]:
-    end = count_finite(curve.losses)
-    return np.asarray(curve.lrs[:end], float), np.asarray(curve.losses[:end], float)
-
-
-def _falls(lrs: Floats, losses: Floats) -> bool:
-    """Say whether the smoothed loss falls by more than the noise of the losses explains."""
-    smoothed = smooth(lrs, losses)
-    lowest = int(smoothed.argmin())
-    noise = float(np.median(np.abs(np.diff(losses[: lowest + 2])))) if lowest else 0.0
-    return starting_level(losses) - float(smoothed[lowest]) > NOISE_FACTOR * noise
-
-
-def _read(lrs: Floats, losses: Floats, curve: RangeCurve) -> _Reading:
-    smoothed = smooth(lrs, losses)
-    diverged = find_divergence(lrs, losses)
-    end = len(lrs) if diverged is None else diverged
-    lowest = int(smoothed[: max(end, 1)].argmin())
-    slopes = np.gradient(smoothed, np.log(lrs))[: lowest + 1]
-    return _Reading(
-        lowest=float(lrs[lowest]),
-        steepest=float(lrs[int(slopes.argmin())]),
-        end=float(lrs[min(end, len(lrs) - 1)]),
-        diverged=diverged is not None or curve.stop is Stop.NON_FINITE or len(losses) < len(curve.losses),
+def _judge(readings: Sequence[Reading], seen: Sequence[Reading]) -> Verdict:
+    edges = [reading.edge for reading in seen if reading.edge is not None]
+    confidence = float(np.median([reading.confidence for reading in seen])) * math.sqrt(len(seen))
+    is_unsure = (
+        len(seen) < len(readings)
+        or any(reading.shape is Shape.FALLS_UNSEEN for reading in seen)
+        or max(edges) > AGREEMENT * 1.00001 * min(edges)
+        or confidence < SURE
+        or 2 * sum(reading.begins_falling for reading in seen) > len(seen)
     )
+    if 2 * sum(reading.is_open for reading in seen) > len(seen):
+        return Verdict.NEVER_DIVERGES
+    return Verdict.LOW_CONFIDENCE if is_unsure else Verdict.FOUND
 
 
-def _median(rates: Sequence[float]) -> float:
+def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
+    """Take back an edge that was read from a rise alone, where the ramp began too near to it to tell what lies below."""
+    if reading.shape is Shape.FALLS_UNSEEN and reading.edge is not None and reading.edge / BELOW_EDGE <= first_rate[0]:
+        return Reading(Shape.DIVERGES)
+    return reading
+
+
+def _without_answer(readings: Sequence[Reading]) -> Bounds:
+    shapes = Counter(reading.shape for reading in readings if reading.edge is None)
+    most = shapes.most_common(1)[0][0]
+    num_seen = len(readings) - shapes.total()
+    verdict = Verdict.TOO_NOISY if num_seen else _NO_ANSWER[most]
+    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else ""
+    return Bounds(None, None, None, verdict, verdict.value + told)
+
+
+def _median(rates: Sequence[float | None]) -> float:
     """Return the median in log rate."""
-    return float(np.exp(np.median(np.log(rates))))
+    return float(np.exp(np.median(np.log([rate for rate in rates if rate is not None]))))
 
 
-def _no_answer(verdict: Verdict, reason: str) -> Bounds:
-    return Bounds(None, None, None, verdict, reason)
+def _median_or_none(rates: Sequence[float | None]) -> float | None:
+    return _median(rates) if any(rate is not None for rate in rates) else None

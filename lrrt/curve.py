@@ -11,16 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 DELTA_WINDOW = 20  # steps; the moving average of the article's loss-delta picture
-SMOOTHING_DECADES = 0.5  # width of the centred average, in decades of learning rate
-START_POINTS = 5  # the starting level is the median of so many first losses, which one spike cannot move
-DIVERGED_DROPS = 1.0  # diverged: above the starting level by as much as the loss had fallen below it
+HALF_WINDOW = 0.25  # decades on either side of a running median: 7 points of the default ramp, enough to lose a spike
+PLATEAU = 1.0  # decades at the start that give the starting level, an eighth of the ramp at the most
+MIN_PLATEAU = 5  # points
+SIGNIFICANT = 4.0  # standard errors; pure noise exceeds it in about 5 % of curves, at any number of steps
+RESOLUTION = 1e-6  # of the loss; a smaller drop is rounding of 32-bit floats
+SLACK = 1e-6  # decades; rates that are equal but for rounding are equal
 
 
 class Stop(Enum):
     """Why a range test ended; the value is the sentence shown."""
 
     COMPLETED = "all steps were done"
-    DIVERGED = "the smoothed loss rose above its starting level by as much as it had fallen"
+    DIVERGED = "the smoothed loss rose above its starting level by more than it had fallen below it"
     NON_FINITE = "the loss became infinite or not a number"
 
 
@@ -56,12 +59,13 @@ class RangeCurve:
         """
         values = np.asarray(losses, float)
         rates = np.asarray(lrs, float)[: len(values)]
-        num_finite = count_finite(values)
-        end = find_divergence(rates[:num_finite], values[:num_finite])
-        stop = Stop.NON_FINITE if num_finite < len(values) else Stop.COMPLETED
-        if end is not None:
-            stop, num_finite = Stop.DIVERGED, end + 1
-        return cls(tuple(rates[:num_finite].tolist()), tuple(values[:num_finite].tolist()), stop, seed)
+        num_kept = count_finite(values)
+        stop = Stop.NON_FINITE if num_kept < len(values) else Stop.COMPLETED
+        breakdown = find_breakdown(rates[:num_kept], values[:num_kept])
+        if breakdown is not None:
+            seen = rates[breakdown] * 10**HALF_WINDOW  # what the smoothed loss at the breakdown was made of
+            stop, num_kept = Stop.DIVERGED, min(num_kept, int(np.searchsorted(rates, seen, side="right")))
+        return cls(tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist()), stop, seed)
 
 
 def count_finite(values: ArrayLike) -> int:
@@ -74,44 +78,75 @@ def count_finite(values: ArrayLike) -> int:
     return int(broken.argmax()) if broken.any() else len(broken)
 
 
-def smooth(lrs: ArrayLike, values: ArrayLike, decades: float = SMOOTHING_DECADES) -> Floats:
-    """Average each value with its neighbours within `decades / 2` of log rate on either side.
+def smooth(lrs: ArrayLike, losses: ArrayLike) -> Floats:
+    """Return the running median of the losses over half a decade of learning rate, shape `(num_points,)`.
 
-    A centred window does not move a feature along the rate axis, as a running mean or an exponential one does.
-    Near an end the window shrinks on both sides alike.
+    A centred window does not move a feature along the rate axis, as a running mean or an exponential one does; a
+    median is not moved by spikes, nor by a last loss of 1e30. Each window has a neighbour on either side at least.
 
-    >>> smooth([1, 10, 100, 1000], [4.0, 1.0, 1.0, 4.0], decades=2.0).tolist()
-    [4.0, 2.0, 2.0, 4.0]
+    >>> smooth([1, 10, 100, 1000], [4.0, 9.0, 1.0, 1.0]).tolist()
+    [6.5, 4.0, 1.0, 1.0]
     """
-    logs, losses = np.log10(np.asarray(lrs, float)), np.asarray(values, float)
-    places = np.arange(len(losses))
-    half = decades / 2 + 1e-9
-    left = places - np.searchsorted(logs, logs - half, side="left")
-    right = np.searchsorted(logs, logs + half, side="right") - 1 - places
-    reach = np.minimum(left, right)
-    sums = np.concatenate([[0.0], np.cumsum(losses)])
-    return np.asarray((sums[places + reach + 1] - sums[places - reach]) / (2 * reach + 1))
+    logs, values = np.log10(np.asarray(lrs, float)), np.asarray(losses, float)
+    first, last = _windows(logs)
+    return np.array([np.median(values[a:b]) for a, b in zip(first, last, strict=True)], float)
 
 
-def starting_level(losses: ArrayLike) -> float:
-    """Return the level that the losses start from: the median of the first few, in the losses' own unit."""
-    return float(np.median(np.asarray(losses, float)[:START_POINTS]))
+def window_sizes(lrs: ArrayLike) -> NDArray[np.intp]:
+    """Return how many losses each smoothed one is the median of, shape `(num_points,)`."""
+    first, last = _windows(np.log10(np.asarray(lrs, float)))
+    return last - first
 
 
-def find_divergence(lrs: ArrayLike, losses: ArrayLike) -> int | None:
-    """Find the first step, after the lowest point so far, at which the smoothed loss has diverged.
+def _windows(logs: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    places = np.arange(len(logs))
+    first = np.minimum(np.searchsorted(logs, logs - HALF_WINDOW - SLACK), np.maximum(places - 1, 0))
+    last = np.maximum(np.searchsorted(logs, logs + HALF_WINDOW + SLACK), np.minimum(places + 2, len(logs)))
+    return first, last
 
-    The unit is the drop from the starting level to the lowest smoothed loss so far, so that losses which are negative,
-    near zero, shifted or scaled are judged alike.
+
+def plateau_size(lrs: ArrayLike) -> int:
+    """Return how many first losses the starting level is the median of."""
+    logs = np.log10(np.asarray(lrs, float))
+    width = min(PLATEAU, (logs[-1] - logs[0]) / 8)
+    return max(int(np.count_nonzero(logs <= logs[0] + width + SLACK)), MIN_PLATEAU)
+
+
+def starting_level(lrs: ArrayLike, losses: ArrayLike) -> float:
+    """Return the level that the losses start from, in their own unit: the median over the first decade."""
+    return float(np.median(np.asarray(losses, float)[: plateau_size(lrs)]))
+
+
+def noise_of(lrs: ArrayLike, losses: ArrayLike) -> float:
+    """Return the standard error of one smoothed loss, from the differences of neighbours up to the lowest point.
+
+    1.4826 times the median absolute value is the standard deviation of normal noise (Hampel 1974), a difference of
+    two has sqrt(2) times that of one, and a median of n has 1.25 / sqrt(n) of it.
     """
     values = np.asarray(losses, float)
-    if len(values) < START_POINTS:
+    up_to = max(int(np.argmin(smooth(lrs, losses))), plateau_size(lrs)) + 1
+    single = 1.4826 * float(np.median(np.abs(np.diff(values[:up_to])))) / np.sqrt(2)
+    return float(1.25 * single / np.sqrt(np.median(window_sizes(lrs))))
+
+
+def least_drop(lrs: ArrayLike, losses: ArrayLike) -> float:
+    """Return what the smoothed loss must fall by for the fall to be more than noise, in the losses' own unit."""
+    return max(SIGNIFICANT * noise_of(lrs, losses), RESOLUTION * abs(starting_level(lrs, losses)))
+
+
+def find_breakdown(lrs: ArrayLike, losses: ArrayLike) -> int | None:
+    """Find the first step at which the smoothed loss has diverged, given losses that are finite.
+
+    It has where it stands above the starting level by more than it had fallen below it, after a fall that is more than
+    noise. The unit is the drop, so that losses which are negative, near zero, shifted or scaled are judged alike.
+    """
+    if len(np.asarray(losses)) < MIN_PLATEAU:
         return None
-    start, smoothed = starting_level(values), smooth(lrs, values)
-    drop = start - np.minimum.accumulate(smoothed)
-    fell = drop > 0.1 * np.max(drop)
-    diverged = fell & (np.max(drop) > 0) & (smoothed > start + DIVERGED_DROPS * drop)
-    return int(diverged.argmax()) if diverged.any() else None
+    with np.errstate(over="ignore", invalid="ignore"):  # diverging losses may span all of float64
+        smoothed, start = smooth(lrs, losses), starting_level(lrs, losses)
+        fall = start - np.minimum.accumulate(smoothed)
+        broken = (fall > least_drop(lrs, losses)) & (smoothed - start > fall)
+    return int(broken.argmax()) if broken.any() else None
 
 
 def loss_deltas(losses: ArrayLike, window: int = DELTA_WINDOW) -> Floats:

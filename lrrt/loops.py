@@ -88,6 +88,14 @@ class Loops:
             self._loops[key] = TrainingLoop(self.model, fresh_optimizer(self.patterns[optimizer]), batches, validation)
         return self._loops[key]
 
+    def check_batch_size(self, batch_size: int) -> None:
+        """Refuse a batch size that `get` would refuse, without compiling anything.
+
+        Raises:
+            ValueError: where it is no count, or larger than the data.
+        """
+        with_batch_size(self.batches, batch_size)
+
     def initial_weights(self, seed: int) -> Values:
         """Return what all variables of the model are before a run with this seed, in the order of its variables."""
         if self._build_model is None:

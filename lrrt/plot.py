@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lrrt.bounds import Bounds
 from lrrt.curve import DELTA_WINDOW, Floats, RangeCurve, loss_deltas, smooth, starting_level
 
@@ -108,10 +106,10 @@ def _mark(axes: Axes, bounds: Bounds, colour: str, number: int, num_optimizers: 
 
 def _limit_to_descent(axes: Axes, curves: Curves) -> None:
     """Leave out what diverging losses add: show from the lowest loss to a little above the highest start."""
-    shown = [np.asarray(curve.losses) for repeats in curves.values() for curve in repeats if curve.losses]
+    shown = [curve for repeats in curves.values() for curve in repeats if curve.losses]
     if not shown:
         return
-    start = max(starting_level(losses) for losses in shown)
-    lowest = min(float(losses.min()) for losses in shown)
+    start = max(starting_level(curve.lrs, curve.losses) for curve in shown)
+    lowest = min(min(curve.losses) for curve in shown)
     room = HEADROOM * (start - lowest) or 1.0
     axes.set_ylim(lowest - 0.1 * room, start + room)

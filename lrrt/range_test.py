@@ -28,10 +28,14 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class RangeTestResult:
-    """What a range test found: by optimizer, a tuple of curves, one for each repeat, and the bounds read from them."""
+    """What a range test found: by optimizer, a tuple of curves, one for each repeat, and the bounds read from them.
+
+    `kinds` are the optimizers' Keras names, which their labels need not be.
+    """
 
     curves: Mapping[str, tuple[RangeCurve, ...]]
     bounds: Mapping[str, Bounds]
+    kinds: Mapping[str, str]
     ramp: Ramp
     batch_size: int
     seed: int
@@ -60,6 +64,7 @@ class RangeTestResult:
             "ramp": asdict(self.ramp),
             "batch_size": self.batch_size,
             "seed": self.seed,
+            "kinds": dict(self.kinds),
             "versions": _versions(),
             "bounds": {label: _bounds_as_dict(bounds) for label, bounds in self.bounds.items()},
             "curves": {label: [_curve_as_dict(curve) for curve in repeats] for label, repeats in self.curves.items()},
@@ -75,8 +80,9 @@ class RangeTestResult:
         if data.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"`schema_version` must be {SCHEMA_VERSION}, got {data.get('schema_version')!r}.")
         curves = {label: tuple(map(_curve_from_dict, repeats)) for label, repeats in data["curves"].items()}
-        bounds = {label: find_bounds(repeats) for label, repeats in curves.items()}
-        return cls(curves, bounds, Ramp(**data["ramp"]), data["batch_size"], data["seed"])
+        kinds = data["kinds"]
+        bounds = {label: find_bounds(repeats, optimizer=kinds[label]) for label, repeats in curves.items()}
+        return cls(curves, bounds, kinds, Ramp(**data["ramp"]), data["batch_size"], data["seed"])
 
 
 def range_test(
@@ -120,16 +126,19 @@ def run_range_test(
     *,
     repeats: int = 3,
     seed: int = 0,
-    on_optimizer: Callable[[str, Bounds], None] = lambda label, bounds: None,
+    on_start: Callable[[str], None] = lambda label: None,
+    on_done: Callable[[str, Bounds], None] = lambda label, bounds: None,
 ) -> RangeTestResult:
-    """Test the rates of each of the loops' optimizers; `on_optimizer` is told the bounds as soon as they are known."""
+    """Test the rates of each of the loops' optimizers; `on_start` and `on_done` are told of each of them."""
+    kinds = {label: type(pattern).__name__.lower() for label, pattern in loops.patterns.items()}
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
     for label in loops.patterns:
+        on_start(label)
         curves[label] = tuple(_record(loops, label, ramp, seed + repeat) for repeat in range(repeats))
-        bounds[label] = find_bounds(curves[label])
-        on_optimizer(label, bounds[label])
-    return RangeTestResult(curves, bounds, ramp, loops.batch_size, seed)
+        bounds[label] = find_bounds(curves[label], optimizer=kinds[label])
+        on_done(label, bounds[label])
+    return RangeTestResult(curves, bounds, kinds, ramp, loops.batch_size, seed)
 
 
 def _record(loops: Loops, label: str, ramp: Ramp, seed: int) -> RangeCurve:

@@ -34,6 +34,8 @@ class OptimizerRange:
 class SearchSpace:
     """The values that trials may take. It is plain data; `suggest` gives it to an engine.
 
+    `searches_warmup` adds the length of a warm-up to the schedules that can have one.
+
     Raises:
         ValueError: for a space without an optimizer, a schedule or a batch size, or with an unknown schedule.
     """
@@ -41,10 +43,11 @@ class SearchSpace:
     optimizers: tuple[OptimizerRange, ...]
     schedules: tuple[str, ...] = ("fixed",)
     batch_sizes: tuple[int, ...] = (32,)
+    searches_warmup: bool = False
 
     def __post_init__(self) -> None:
-        for name, values in asdict(self).items():
-            if not values:
+        for name in ("optimizers", "schedules", "batch_sizes"):
+            if not getattr(self, name):
                 raise ValueError(f"A search space must have at least one of `{name}`, got none.")
         unknown = [schedule for schedule in self.schedules if schedule not in FAMILIES]
         if unknown:
@@ -88,6 +91,8 @@ class SearchSpace:
                     f"lr__{found.name}", found.low, found.high, log=True, parent=("optimizer", found.name)
                 )
         for parameter in FAMILIES[str(values["schedule"])].parameters:
+            if parameter.name == "warmup" and not self.searches_warmup:
+                continue
             name = f"{values['schedule']}__{parameter.name}"
             values[name] = ask.number(
                 name,

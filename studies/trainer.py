@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt.loops import Loops
+from lrrt.optimizers import fresh_optimizer
 from lrrt.training_loop import TrainingLoop, Values, assign
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -49,11 +50,6 @@ class Trainer:
         self.epochs = epochs
         self.seed = seed
 
-    @property
-    def model(self) -> keras.Model:
-        """The one model that all trials train."""
-        return self.loops.model
-
     def train(
         self, config: TrialConfig, *, number: int = 0, on_epoch: Callable[[int], None] = lambda epoch: None
     ) -> Trained:
@@ -85,10 +81,19 @@ class Trainer:
         )
         return Trained(result, run.best_weights)
 
-    def with_weights(self, weights: Values) -> keras.Model:
-        """Return the kept model with these variables."""
-        assign(self.model.variables, weights)
-        return self.model
+    def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
+        """Return the model as a trial left it after its best epoch, ready to be saved and evaluated.
+
+        Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
+        """
+        assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
+        num_batches = self.loops.get(result.config.optimizer_name, result.config.batch_size).batches.num_batches
+        rates = result.config.learning_rates(self.epochs * num_batches)
+        pattern = self.loops.patterns[result.config.optimizer_name]
+        model = self.loops.model
+        model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
+        assign(model.variables, weights)
+        return model
 
 
 class _Run:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer
+from studies.overfitting import LossCurves
 from studies.schedules import FAMILIES, make_schedule, rate_table
 
 if TYPE_CHECKING:
@@ -117,6 +118,10 @@ class TrialResult:
     @property
     def score(self) -> float | None:
         return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
+
+    def curves(self) -> LossCurves:
+        """Return the losses by epoch."""
+        return LossCurves(self.train_losses, self.val_losses)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: losses that are not finite are None."""

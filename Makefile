@@ -1,0 +1,62 @@
+# Everything runs in .venv, which is made on first use and brought up to date when pyproject.toml changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := lrrt studies pipeline
+ARGS ?=
+
+# TensorFlow has wheels for 3.11 to 3.13, so those are looked for first; a later Python is the last resort.
+PYTHON ?=
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python)
+FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.version_info >= (3, 11)"; do \
+	for python in $(CANDIDATES); do \
+		if "$$python" -c "import sys; sys.exit(not $$wanted)" 2>/dev/null; then echo "$$python"; exit 0; fi; \
+	done; \
+done
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format clean
+
+help:
+	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
+	@echo "make test     run the tests, or some: ARGS=\"tests/pipeline -x\""
+	@echo "make lint     check format, lint, types and the direction of imports"
+	@echo "make format   format, and fix what can be fixed without a thought"
+	@echo "make clean    remove the environment and caches; results in out/ and state/ stay"
+
+run: $(READY)
+	@$(BIN)/lrrt run $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(PACKAGES) tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@python="$$($(FIND_PYTHON))"; \
+	if [ -z "$$python" ]; then \
+		echo "lrrt needs Python 3.11, 3.12 or 3.13, and none was found as: $(CANDIDATES)." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python ..." >&2; \
+		exit 1; \
+	fi; \
+	if ! "$$python" -c "import ensurepip, venv" 2>/dev/null; then \
+		echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version); the first time downloads TensorFlow ..." >&2; \
+	"$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@

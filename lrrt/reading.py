@@ -1,0 +1,106 @@
+"""Knows how to read one range curve: where the loss has fallen, is lowest, is steepest, and has risen again."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from lrrt.curve import (
+    RESOLUTION,
+    Floats,
+    RangeCurve,
+    count_finite,
+    find_breakdown,
+    least_drop,
+    noise_of,
+    plateau_size,
+    smooth,
+    starting_level,
+)
+
+MIN_POINTS = 10  # below this no noise can be measured
+FALLEN = 0.9  # the part of the drop that counts as "has fallen": the bottom's first touch, not its noisy minimum
+REGAINED = 0.5  # the part of the drop that must be lost again, or the upper end of the curve is open
+MAYBE = 2.5  # standard errors; half of all curves of pure noise stay below
+RISEN = 8.0  # standard errors, twice what a fall needs: nothing was learnt, so only a clear rise tells
+EDGE_BELOW_DIVERGED = 2.5  # diverged / edge, the median over 42 real cases; for a fall that noise hides
+
+
+class Shape(Enum):
+    """What one curve looks like."""
+
+    FALLS = "the loss falls"
+    FALLS_UNSEEN = "noise hides the fall, but the loss rises at a rate that leaves room below it"
+    FLAT = "the loss does not fall"
+    NOISY = "a fall may be there, but the noise hides it"
+    DIVERGES = "the loss rises without having fallen"
+    NON_FINITE = "the loss is not finite before it falls"
+    TOO_FEW = "there are too few losses"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one curve shows; rates are None where the curve does not show them.
+
+    `edge` is the geometric mean of the rate at which 90 % of the drop is made and the rate at which the smoothed loss
+    is back above its starting level. The first moves left when a ramp has more steps a decade; the second is the limit
+    of stability; their mean hardly moves. `confidence` is the drop in standard errors of the smoothed loss.
+    """
+
+    shape: Shape
+    confidence: float = 0.0
+    edge: float | None = None
+    lowest: float | None = None
+    steepest: float | None = None
+    diverged: float | None = None
+    is_open: bool = False
+    begins_falling: bool = False
+
+
+def read_curve(curve: RangeCurve) -> Reading:
+    """Read one curve; everything from its first loss that is not finite is left out."""
+    losses = np.asarray(curve.losses, float)
+    num_finite = count_finite(losses)
+    breaks_off = num_finite < len(losses) or curve.stop.name == "NON_FINITE"
+    if num_finite < MIN_POINTS:
+        return Reading(Shape.NON_FINITE if breaks_off else Shape.TOO_FEW)
+    rates = np.asarray(curve.lrs, float)
+    end = float(rates[min(num_finite, len(rates) - 1)])  # where it breaks off, or the ramp's end
+    with np.errstate(over="ignore", invalid="ignore"):  # diverging losses may span all of float64
+        return _read(rates[:num_finite], losses[:num_finite], end, breaks_off)
+
+
+def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Reading:
+    smoothed, start = smooth(rates, losses), starting_level(rates, losses)
+    breakdown = find_breakdown(rates, losses)
+    until = len(rates) if breakdown is None else breakdown + 1
+    lowest = int(smoothed[:until].argmin())
+    drop = start - float(smoothed[lowest])
+    if drop <= least_drop(rates, losses) or lowest < plateau_size(rates):
+        return _read_without_fall(rates, losses, drop, breaks_off)
+    height = (smoothed[:until] - smoothed[lowest]) / drop  # 0 at the lowest point, 1 at the starting level
+    fallen = int(np.argmax(height <= 1 - FALLEN))
+    above = np.flatnonzero(height[fallen:] > 1)
+    diverged = float(rates[fallen + above[0]]) if len(above) else end
+    return Reading(
+        Shape.FALLS,
+        confidence=drop / max(noise_of(rates, losses), float(np.finfo(float).tiny)),
+        edge=float(np.sqrt(rates[fallen] * diverged)),
+        lowest=float(rates[lowest]),
+        steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: lowest + 1].argmin())]),
+        diverged=diverged,
+        is_open=not breaks_off and not bool(np.any(height[lowest:] > REGAINED)),
+        begins_falling=fallen < plateau_size(rates),
+    )
+
+
+def _read_without_fall(rates: Floats, losses: Floats, drop: float, breaks_off: bool) -> Reading:
+    rise = smooth(rates, losses) - starting_level(rates, losses)
+    error, resolution = noise_of(rates, losses), RESOLUTION * abs(starting_level(rates, losses))
+    risen = np.flatnonzero(rise > max(RISEN * error, 2 * resolution))
+    if len(risen):
+        diverged = float(rates[risen[0]])
+        return Reading(Shape.FALLS_UNSEEN, edge=diverged / EDGE_BELOW_DIVERGED, diverged=diverged)
+    if breaks_off:
+        return Reading(Shape.NON_FINITE)
+    return Reading(Shape.NOISY if drop > max(MAYBE * error, resolution) else Shape.FLAT)

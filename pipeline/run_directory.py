@@ -1,0 +1,264 @@
+"""Knows where a run's files live, and how they stay whole: atomic writes, one writer at a time, one study only."""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+SCHEMA_VERSION = 1
+_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)?")
+_ABSENT = "absent"
+
+
+class BadRunDirectory(ValueError):
+    """The folders given cannot be a run's."""
+
+
+class RunLocked(RuntimeError):
+    """Another process works in this run directory."""
+
+
+class ForeignRun(RuntimeError):
+    """The run directory belongs to a study that is defined otherwise."""
+
+
+class CorruptState(RuntimeError):
+    """A file in the state directory is not what was written there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A run's two folders: `out` holds results, `state` holds progress and never a result.
+
+    Raises:
+        BadRunDirectory: where the two are one folder, or one of them is a file.
+    """
+
+    out: Path
+    state: Path
+
+    def __post_init__(self) -> None:
+        if self.out.resolve() == self.state.resolve():
+            raise BadRunDirectory(f"Results and state must have a folder each, got {str(self.out)!r} for both.")
+        for folder in (self.out, self.state):
+            if folder.exists() and not folder.is_dir():
+                raise BadRunDirectory(f"{str(folder)!r} must be a folder or not exist, but it is a file.")
+
+    @property
+    def summary(self) -> Path:
+        return self.out / "summary.json"
+
+    @property
+    def manifest(self) -> Path:
+        return self.out / "manifest.json"
+
+    @property
+    def resolved_config(self) -> Path:
+        return self.out / "config.resolved.toml"
+
+    @property
+    def range_test(self) -> Path:
+        return self.out / "range_test"
+
+    @property
+    def space(self) -> Path:
+        return self.out / "space.json"
+
+    @property
+    def trials_csv(self) -> Path:
+        return self.out / "trials.csv"
+
+    @property
+    def trials_jsonl(self) -> Path:
+        return self.out / "trials.jsonl"
+
+    @property
+    def best(self) -> Path:
+        return self.out / "best"
+
+    @property
+    def plots(self) -> Path:
+        return self.out / "plots"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "study.db"
+
+    @property
+    def fingerprint(self) -> Path:
+        return self.state / "fingerprint.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make both folders, keep other processes out while the block runs, and remove leftovers of torn writes.
+
+        The lock ends with the process that holds it, however that ends.
+
+        Raises:
+            RunLocked: where another process, or another part of this one, holds it.
+        """
+        for folder in (self.out, self.state):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.state / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunLocked(self._held_by()) from None
+        holder = self.state / "lock_holder.json"
+        try:
+            write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": _utc_now()})
+            self.remove_leftovers()
+            yield
+        finally:
+            try:
+                holder.unlink(missing_ok=True)
+            finally:
+                lock.release()
+
+    def remove_leftovers(self) -> int:
+        """Remove temporary files that a killed process left; return how many. Only the holder of the lock may."""
+        leftovers = [
+            Path(folder, name)
+            for top in (self.out, self.state)
+            for folder, _, names in os.walk(top)
+            for name in names
+            if _PARTIAL.fullmatch(name)
+        ]
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+        return len(leftovers)
+
+    def claim(self, fields: Mapping[str, object]) -> str:
+        """Keep this run directory for one study; return the SHA-256 of what defines it.
+
+        Args:
+            fields: what defines the study, as plain data; tables in it are told apart key by key.
+
+        Raises:
+            ForeignRun: where the directory was claimed for other fields, naming each that differs.
+            CorruptState: where what was kept cannot be read.
+        """
+        wanted = _flat(json.loads(as_json(fields)))
+        digest = hashlib.sha256(as_json(wanted).encode()).hexdigest()
+        if not self.fingerprint.exists():
+            write_json(self.fingerprint, {"sha256": digest, "fields": wanted})
+            return digest
+        kept = self._kept_fields()
+        differing = [key for key in {**kept, **wanted} if kept.get(key, _ABSENT) != wanted.get(key, _ABSENT)]
+        if differing:
+            told = [f"  {key}: was {_told(kept, key)}, now {_told(wanted, key)}" for key in differing]
+            raise ForeignRun(
+                "\n".join([f"{self.state} belongs to a study that is defined otherwise:", *told])
+                + "\nGive this study its own --out and --state, or set these values back."
+            )
+        return digest
+
+    def _kept_fields(self) -> dict[str, object]:
+        try:
+            fields = json.loads(self.fingerprint.read_text(encoding="utf-8"))["fields"]
+            return dict(fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptState(
+                f"{self.fingerprint} must hold the study's fingerprint, but it cannot be read ({error!r}). "
+                "Give the study a new --state, or put the file back."
+            ) from None
+
+    def _held_by(self) -> str:
+        try:
+            holder = json.loads((self.state / "lock_holder.json").read_text(encoding="utf-8"))
+            who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, TypeError, KeyError):
+            who = "another process"  # it has only just begun, or is about to end
+        return f"{self.state} is in use by {who}. Wait for its end, or give this run its own --out and --state."
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; what is written there takes the place of `path` when the block ends.
+
+    It has the suffix of `path`, which `model.save` and `savefig` go by. Where the block raises, `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        yield partial
+        _to_disk(partial)
+        os.replace(partial, path)
+        _to_disk(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that is either complete or as it was before; its folder is made where it is missing."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text as `write_bytes` writes bytes; line ends stay as they are."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Mapping[str, object], *, schema_version: int = SCHEMA_VERSION) -> None:
+    """Write indented JSON with its schema version, numbers that are not finite as null."""
+    write_text(path, as_json({"schema_version": schema_version, **content}, indent=2) + "\n")
+
+
+def as_json(content: object, *, indent: int | None = None) -> str:
+    """Return JSON text, on one line where there is no indent; a number that is not finite becomes null.
+
+    Raises:
+        TypeError: for anything but plain data: mappings with text keys, lists, tuples, numbers, text, None.
+
+    >>> as_json({"loss": float("nan"), "rates": (0.1, float("inf"))})
+    '{"loss": null, "rates": [0.1, null]}'
+    """
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _flat(fields: Mapping[str, object], above: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in sorted(fields.items()):
+        flat.update(_flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value})
+    return flat
+
+
+def _told(fields: Mapping[str, object], key: str) -> str:
+    return as_json(fields[key]) if key in fields else _ABSENT
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _utc_now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,347 @@
+"""Knows the schedule families, each with its own parameters, and the learning rate that each gives to each step."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Schedule = Any  # keras.optimizers.schedules.LearningRateSchedule; Keras is untyped
+Values = Mapping[str, float]
+
+WARMUP_START = 0.01  # of the peak, at step 0
+TAIL_FRACTION = 0.1  # of the training; Smith 2018, 4.1: one cycle "smaller than the total number of iterations"
+TAIL_DEPTH = 1e-3  # of the base; Smith 2018, 4.1: "several orders of magnitude less than the initial learning rate"
+HIGH_MOMENTUM = 0.95  # Smith 2018, 4.3
+LOW_MOMENTUM = 0.85  # Smith 2018, 4.3
+STEPS_PER_CYCLE = 2  # up and down
+ONE_CYCLE_STEPS = 3  # up, down and tail
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a schedule family: the domain that a search samples from, both ends included.
+
+    Raises:
+        ValueError: unless `low <= default <= high`, with `0 < low` where the scale is logarithmic.
+    """
+
+    name: str
+    low: float
+    high: float
+    default: float
+    log: bool = False
+    integer: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.default <= self.high:
+            raise ValueError(f"`low <= default <= high` must hold, got {self!r}.")
+        if self.log and self.low <= 0:
+            raise ValueError(f"`low` must be positive on a logarithmic scale, got {self!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A schedule family: its own parameters and, in `description`, its formula and source.
+
+    All parameters are counts, or fractions of the training or of the peak, so that they mean the same at any number of
+    epochs.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    description: str
+
+    def defaults(self) -> dict[str, float]:
+        """Return the default of each parameter, by name."""
+        return {parameter.name: parameter.default for parameter in self.parameters}
+
+
+# A schedule changes with the size of a fraction, not with its logarithm, except where the rate itself falls by factors.
+_FINAL = Parameter("final_fraction", 0.001, 0.5, 0.01)
+_BASE = Parameter("base_fraction", 0.001, 0.5, 0.25)  # Smith 2015, 3.3: base 1/3 or 1/4 of the maximum
+_CYCLES = Parameter("num_cycles", 1, 8, 3, integer=True)  # Smith 2015, 3.2: stop after 3 or more cycles
+WARMUP = Parameter("warmup", 0.0, 0.3, 0.0)  # a fraction of the training; offered by fixed and decaying families
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.name: family
+        for family in (
+            Family("fixed", (WARMUP,), "rate = peak. The article's static rate."),
+            Family(
+                "linear",
+                (_FINAL, Parameter("decay_fraction", 0.25, 1.0, 1.0), WARMUP),
+                "rate = peak * (1 - (1 - final_fraction) * min(1, t / decay_fraction)): a straight line, then constant, "
+                "as in the article's linear decay.",
+            ),
+            Family(
+                "step",
+                (
+                    Parameter("num_drops", 1, 5, 2, integer=True),
+                    Parameter("drop_factor", 0.05, 0.7, 0.1, log=True),
+                    WARMUP,
+                ),
+                "rate = peak * drop_factor ** floor((num_drops + 1) * t): stairs of equal length. The article's step "
+                "decay.",
+            ),
+            Family(
+                "exponential",
+                (Parameter("final_fraction", 0.001, 0.5, 0.05, log=True), WARMUP),
+                "rate = peak * final_fraction ** t. The article's exponential decay.",
+            ),
+            Family(
+                "time",
+                (Parameter("final_fraction", 0.01, 0.5, 0.1, log=True), WARMUP),
+                "rate = peak / (1 + (1 / final_fraction - 1) * t): inverse time. The article's time decay.",
+            ),
+            Family(
+                "cosine",
+                (_FINAL, WARMUP),
+                "rate = peak * (final_fraction + (1 - final_fraction) * (1 + cos(pi * t)) / 2). Loshchilov & Hutter "
+                "2017, SGDR, arXiv:1608.03983, equation 5, without a restart.",
+            ),
+            Family(
+                "triangular",
+                (_CYCLES, _BASE),
+                "rate = base + (peak - base) * height, with base = base_fraction * peak and height = "
+                "1 - |2 * frac(num_cycles * t) - 1|. Smith 2015, arXiv:1506.01186, section 3.1.",
+            ),
+            Family(
+                "triangular2",
+                (_CYCLES, _BASE),
+                "rate = base + (peak - base) * height / 2 ** floor(num_cycles * t): triangular, with the amplitude "
+                "halved after each cycle. Smith 2015, arXiv:1506.01186, section 3.1.",
+            ),
+            Family(
+                "exp_range",
+                (_CYCLES, _BASE, Parameter("final_amplitude", 0.01, 0.5, 0.1, log=True)),
+                "rate = base + (peak - base) * height * final_amplitude ** t: triangular, with an amplitude that falls "
+                "by a constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1, where his text lets the base "
+                "fall as well; here it stays, as in triangular2.",
+            ),
+            Family(
+                "one_cycle",
+                (Parameter("rise_fraction", 0.1, 0.6, 0.45), Parameter("base_fraction", 0.01, 0.5, 0.1)),
+                f"rate rises from base_fraction * peak to peak over rise_fraction of the training, returns until "
+                f"{1 - TAIL_FRACTION:g} of it, then falls to {TAIL_DEPTH:g} of the base; straight lines. Smith 2018, "
+                "arXiv:1803.09820, section 4.1; one_cycle_momentum gives the momentum that belongs to it.",
+            ),
+            Family(
+                "cosine_restarts",
+                (Parameter("num_cycles", 2, 6, 3, integer=True), _FINAL),
+                "rate = peak * (final_fraction + (1 - final_fraction) * (1 + cos(pi * frac(num_cycles * t))) / 2). "
+                "Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983, equation 5, with cycles of equal length.",
+            ),
+        )
+    }
+)
+"""All families, by name. In formulas `t = step / num_steps`, counted from the end of a warm-up where there is one:
+training ends at t = 1, where the last cycle and the decay end too, and the last step begins just before."""
+
+
+def make_schedule(family: str, peak_lr: float, num_steps: int, **parameters: float) -> Schedule:
+    """Make a Keras `LearningRateSchedule` that can be saved: Keras's own class where it has one.
+
+    Args:
+        family: a name in `FAMILIES`.
+        peak_lr: the highest rate.
+        num_steps: updates in the whole training, warm-up included.
+        **parameters: the family's own; defaults where they are left out. A warm-up is rounded to whole steps, one at
+            least.
+
+    Raises:
+        ValueError: for an unknown family or parameter, a parameter out of its domain, a peak that is not positive, or
+            fewer steps than the parameters need.
+    """
+    known = _find_family(family)
+    peak, total = _check_peak(peak_lr), _check_count("num_steps", num_steps)
+    values = {**known.defaults(), **_check_parameters(known, parameters)}
+    warmup = values.get("warmup", 0.0)
+    warmup_steps = max(1, round(warmup * total)) if warmup else 0
+    _check_num_steps(known, total, warmup_steps, values)
+    schedule = _build(family, peak, total - warmup_steps, values)
+    if not warmup_steps:
+        return schedule
+    from studies.cyclical import WarmUp
+
+    return WarmUp(schedule, peak, warmup_steps, WARMUP_START)
+
+
+def rate_table(schedule: Schedule, num_steps: int) -> NDArray[np.float32]:
+    """Return the rate of each step 0..num_steps-1, shape `(num_steps,)`, float32.
+
+    The schedule is called once, with a tensor of all steps. A schedule that takes one step at a time only, or answers
+    differently to one step than to many, is called step by step.
+
+    Raises:
+        ValueError: if a rate is negative or not finite.
+    """
+    count = _check_count("num_steps", num_steps)
+    rates = _rates_at_once(schedule, count)
+    if rates is None:
+        rates = np.array([_rate_at(schedule, step) for step in range(count)], np.float32)
+    broken = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
+    if len(broken):
+        raise ValueError(
+            f"A schedule must give finite rates >= 0, got {rates[broken[0]]} at step {broken[0]} from "
+            f"{type(schedule).__name__}."
+        )
+    return rates
+
+
+def one_cycle_momentum(
+    num_steps: int, *, rise_fraction: float = 0.45, high: float = HIGH_MOMENTUM, low: float = LOW_MOMENTUM
+) -> NDArray[np.float32]:
+    """Return the momentum of each step of a one_cycle training, shape `(num_steps,)`: high where the rate is low.
+
+    It falls from `high` to `low` while the rate rises, climbs back while the rate returns, and stays for the tail
+    (Smith 2018, arXiv:1803.09820, section 4.3).
+
+    Raises:
+        ValueError: unless `0 <= low <= high < 1` and `rise_fraction` is in the domain of the family.
+
+    >>> [round(float(momentum), 3) for momentum in one_cycle_momentum(10, rise_fraction=0.4)]
+    [0.95, 0.925, 0.9, 0.875, 0.85, 0.87, 0.89, 0.91, 0.93, 0.95]
+    """
+    count = _check_count("num_steps", num_steps)
+    _check_parameters(FAMILIES["one_cycle"], {"rise_fraction": rise_fraction})
+    if not 0 <= low <= high < 1:
+        raise ValueError(f"`0 <= low <= high < 1` must hold, got low={low!r}, high={high!r}.")
+    turns = [0.0, rise_fraction, 1 - TAIL_FRACTION, 1.0]
+    return np.interp(np.arange(count) / count, turns, [high, low, high, high]).astype(np.float32)
+
+
+def _build(family: str, peak: float, num_steps: int, values: Values) -> Schedule:
+    from keras.optimizers import schedules
+
+    from studies import cyclical
+
+    final, base = peak * values.get("final_fraction", 1.0), peak * values.get("base_fraction", 1.0)
+    num_cycles = int(values.get("num_cycles", 1))
+    match family:
+        case "fixed":
+            # Keras has no constant schedule; this one loads where lrrt is not installed, as one of ours would not.
+            return schedules.PolynomialDecay(peak, num_steps, end_learning_rate=peak)
+        case "linear":
+            return schedules.PolynomialDecay(peak, values["decay_fraction"] * num_steps, end_learning_rate=final)
+        case "step":
+            return schedules.PiecewiseConstantDecay(*_stairs(peak, num_steps, values))
+        case "exponential":
+            return schedules.ExponentialDecay(peak, num_steps, decay_rate=values["final_fraction"])
+        case "time":
+            return schedules.InverseTimeDecay(peak, num_steps, decay_rate=1 / values["final_fraction"] - 1)
+        case "cosine":
+            return schedules.CosineDecay(peak, num_steps, alpha=values["final_fraction"])
+        case "cosine_restarts":
+            return schedules.CosineDecayRestarts(
+                peak, num_steps / num_cycles, t_mul=1.0, alpha=values["final_fraction"]
+            )
+        case "one_cycle":
+            rise = values["rise_fraction"]
+            return cyclical.OneCycleRate(base, peak, base * TAIL_DEPTH, num_steps, rise, TAIL_FRACTION)
+        case _:
+            factor = 0.5 if family == "triangular2" else 1.0
+            final_amplitude = values.get("final_amplitude", 1.0)
+            return cyclical.CyclicalRate(base, peak, num_steps, num_cycles, factor, final_amplitude)
+
+
+def _stairs(peak: float, num_steps: int, values: Values) -> tuple[list[int], list[float]]:
+    num_stairs = int(values["num_drops"]) + 1
+    # Keras keeps a rate up to and including its boundary, so a stair ends at the step before the next stair's first.
+    boundaries = [-(-num_steps * stair // num_stairs) - 1 for stair in range(1, num_stairs)]
+    return boundaries, [peak * values["drop_factor"] ** stair for stair in range(num_stairs)]
+
+
+def _rates_at_once(schedule: Schedule, num_steps: int) -> NDArray[np.float32] | None:
+    """Return all rates from one call, or None where the schedule cannot take many steps at once."""
+    from keras import ops
+
+    try:
+        rates = ops.convert_to_numpy(schedule(ops.arange(num_steps, dtype="int32"))).astype(np.float32)
+    except Exception:  # noqa: BLE001  # a user's schedule may raise anything at a vector; step by step it raises again
+        return None
+    if rates.shape != (num_steps,):
+        return None
+    probes = [0, num_steps - 1]
+    alone = [_rate_at(schedule, step) for step in probes]
+    return rates if np.allclose(rates[probes], alone, rtol=1e-5, atol=0.0, equal_nan=True) else None
+
+
+def _rate_at(schedule: Schedule, step: int) -> float:
+    from keras import ops
+
+    return float(ops.convert_to_numpy(schedule(ops.convert_to_tensor(step, dtype="int32"))))
+
+
+def _find_family(name: str) -> Family:
+    if name not in FAMILIES:
+        raise ValueError(
+            f"A schedule family must be one of {', '.join(FAMILIES)}, got {name!r}.{_did_you_mean(name, FAMILIES)}"
+        )
+    return FAMILIES[name]
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _check_parameters(family: Family, parameters: Values) -> dict[str, float]:
+    known = {parameter.name: parameter for parameter in family.parameters}
+    for name in parameters:
+        if name not in known:
+            raise ValueError(
+                f"Parameters of {family.name!r} must be of {', '.join(known)}, got {name!r}."
+                f"{_did_you_mean(name, known)}"
+            )
+    return {name: _check_parameter(family, known[name], value) for name, value in parameters.items()}
+
+
+def _check_parameter(family: Family, parameter: Parameter, value: float) -> float:
+    kind = "a whole number" if parameter.integer else "a number"
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Real)
+        or not parameter.low <= value <= parameter.high
+        or (parameter.integer and value != int(value))
+    ):
+        raise ValueError(
+            f"`{parameter.name}` of {family.name!r} must be {kind} from {parameter.low} to {parameter.high}, got "
+            f"{value!r}. Leave it out for {parameter.default}."
+        )
+    return int(value) if parameter.integer else float(value)
+
+
+def _check_num_steps(family: Family, num_steps: int, warmup_steps: int, values: Values) -> None:
+    needed = 1
+    if family.name == "one_cycle":
+        needed = ONE_CYCLE_STEPS
+    elif "num_cycles" in values:
+        needed = STEPS_PER_CYCLE * int(values["num_cycles"])
+    elif "num_drops" in values:
+        needed = int(values["num_drops"]) + 1
+    if num_steps < needed + warmup_steps:
+        asked = ", ".join(f"{name}={value:g}" for name, value in values.items()) or "no parameter"
+        raise ValueError(
+            f"{family.name!r} with {asked} needs at least {needed + warmup_steps} steps, got num_steps={num_steps}. "
+            "Train longer or ask for less."
+        )
+
+
+def _check_peak(peak_lr: float) -> float:
+    if isinstance(peak_lr, bool) or not isinstance(peak_lr, Real) or not 0 < peak_lr < math.inf:
+        raise ValueError(f"`peak_lr` must be positive and finite, got {peak_lr!r}.")
+    return float(peak_lr)
+
+
+def _check_count(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"`{name}` must be a whole number >= 1, got {value!r}.")
+    return int(value)
