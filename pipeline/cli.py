@@ -92,13 +92,19 @@ def main() -> None:
     app(prog_name="lrrt")
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Show versions and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _show_versions(wanted: bool) -> None:
+    if wanted:
         typer.echo(_versions())
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show versions and exit.", callback=_show_versions, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 @app.command(epilog="Example: lrrt run search.toml --trials 80 --out runs/1/out --state runs/1/state")

@@ -9,7 +9,7 @@ import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic import field_validator as check
@@ -230,7 +230,9 @@ def without_password(url: str) -> str:
     if url.startswith("sqlite"):
         return url  # it has a path and no password
     bare = re.sub(r"://([^:]*):.*@", r"://\1@", url)
-    return re.sub(r"[?&]\w*password=[^&]*", "", bare, flags=re.IGNORECASE)
+    address, mark, query = bare.partition("?")
+    kept = [part for part in query.split("&") if "password=" not in part.lower()]
+    return address + mark * any(kept) + "&".join(kept)
 
 
 def _written(config: StageConfig, *, commented: bool) -> str:
@@ -270,6 +272,7 @@ def _read(path: Path) -> str:
 
 
 Key = tuple[str, ...]
+T = TypeVar("T")
 
 
 def _checked(
@@ -294,7 +297,7 @@ def _checked(
     except ValidationError as error:
         found = lines()
         places = {**{key: f"line {line}" for key, line in found.items()}, **origins}
-        details = sorted(error.errors(include_url=False), key=lambda detail: found.get(_key(detail), 0))
+        details = sorted(error.errors(include_url=False), key=lambda detail: _place(_key(detail), found) or 0)
         mistakes = [_mistake(detail, places) for detail in details]
         number = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise ConfigError("\n".join([f"{source} has {number}:", *(f"  {mistake}" for mistake in mistakes)])) from None
@@ -349,11 +352,17 @@ def _paths(content: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
 
 def _mistake(detail: ErrorDetails, places: Mapping[Key, str]) -> str:
     key = _key(detail)
-    place = places.get(key) or places.get(key[:1])
+    place = _place(key, places)
     name = f"[{key[0]}]" + "".join(f" {part}" for part in key[1:])
     if len(key) == 1 and detail["type"] == "extra_forbidden" and not isinstance(detail["input"], dict):
         name = key[0]
     return f"{f'{place}: ' if place else ''}{name}: {_law(detail, key)}"
+
+
+def _place(key: Key, places: Mapping[Key, T]) -> T | None:
+    """Return the place of a key, or of its table, or of the first key in an unknown table."""
+    inside = next((place for other, place in places.items() if other[:1] == key), None)
+    return places.get(key) or places.get(key[:1]) or inside
 
 
 def _key(detail: ErrorDetails) -> Key:

@@ -78,8 +78,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Family(
                 "linear",
                 (_FINAL, Parameter("decay_fraction", 0.25, 1.0, 1.0), WARMUP),
-                "rate = peak * (1 - (1 - final_fraction) * min(1, t / decay_fraction)): a straight line, then constant, "
-                "as in the article's linear decay.",
+                "rate = peak * (1 - (1 - final_fraction) * min(1, t / decay_fraction)): a straight line, then "
+                "constant, as in the article's linear decay.",
             ),
             Family(
                 "step",
@@ -123,8 +123,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 "exp_range",
                 (_CYCLES, _BASE, Parameter("final_amplitude", 0.01, 0.5, 0.1, log=True)),
                 "rate = base + (peak - base) * height * final_amplitude ** t: triangular, with an amplitude that falls "
-                "by a constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1, where his text lets the base "
-                "fall as well; here it stays, as in triangular2.",
+                "by a constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1, where his text lets the "
+                "base fall as well; here it stays, as in triangular2. Its first peak lies below the peak already.",
             ),
             Family(
                 "one_cycle",
@@ -265,7 +265,7 @@ def _rates_at_once(schedule: Schedule, num_steps: int) -> NDArray[np.float32] | 
 
     try:
         rates = ops.convert_to_numpy(schedule(ops.arange(num_steps, dtype="int32"))).astype(np.float32)
-    except Exception:  # noqa: BLE001  # a user's schedule may raise anything at a vector; step by step it raises again
+    except Exception:  # a user's schedule may raise anything at a vector; step by step it raises again
         return None
     if rates.shape != (num_steps,):
         return None

@@ -77,7 +77,7 @@ class Trainer:
             train_losses=tuple(run.train_losses),
             val_losses=tuple(run.val_losses),
             num_steps=run.num_steps,
-            seconds=time.monotonic() - began,
+            seconds=round(time.monotonic() - began, 3),
         )
         return Trained(result, run.best_weights)
 

@@ -134,7 +134,7 @@ class TrialResult:
             "train_losses": [_finite(loss) for loss in self.train_losses],
             "val_losses": [_finite(loss) for loss in self.val_losses],
             "num_steps": self.num_steps,
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "error": self.error,
         }
 

@@ -1,0 +1,202 @@
+"""What is true of reading range curves and of the bounds made of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrrt import Bounds, Ramp, RangeCurve, Stop, Verdict, find_bounds
+from lrrt.curve import find_breakdown, loss_deltas, smooth
+
+LRS = Ramp().rates()
+
+
+def falling(*, fall_at=1e-2, diverge_at=0.3, noise=0.02, seed=0, num_steps=100):
+    """A curve as real ones are: level, a fall of 1 around `fall_at`, a quadratic rise from `diverge_at`."""
+    lrs = Ramp(num_steps=num_steps).rates()
+    clean = 2.0 - 1.0 / (1 + (fall_at / lrs) ** 2) + (lrs / diverge_at) ** 2
+    return lrs, clean + noise * np.random.default_rng(seed).standard_normal(num_steps)
+
+
+def curve(lrs, losses):
+    return RangeCurve(tuple(map(float, lrs)), tuple(map(float, losses)))
+
+
+def three(make=falling, **arguments):
+    return [curve(*make(seed=seed, **arguments)) for seed in range(3)]
+
+
+def rates_of(bounds):
+    return [bounds.low, bounds.high, bounds.suggested, bounds.lowest, bounds.steepest, bounds.diverged]
+
+
+def test_a_fall_and_a_rise_give_bounds_around_the_fall():
+    found = find_bounds(three())
+
+    assert found.verdict is Verdict.FOUND
+    assert found.low < 1e-2 < found.suggested * 2 < found.high < 0.5
+    assert 1.4 < found.decades < 1.5
+    assert 3e-3 < found.steepest < found.lowest < found.diverged
+
+
+@given(scale=st.floats(0.01, 1e3), shift=st.floats(-100, 100), seed=st.integers(0, 20))
+@settings(max_examples=40, deadline=None)
+def test_bounds_do_not_move_when_losses_are_scaled_and_shifted(scale, shift, seed):
+    lrs, losses = falling(seed=seed)
+    plain, moved = find_bounds([curve(lrs, losses)]), find_bounds([curve(lrs, scale * losses + shift)])
+
+    assert plain.verdict is moved.verdict
+    np.testing.assert_allclose(rates_of(plain), rates_of(moved), rtol=1e-9)
+
+
+@given(factor=st.sampled_from([1e-3, 0.1, 10.0, 1e3]), seed=st.integers(0, 20))
+@settings(max_examples=20, deadline=None)
+def test_bounds_move_with_the_rates(factor, seed):
+    lrs, losses = falling(seed=seed)
+    plain, moved = find_bounds([curve(lrs, losses)]), find_bounds([curve(factor * lrs, losses)])
+
+    assert plain.verdict is moved.verdict
+    np.testing.assert_allclose(factor * np.array(rates_of(plain)), rates_of(moved), rtol=1e-6)
+
+
+@given(seed=st.integers(0, 1000), fall_at=st.floats(1e-5, 1e-2), width=st.floats(3, 100), noise=st.floats(0, 0.3))
+@settings(max_examples=60, deadline=None)
+def test_bounds_are_ordered_and_within_reason_or_absent(seed, fall_at, width, noise):
+    found = find_bounds([curve(*falling(fall_at=fall_at, diverge_at=width * fall_at, noise=noise, seed=seed))])
+
+    assert (found.low is None) == (found.high is None) == (found.suggested is None)
+    if found.low is not None:
+        assert 0 < found.low <= found.suggested <= found.high <= found.diverged <= LRS[-1]
+
+
+def test_lion_is_given_smaller_rates():
+    plain, lion = find_bounds(three()), find_bounds(three(), optimizer="lion")
+
+    assert lion.suggested == pytest.approx(plain.suggested / 3)
+    assert lion.decades == pytest.approx(plain.decades)
+
+
+def test_one_wild_repeat_of_three_hardly_moves_the_bounds():
+    wild = curve(*falling(fall_at=1e-4, diverge_at=3e-3))
+    bounds, with_wild = find_bounds(three()), find_bounds([*three()[:2], wild])
+
+    assert abs(np.log10(with_wild.low / bounds.low)) < 0.2
+    assert with_wild.verdict is Verdict.LOW_CONFIDENCE
+
+
+def with_values(places, values):
+    lrs, losses = falling()
+    losses[places] = values
+    return curve(lrs, losses)
+
+
+def noise_only(seed):
+    return curve(LRS, 2 + 0.3 * np.random.default_rng(seed).standard_normal(100))
+
+
+AT_FALL = int(np.searchsorted(LRS, 2e-2))
+NEGATIVE = -1 - 4 / (1 + (1e-2 / LRS) ** 2) + (LRS / 0.1) ** 4
+REACHING_0 = 2 - 2 / (1 + (1e-3 / LRS) ** 2) + (LRS / 0.3) ** 2
+
+
+@pytest.mark.parametrize(
+    ("curves", "verdict"),
+    [
+        pytest.param([curve([1, 2, 3, 4, 5, 6], [10, 8, 4, 1, 4, 16])], Verdict.TOO_FEW_POINTS, id="six points"),
+        pytest.param([curve(LRS, np.full(100, 3.0))], Verdict.FLAT, id="constant"),
+        pytest.param([curve(LRS, np.linspace(9, 1, 100))], Verdict.NEVER_DIVERGES, id="monotone"),
+        pytest.param([curve(LRS, NEGATIVE)], Verdict.FOUND, id="negative, then diverging"),
+        pytest.param([curve(LRS, REACHING_0)], Verdict.FOUND, id="reaching 0"),
+        pytest.param([with_values(slice(AT_FALL + 5, None), np.nan)], Verdict.FOUND, id="NaN in the middle"),
+        pytest.param([with_values(slice(98, None), np.nan)], Verdict.FOUND, id="NaN at the end"),
+        pytest.param([with_values(slice(99, None), np.inf)], Verdict.FOUND, id="infinity at the end"),
+        pytest.param([with_values(slice(95, None), 1e30)], Verdict.FOUND, id="1e30 at the end"),
+        pytest.param([with_values(2, 50.0)], Verdict.FOUND, id="a spike in the first five"),
+        pytest.param([with_values(0, np.nan)], Verdict.NON_FINITE, id="NaN at once"),
+        pytest.param([with_values(slice(30, None), np.nan)], Verdict.NON_FINITE, id="NaN before any fall"),
+        pytest.param([curve(LRS[-40:], 1 + 3 * np.arange(40.0))], Verdict.DIVERGES, id="rising from the start"),
+    ],
+)
+def test_each_curve_gets_the_verdict_a_person_would_give(curves, verdict):
+    assert find_bounds(curves).verdict is verdict
+
+
+@pytest.mark.parametrize("seed", range(0, 30, 3))
+def test_pure_noise_is_never_called_found(seed):
+    found = find_bounds([noise_only(seed + repeat) for repeat in range(3)])
+
+    assert found.verdict in (Verdict.FLAT, Verdict.TOO_NOISY)
+    assert found.low is None
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FLAT, Verdict.NON_FINITE, Verdict.TOO_FEW_POINTS, Verdict.DIVERGES])
+def test_where_there_is_no_answer_no_number_is_made_up(verdict):
+    curves = {
+        Verdict.FLAT: curve(LRS, np.full(100, 3.0)),
+        Verdict.NON_FINITE: with_values(0, np.nan),
+        Verdict.TOO_FEW_POINTS: curve(LRS[:5], [5, 4, 3, 2, 1]),
+        Verdict.DIVERGES: curve(LRS[-40:], 1 + 3 * np.arange(40.0)),
+    }
+    found = find_bounds([curves[verdict]])
+
+    assert rates_of(found) == [None] * 6
+    assert found.decades is None
+    assert verdict.value in found.reason
+
+
+def test_no_curve_is_refused():
+    with pytest.raises(ValueError, match="must be given at least one curve, got none"):
+        find_bounds([])
+
+
+@pytest.mark.parametrize("rates", [(0.1, 0.01, 0.05), (0.1, None, 0.05), (-1.0, 1.0, 0.5), (0.1, 0.2, 0.3)])
+def test_bounds_that_are_no_bounds_are_refused(rates):
+    low, high, suggested = rates
+    with pytest.raises(ValueError, match="`0 < low <= suggested <= high` must hold"):
+        Bounds(low, high, suggested, Verdict.FOUND, "")
+
+
+@pytest.mark.parametrize(
+    ("lrs", "losses", "message"),
+    [
+        ((1.0, 2.0), (1.0,), "Each rate must have one loss, got 2 rates and 1 losses"),
+        ((2.0, 1.0), (1.0, 1.0), "`lrs` must be positive and ascending"),
+        ((0.0, 1.0), (1.0, 1.0), "`lrs` must be positive and ascending"),
+    ],
+)
+def test_a_curve_that_is_no_curve_is_refused(lrs, losses, message):
+    with pytest.raises(ValueError, match=message):
+        RangeCurve(lrs, losses)
+
+
+def test_a_run_is_cut_where_it_diverged():
+    lrs, losses = falling(noise=0.0)
+    whole = RangeCurve.from_run(lrs, losses)
+
+    assert whole.stop is Stop.DIVERGED
+    assert losses[len(whole.lrs)] > 3.0
+    assert whole.lrs == tuple(lrs[: len(whole.lrs)])
+    assert find_bounds([whole]) == find_bounds([curve(lrs, losses)])
+
+
+def test_a_run_is_cut_where_it_became_non_finite():
+    cut = RangeCurve.from_run(LRS, [3.0, 2.0, np.inf])
+
+    assert (cut.stop, cut.losses) == (Stop.NON_FINITE, (3.0, 2.0))
+
+
+def test_losses_that_only_waver_do_not_diverge():
+    assert find_breakdown(LRS, 2 + 0.1 * np.sin(np.arange(100.0))) is None
+
+
+def test_smoothing_moves_nothing_left_or_right():
+    losses = np.random.default_rng(0).random(100)
+
+    np.testing.assert_array_equal(smooth(LRS, losses[::-1]), smooth(LRS, losses)[::-1])
+
+
+def test_loss_deltas_are_the_article_s():
+    losses = np.random.default_rng(0).random(50)
+    expected = [(losses[i] - losses[i - 20]) / 20 for i in range(20, 50)]
+
+    np.testing.assert_allclose(loss_deltas(losses), expected)

@@ -1,0 +1,221 @@
+"""Shows that a run's files are whole, that one process at a time writes them, and that a study keeps its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.run_directory import (
+    BadRunDirectory,
+    CorruptState,
+    ForeignRun,
+    RunDirectory,
+    RunLocked,
+    as_json,
+    replacing,
+    write_bytes,
+    write_json,
+    write_text,
+)
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.run_directory import RunDirectory
+with RunDirectory(Path("out"), Path("state")).locked():
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+TEAR = """
+import sys, time
+from pathlib import Path
+from pipeline.run_directory import replacing
+with replacing(Path("out/best/model.keras")) as partial:
+    partial.write_bytes(b"half of a mo")
+    print(partial.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return RunDirectory(tmp_path / "out", tmp_path / "state")
+
+
+@pytest.fixture
+def start(tmp_path, pytestconfig):
+    """Start Python code in another process, and return it with the first line that it printed."""
+    started = []
+
+    def start(code):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def files(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_second_process_is_told_who_holds_the_lock(directory, start):
+    process, _ = start(HOLD)
+
+    with pytest.raises(RunLocked, match=rf"in use by process {process.pid} on \S+ since \d{{4}}-.*Z\. Wait"):
+        directory.locked().__enter__()
+
+
+def test_the_lock_ends_with_a_process_that_is_killed(directory, start):
+    process, _ = start(HOLD)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    with directory.locked():
+        holder = json.loads((directory.state / "lock_holder.json").read_text())
+
+    assert holder["pid"] == os.getpid()
+
+
+def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards(directory):
+    with directory.locked(), pytest.raises(RunLocked, match=str(os.getpid())):
+        directory.locked().__enter__()
+    with pytest.raises(ZeroDivisionError, match="zero"), directory.locked():
+        1 / 0  # noqa: B018
+
+    with directory.locked():
+        pass
+    assert "lock_holder.json" not in files(directory.state)
+
+
+def test_a_process_killed_in_a_write_leaves_the_old_file_and_its_leftover_goes(directory, start):
+    write_bytes(directory.best / "model.keras", b"the whole model")
+    (directory.best / ".mine.partial.keras").write_bytes(b"not ours")
+    process, partial = start(TEAR)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert partial in files(directory.out)
+
+    with directory.locked():
+        left = files(directory.out)
+
+    assert left == [".mine.partial.keras", "model.keras"]
+    assert (directory.best / "model.keras").read_bytes() == b"the whole model"
+
+
+def test_leftovers_behind_a_link_out_of_the_run_directory_stay(directory, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ".model.0123abcd.partial.keras").write_bytes(b"")
+    directory.out.mkdir()
+    (directory.out / "link").symlink_to(outside)
+
+    assert directory.remove_leftovers() == 0
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_leftover(tmp_path):
+    path = tmp_path / "summary.json"
+    write_text(path, "old")
+
+    with pytest.raises(ZeroDivisionError, match="zero"), replacing(path) as partial:
+        partial.write_text("new")
+        1 / 0  # noqa: B018
+
+    assert path.read_text() == "old"
+    assert files(tmp_path) == ["summary.json"]
+
+
+def test_a_temporary_path_has_the_suffix_that_writers_go_by(tmp_path):
+    with replacing(tmp_path / "plots" / "loss.png") as partial:
+        assert partial.suffix == ".png"
+        assert partial.parent == tmp_path / "plots"
+        partial.write_bytes(b"picture")
+
+    assert files(tmp_path) == ["loss.png"]
+
+
+def test_a_file_is_readable_as_the_umask_says(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write_text(tmp_path / "summary.json", "{}")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "summary.json").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_passes_through_as_an_oserror(tmp_path):
+    with pytest.raises(OSError, match="No space left"), replacing(tmp_path / "a.txt") as partial:
+        partial.symlink_to("/dev/full")
+        partial.write_text("more than fits")
+
+    assert files(tmp_path) == []
+
+
+def test_json_has_a_schema_version_and_no_nan(tmp_path):
+    write_json(tmp_path / "a.json", {"loss": float("nan"), "rates": (float("-inf"), 0.1), "name": "é"})
+
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"schema_version": 1, "loss": None, "rates": [None, 0.1], "name": "é"}
+    assert "é" in text
+
+
+def test_what_is_no_plain_data_is_refused():
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        as_json({"path": Path("a")})
+
+
+def test_a_claim_holds_for_the_same_fields_in_any_order(directory):
+    first = directory.claim({"task": {"build_model": "a:b"}, "seed": 0, "rates": (0.1, 1.0)})
+    again = directory.claim({"rates": [0.1, 1.0], "seed": 0, "task": {"build_model": "a:b"}})
+
+    assert first == again
+    assert len(first) == 64
+
+
+def test_a_foreign_claim_is_refused_and_names_exactly_what_differs(directory):
+    directory.claim({"task": {"build_model": "a:b", "load_data": "a:c"}, "study": {"seed": 0, "old": 1}})
+
+    with pytest.raises(ForeignRun) as caught:  # the whole text is compared below
+        directory.claim({"task": {"build_model": "a:B", "load_data": "a:c"}, "study": {"seed": 1, "new": None}})
+
+    assert str(caught.value).splitlines()[1:-1] == [
+        "  study.old: was 1, now absent",
+        "  study.seed: was 0, now 1",
+        '  task.build_model: was "a:b", now "a:B"',
+        "  study.new: was absent, now null",
+    ]
+    assert "its own --out and --state" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"fields": 3}', "{}"])
+def test_a_fingerprint_that_cannot_be_read_is_told(directory, content):
+    directory.state.mkdir()
+    directory.fingerprint.write_text(content)
+
+    with pytest.raises(CorruptState, match="must hold the study's fingerprint"):
+        directory.claim({"seed": 0})
+
+
+def test_one_folder_for_both_and_a_file_for_a_folder_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(BadRunDirectory, match="a folder each"):
+        RunDirectory(tmp_path / "out", tmp_path / "a" / ".." / "out")
+    with pytest.raises(BadRunDirectory, match="but it is a file"):
+        RunDirectory(tmp_path / "out", tmp_path / "file")

@@ -1,0 +1,97 @@
+"""Shows that what is published is what the packages need, and that nothing heavy is imported before it is used."""
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+PACKAGES = ("lrrt", "studies", "pipeline")
+HEAVY = ("tensorflow", "keras", "optuna", "keras_tuner", "matplotlib", "sklearn", "pandas")
+DISTRIBUTIONS = {"keras_tuner": "keras-tuner", "sklearn": "scikit-learn", "pydantic_core": "pydantic"}
+
+
+@pytest.fixture
+def project(pytestconfig):
+    return tomllib.loads((pytestconfig.rootpath / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def root(pytestconfig):
+    return pytestconfig.rootpath
+
+
+def _imports(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+
+
+def test_every_library_that_is_imported_is_a_dependency_and_the_other_way_round(project, root):
+    imported = {name for package in PACKAGES for file in (root / package).rglob("*.py") for name in _imports(file)}
+    others = imported - set(sys.stdlib_module_names) - set(PACKAGES)
+
+    declared = {re.split(r"[<>=]", entry)[0] for entry in project["project"]["dependencies"]}
+    assert {DISTRIBUTIONS.get(name, name) for name in others} == declared
+
+
+def test_every_dependency_has_a_lower_bound(project):
+    extras = project["project"]["optional-dependencies"]
+
+    for entry in [*project["project"]["dependencies"], *extras["dev"]]:
+        assert re.fullmatch(r"[a-z-]+>=[0-9.]+", entry)
+
+
+def test_the_three_packages_are_published_with_their_types(project, root):
+    assert project["tool"]["setuptools"]["packages"] == list(PACKAGES)
+    for package in PACKAGES:
+        assert (root / package / "py.typed").exists()
+        assert not [folder for folder in (root / package).iterdir() if folder.is_dir() and folder.name != "__pycache__"]
+
+
+def test_the_command_is_a_function_of_the_package(project):
+    module, _, function = project["project"]["scripts"]["lrrt"].partition(":")
+
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_importing_the_packages_and_the_command_imports_nothing_heavy(root):
+    code = f"import sys, lrrt, studies, pipeline, pipeline.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("target", ["help", "run", "test", "lint", "format", "clean"])
+def test_make_knows_each_target(root, target):
+    ended = subprocess.run(["make", "-n", target], cwd=root, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout
+
+
+def test_make_says_what_is_missing_where_there_is_no_python(root, tmp_path):
+    for name in ("Makefile", "pyproject.toml"):
+        (tmp_path / name).write_bytes((root / name).read_bytes())
+    ended = subprocess.run(
+        ["make", "PYTHON=no-such-python", "test"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "lrrt needs Python 3.11, 3.12 or 3.13, and none was found as: no-such-python." in ended.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_runs_what_people_run(root):
+    script = root / ".ci" / "run"
+
+    assert os.access(script, os.X_OK)
+    assert re.search(r"set -euo pipefail\n.*make lint\nmake test\n", script.read_text(encoding="utf-8"), re.DOTALL)
