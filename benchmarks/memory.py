@@ -35,7 +35,7 @@ def main() -> None:
         tenth = 0.0
         for number in range(1, max(SHOWN) + 1):
             study.run(trainer, num_trials=number)
-            if number == 10:  # noqa: PLR2004  (the tenth is what the claim is about)
+            if number == 10:
                 tenth = resident_mib()
             if number in SHOWN:
                 now = resident_mib()

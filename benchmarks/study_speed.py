@@ -26,7 +26,7 @@ from tables import print_table
 
 from lrrt import Loops
 from pipeline.digits_example import load_data as load_digits
-from studies import OptunaStudy, OptimizerRange, SearchSpace, Trainer
+from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 

@@ -58,7 +58,7 @@ def read_idx(path: Path) -> np.ndarray:
             f"{path.name} or {packed.name} must be in {path.parent}. Install Debian's dataset-fashion-mnist, or set "
             "FASHION_MNIST to a folder that holds the idx files."
         )
-    if len(content) < 4 or content[:3] != bytes([0, 0, IDX_UNSIGNED_BYTE]):  # noqa: PLR2004  (the magic number's length)
+    if len(content) < 4 or content[:3] != bytes([0, 0, IDX_UNSIGNED_BYTE]):
         raise ValueError(f"{path.name} must be an idx file of unsigned bytes, it begins with {content[:4]!r}.")
     header = 4 * (1 + content[3])
     shape = np.frombuffer(content[4:header], ">u4")

@@ -16,6 +16,7 @@ PLATEAU = 1.0  # decades at the start that give the starting level, an eighth of
 MIN_PLATEAU = 5  # points
 SIGNIFICANT = 4.0  # standard errors; pure noise exceeds it in about 5 % of curves, at any number of steps
 RESOLUTION = 1e-6  # of the loss; a smaller drop is rounding of 32-bit floats
+BLOCK = 1024  # points smoothed at a time
 SLACK = 1e-6  # decades; rates that are equal but for rounding are equal
 
 
@@ -89,7 +90,18 @@ def smooth(lrs: ArrayLike, losses: ArrayLike) -> Floats:
     """
     logs, values = np.log10(np.asarray(lrs, float)), np.asarray(losses, float)
     first, last = _windows(logs)
-    return np.array([np.median(values[a:b]) for a, b in zip(first, last, strict=True)], float)
+    blocks = range(0, len(values), BLOCK)  # so that a ramp of many steps does not need their square in memory
+    return np.concatenate([_medians(values, first[i : i + BLOCK], last[i : i + BLOCK]) for i in blocks])
+
+
+def _medians(values: Floats, first: NDArray[np.intp], last: NDArray[np.intp]) -> Floats:
+    """Return the median of `values[first[i]:last[i]]` for each i, all in one sort."""
+    sizes = last - first
+    index = first[:, None] + np.arange(sizes.max())
+    windows = np.where(index < last[:, None], values[np.minimum(index, len(values) - 1)], np.inf)
+    windows.sort(axis=1)
+    rows = np.arange(len(sizes))
+    return np.asarray(0.5 * windows[rows, (sizes - 1) // 2] + 0.5 * windows[rows, sizes // 2])
 
 
 def window_sizes(lrs: ArrayLike) -> NDArray[np.intp]:

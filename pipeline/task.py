@@ -43,7 +43,9 @@ def load_task(build_model: str, load_data: str, *, seed: int = 0) -> Task:
     try:
         data = loader()
     except Exception as error:  # the user's code may raise anything
-        raise TaskError(f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}") from error
+        raise TaskError(
+            f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(data, Mapping) or "train" not in data or set(data) - set(PARTS):
         got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
         raise TaskError(
@@ -74,7 +76,7 @@ def import_function(path: str) -> Callable[..., Any]:
     if not callable(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
         raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _hold_out(train: Data, seed: int) -> tuple[Data, Data]:
@@ -88,9 +90,13 @@ def _hold_out(train: Data, seed: int) -> tuple[Data, Data]:
         raise TaskError(str(error)) from error
     if not isinstance(batches, ArrayBatches):
         raise TaskError('A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.')
-    import keras
-
     kept, held = train_test_split(np.arange(batches.num_samples), test_size=HELD_OUT, random_state=seed)
-    return tuple(
-        keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays) for rows in (kept, held)
-    )  # type: ignore[return-value]
+    return _rows(batches, kept), _rows(batches, held)
+
+
+def _rows(batches: ArrayBatches, rows: Any) -> Data:
+    """Return these rows of the arrays, in their own order."""
+    import keras
+    import numpy as np
+
+    return keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,7 +83,11 @@ class OptunaStudy:
 
     def results(self) -> Sequence[TrialResult]:
         """Return the trials that have ended, in the order of their numbers."""
-        kept = [trial.user_attrs[RESULT] for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished() and RESULT in trial.user_attrs]
+        kept = [
+            trial.user_attrs[RESULT]
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state.is_finished() and RESULT in trial.user_attrs
+        ]
         return sorted((TrialResult.from_dict(result) for result in kept), key=lambda result: result.number)
 
     def _tell(self, trial: optuna.Trial | int, result: TrialResult, others: Sequence[TrialResult]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrrt.loops import Loops
 from lrrt.optimizers import fresh_optimizer
@@ -108,7 +109,7 @@ class _Run:
         self.num_steps = 0
         self.is_finite = True
 
-    def train_epoch(self, rates: np.ndarray) -> bool:  # type: ignore[type-arg]
+    def train_epoch(self, rates: NDArray[np.float32]) -> bool:
         """Train and validate one epoch; say whether all its losses were finite."""
         steps = self.loop.train(rates, self.rng)
         self.num_steps += len(steps.losses)

@@ -70,6 +70,32 @@ def test_importing_the_packages_and_the_command_imports_nothing_heavy(root):
     assert ended.stdout.strip() == "[]"
 
 
+def test_help_imports_only_what_it_shows(root):
+    code = (
+        "import sys\n"
+        "from pipeline.cli import app\n"
+        "app(['run', '--help'], standalone_mode=False)\n"
+        f"print([m for m in {(*HEAVY, 'numpy', 'pydantic', 'rich', 'filelock')} if m in sys.modules])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert "lrrt run search.toml" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_each_name_that_the_pipeline_exports_is_there():
+    pipeline = importlib.import_module("pipeline")
+
+    assert sorted(pipeline.__all__) == sorted(pipeline._HOMES)
+    for name in pipeline.__all__:
+        assert getattr(pipeline, name).__module__ == pipeline._HOMES[name]
+        assert name in dir(pipeline)
+    with pytest.raises(AttributeError, match="'pipeline' has no attribute 'run_stages'"):
+        pipeline.run_stages  # noqa: B018
+
+
 @pytest.mark.parametrize("target", ["help", "run", "test", "lint", "format", "clean"])
 def test_make_knows_each_target(root, target):
     ended = subprocess.run(["make", "-n", target], cwd=root, capture_output=True, text=True, timeout=60, check=False)

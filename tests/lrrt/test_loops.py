@@ -1,6 +1,7 @@
 """What is true of model, data and optimizers on their way into the loops."""
 
 import random
+from itertools import chain
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ def test_each_epoch_holds_every_sample_once_in_an_order_of_its_own():
     seen = seen_in(batches, 6, seed=0)
 
     assert [len(batch) for batch in seen] == [5, 5, 2, 5, 5, 2]
-    assert sorted(sum(seen[:3], [])) == sorted(sum(seen[3:], [])) == list(range(12))
+    assert sorted(chain(*seen[:3])) == sorted(chain(*seen[3:])) == list(range(12))
     assert seen[:3] != seen[3:]
 
 
@@ -46,7 +47,10 @@ def test_the_order_comes_from_the_seed():
     [
         ((X[:0], Y[:0]), "data must not be empty, got 0 samples"),
         ((X, Y[:-1]), "All parts of data must have one length, got 12, 11 samples"),
-        ((np.where(X == 6, np.nan, X), Y), "data must be finite, got NaN or infinity in 1 of 12 samples, first in sample 3"),
+        (
+            (np.where(X == 6, np.nan, X), Y),
+            "data must be finite, got NaN or infinity in 1 of 12 samples, first in sample 3",
+        ),
         ((X, Y, Y, Y), r"data must be \(x,\), \(x, y\) or \(x, y, sample_weight\), got 4 parts"),
         ((X[:4], Y[:4]), "`batch_size` must not exceed the samples of data, got batch_size=5 for 4 samples"),
         (tf.data.Dataset.from_tensor_slices((X, Y)).batch(5).repeat(), "data must end, got an infinite"),
@@ -97,7 +101,9 @@ def test_what_builds_no_model_is_refused(model, message):
 
 def test_a_builder_that_takes_hyperparameters_gets_their_defaults():
     def build(hp):
-        model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(hp.Int("units", 3, 9)), keras.layers.Dense(3, "softmax")])
+        model = keras.Sequential(
+            [keras.layers.Input((2,)), keras.layers.Dense(hp.Int("units", 3, 9)), keras.layers.Dense(3, "softmax")]
+        )
         model.compile("sgd", "sparse_categorical_crossentropy")
         return model
 
@@ -144,7 +150,9 @@ def test_what_names_no_optimizer_is_refused(optimizers, error, message):
 
 
 def test_a_fresh_optimizer_is_like_its_pattern_and_holds_the_rate_given():
-    pattern = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5), momentum=0.8, nesterov=True)
+    pattern = keras.optimizers.SGD(
+        keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5), momentum=0.8, nesterov=True
+    )
     made = fresh_optimizer(pattern, 0.25)
 
     assert (made.momentum, made.nesterov, float(made.learning_rate), made.built) == (0.8, True, 0.25, False)

@@ -22,7 +22,12 @@ def digits():
 
 def build_model():
     model = keras.Sequential(
-        [keras.layers.Input((64,)), keras.layers.Dense(32, "relu"), keras.layers.Dropout(0.1), keras.layers.Dense(10, "softmax")]
+        [
+            keras.layers.Input((64,)),
+            keras.layers.Dense(32, "relu"),
+            keras.layers.Dropout(0.1),
+            keras.layers.Dense(10, "softmax"),
+        ]
     )
     model.compile("sgd", SPARSE, metrics=["accuracy"])
     return model

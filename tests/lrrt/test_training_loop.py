@@ -24,7 +24,13 @@ def digits(num_samples=330):
 def mlp_with_dropout():
     layers = keras.layers
     model = keras.Sequential(
-        [layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(16, "relu"), layers.Dropout(0.3), layers.Dense(10, "softmax")]
+        [
+            layers.Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.Dense(16, "relu"),
+            layers.Dropout(0.3),
+            layers.Dense(10, "softmax"),
+        ]
     )
     model.compile("sgd", SPARSE, metrics=["accuracy"])
     return model
@@ -118,9 +124,7 @@ def test_an_epoch_is_an_epoch_of_fit(make_optimizer, rate_at):
     ]
 
     source.compile(make_optimizer(0.05 if rate_at else schedule()), SPARSE, metrics=["accuracy"])
-    history = source.fit(
-        *train, batch_size=32, epochs=3, shuffle=False, validation_data=validation, verbose=0
-    ).history
+    history = source.fit(*train, batch_size=32, epochs=3, shuffle=False, validation_data=validation, verbose=0).history
 
     np.testing.assert_allclose([loss for loss, _ in epochs], history["loss"], rtol=2e-6)
     np.testing.assert_allclose([loss for _, loss in epochs], history["val_loss"], rtol=2e-6)
@@ -174,7 +178,6 @@ def test_nothing_but_a_new_optimizer_or_batch_size_is_traced():
 
 
 def test_a_loss_that_is_not_finite_is_recorded_and_ends_the_run():
-    train, _ = digits()
     x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")

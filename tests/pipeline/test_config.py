@@ -7,19 +7,10 @@ import tomllib
 
 import pytest
 
-from pipeline.config import (
-    OPTIMIZERS,
-    ConfigError,
-    RangeTestConfig,
-    StageConfig,
-    StudyConfig,
-    TaskConfig,
-    builtin_config,
-    load_config,
-    template,
-    to_toml,
-    without_password,
-)
+from pipeline.config import RangeTestConfig, StageConfig, StudyConfig, TaskConfig
+from pipeline.config_file import builtin_config, load_config, template, to_toml
+from pipeline.laws import OPTIMIZERS, without_password
+from pipeline.mistakes import ConfigError
 
 TASK = '[task]\nbuild_model = "my_task:build_model"\nload_data = "my_task:load_data"\n'
 
@@ -146,6 +137,11 @@ def test_a_line_is_found_however_the_toml_is_written(load, text, place):
         load(text)
 
     assert f"{place}[study] seed: must be >= 0" in str(caught.value)
+
+
+def test_an_engine_that_cannot_run_yet_is_refused_not_ignored(load):
+    with pytest.raises(ConfigError, match=r'line 5: \[study\] engine: must be "optuna", got "keras_tuner", which this'):
+        load(f"{TASK}[study]\nengine = 'keras_tuner'")
 
 
 def test_the_command_line_stands_over_the_environment_over_the_file(load):

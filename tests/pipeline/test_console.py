@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import Terminated, exit_code
-from pipeline.config import ConfigError
 from pipeline.console import (
     Note,
     RangeTestDone,
@@ -25,6 +23,8 @@ from pipeline.console import (
     TrialDone,
     telling,
 )
+from pipeline.exit_codes import Terminated, exit_code
+from pipeline.mistakes import ConfigError
 from pipeline.run_directory import BadRunDirectory, CorruptState, ForeignRun, RunLocked
 
 EVENTS = (
@@ -187,7 +187,8 @@ def test_each_failure_has_the_exit_code_of_the_design(failure, code):
 
 
 def test_a_stage_that_finds_nothing_and_a_bad_task_have_their_codes():
-    from pipeline.stage import NoTrialCompleted, NoUsableRange
+    from pipeline.results import NoTrialCompleted
+    from pipeline.stage import NoUsableRange
     from pipeline.task import TaskError
 
     assert [exit_code(kind("a")) for kind in (NoUsableRange, NoTrialCompleted, TaskError)] == [3, 4, 65]

@@ -4,10 +4,11 @@ import csv
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -15,10 +16,10 @@ import numpy as np
 import pytest
 
 import pipeline
-from pipeline.config import load_config
-from pipeline.console import StageStarted, TrialDone
+from pipeline.config_file import load_config
+from pipeline.console import Note, StageStarted, TrialDone
 from pipeline.digits_example import load_data
-from pipeline.run_directory import ForeignRun
+from pipeline.run_directory import CorruptState, ForeignRun
 from pipeline.task import TaskError, load_task
 
 SMALL = {"study.num_trials": 3, "study.epochs": 3, "range_test.num_steps": 60, "range_test.repeats": 1}
@@ -176,6 +177,95 @@ def test_a_run_killed_half_way_finishes_the_remaining_trials(tmp_path):
     assert numbers == list(range(summary["num_trials"]["ended"]))
 
 
+NOTHING_LEFT = """
+import sys
+from pipeline import builtin_config, run_stage
+report = run_stage(builtin_config({overrides!r}), out=sys.argv[1], state=sys.argv[2])
+print(report.summary["status"], [name for name in ("keras", "tensorflow", "matplotlib", "sklearn") if name in sys.modules])
+"""
+
+
+def test_where_nothing_is_left_to_do_keras_is_not_imported(finished):
+    folder, _ = finished
+    program = NOTHING_LEFT.format(overrides=SMALL)
+    shown = subprocess.run(
+        [sys.executable, "-c", program, folder / "out", folder / "state"], capture_output=True, text=True, check=True
+    )
+
+    assert (shown.stdout, shown.stderr) == ("done []\n", "")
+
+
+def _task_of(tmp_path, monkeypatch, name, code):
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    return small(task__build_model=f"{name}:build_model", task__load_data=f"{name}:load_data")
+
+
+UNSAVABLE = """
+import keras
+from pipeline.digits_example import load_data
+
+class Own(keras.layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.dense = keras.layers.Dense(units, activation="softmax")
+    def call(self, inputs):
+        return self.dense(inputs)
+    def get_config(self):
+        raise NotImplementedError("my layer keeps its config to itself")
+
+def build_model():
+    model = keras.Sequential([keras.layers.Input((64,)), Own(10)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+"""
+
+
+def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_result(tmp_path, monkeypatch):
+    config = _task_of(tmp_path, monkeypatch, "unsavable_task", UNSAVABLE)
+    (tmp_path / "out/best").mkdir(parents=True)
+    (tmp_path / "out/best/model.keras").write_bytes(b"of an earlier best trial")
+    events = []
+    report = run(config, tmp_path, events)
+    import unsavable_task
+
+    model = unsavable_task.build_model()
+    model.load_weights(tmp_path / "out/best/model.weights.h5")
+    loss = model.evaluate(*load_data()["validation"], verbose=0)
+
+    assert report.summary["best"]["model_file"] == "best/model.weights.h5"
+    assert not (tmp_path / "out/best/model.keras").exists()
+    assert loss == pytest.approx(report.best.score, rel=1e-5)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert len(notes) == 1
+    assert re.search("NotImplementedError: my layer .* so its weights alone are in best/model.weights.h5", notes[0])
+
+
+def test_a_disk_that_is_full_is_not_taken_for_a_model_that_cannot_be_saved(finished, tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "out/best/model.keras").unlink()
+    monkeypatch.setattr(keras.Model, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(small(), tmp_path)
+
+    assert not (tmp_path / "out/summary.json").exists()
+
+
+@pytest.mark.parametrize("name", ["range_test.json", "checkpoints/trial-*.npz"])
+def test_torn_state_is_told_with_its_file(finished, tmp_path, name):
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (torn,) = (tmp_path / "state").glob(name)
+    torn.write_bytes(torn.read_bytes()[:100])
+    (tmp_path / "out/summary.json").unlink()
+    with pytest.raises(CorruptState, match=f"{torn.name} must hold"):
+        run(small(), tmp_path)
+
+
 def test_without_validation_data_a_fifth_of_the_training_data_is_held_out(tmp_path, monkeypatch):
     (tmp_path / "held_task.py").write_text(
         "import numpy as np\n"
@@ -246,12 +336,12 @@ def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_written(
 
 
 def test_a_module_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(TaskError, match="nowhere:build_model must be importable.*No module named 'nowhere'"):
+    with pytest.raises(TaskError, match=r"nowhere:build_model must be importable.*No module named 'nowhere'"):
         run(small(task__build_model="nowhere:build_model"), tmp_path)
 
 
 def test_losses_that_are_never_finite_leave_no_usable_range(tmp_path, monkeypatch):
-    (tmp_path / "nan_task.py").write_text(
+    code = (
         "import keras\n"
         "from pipeline.digits_example import load_data\n"
         "def build_model():\n"
@@ -259,8 +349,7 @@ def test_losses_that_are_never_finite_leave_no_usable_range(tmp_path, monkeypatc
         "    model.compile('sgd', lambda y, p: keras.ops.log(-keras.ops.mean(p ** 2)))\n"
         "    return model\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    config = small(task__build_model="nan_task:build_model", task__load_data="nan_task:load_data")
+    config = _task_of(tmp_path, monkeypatch, "nan_task", code)
     with pytest.raises(pipeline.NoUsableRange, match="sgd: the loss was not finite before it had fallen"):
         run(config, tmp_path)
 

@@ -14,7 +14,8 @@ from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer, TrialConf
 from studies.study import told_score
 
 SPACE = SearchSpace(
-    (OptimizerRange("sgd", 1e-2, 1.0, 0.2), OptimizerRange("adam", 1e-4, 1e-2, 2e-3)), ("fixed", "exponential", "triangular")
+    (OptimizerRange("sgd", 1e-2, 1.0, 0.2), OptimizerRange("adam", 1e-4, 1e-2, 2e-3)),
+    ("fixed", "exponential", "triangular"),
 )
 DATA = load_data()
 
@@ -73,7 +74,18 @@ def test_range_tests_and_ten_trials_trace_once_for_each_optimizer():
     loops = Loops(build_model, DATA["train"], optimizers=["sgd", "adam"], validation_data=DATA["validation"])
     run_range_test(loops, Ramp(num_steps=30), repeats=2)
     trainer = Trainer(loops, epochs=2)
-    schedules = ["fixed", "linear", "step", "exponential", "time", "cosine", "triangular", "triangular2", "one_cycle", "fixed"]
+    schedules = [
+        "fixed",
+        "linear",
+        "step",
+        "exponential",
+        "time",
+        "cosine",
+        "triangular",
+        "triangular2",
+        "one_cycle",
+        "fixed",
+    ]
     for number, schedule in enumerate(schedules):
         trainer.train(config(("sgd", "adam")[number % 2], schedule, 0.01 * (number + 1)))
 
@@ -82,7 +94,10 @@ def test_range_tests_and_ten_trials_trace_once_for_each_optimizer():
 
 @pytest.mark.parametrize(
     ("epochs", "validation", "message"),
-    [(0, DATA["validation"], "`epochs` must be >= 1, got 0"), (2, None, "must have validation data to score its trials")],
+    [
+        (0, DATA["validation"], "`epochs` must be >= 1, got 0"),
+        (2, None, "must have validation data to score its trials"),
+    ],
 )
 def test_a_trainer_that_cannot_score_is_refused(epochs, validation, message):
     loops = Loops(build_model, DATA["train"], optimizers=["sgd"], validation_data=validation)

@@ -1,0 +1,199 @@
+"""Knows how short trainings at a few constant rates sharpen bounds: which rates, how they are judged, what is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lrrt.batches import ArrayBatches
+from lrrt.bounds import Bounds
+from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
+from lrrt.loops import Loops
+from lrrt.training_loop import TrainingLoop, Values
+
+# Fitted to full trainings of 42 real cases, as the bounds' factors are; benchmarks/bounds_quality.py scores them.
+NUM_RATES = (
+    5  # three or four a decade; with more of them each gets too few steps, with fewer a narrow optimum is missed
+)
+NUM_LOOKS = 4  # validations a rate; the lowest counts, as it does in a full training
+SETTLED = 1 / 3  # the last part of the steps, whose mean is the training loss that was reached
+TRUSTED = 0.1  # where validation shows a smaller part of the progress than training does, training is judged on
+TOLERANCE = 0.05  # of the most progress: rates that are this much behind weigh 1/e in the mean
+REACH = 3.0  # the sharpened bounds reach this factor below and above what is suggested: just under a decade in all
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What short trainings at constant rates reached; a loss is None where its rate diverged.
+
+    `val_losses` are the lowest validation losses, `train_losses` the mean losses of the last third of the steps, and
+    `train_errors` the standard errors of those means. `start_val_loss` was before the first step; `start_train_loss` is
+    the first batch's. `num_steps` counts the training steps of all rates together. All losses are in the loss's unit.
+
+    Raises:
+        ValueError: unless each rate has its losses, and the rates are positive and ascending.
+    """
+
+    lrs: tuple[float, ...]
+    val_losses: tuple[float | None, ...]
+    train_losses: tuple[float | None, ...]
+    train_errors: tuple[float | None, ...]
+    start_val_loss: float
+    start_train_loss: float
+    num_steps: int
+
+    def __post_init__(self) -> None:
+        lengths = [len(self.lrs), len(self.val_losses), len(self.train_losses), len(self.train_errors)]
+        if len(set(lengths)) != 1 or not self.lrs:
+            raise ValueError(f"Each of at least one rate must have its losses, got {lengths} of them.")
+        if self.lrs[0] <= 0 or any(a >= b for a, b in zip(self.lrs, self.lrs[1:], strict=False)):
+            raise ValueError(f"`lrs` must be positive and ascending, got {self.lrs!r}.")
+
+
+def confirm(
+    loops: Loops, label: str, bounds: Bounds, *, num_steps: int, seed: int = 0, batch_size: int | None = None
+) -> tuple[Bounds, Confirmation | None]:
+    """Sharpen the bounds of one optimizer by training a little at a few constant rates inside them.
+
+    Args:
+        loops: the task, with validation data.
+        label: which of the loops' optimizers.
+        bounds: its bounds from a range test.
+        num_steps: training steps at each of 5 rates, all from the same starting weights on the same order of the data.
+        seed: what the weights and the order are drawn from.
+        batch_size: samples a batch; None for the loops' own.
+
+    Returns:
+        The sharpened bounds (see `sharpen`) and what was seen. Bounds without rates come back as they are, with None.
+
+    Raises:
+        ValueError: for loops without validation data, or a number of steps that is no count.
+    """
+    if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
+        raise ValueError(f"The steps at each rate must be a whole number >= 1, got {num_steps!r}.")
+    if loops.validation is None:
+        raise ValueError("Bounds are confirmed on validation data, got none. Pass `validation_data`, or no steps.")
+    if bounds.low is None or bounds.high is None:
+        return bounds, None
+    lrs = np.geomspace(bounds.low, bounds.high, NUM_RATES)
+    seen = try_rates(loops.get(label, batch_size), loops.initial_weights(seed), lrs.tolist(), num_steps, seed)
+    return sharpen(bounds, seen), seen
+
+
+def try_rates(loop: TrainingLoop, weights: Values, lrs: Sequence[float], num_steps: int, seed: int = 0) -> Confirmation:
+    """Train so many steps at each constant rate, each time from the same weights and on the same order of the data."""
+    loop.restart(weights)
+    start_val_loss = loop.validate()
+    runs = [_train(loop, weights, lr, num_steps, seed) for lr in lrs]
+    reached = [_reached(val_losses, losses) for val_losses, losses in runs]
+    return Confirmation(
+        lrs=tuple(lrs),
+        val_losses=tuple(None if row is None else row[0] for row in reached),
+        train_losses=tuple(None if row is None else row[1] for row in reached),
+        train_errors=tuple(None if row is None else row[2] for row in reached),
+        start_val_loss=start_val_loss,
+        start_train_loss=float(runs[0][1][0]),
+        num_steps=sum(len(losses) for _, losses in runs),
+    )
+
+
+def sharpen(
+    bounds: Bounds,
+    seen: Confirmation,
+    *,
+    tolerance: float = TOLERANCE,
+    reach: float = REACH,
+    trusted: float = TRUSTED,
+) -> Bounds:
+    """Narrow the bounds to about a decade around the rates that got furthest.
+
+    A rate's progress is its fall below the starting loss, 0 where it rose or diverged, in parts of the furthest one.
+    The suggested rate is the mean, in log rate, of those tried, each weighted by `exp(-(1 - progress) / tolerance)`:
+    equally good neighbours share it, and noise moves it little. The bounds are `[suggested / reach, reach *
+    suggested]`, moved into what they were, and kept from rates that diverged.
+
+    Judged is the validation loss. A moving average of BatchNorm lags behind weights that have moved for a few steps
+    only; where no rate's validation loss has fallen by a tenth of what its training loss has, the training loss is
+    judged on instead.
+
+    Returns:
+        Bounds whose reason says what the trainings showed. Where no loss fell by 4 standard errors of a training loss,
+        the rates are what they were.
+    """
+    assert bounds.low is not None
+    assert bounds.high is not None
+    of = f"{len(seen.lrs)} short trainings"
+    if all(loss is None for loss in seen.train_losses):
+        return replace(bounds, reason=f"{bounds.reason}; all of {of} diverged, so the bounds are not confirmed")
+    falls = _falls(seen, trusted)
+    if falls is None:
+        return replace(
+            bounds, reason=f"{bounds.reason}; in none of {of} did a loss fall, so the bounds are not confirmed"
+        )
+    weights = np.where([loss is None for loss in seen.train_losses], 0, np.exp((falls / falls.max() - 1) / tolerance))
+    suggested = math.exp(float(np.average(np.log(seen.lrs), weights=weights)))
+    suggested = min(max(suggested, bounds.low), bounds.high)
+    low, high = _around(suggested, reach, *_without_diverged(bounds.low, bounds.high, suggested, seen))
+    return replace(bounds, low=low, high=high, suggested=suggested, reason=f"{bounds.reason}; sharpened by {of}")
+
+
+def _train(loop: TrainingLoop, weights: Values, lr: float, num_steps: int, seed: int) -> tuple[list[float], Floats]:
+    """Return the validation losses at the looks and each step's loss; both end early where a loss is not finite."""
+    # A stream starts again at each call, and would show its first batches only: it is trained on in one go.
+    num_looks = min(NUM_LOOKS, num_steps) if isinstance(loop.batches, ArrayBatches) else 1
+    ends = np.arange(1, num_looks + 1) * num_steps // num_looks
+    rng = np.random.default_rng(seed)
+    loop.restart(weights)
+    val_losses: list[float] = []
+    losses = np.empty(0)
+    for size in np.diff(ends, prepend=0):
+        steps = loop.train(np.full(size, lr), rng)
+        losses = np.append(losses, steps.losses)
+        val_losses.append(loop.validate() if steps.is_finite else math.nan)
+        if not math.isfinite(val_losses[-1]):
+            break
+    return val_losses, losses
+
+
+def _reached(val_losses: Sequence[float], losses: Floats) -> tuple[float, float, float] | None:
+    """Return the lowest validation loss, the training loss at the end and its standard error; None if it diverged."""
+    if not math.isfinite(val_losses[-1]):
+        return None
+    last = losses[-max(round(SETTLED * len(losses)), 1) :]
+    # As for a range curve: 1.4826 times the median absolute value is the standard deviation of normal noise.
+    noise = 1.4826 * float(np.median(np.abs(np.diff(losses)))) / math.sqrt(2) if len(losses) > 1 else math.inf
+    return min(val_losses), float(last.mean()), noise / math.sqrt(len(last))
+
+
+def _falls(seen: Confirmation, trusted: float) -> Floats | None:
+    """Return how far each rate's loss fell, at least 0; None where no fall is more than noise."""
+    by_validation = _below(seen.start_val_loss, seen.val_losses)
+    by_training = _below(seen.start_train_loss, seen.train_losses)
+    error = min(error for error in seen.train_errors if error is not None)
+    falls = by_validation if by_validation.max() > trusted * by_training.max() else by_training
+    return falls if falls.max() > max(SIGNIFICANT * error, RESOLUTION * abs(seen.start_val_loss)) else None
+
+
+def _below(start: float, losses: Sequence[float | None]) -> Floats:
+    return np.array([0.0 if loss is None else max(start - loss, 0.0) for loss in losses])
+
+
+def _without_diverged(low: float, high: float, suggested: float, seen: Confirmation) -> tuple[float, float]:
+    """Return the bounds with each rate that diverged outside, half way to its neighbour on the side of `suggested`."""
+    for i, (lr, loss) in enumerate(zip(seen.lrs, seen.train_losses, strict=True)):
+        if loss is None and lr > suggested:
+            high = min(high, max(suggested, math.sqrt(lr * seen.lrs[max(i - 1, 0)])))
+        elif loss is None:
+            low = max(low, min(suggested, math.sqrt(lr * seen.lrs[min(i + 1, len(seen.lrs) - 1)])))
+    return low, high
+
+
+def _around(lr: float, reach: float, low: float, high: float) -> tuple[float, float]:
+    """Return `[lr / reach, reach * lr]`, moved into `[low, high]`, or the latter where it is narrower."""
+    if high <= reach**2 * low:
+        return low, high
+    start = min(max(lr / reach, low), high / reach**2)
+    return start, min(start * reach**2, high)

@@ -1,0 +1,109 @@
+"""Knows how failures become exit codes and what is said of them."""
+
+import errno
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+OUR_BUG = 70
+STORAGE_UNREACHABLE = 69
+NEEDS_REPAIR = 74
+INTERRUPTED = 130
+TERMINATED = 143
+
+# By name, so that nothing is imported to look a failure up; a failure's first ancestor in the table decides.
+EXIT_CODES = {
+    "pipeline.mistakes.ConfigError": 2,
+    "pipeline.run_directory.BadRunDirectory": 2,
+    "sqlalchemy.exc.ArgumentError": 2,
+    "sqlalchemy.exc.NoSuchModuleError": 2,
+    "pipeline.stage.NoUsableRange": 3,
+    "pipeline.results.NoTrialCompleted": 4,
+    "pipeline.task.TaskError": 65,
+    "sqlalchemy.exc.OperationalError": STORAGE_UNREACHABLE,
+    "optuna.exceptions.StorageInternalError": STORAGE_UNREACHABLE,
+    "pipeline.run_directory.RunLocked": 73,
+    "pipeline.run_directory.ForeignRun": 73,
+    "pipeline.run_directory.CorruptState": NEEDS_REPAIR,
+    "sqlalchemy.exc.DatabaseError": NEEDS_REPAIR,
+}
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+SQLITE_DISK_FAULTS = ("disk is full", "disk I/O error", "readonly database", "unable to open database file")
+WITH_TRACEBACK = {65, STORAGE_UNREACHABLE, OUR_BUG, NEEDS_REPAIR}  # codes whose traceback helps; shown with -v
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; what stops for Ctrl-C stops for it."""
+
+
+def exit_code(failure: BaseException) -> int:
+    """Return the exit code for what a stage raised: the first in `EXIT_CODES` of its class and its ancestors.
+
+    Faults of the storage are looked for among its causes too, because engines wrap them.
+    """
+    if isinstance(failure, KeyboardInterrupt):
+        return TERMINATED if isinstance(failure, Terminated) else INTERRUPTED
+    code = _own_code(failure)
+    cause = failure.__cause__ or failure.__context__
+    while code is None and cause is not None:
+        found = _own_code(cause)
+        code = found if found in (STORAGE_UNREACHABLE, NEEDS_REPAIR) else None
+        cause = cause.__cause__ or cause.__context__
+    return OUR_BUG if code is None else code
+
+
+@contextmanager
+def exit_codes(*, verbose: bool) -> Iterator[None]:
+    """Turn what the block raises into a message on stderr and the exit code of the process."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as failure:
+        code = exit_code(failure)
+        if verbose and code in WITH_TRACEBACK:
+            traceback.print_exception(failure)
+        typer.echo(f"lrrt: {_message(failure, code, verbose=verbose)}", err=True)
+        raise typer.Exit(code) from None
+
+
+def _own_code(failure: BaseException) -> int | None:
+    if isinstance(failure, OSError):
+        return NEEDS_REPAIR if failure.errno in DISK_FAULTS else None
+    names = (f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in type(failure).__mro__)
+    code = next((EXIT_CODES[name] for name in names if name in EXIT_CODES), None)
+    if code == STORAGE_UNREACHABLE and any(fault in _chain_text(failure) for fault in SQLITE_DISK_FAULTS):
+        return NEEDS_REPAIR
+    return code
+
+
+def _chain_text(failure: BaseException | None) -> str:
+    texts = []
+    while failure is not None:
+        texts.append(str(failure))
+        failure = failure.__cause__ or failure.__context__
+    return "\n".join(texts)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
+
+
+def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
+    hint = "" if verbose or code not in WITH_TRACEBACK else " Run it again with -v to see where."
+    if code in (INTERRUPTED, TERMINATED):
+        return f"stopped by {'SIGTERM' if code == TERMINATED else 'Ctrl-C'}; run the same command again to go on."
+    if code == OUR_BUG:
+        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {failure}{hint}"
+    if code == STORAGE_UNREACHABLE:
+        return f"the study's storage cannot be reached: {_first_line(failure)}{hint}"
+    if code == NEEDS_REPAIR:
+        return f"a file cannot be read or written: {_first_line(failure)}{hint}"
+    return f"{failure}{hint}"
+
+
+def _first_line(failure: BaseException) -> str:
+    return (str(failure).splitlines() or [type(failure).__name__])[0]

@@ -1,0 +1,134 @@
+"""Knows the law of each kind of value in a config, and how a value that breaks it is told."""
+
+import difflib
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from studies.schedules import FAMILIES
+
+# Keras is not imported to check a config. Left out: wrappers (LossScale, Multi) and Lamb, which `keras.optimizers.get`
+# of Keras 3.15 does not find by name.
+OPTIMIZERS = (
+    *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion", "muon"),
+    *("adafactor", "schedulefreeadamw"),
+)
+MAX_COUNT = 1_000_000  # more trials, epochs or steps than this is a slip of the finger
+MAX_SEED = 2**32 - 1  # what NumPy and Keras take
+
+
+def without_password(url: str) -> str:
+    """Return a database URL without its password.
+
+    >>> without_password("postgresql://me:secret@host/study?sslpassword=hidden")
+    'postgresql://me@host/study'
+    """
+    if url.startswith("sqlite"):
+        return url  # it has a path and no password
+    bare = re.sub(r"://([^:]*):.*@", r"://\1@", url)
+    address, mark, query = bare.partition("?")
+    kept = [part for part in query.split("&") if "password=" not in part.lower()]
+    return address + mark * any(kept) + "&".join(kept)
+
+
+def shown(value: object) -> str:
+    """Return a value as it may stand in a message: not too long."""
+    return f"{value!r:.80}"
+
+
+def did_you_mean(name: object, known: tuple[str, ...]) -> str:
+    """Return a hint at the nearest known name, or nothing where none is near."""
+    close = difflib.get_close_matches(str(name).lower(), known, n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return names in quotes, with commas."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _names(kind: str, known: tuple[str, ...]) -> BeforeValidator:
+    def law(name: object) -> str | None:
+        if isinstance(name, str) and name in known:
+            return None
+        hint = did_you_mean(name, known) or f" Known: {listed(known)}."
+        return f"each must be a known {kind}, got {shown(name)}.{hint}"
+
+    return BeforeValidator(_list_of(law))
+
+
+def _list_schema(item: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "array", "items": item, "minItems": 1, "uniqueItems": True})
+
+
+def _list_of(law: Callable[[object], str | None]) -> Callable[[object], tuple[Any, ...]]:
+    def checked(values: object) -> tuple[Any, ...]:
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"must be a list of at least one, got {shown(values)}.")
+        twice = dict.fromkeys(shown(value) for value in values if list(values).count(value) > 1)
+        complaints = [*filter(None, map(law, values)), *(f"each may stand once, got {value} twice." for value in twice)]
+        if complaints:
+            raise ValueError(" ".join(complaints))
+        return tuple(values)
+
+    return checked
+
+
+def _batch_size_law(size: object) -> str | None:
+    ok = isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MAX_COUNT
+    return None if ok else f"each must be a whole number from 1 to {MAX_COUNT}, got {shown(size)}."
+
+
+def _range(values: object) -> tuple[float, float]:
+    numbers = [float(v) for v in values if _is_number(v)] if isinstance(values, list | tuple) else []
+    if not isinstance(values, list | tuple) or not len(values) == len(numbers) == 2:
+        raise ValueError(f"must be two numbers, [low, high], got {shown(values)}.")
+    low, high = numbers
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"`0 < low < high` must hold, got low={low!r}, high={high!r}.")
+    return low, high
+
+
+def _reference(text: str) -> str:
+    module, _, function = text.partition(":")
+    if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f'must be "module:function", such as "my_task:build_model", got {shown(text)}.')
+    return text
+
+
+def _storage_url(url: str) -> str:
+    if url and not (re.match(r"[a-z][a-z0-9+]*://.", url) and url.isprintable() and " " not in url):
+        safe = re.sub(r".*@", "...@", without_password(url))  # a broken URL may hide a password anywhere before the @
+        raise ValueError(f'must be "" or a database URL such as "postgresql://user@host/name", got {shown(safe)}.')
+    return url
+
+
+def _engine(name: str) -> str:
+    if name == "keras_tuner":
+        raise ValueError('must be "optuna", got "keras_tuner", which this version cannot run yet.')
+    return name
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Reference = Annotated[str, AfterValidator(_reference)]
+StorageUrl = Annotated[str, AfterValidator(_storage_url)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Engine = Annotated[Literal["optuna", "keras_tuner"], AfterValidator(_engine)]
+Optimizers = Annotated[tuple[str, ...], _names("optimizer", OPTIMIZERS), _list_schema({"enum": OPTIMIZERS})]
+Schedules = Annotated[tuple[str, ...], _names("schedule", tuple(FAMILIES)), _list_schema({"enum": tuple(FAMILIES)})]
+BatchSizes = Annotated[
+    tuple[int, ...], BeforeValidator(_list_of(_batch_size_law)), _list_schema({"type": "integer", "minimum": 1})
+]
+LowAndHigh = Annotated[
+    tuple[float, float],
+    BeforeValidator(_range),
+    WithJsonSchema({"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2}),
+]

@@ -1,0 +1,78 @@
+"""Knows what the state folder keeps besides the study: the range tests, and the weights of the best trial so far."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrrt import RangeTestResult
+from pipeline.run_directory import CorruptState, RunDirectory, replacing, write_json
+from studies import Trained, TrialResult, best_of
+
+if TYPE_CHECKING:
+    from lrrt.training_loop import Values
+
+
+def keep_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
+    """Keep the range tests, so that a run that goes on need not repeat them."""
+    write_json(_range_test_file(directory), result.as_dict())
+
+
+def kept_range_test(directory: RunDirectory) -> RangeTestResult | None:
+    """Read the range tests that were kept; None where there are none yet.
+
+    Raises:
+        CorruptState: where they cannot be read.
+    """
+    file = _range_test_file(directory)
+    if not file.exists():
+        return None
+    try:
+        return RangeTestResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptState(f"{file} must hold the range tests, but it cannot be read: {error}. Remove it.") from error
+
+
+def keep_weights(directory: RunDirectory, trained: Trained, best: TrialResult | None) -> None:
+    """Keep the weights of a trial that is the best so far; those of the one before go when the next trial ends."""
+    import numpy as np
+
+    for file in _weights_folder(directory).glob("*.npz"):
+        if best is None or file != _weights_file(directory, best):
+            file.unlink()
+    if trained.best_weights is not None and best_of([*([best] if best else []), trained.result]) is trained.result:
+        with replacing(_weights_file(directory, trained.result)) as partial:
+            np.savez(partial, *(np.asarray(value) for value in trained.best_weights))
+
+
+def kept_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
+    """Read the weights that were kept of the best trial; None where somebody removed them.
+
+    Raises:
+        CorruptState: where they cannot be read.
+    """
+    import zipfile
+
+    import numpy as np
+
+    file = _weights_file(directory, best)
+    if not file.exists():
+        return None
+    try:
+        with np.load(file) as arrays:
+            return [arrays[name] for name in arrays.files]
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CorruptState(f"{file} must hold weights, but it cannot be read: {error}. Remove it.") from error
+
+
+def _range_test_file(directory: RunDirectory) -> Path:
+    return directory.state / "range_test.json"
+
+
+def _weights_folder(directory: RunDirectory) -> Path:
+    return directory.state / "checkpoints"
+
+
+def _weights_file(directory: RunDirectory, trial: TrialResult) -> Path:
+    return _weights_folder(directory) / f"trial-{trial.number}.npz"

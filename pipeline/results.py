@@ -1,0 +1,163 @@
+"""Knows how what a stage found is written into the folder of the results, and read back from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lrrt import RangeTestResult
+from pipeline.config import StageConfig
+from pipeline.config_file import to_toml
+from pipeline.console import Note, Tell
+from pipeline.progress import kept_weights
+from pipeline.report import StageReport, curves_csv, summarise, trials_csv, trials_jsonl
+from pipeline.run_directory import RunDirectory, replacing, write_json, write_text
+from pipeline.task import Task
+from studies import SearchSpace, Trainer, TrialResult, best_of, check_overfitting, plot_losses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+    from matplotlib.figure import Figure
+
+PICTURE_DPI = 150
+MODEL, WEIGHTS = "model.keras", "model.weights.h5"
+
+
+class NoTrialCompleted(Exception):
+    """The study has ended and none of its trials was trained to its end."""
+
+
+def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
+    """Write bounds, curves and pictures of the range tests."""
+    folder = directory.range_test
+    write_text(folder / "bounds.json", result.to_json() + "\n")
+    write_text(folder / "curves.csv", curves_csv(result))
+    _write_figure(folder / "loss.png", result.plot())
+    _write_figure(folder / "loss_delta.png", result.plot_deltas())
+
+
+def write_results(
+    config: StageConfig,
+    directory: RunDirectory,
+    range_test: RangeTestResult,
+    space: SearchSpace,
+    results: Sequence[TrialResult],
+    *,
+    trainer: Trainer,
+    task: Task,
+    tell: Tell,
+) -> StageReport:
+    """Write every file of the folder, the summary last.
+
+    Raises:
+        NoTrialCompleted: where there is no best trial; the tables of the trials are written all the same.
+    """
+    best = best_of(results)
+    directory.summary.unlink(missing_ok=True)  # it says that the other files are whole and agree with each other
+    write_range_test(directory, range_test)
+    write_text(directory.resolved_config, to_toml(config))
+    write_json(directory.space, space.as_dict())
+    write_text(directory.trials_csv, trials_csv(results))
+    write_text(directory.trials_jsonl, trials_jsonl(results))
+    if best is None:
+        raise NoTrialCompleted(_failures(results))
+    overfitting = check_overfitting(best.train_losses, best.val_losses)
+    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
+    write_json(directory.best / "config.json", best.as_dict())
+    weights = kept_weights(directory, best) or trainer.train(best.config).best_weights
+    assert weights is not None, "a completed trial has a best epoch"
+    model = trainer.as_trained(best, weights)
+    model_file = _save_model(directory, model, tell)
+    test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    summary = summarise(range_test, space, results, best, overfitting, test=test, model_file=model_file)
+    write_json(directory.manifest, _manifest(directory))
+    write_json(directory.summary, summary)
+    return read_report(directory, range_test, space, results)
+
+
+def read_report(
+    directory: RunDirectory, range_test: RangeTestResult, space: SearchSpace, results: Sequence[TrialResult]
+) -> StageReport:
+    """Return the report of a run whose summary is written."""
+    best = best_of(results)
+    assert best is not None, "a summary is written only where there is a best trial"
+    summary = json.loads(directory.summary.read_text(encoding="utf-8"))
+    overfitting = check_overfitting(best.train_losses, best.val_losses)
+    return StageReport(range_test, space, tuple(results), best, overfitting, summary, directory.summary)
+
+
+def is_complete(directory: RunDirectory, num_trials: int) -> bool:
+    """Say whether the folder holds the results of so many trials, and each file that its manifest names."""
+    try:
+        summary = json.loads(directory.summary.read_text(encoding="utf-8"))
+        files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
+        return summary["num_trials"]["ended"] == num_trials and all((directory.out / name).exists() for name in files)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str | None:
+    """Save the whole model, or its weights where it cannot be saved whole; return the file's name in the folder."""
+    try:
+        saved = _saved(directory.best / MODEL, model.save)
+    except OSError:  # of the disk, not of the model
+        raise
+    except Exception as error:  # saving runs the user's layers, which may raise anything
+        told = f"{type(error).__name__}: {error}"
+        try:
+            saved = _saved(directory.best / WEIGHTS, model.save_weights)
+        except OSError:
+            raise
+        except Exception:
+            tell(Note(f"the best model can be saved neither whole nor as weights ({told}); its trial is in best/"))
+            return None
+        tell(Note(f"the best model cannot be saved whole ({told}), so its weights alone are in best/{WEIGHTS}"))
+    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
+        other.unlink(missing_ok=True)  # of an earlier best trial
+    return saved.relative_to(directory.out).as_posix()
+
+
+def _saved(path: Path, save: Callable[[Path], None]) -> Path:
+    with replacing(path) as partial:
+        save(partial)
+    return path
+
+
+def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
+    arrays = data if isinstance(data, tuple | list) else (data,)
+    found = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _write_figure(path: Path, figure: Figure) -> None:
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=PICTURE_DPI)
+
+
+def _manifest(directory: RunDirectory) -> dict[str, Any]:
+    """Name each file of the folder with its size and SHA-256."""
+    own = {directory.summary, directory.manifest}
+    files = sorted(path for path in directory.out.rglob("*") if path.is_file() and path not in own)
+    return {
+        "files": {
+            path.relative_to(directory.out).as_posix(): {
+                "size_bytes": path.stat().st_size,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            }
+            for path in files
+        }
+    }
+
+
+def _failures(results: Sequence[TrialResult]) -> str:
+    diverged = sum(result.state.name == "DIVERGED" for result in results)
+    errors = sorted({result.error for result in results if result.error})
+    return (
+        f"None of {len(results)} trials was trained to its end: {diverged} diverged, {len(results) - diverged} failed"
+        + (f" with {'; '.join(errors)}" if errors else "")
+        + "."
+    )
