@@ -1,4 +1,4 @@
-"""Knows how the curves of one optimizer become bounds: where its learning rate is worth searching, and how sure that is."""
+"""Knows how curves become bounds: where an optimizer's learning rate is worth searching, and how sure that is."""
 
 import math
 from collections import Counter
@@ -135,7 +135,7 @@ def _judge(readings: Sequence[Reading], seen: Sequence[Reading]) -> Verdict:
 
 
 def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
-    """Take back an edge that was read from a rise alone, where the ramp began too near to it to tell what lies below."""
+    """Take back an edge that was read from a rise alone, where the ramp began too near to it to tell what is below."""
     if reading.shape is Shape.FALLS_UNSEEN and reading.edge is not None and reading.edge / BELOW_EDGE <= first_rate[0]:
         return Reading(Shape.DIVERGES)
     return reading

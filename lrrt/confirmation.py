@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lrrt.batches import ArrayBatches
 from lrrt.bounds import Bounds
 from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
 from lrrt.loops import Loops
@@ -143,7 +142,7 @@ def sharpen(
 def _train(loop: TrainingLoop, weights: Values, lr: float, num_steps: int, seed: int) -> tuple[list[float], Floats]:
     """Return the validation losses at the looks and each step's loss; both end early where a loss is not finite."""
     # A stream starts again at each call, and would show its first batches only: it is trained on in one go.
-    num_looks = min(NUM_LOOKS, num_steps) if isinstance(loop.batches, ArrayBatches) else 1
+    num_looks = min(NUM_LOOKS, num_steps) if loop.batches.batch_size else 1
     ends = np.arange(1, num_looks + 1) * num_steps // num_looks
     rng = np.random.default_rng(seed)
     loop.restart(weights)

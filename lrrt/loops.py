@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import inspect
-import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lrrt.batches import ArrayBatches, Batches, Data, as_batches, with_batch_size
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import Batches, Data, as_batches
+from lrrt.models import ModelSource, as_builder, build_under, check_labels, complete
+from lrrt.monitor import LOSS, Monitor, monitor_for
 from lrrt.optimizers import as_optimizers, fresh_optimizer
-from lrrt.training_loop import TrainingLoop, Values, build, read
+from lrrt.training_loop import TrainingLoop, Values, assign, read
 
 if TYPE_CHECKING:
     import keras
 
 KEPT_WEIGHTS = 4  # drawn initial weights that are kept for the next run with the same seed
 FORWARD_FACTOR = 4  # a validation batch is so many training batches: a forward pass keeps no activations
-
-ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp), or a compiled keras.Model
+UNKNOWN_SIZE = 32  # taken for the samples of a batch where the training data brings its own size
 
 
 class Loops:
     """The loops of one task; range tests and trials that share them are traced once per optimizer and batch size.
 
-    One model serves all loops: each run assigns all of its variables. Data is put on the device once.
+    One model serves all loops: each run assigns all of its variables. Data is put on the device once. Made under a
+    `tf.distribute` strategy's scope, the loops train on all of its replicas.
 
     Args:
-        model: a function that returns a compiled model, KerasTuner's `build(hp)`, taken with its default values, or a
-            compiled model. A function's model starts each run from fresh weights drawn from the run's seed; a
-            compiled model starts each run from the weights it came with.
-        data: what is trained on; see `as_batches`.
+        model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model. A function's
+            model starts each run from fresh weights drawn from the run's seed; a compiled model starts each run from
+            the weights it came with.
+        data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights where there are any; a
+            batched tf.data.Dataset; a keras.utils.PyDataset; a generator of batches.
         optimizers: names, Keras optimizers, or {label: either}.
         batch_size: samples a batch where `get` names no other.
         validation_data: what is validated on; of the kinds that `data` may have.
+        class_weight: the weight of each class's samples, for data in arrays.
+        hyperparameters: values for a `build(hp)`; its defaults hold for what is not named.
+        monitor: what is recorded of each step: "loss", a compiled metric, or either with "val_" before it.
+        monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
 
     Raises:
         TypeError: where the model or the data is of another kind.
@@ -51,15 +55,24 @@ class Loops:
         optimizers: Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer],
         batch_size: int = 32,
         validation_data: Data | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+        monitor: str = "loss",
+        monitor_mode: str = "auto",
     ) -> None:
+        import tensorflow as tf
+
         self.patterns = as_optimizers(optimizers)
-        self.batches = as_batches(data, batch_size)
+        self.batches = as_batches(data, batch_size, class_weight=class_weight)
         self.validation = None if validation_data is None else as_batches(validation_data, 1, name="validation_data")
-        self._build_model = _builder(model)
-        self.model = model if self._build_model is None else _built(self._build_model, 0)
-        build(self.model, self.batches)
+        self._strategy = tf.distribute.get_strategy()
+        self._build_model = as_builder(model, hyperparameters)
+        self.model = model if self._build_model is None else build_under(0, self._build_model, self.batches)
+        self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
+        complete(self.model, self.batches)
         check_labels(self.model, self.batches, "data")
         check_labels(self.model, self.validation, "validation_data")
+        self.monitor = _monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._found = read(self.model.variables) if self._build_model is None else None
         self._loops: dict[tuple[str, int], TrainingLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
@@ -71,21 +84,24 @@ class Loops:
 
     @property
     def batch_size(self) -> int:
-        """Samples a batch where `get` names no other; 0 where a dataset brings its own."""
-        return _size_of(self.batches)
+        """Samples a batch where `get` names no other; 0 where the data brings its own size."""
+        return self.batches.batch_size
 
     def get(self, optimizer: str, batch_size: int | None = None) -> TrainingLoop:
-        """Return the loop of this optimizer and batch size, made at the first call."""
-        batches = self.batches if batch_size is None else with_batch_size(self.batches, batch_size)
-        key = optimizer, _size_of(batches)
+        """Return the loop of this optimizer and batch size, made at the first call.
+
+        Raises:
+            ValueError: for an unknown optimizer, or a batch size that does not fit the data.
+        """
+        if optimizer not in self.patterns:
+            raise ValueError(f"`optimizer` must be one of {', '.join(self.patterns)}, got {optimizer!r}.")
+        batches = self._in_batches_of(batch_size)
+        key = optimizer, batches.batch_size
         if key not in self._loops:
-            if optimizer not in self.patterns:
-                raise ValueError(f"`optimizer` must be one of {', '.join(self.patterns)}, got {optimizer!r}.")
-            validation = self.validation
-            if isinstance(validation, ArrayBatches):
-                size = min(validation.num_samples, FORWARD_FACTOR * (key[1] or 32))
-                validation = with_batch_size(validation, size)
-            self._loops[key] = TrainingLoop(self.model, fresh_optimizer(self.patterns[optimizer]), batches, validation)
+            with self._strategy.scope():
+                made = fresh_optimizer(self.patterns[optimizer])
+                validation = self._validation_for(batches.batch_size or UNKNOWN_SIZE)
+                self._loops[key] = TrainingLoop(self.model, made, batches, validation, self.monitor)
         return self._loops[key]
 
     def check_batch_size(self, batch_size: int) -> None:
@@ -94,99 +110,47 @@ class Loops:
         Raises:
             ValueError: where it is no count, or larger than the data.
         """
-        with_batch_size(self.batches, batch_size)
+        self._in_batches_of(batch_size)
 
     def initial_weights(self, seed: int) -> Values:
         """Return what all variables of the model are before a run with this seed, in the order of its variables."""
         if self._build_model is None:
-            assert self._found is not None
+            assert self._found is not None, "what a compiled model came with is read when the loops are made"
             return self._found
         if seed not in self._drawn:
-            self._drawn[seed] = read(_built(self._build_model, seed, self.batches).variables)
+            with self._strategy.scope():
+                self._drawn[seed] = read(build_under(seed, self._build_model, self.batches).variables)
             if len(self._drawn) > KEPT_WEIGHTS:
                 self._drawn.popitem(last=False)
         return self._drawn[seed]
 
+    @contextmanager
+    def left_as_found(self) -> Iterator[None]:
+        """Put the variables and metrics of a compiled model that was passed in back, however the block ends."""
+        try:
+            yield
+        finally:
+            if self._found is not None:
+                assign(self.model.variables, self._found)
+                if len(self._found_metrics) == len(self.model.metrics_variables):
+                    assign(self.model.metrics_variables, self._found_metrics)
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed what Keras draws initial values and layer seeds from, Python's and NumPy's generators, then put them back.
+    def _in_batches_of(self, batch_size: int | None) -> Batches:
+        if batch_size is None or not isinstance(self.batches, ArrayBatches):
+            return self.batches
+        return self.batches.with_batch_size(batch_size)
 
-    TensorFlow's global seed is left alone: Keras's initializers do not draw from it.
-    """
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-
-
-def _size_of(batches: Batches) -> int:
-    return batches.batch_size if isinstance(batches, ArrayBatches) else 0
-
-
-def _builder(model: ModelSource) -> Callable[[], keras.Model] | None:
-    """Return a function of no arguments that builds the model, or None for a model that is there already."""
-    import keras
-
-    if isinstance(model, keras.Model):
-        return None
-    if not callable(model):
-        raise TypeError(f"A model must be a function that builds one or a compiled keras.Model, got {model!r:.80}.")
-    required = [
-        parameter
-        for parameter in inspect.signature(model).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(required) > 1:
-        names = ", ".join(parameter.name for parameter in required)
-        raise TypeError(f"A model builder must take no argument, or one (KerasTuner's hp), got one that needs {names}.")
-    return _with_default_hyperparameters(model) if required else model
+    def _validation_for(self, batch_size: int) -> Batches | None:
+        if not isinstance(self.validation, ArrayBatches):
+            return self.validation
+        size = min(self.validation.num_samples, FORWARD_FACTOR * batch_size)
+        return self.validation.with_batch_size(size, name="validation_data")
 
 
-def _with_default_hyperparameters(build_model: Callable[[Any], keras.Model]) -> Callable[[], keras.Model]:
-    def build_default() -> keras.Model:
-        from keras_tuner import HyperParameters
-
-        return build_model(HyperParameters())
-
-    return build_default
-
-
-def _built(build_model: Callable[[], keras.Model], seed: int, batches: Any = None) -> keras.Model:
-    import keras
-
-    with seeded(seed):
-        model = build_model()
-        if not isinstance(model, keras.Model):
-            raise TypeError(f"A model builder must return a compiled keras.Model, got {type(model).__name__}.")
-        if batches is not None and not model.built:
-            build(model, batches)
-    return model
-
-
-def check_labels(model: keras.Model, batches: Any, name: str) -> None:
-    """Refuse class labels that the model has no output for: on a CPU they raise, on a GPU they give NaN.
-
-    Raises:
-        ValueError: where a label of a sparse categorical crossentropy is negative, or too large for the model.
-    """
-    import keras
-
-    is_sparse = (
-        model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
-    ) or isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy)
-    if not is_sparse or not isinstance(batches, ArrayBatches) or len(batches.arrays) < 2:
-        return
-    outputs = model(batches.sample()[0], training=False)
-    labels = np.asarray(batches.arrays[1])
-    num_classes = outputs.shape[-1]
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} outputs, "
-            f"got labels from {labels.min()} to {labels.max()}."
-        )
+def _monitor(name: str, model: keras.Model, mode: str, *, has_validation: bool) -> Monitor:
+    if name == "loss" and mode == "auto":
+        return LOSS
+    monitor = monitor_for(name, model, mode)
+    if monitor.on_validation and not has_validation:
+        raise ValueError(f"`monitor={name!r}` must have `validation_data`, got none.")
+    return monitor

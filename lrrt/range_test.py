@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,10 +12,10 @@ import numpy as np
 from lrrt.batches import Data
 from lrrt.bounds import Bounds, find_bounds
 from lrrt.curve import RangeCurve, Stop
-from lrrt.loops import Loops, ModelSource
+from lrrt.loops import Loops
+from lrrt.models import ModelSource
 from lrrt.plot import plot_loss_deltas, plot_losses
 from lrrt.ramp import Ramp
-from lrrt.training_loop import assign, read
 
 if TYPE_CHECKING:
     import keras
@@ -115,8 +114,8 @@ def range_test(
     """
     if not isinstance(repeats, int) or repeats < 1:
         raise ValueError(f"`repeats` must be a whole number >= 1, got {repeats!r}.")
-    with _left_as_found(build_model):
-        loops = Loops(build_model, data, optimizers=optimizers, batch_size=batch_size)
+    loops = Loops(build_model, data, optimizers=optimizers, batch_size=batch_size)
+    with loops.left_as_found():
         return run_range_test(loops, ramp or Ramp(), repeats=repeats, seed=seed)
 
 
@@ -146,25 +145,6 @@ def _record(loops: Loops, label: str, ramp: Ramp, seed: int) -> RangeCurve:
     loop.restart(loops.initial_weights(seed))
     steps = loop.train(ramp.rates(), np.random.default_rng(seed))
     return RangeCurve.from_run(ramp.rates(), steps.losses, seed=seed)
-
-
-@contextmanager
-def _left_as_found(model: ModelSource) -> Iterator[None]:
-    """Put a compiled model's variables, metrics and optimizer back, whatever happens."""
-    import keras
-
-    if not isinstance(model, keras.Model) or not model.built:
-        yield
-        return
-    variables, values = model.variables, read(model.variables)
-    metrics = model.metrics_variables
-    metric_values, optimizer = read(metrics), model.optimizer
-    try:
-        yield
-    finally:
-        assign(variables, values)
-        assign(metrics, metric_values)
-        model.optimizer = optimizer
 
 
 def _bounds_as_dict(bounds: Bounds) -> dict[str, Any]:

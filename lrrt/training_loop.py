@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lrrt.arrays import Batch
 from lrrt.batches import Batches
+from lrrt.models import complete
+from lrrt.monitor import LOSS, Monitor
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+PROBE_SAMPLES = 256  # of the validation data, for a validation monitor; data in batches of its own gives its first
 Values = Sequence[Any]  # one tensor for each variable, in the variables' order
 
 
@@ -23,11 +27,13 @@ Values = Sequence[Any]  # one tensor for each variable, in the variables' order
 class Steps:
     """What a run of the loop recorded; it is shorter than its table of rates where a loss was not finite.
 
-    `losses` has each step's own loss and `sizes` the samples in its batch, both of shape `(num_steps,)`.
+    `losses` has each step's own loss, `sizes` the samples in its batch, `monitored` what the loop's monitor showed at
+    it; all of shape `(num_steps,)`.
     """
 
     losses: NDArray[np.float32]
     sizes: NDArray[np.int32]
+    monitored: NDArray[np.float32]
 
     @property
     def is_finite(self) -> bool:
@@ -43,25 +49,38 @@ class TrainingLoop:
 
     A run is `restart`, then any number of `train` and `validate`. Rates, order of the data, seed and weights are
     arguments or variables of the compiled function, so none of them makes it trace again. There is no Python per step
-    and nothing is read back before a run's end. The model's own `train_step` and `test_step` do the work.
+    and nothing is read back before a run's end. The model's own `train_step` and `test_step` do the work, on each
+    replica of the strategy that the model was built under.
 
     Args:
-        model: a compiled model; built on a first batch where it is not. Its optimizer is replaced while the loop runs.
+        model: a compiled model; completed on a first batch where it is not built. Its optimizer is replaced while the
+            loop runs.
         optimizer: a Keras optimizer whose learning rate is a number; the loop builds and owns it.
         batches: what is trained on.
-        validation: what `validate` judges on; None where there is none.
+        validation: what `validate` and a validation monitor judge on; None where there is none.
+        monitor: what else is recorded of each step; by default its loss.
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.Optimizer, batches: Batches, validation: Batches | None = None
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        batches: Batches,
+        validation: Batches | None = None,
+        monitor: Monitor = LOSS,
     ) -> None:
         self.model = model
         self.batches = batches
         self.validation = validation
-        build(model, batches)
-        self.optimizer = _scaled_for(model, optimizer)
-        self.optimizer.build(model.trainable_variables)
-        self._fresh_optimizer = read(self.optimizer.variables)
+        self.monitor = monitor
+        complete(model, batches)
+        with model.distribute_strategy.scope():
+            self.optimizer = _scaled_for(model, optimizer)
+            self.optimizer.build(model.trainable_variables)
+            self._fresh_optimizer = read(self.optimizer.variables)
+        self._probe = (
+            validation.sample(batches.batch_size) if validation is not None and monitor.on_validation else None
+        )
         self._compile()
 
     @property
@@ -69,9 +88,15 @@ class TrainingLoop:
         """How often the training function was traced; 1 after its first run, and for ever."""
         return int(self._train.experimental_get_tracing_count())
 
+    @property
+    def batches_per_update(self) -> int:
+        """Batches whose gradients are added up for one update; 1 unless the optimizer accumulates gradients."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer).gradient_accumulation_steps or 1
+
     def restart(self, weights: Values) -> None:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
-        self._restore(list(weights), self._fresh_optimizer)
+        with self._running():
+            self._restore(list(weights), self._fresh_optimizer)
 
     def train(self, rates: ArrayLike, rng: np.random.Generator | None = None) -> Steps:
         """Train one step for each learning rate.
@@ -81,15 +106,24 @@ class TrainingLoop:
             rng: shuffles the data; None keeps its order.
 
         Returns:
-            Each step's own loss. A loss that is not finite is recorded and ends the run.
+            What each step showed. A loss that is not finite is recorded and ends the run.
+
+        Raises:
+            ValueError: where the data ends before the rates do.
         """
         import tensorflow as tf
 
         table = tf.constant(np.asarray(rates, np.float32))
-        with _owned(self.model, self.optimizer):
-            losses, sizes, num_steps = self._train(table, *self.batches.plan(len(table), rng))
+        with self._running():
+            try:
+                *recorded, num_steps = self._train(table, *self.batches.plan(len(table), rng))
+            except tf.errors.OutOfRangeError:
+                raise ValueError(
+                    f"The data must last for {len(table)} more steps, but it ended before. Pass data that can be "
+                    "iterated again: arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+                ) from None
         done = int(num_steps)
-        return Steps(losses.numpy()[:done], sizes.numpy()[:done])
+        return Steps(*(values.numpy()[:done] for values in recorded))
 
     def validate(self) -> float:
         """Return the validation loss, as `model.evaluate` does: the mean over all samples.
@@ -99,97 +133,125 @@ class TrainingLoop:
         """
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
-        with _owned(self.model, self.optimizer):
+        with self._running():
             return float(self._validate(*self.validation.plan(self.validation.num_batches, None)))
 
     def snapshot(self) -> Values:
         """Copy all variables of the model, on the device."""
-        return read(self.model.variables)
+        with self._running():
+            values: Values = self._copy()
+            return values
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """While the loop runs, the model's optimizer is the loop's; then it is again what it was."""
+        found, self.model.optimizer = self.model.optimizer, self.optimizer
+        try:
+            with self.model.distribute_strategy.scope(), _executor(self.model.distribute_strategy):
+                yield
+        finally:
+            self.model.optimizer = found
 
     def _compile(self) -> None:
         import tensorflow as tf
 
-        rates = tf.TensorSpec([None], tf.float32)
-        self._train = tf.function(self._train_steps, input_signature=[rates, *self.batches.signature], autograph=False)
+        signature = [tf.TensorSpec([None], tf.float32), *self.batches.signature]
+        self._train = tf.function(self._train_steps, input_signature=signature, autograph=False)
         self._restore = tf.function(self._assign_all, autograph=False)
+        self._copy = tf.function(lambda: read(self.model.variables), autograph=False)
         if self.validation is not None:
             self._validate = tf.function(
                 self._validation_steps, input_signature=self.validation.signature, autograph=False
             )
 
-    def _train_steps(self, rates: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _train_steps(self, rates: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
         import tensorflow as tf
 
         num_steps = tf.shape(rates)[0]
 
-        def body(step: Any, losses: Any, sizes: Any, _: Any) -> tuple[Any, ...]:
+        def body(step: Any, losses: Any, sizes: Any, monitored: Any, last: Any, _: Any) -> tuple[Any, ...]:
             batch = self.batches.take(step, *plan)
             self.optimizer.learning_rate = rates[step]
-            loss = self._step_on(self.model.train_step, batch)
-            return step + 1, losses.write(step, loss), sizes.write(step, _num_rows(batch)), tf.math.is_finite(loss)
+            loss, shown = self._on_batch(self.model.train_step, batch)
+            shown = self._probed(step, last) if self._probe is not None else shown
+            return (
+                step + 1,
+                losses.write(step, loss),
+                sizes.write(step, _num_rows(batch)),
+                monitored.write(step, shown),
+                shown,
+                tf.math.is_finite(loss),
+            )
 
-        step, losses, sizes, _ = tf.while_loop(
-            lambda step, losses, sizes, is_finite: (step < num_steps) & is_finite,
+        def array(dtype: Any) -> tf.TensorArray:
+            return tf.TensorArray(dtype, size=num_steps, element_shape=())
+
+        step, losses, sizes, monitored, *_ = tf.while_loop(
+            lambda step, losses, sizes, monitored, last, is_finite: (step < num_steps) & is_finite,
             body,
-            (
-                0,
-                tf.TensorArray(tf.float32, size=num_steps, element_shape=()),
-                tf.TensorArray(tf.int32, size=num_steps, element_shape=()),
-                True,
-            ),
+            (0, array(tf.float32), array(tf.int32), array(tf.float32), 0.0, True),
             parallel_iterations=1,
         )
-        return losses.stack(), sizes.stack(), step
+        return losses.stack(), sizes.stack(), monitored.stack(), step
 
-    def _step_on(self, train_step: Any, batch: tuple[Any, ...]) -> tf.Tensor:
-        """Train on one batch; without what the metrics remember, the step's loss is this batch's alone."""
+    def _probed(self, step: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """Return what the monitor shows on the probe, measured anew at every so many steps."""
         import tensorflow as tf
 
-        for metric in self.model.metrics:
-            metric.reset_state()
-        return tf.cast(_loss_of(train_step(batch)), tf.float32)
+        is_due = tf.equal(step % self.monitor.every, 0)
+        return tf.cond(is_due, lambda: self._on_batch(self.model.test_step, self._probe)[1], lambda: last)
+
+    def _on_batch(self, run_step: Callable[[Batch], Any], batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Run a step on one batch; return its loss and what the monitor shows, of this batch alone.
+
+        What the metrics remember of earlier batches is reset before. Each replica takes its share of the batch; where
+        they cannot be equal, the first samples are taken again.
+        """
+        import keras
+        import tensorflow as tf
+
+        strategy = self.model.distribute_strategy
+        num_replicas = strategy.num_replicas_in_sync
+
+        def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+            for metric in self.model.metrics:
+                metric.reset_state()
+            if num_replicas > 1:
+                replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+                num_rows = _num_rows(batch)
+                share = -(-num_rows // num_replicas)
+                index = (tf.range(share) * num_replicas + replica) % num_rows
+                batch = keras.tree.map_structure(lambda values: tf.gather(values, index), batch)
+            logs = run_step(batch)
+            return _value_of(logs, "loss"), _value_of(logs, self.monitor.metric)
+
+        if num_replicas == 1:
+            return on_replica(batch)
+        shown = strategy.run(on_replica, args=(batch,))
+        return tuple(strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for value in shown)
 
     def _validation_steps(self, *plan: Any) -> tf.Tensor:
         import tensorflow as tf
 
         validation = self.validation
-        assert validation is not None
-        num_batches = tf.constant(validation.num_batches)
-        for metric in self.model.metrics:
-            metric.reset_state()
+        assert validation is not None, "compiled only where there is validation data"
+        num_batches = validation.num_batches
 
-        def body(step: Any, _: Any) -> tuple[Any, Any]:
-            logs = self.model.test_step(validation.take(step, *plan))
-            return step + 1, tf.cast(_loss_of(logs), tf.float32)
+        def body(step: Any, total: Any, count: Any) -> tuple[Any, ...]:
+            batch = validation.take(step, *plan)
+            size = tf.cast(_num_rows(batch), tf.float64)
+            loss = tf.cast(self._on_batch(self.model.test_step, batch)[0], tf.float64)
+            return step + 1, total + size * loss, count + size
 
-        return tf.while_loop(lambda step, _: step < num_batches, body, (0, 0.0), parallel_iterations=1)[1]
+        zero = tf.constant(0.0, tf.float64)
+        _, total, count = tf.while_loop(
+            lambda step, *_: step < num_batches, body, (0, zero, zero), parallel_iterations=1
+        )
+        return total / count
 
     def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
         assign(self.model.variables, weights)
         assign(self.optimizer.variables, optimizer_values)
-
-
-def build(model: keras.Model, batches: Batches) -> None:
-    """Create what a model makes on its first call: its weights, and the variables of its compiled metrics.
-
-    Raises:
-        ValueError: where the model is not compiled.
-    """
-    import keras
-
-    if not model.compiled:
-        raise ValueError(
-            f"The model must be compiled, got {model.name!r} without a loss. Call model.compile(optimizer, loss) where "
-            "it is built."
-        )
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches.sample())
-    if model.built and not model.metrics:
-        return
-    y_pred = model(x, training=False)
-    if y is not None:
-        model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-        for metric in model.metrics:
-            metric.reset_state()
 
 
 def read(variables: Sequence[Any]) -> Values:
@@ -205,19 +267,8 @@ def assign(variables: Sequence[Any], values: Values) -> None:
         variable.assign(value)
 
 
-@contextmanager
-def _owned(model: keras.Model, optimizer: keras.Optimizer) -> Iterator[None]:
-    """While the loop runs, the model's optimizer is the loop's; then it is again what it was."""
-    found, model.optimizer = model.optimizer, optimizer
-    try:
-        with _executor():
-            yield
-    finally:
-        model.optimizer = found
-
-
-def _executor() -> AbstractContextManager[None]:
-    """Return what runs the loop's operations: one thread on a CPU, TensorFlow's own choice where there is a GPU.
+def _executor(strategy: tf.distribute.Strategy) -> AbstractContextManager[None]:
+    """Return what runs the loop's operations: one thread on one CPU, TensorFlow's own choice elsewhere.
 
     The operations of a step depend on each other, so threads that hand them about only wait: one thread made the steps
     of a small dense network 1.6 times faster. Each operation still spreads over all cores.
@@ -225,7 +276,7 @@ def _executor() -> AbstractContextManager[None]:
     import tensorflow as tf
     from tensorflow.python.eager import context  # the only place that offers it; Keras imports this module too
 
-    if tf.config.list_physical_devices("GPU"):
+    if strategy.num_replicas_in_sync > 1 or tf.config.list_physical_devices("GPU"):
         return nullcontext()
     executor: AbstractContextManager[None] = context.function_executor_type("SINGLE_THREADED_EXECUTOR")
     return executor
@@ -240,14 +291,24 @@ def _scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimiz
     return optimizer
 
 
-def _loss_of(logs: Any) -> Any:
-    if not isinstance(logs, dict) or "loss" not in logs:
-        found = sorted(logs) if isinstance(logs, dict) else type(logs).__name__
-        raise ValueError(f'A train_step or test_step must return a dict with the key "loss", got {found}.')
-    return logs["loss"]
+def _value_of(logs: Any, name: str) -> tf.Tensor:
+    """Return one scalar of what a step returned.
+
+    Raises:
+        ValueError: where it is not there, or no scalar.
+    """
+    import tensorflow as tf
+
+    if not isinstance(logs, dict) or name not in logs:
+        found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
+        raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
+    value = tf.convert_to_tensor(logs[name])
+    if value.shape.rank != 0:
+        raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
+    return tf.cast(value, tf.float32)
 
 
-def _num_rows(batch: tuple[Any, ...]) -> Any:
+def _num_rows(batch: Any) -> Any:
     import keras
     import tensorflow as tf
 

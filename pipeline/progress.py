@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,15 +53,13 @@ def kept_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
     Raises:
         CorruptState: where they cannot be read.
     """
-    import zipfile
-
     import numpy as np
 
     file = _weights_file(directory, best)
     if not file.exists():
         return None
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as stream, np.load(stream) as arrays:
             return [arrays[name] for name in arrays.files]
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CorruptState(f"{file} must hold weights, but it cannot be read: {error}. Remove it.") from error

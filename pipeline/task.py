@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lrrt.batches import ArrayBatches, Data, as_batches
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import Data, as_batches
 
 PARTS = ("train", "validation", "test")
 HELD_OUT = 0.2  # of the training data, where the task brings no validation data

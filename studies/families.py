@@ -134,6 +134,11 @@ training ends at t = 1, where the last cycle and the decay end too, and the last
 
 
 def find_family(name: str) -> Family:
+    """Return the family of this name.
+
+    Raises:
+        ValueError: where there is none, with the nearest name.
+    """
     if name not in FAMILIES:
         raise ValueError(
             f"A schedule family must be one of {', '.join(FAMILIES)}, got {name!r}.{did_you_mean(name, FAMILIES)}"
@@ -141,18 +146,27 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known name, or nothing where none is near.
+
+    >>> did_you_mean("One-Cycle", FAMILIES)
+    " Did you mean 'one_cycle'?"
+    """
     close = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def check_parameters(family: Family, parameters: Mapping[str, float]) -> dict[str, float]:
+    """Return a family's parameters as plain numbers, counts as whole ones.
+
+    Raises:
+        ValueError: for a parameter that the family does not have, or a value out of its domain.
+    """
     known = {parameter.name: parameter for parameter in family.parameters}
     for name in parameters:
         if name not in known:
             raise ValueError(
-                f"Parameters of {family.name!r} must be of {', '.join(known)}, got {name!r}."
-                f"{did_you_mean(name, known)}"
+                f"Parameters of {family.name!r} must be of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
             )
     return {name: _check_parameter(family, known[name], value) for name, value in parameters.items()}
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from studies.checkpoint import TrialCheckpoint
+from studies.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
 from studies.space import SearchSpace
-from studies.study import told_score
-from studies.trainer import Trained, Trainer
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.study import OnTrial, TrialRunner, excess_gap, told_score
+from studies.trainer import OnEpoch, Trainer
+from studies.trial import TrialResult, TrialState
 
 if TYPE_CHECKING:
     import optuna
 
 RESULT = "result"  # the trial attribute that holds a TrialResult
-SAMPLERS = ("tpe", "random")
+SPACE = "space"  # the study attribute that holds the search space
 
 
 class OptunaStudy:
@@ -30,11 +29,18 @@ class OptunaStudy:
         space: what is searched.
         storage: a URL such as `sqlite:///study.db`; None keeps the study in memory.
         name: the study's name in its storage.
-        sampler: "tpe" or "random".
+        sampler: "tpe", "random", "qmc", or, where their packages are installed, "gp" (torch) or "cmaes" (cmaes).
         seed: what the sampler's choices come from.
+        prunes: whether a trial is cut that is worse than its peers; see `studies.pruning`.
+        max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
+            have; a constraint to the sampler, if it knows any.
+        known: results of another study, told to the sampler of a new one where they lie in the space; they do not
+            count.
 
     Raises:
         ValueError: for an unknown sampler.
+        ImportError: where a package that the sampler needs is not installed.
+        ForeignStudy: where the storage has a study of this name and another space.
     """
 
     def __init__(
@@ -45,40 +51,54 @@ class OptunaStudy:
         name: str = "lrrt",
         sampler: str = "tpe",
         seed: int = 0,
+        prunes: bool = False,
+        max_gap: float | None = None,
+        known: Sequence[TrialResult] = (),
     ) -> None:
-        if sampler not in SAMPLERS:
-            raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {sampler!r}.")
+        check_sampler(sampler)
         self.space = space
         self._sampler, self._seed = sampler, seed
-        with _quiet():
+        self._prunes, self._max_gap = prunes, max_gap
+        with quiet_optuna():
             self.study = _open(name, storage)
+        space.check_kept(self.study.user_attrs.get(SPACE, {}), f"The kept study {name!r}")
         if not self.study.get_trials(deepcopy=False):
+            self.study.set_user_attr(SPACE, space.as_dict())
+            self._add_known(known)
             for parameters in space.suggested_parameters():
                 self.study.enqueue_trial(parameters)
 
     def run(
-        self, trainer: Trainer, *, num_trials: int, on_trial: Callable[[Trained], None] = lambda trained: None
+        self,
+        trainer: Trainer,
+        *,
+        num_trials: int,
+        on_trial: OnTrial = lambda trained: None,
+        on_epoch: OnEpoch = lambda ended: None,
+        resume: TrialCheckpoint | None = None,
     ) -> Sequence[TrialResult]:
         """Go on until `num_trials` trials have ended, those of earlier runs included.
 
         Args:
             trainer: trains the trials.
-            num_trials: completed, diverged and failed ones all count.
+            num_trials: completed, pruned, diverged and failed ones all count.
             on_trial: told of each trial before the storage is; what it raises ends the run.
+            on_epoch: told of each epoch that ended; what it raises, such as StopTraining, ends the run.
+            resume: what `on_epoch` kept of the trial that was interrupted; it goes on from there.
 
         Returns:
             The results of all trials that have ended, in the order of their numbers.
         """
         self._put_back_interrupted()
+        runner = TrialRunner(trainer, self._prunes, on_trial, on_epoch, resume)
         results = list(self.results())
-        self.study.sampler = self._make_sampler(len(results))
+        self.study.sampler = make_sampler(self._sampler, self._seed, len(results))
         while len(results) < num_trials:
             trial = self.study.ask()
-            trained = _train(trainer, self.space.suggest(trial), len(results))
-            on_trial(trained)
-            trial.set_user_attr(RESULT, trained.result.as_dict())
-            self._tell(trial, trained.result, results)
-            results.append(trained.result)
+            result = runner.run(self.space.suggest(trial), results).result
+            trial.set_user_attr(RESULT, result.as_dict())
+            self._tell(trial, result, results)
+            results.append(result)
         return results
 
     def results(self) -> Sequence[TrialResult]:
@@ -95,8 +115,10 @@ class OptunaStudy:
 
         if result.state is TrialState.FAILED:
             self.study.tell(trial, state=OptunaState.FAIL)
-        else:
-            self.study.tell(trial, told_score(result, others))
+            return
+        if self._max_gap is not None and not isinstance(trial, int):
+            trial.set_constraint("generalisation_gap", excess_gap(result, self._max_gap))
+        self.study.tell(trial, told_score(result, others))
 
     def _put_back_interrupted(self) -> None:
         """Clear up after a killed process: tell what had ended, ask again for the values of what had not."""
@@ -109,29 +131,20 @@ class OptunaStudy:
                 self.study.tell(trial.number, state=OptunaState.FAIL)
                 self.study.enqueue_trial(trial.params)
 
-    def _make_sampler(self, num_done: int) -> optuna.samplers.BaseSampler:
-        """Seed the sampler by what is done too: a run that goes on must not repeat the first one's choices."""
+    def _add_known(self, known: Sequence[TrialResult]) -> None:
         import optuna
 
-        seed = int(np.random.default_rng([self._seed, num_done]).integers(2**31))
-        if self._sampler == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        # Rates and parameters of schedules depend on choices, so the sampler must know them in groups. Its warning
-        # that `group` may change one day tells our users nothing that they could act on.
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-
-
-def _train(trainer: Trainer, config: TrialConfig, number: int) -> Trained:
-    """Train a trial; an error of the user's model ends this trial, not the study."""
-    try:
-        return trainer.train(config, number=number)
-    except Exception as error:  # the model is the user's code, which may raise anything in some region of the space
-        message = f"{type(error).__name__}: {error}"
-        return Trained(TrialResult(number, config, TrialState.FAILED, error=message), None)
+        dimensions = {dimension.name: distribution(dimension) for dimension in self.space.dimensions()}
+        for index, result in enumerate(known):
+            if result.state is not TrialState.FAILED and self.space.holds(result.config):
+                values = result.config.parameters()
+                self.study.add_trial(
+                    optuna.trial.create_trial(
+                        params=values,
+                        distributions={name: dimensions[name] for name in values},
+                        value=told_score(result, known[:index]),
+                    )
+                )
 
 
 def _open(name: str, storage: str | None) -> optuna.Study:
@@ -142,7 +155,7 @@ def _open(name: str, storage: str | None) -> optuna.Study:
 
 
 def _storage(url: str) -> optuna.storages.BaseStorage:
-    """Open a storage; SQLite keeps a write-ahead log, which a killed process cannot tear and which is 3 times faster."""
+    """Open a storage; SQLite keeps a write-ahead log, 3 times faster and not torn by a killed process."""
     import optuna
     import sqlalchemy
 
@@ -157,16 +170,3 @@ def _storage(url: str) -> optuna.storages.BaseStorage:
 
         storage.engine.dispose()
     return storage
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna from printing that it made a study; the caller's setting is put back."""
-    import optuna
-
-    found = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(found)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studies.families import FAMILIES, Parameter
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict
-from studies.schedules import FAMILIES, Parameter, make_schedule, rate_table
+from studies.schedules import make_schedule, rate_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

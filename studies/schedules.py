@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from studies.families import FAMILIES, TAIL_DEPTH, TAIL_FRACTION, Family, check_parameters, find_family
+from studies.families import FAMILIES as FAMILIES  # known here to those who make schedules
+from studies.families import TAIL_DEPTH, TAIL_FRACTION, Family, check_parameters, find_family
 
 Schedule = Any  # keras.optimizers.schedules.LearningRateSchedule; Keras is untyped
 Values = Mapping[str, float]

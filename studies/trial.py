@@ -12,19 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer
+from studies.dimension import Value
+from studies.families import FAMILIES
 from studies.overfitting import LossCurves
-from studies.schedules import FAMILIES, make_schedule, rate_table
+from studies.schedules import make_schedule, rate_table
 
 if TYPE_CHECKING:
     import keras
 
-Value = float | int | str
+RESERVED = ("optimizer", "schedule", "batch_size", "weight_decay", "momentum")
 
 
 class TrialState(Enum):
     """How a trial ended; the value is the sentence shown."""
 
-    COMPLETED = "trained to its last epoch"
+    COMPLETED = "trained until its last epoch, or until it stopped improving"
+    PRUNED = "cut, because it was worse than others of its schedule at the same phase"
     DIVERGED = "stopped, because a loss was not finite"
     FAILED = "raised an error"
 
@@ -34,7 +37,8 @@ class TrialConfig:
     """The values of one trial.
 
     `lr` is the peak of the schedule; `schedule_parameters` are the schedule family's own, in fractions of the
-    training's length or of the peak, by name.
+    training's length or of the peak, by name. `weight_decay` and `momentum` are the optimizer's own where they are
+    None; `own` are the hyperparameters of the user's model, by name.
 
     Raises:
         ValueError: for a rate or a batch size that is not positive, or an unknown schedule.
@@ -45,6 +49,9 @@ class TrialConfig:
     lr: float
     batch_size: int
     schedule_parameters: tuple[tuple[str, float], ...] = ()
+    weight_decay: float | None = None
+    momentum: float | None = None
+    own: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.lr < math.inf:
@@ -66,17 +73,22 @@ class TrialConfig:
             float(parameters[f"lr__{optimizer}"]),
             int(parameters["batch_size"]),
             tuple(sorted(own.items())),
+            _optional(parameters, "weight_decay"),
+            _optional(parameters, "momentum"),
+            tuple(sorted((name, value) for name, value in parameters.items() if not is_reserved(name))),
         )
 
     def parameters(self) -> dict[str, Value]:
         """Return the values under the flat names that every engine uses; `from_parameters` undone."""
-        own = {f"{self.schedule}__{name}": value for name, value in self.schedule_parameters}
+        of_optimizer = {"weight_decay": self.weight_decay, "momentum": self.momentum}
         return {
             "optimizer": self.optimizer_name,
             "schedule": self.schedule,
             f"lr__{self.optimizer_name}": self.lr,
-            **own,
+            **{f"{self.schedule}__{name}": value for name, value in self.schedule_parameters},
             "batch_size": self.batch_size,
+            **{name: value for name, value in of_optimizer.items() if value is not None},
+            **dict(self.own),
         }
 
     def learning_rate(self, num_steps: int) -> Any:
@@ -90,7 +102,17 @@ class TrialConfig:
     def optimizer(self, *, num_steps: int) -> keras.Optimizer:
         """Make a Keras optimizer with this trial's schedule over so many updates, ready for `model.compile`."""
         pattern = as_optimizers([self.optimizer_name])[self.optimizer_name]
-        return fresh_optimizer(pattern, self.learning_rate(num_steps))
+        return fresh_optimizer(self.with_own_values(pattern), self.learning_rate(num_steps))
+
+    def with_own_values(self, pattern: keras.Optimizer) -> keras.Optimizer:
+        """Return an optimizer like the pattern, with this trial's weight decay and momentum where it has them."""
+        config = pattern.get_config()
+        if self.weight_decay is not None:
+            config["weight_decay"] = self.weight_decay
+        if self.momentum is not None:
+            config[momentum_name(pattern)] = self.momentum
+        made: keras.Optimizer = type(pattern).from_config(config)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +120,8 @@ class TrialResult:
     """What a trial showed; epochs count from 1.
 
     `score` is the best validation loss, lower is better; None where no epoch ended with a finite one. `best_epoch` is
-    the epoch it was reached in.
+    the epoch it was reached in. `planned_epochs` is how many the trial would have had, had nothing ended it; 0 where
+    that was not recorded.
     """
 
     number: int
@@ -109,6 +132,14 @@ class TrialResult:
     num_steps: int = 0
     seconds: float = 0.0
     error: str = ""
+    planned_epochs: int = 0
+
+    @property
+    def epochs_saved(self) -> int:
+        """Epochs that were planned and not trained, because the trial was pruned, diverged or stopped improving."""
+        if self.state is TrialState.FAILED:
+            return 0
+        return max(0, self.planned_epochs - len(self.train_losses))
 
     @property
     def best_epoch(self) -> int | None:
@@ -136,6 +167,7 @@ class TrialResult:
             "num_steps": self.num_steps,
             "seconds": self.seconds,
             "error": self.error,
+            "planned_epochs": self.planned_epochs,
         }
 
     @classmethod
@@ -150,7 +182,30 @@ class TrialResult:
             num_steps=data["num_steps"],
             seconds=data["seconds"],
             error=data["error"],
+            planned_epochs=data.get("planned_epochs", 0),  # absent in files of version 0.1.0
         )
+
+
+def is_reserved(name: str) -> bool:
+    """Say whether a flat parameter name is one of ours, so that a user's model must not use it."""
+    return name in RESERVED or name.startswith(("lr__", *(f"{family}__" for family in FAMILIES)))
+
+
+def momentum_name(optimizer: keras.Optimizer) -> str:
+    """Return what an optimizer calls its momentum.
+
+    Raises:
+        ValueError: for an optimizer without one.
+    """
+    config = optimizer.get_config()
+    for name in ("momentum", "beta_1"):
+        if name in config:
+            return name
+    raise ValueError(f"`momentum` must be searched for optimizers that have one, got {type(optimizer).__name__}.")
+
+
+def _optional(parameters: Mapping[str, Value], name: str) -> float | None:
+    return float(parameters[name]) if name in parameters else None
 
 
 def _finite(loss: float) -> float | None:

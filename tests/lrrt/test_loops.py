@@ -53,7 +53,6 @@ def test_the_order_comes_from_the_seed():
         ),
         ((X, Y, Y, Y), r"data must be \(x,\), \(x, y\) or \(x, y, sample_weight\), got 4 parts"),
         ((X[:4], Y[:4]), "`batch_size` must not exceed the samples of data, got batch_size=5 for 4 samples"),
-        (tf.data.Dataset.from_tensor_slices((X, Y)).batch(5).repeat(), "data must end, got an infinite"),
         (tf.data.Dataset.from_tensor_slices((X, Y)).batch(5).take(0), "at least one batch, got an empty"),
     ],
 )
@@ -62,9 +61,9 @@ def test_bad_data_is_refused_with_what_is_wrong(data, message):
         as_batches(data, 5)
 
 
-@pytest.mark.parametrize("data", [None, 3, "mnist", iter([X])])
+@pytest.mark.parametrize("data", [None, 3, "mnist", object()])
 def test_data_of_an_unknown_kind_is_refused(data):
-    with pytest.raises(TypeError, match=r"data must be arrays \(x, y\) or a batched tf.data.Dataset, got"):
+    with pytest.raises(TypeError, match=r"data must (be|hold) arrays"):
         as_batches(data, 5)
 
 

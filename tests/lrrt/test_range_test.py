@@ -39,11 +39,11 @@ def result():
 
 
 def test_bounds_hold_the_rates_that_full_trainings_do_best_with(result):
-    """Measured with full trainings of 12 epochs: sgd does best near 0.3, adam near 0.005."""
+    """Measured with full trainings of this network, 12 epochs: sgd does best near 0.5, adam near 0.03."""
     sgd, adam = result.bounds["sgd"], result.bounds["adam"]
 
-    assert sgd.low < 0.3 < sgd.high
-    assert adam.low < 0.005 < adam.high
+    assert sgd.low < 0.5 < sgd.high
+    assert adam.low < 0.03 < adam.high
     assert adam.suggested < sgd.suggested / 3
 
 
@@ -130,10 +130,11 @@ def test_a_bowl_diverges_at_its_known_limit():
     ramp = lrrt.Ramp(1e-5, 10.0, 240)
     found = lrrt.range_test(model, (x, x), optimizers=["sgd"], ramp=ramp, repeats=1)
     curve = found.curves["sgd"][0]
+    last_stable = ramp.rates()[ramp.rates() <= 0.25][-1]
 
-    assert curve.stop is not lrrt.Stop.COMPLETED
-    assert 0.25 < curve.lrs[-1] < 1.5
-    assert found.bounds["sgd"].low < 0.25 < 2 * found.bounds["sgd"].high
+    assert curve.stop is lrrt.Stop.DIVERGED
+    assert curve.lrs[int(np.argmin(curve.losses)) - 1] == last_stable
+    assert found.bounds["sgd"].low < 0.25 < found.bounds["sgd"].diverged
 
 
 def test_a_result_survives_json(result):

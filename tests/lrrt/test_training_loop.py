@@ -161,7 +161,7 @@ def test_the_rates_applied_are_the_table():
     rates = [0.5, 0.25, 2.0, 0.125]
 
     np.testing.assert_array_equal(loop.train(rates).losses, [0.0, -0.5, -0.75, -2.75])
-    assert float(model.w) == -2.875
+    assert float(model.w.numpy()) == -2.875
 
 
 def test_nothing_but_a_new_optimizer_or_batch_size_is_traced():
@@ -246,5 +246,5 @@ def test_a_train_step_without_a_loss_is_named():
     model = Silent()
     model.compile("sgd", "mse")
     x = np.ones((4, 1), "float32")
-    with pytest.raises(ValueError, match=r'must return a dict with the key "loss", got \[.accuracy.\]'):
+    with pytest.raises(ValueError, match='must return a dict with the key "loss", got accuracy'):
         TrainingLoop(model, keras.optimizers.SGD(), as_batches((x, x), 2)).train([0.1])

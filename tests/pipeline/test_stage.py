@@ -181,7 +181,8 @@ NOTHING_LEFT = """
 import sys
 from pipeline import builtin_config, run_stage
 report = run_stage(builtin_config({overrides!r}), out=sys.argv[1], state=sys.argv[2])
-print(report.summary["status"], [name for name in ("keras", "tensorflow", "matplotlib", "sklearn") if name in sys.modules])
+heavy = ["keras", "tensorflow", "matplotlib", "sklearn"]
+print(report.summary["status"], [name for name in heavy if name in sys.modules])
 """
 
 

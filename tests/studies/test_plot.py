@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from studies.families import FAMILIES
 from studies.overfitting import LossCurves, check_overfitting
 from studies.plot import plot_losses, plot_schedules
-from studies.schedules import FAMILIES
 
 NAN, INF = float("nan"), float("inf")
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies import cyclical, schedules
-from studies.schedules import FAMILIES, Parameter, make_schedule, one_cycle_momentum, rate_table
+from studies import cyclical, families, schedules
+from studies.families import FAMILIES, WARMUP, Parameter
+from studies.schedules import make_schedule, one_cycle_momentum, rate_table
 
 NUM_STEPS = 120  # divisible by what the tables below divide it by
 STEPS = np.arange(NUM_STEPS)
@@ -39,7 +40,7 @@ PEAKS = st.floats(1e-6, 10.0)
 LENGTHS = st.integers(24, 3000)
 
 
-@pytest.mark.parametrize("module", [schedules, cyclical])
+@pytest.mark.parametrize("module", [families, schedules, cyclical])
 def test_doctests_hold(module):
     assert doctest.testmod(module).failed == 0
 
@@ -51,7 +52,7 @@ def test_every_family_of_the_article_and_of_smith_is_offered():
 
 
 def test_warm_up_is_offered_by_fixed_and_decaying_families_only():
-    offering = {name for name, family in FAMILIES.items() if schedules.WARMUP in family.parameters}
+    offering = {name for name, family in FAMILIES.items() if WARMUP in family.parameters}
     assert offering == {"fixed", *DECAYING}
 
 
@@ -155,7 +156,7 @@ def test_saved_and_loaded_schedules_give_the_same_table(configuration, num_steps
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_optimizers_config_holds_the_schedule(family):
-    parameters = {"warmup": 0.1} if schedules.WARMUP in FAMILIES[family].parameters else {}
+    parameters = {"warmup": 0.1} if WARMUP in FAMILIES[family].parameters else {}
     optimizer = keras.optimizers.SGD(make_schedule(family, 0.1, 50, **parameters))
     loaded = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     np.testing.assert_array_equal(rate_table(loaded._learning_rate, 50), rate_table(optimizer._learning_rate, 50))
@@ -164,7 +165,7 @@ def test_an_optimizers_config_holds_the_schedule(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_optimizer_applies_the_rates_of_the_table(family):
     """Gradient 1 and plain descent: what the variable moves by is the rate."""
-    parameters = {"warmup": 0.2} if schedules.WARMUP in FAMILIES[family].parameters else {}
+    parameters = {"warmup": 0.2} if WARMUP in FAMILIES[family].parameters else {}
     schedule = make_schedule(family, 0.1, 24, **parameters)
     optimizer, variable, applied = keras.optimizers.SGD(schedule), keras.Variable(0.0), []
     for _ in range(24):

@@ -1,0 +1,152 @@
+"""Knows how a model is had: built under a seed by the user's function, or as it came; and what it refuses."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import Batches
+
+if TYPE_CHECKING:
+    import keras
+
+ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp), or a compiled keras.Model
+BUILD_SAMPLES = 2  # rows of the batch that a model is built with
+
+
+def as_builder(
+    model: ModelSource, hyperparameters: Mapping[str, Any] | None = None
+) -> Callable[[], keras.Model] | None:
+    """Return a function of no arguments that builds the model, or None for a model that is there already.
+
+    Args:
+        model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model.
+        hyperparameters: values for `hp`; its defaults hold for what is not named.
+
+    Raises:
+        TypeError: for something else, or hyperparameters for what takes none.
+    """
+    import keras
+
+    is_model = isinstance(model, keras.Model)
+    if not is_model and not callable(model):
+        raise TypeError(f"A model must be a function that builds one or a compiled keras.Model, got {model!r:.80}.")
+    required = [] if is_model else _required_parameters(model)
+    if len(required) > 1:
+        raise TypeError(
+            "A model builder must take no argument, or one (KerasTuner's hp), got one that needs "
+            f"{', '.join(required)}."
+        )
+    if hyperparameters and not required:
+        raise TypeError(f"Hyperparameters must go to a build(hp), got {dict(hyperparameters)!r} for {model!r:.80}.")
+    if is_model:
+        return None
+    return _with_values(model, hyperparameters or {}) if required else model
+
+
+def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batches) -> keras.Model:
+    """Build a model whose initial values and layer seeds are drawn from this seed.
+
+    Raises:
+        TypeError: where the function returns something else.
+        ValueError: where the model is not compiled.
+    """
+    import keras
+
+    with seeded(seed):
+        model = build_model()
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"A model builder must return a compiled keras.Model, got {type(model).__name__}.")
+        complete(model, batches)
+    return model
+
+
+def complete(model: keras.Model, batches: Batches) -> None:
+    """Create what a model makes on its first call: its weights, and the variables of its compiled metrics.
+
+    Raises:
+        ValueError: where the model is not compiled.
+    """
+    import keras
+
+    if not model.compiled:
+        raise ValueError(
+            f"The model must be compiled, got {model.name!r} without a loss. Call model.compile(optimizer, loss) where "
+            "it is built."
+        )
+    if model.built and all(metric.variables for metric in model.metrics):
+        return
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches.sample(BUILD_SAMPLES))
+    y_pred = model(x, training=False)
+    if y is not None:
+        model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        for metric in model.metrics:
+            metric.reset_state()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed what Keras draws initial values and layer seeds from, Python's and NumPy's generators, then put them back.
+
+    TensorFlow's global seed is left alone: Keras's initializers do not draw from it.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  # it is the global one
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def check_labels(model: keras.Model, batches: Batches | None, name: str) -> None:
+    """Refuse class labels that the model has no output for: on a CPU they raise, on a GPU they give NaN.
+
+    Raises:
+        ValueError: where a label of a sparse categorical crossentropy is negative, or too large for the model.
+    """
+    import keras
+
+    is_sparse = isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy) or (
+        model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
+    )
+    if not is_sparse or not isinstance(batches, ArrayBatches) or len(batches.arrays) == 1:
+        return
+    num_classes = model(batches.sample(BUILD_SAMPLES)[0], training=False).shape[-1]
+    labels = np.asarray(batches.arrays[1])
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} "
+            f"outputs, got labels from {labels.min()} to {labels.max()}."
+        )
+
+
+def _required_parameters(function: Callable[..., Any]) -> list[str]:
+    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = inspect.signature(function).parameters.values()
+    return [found.name for found in parameters if found.default is found.empty and found.kind in positional]
+
+
+def _with_values(build_model: Callable[[Any], keras.Model], values: Mapping[str, Any]) -> Callable[[], keras.Model]:
+    def build() -> keras.Model:
+        from keras_tuner import HyperParameters
+
+        hp = HyperParameters()
+        hp.values = dict(values)
+        model = build_model(hp)
+        unknown = sorted(set(values) - {found.name for found in hp.space})
+        if unknown:
+            raise ValueError(
+                f"Hyperparameters must be those that build(hp) asks for, got {', '.join(unknown)}; it asks for "
+                f"{', '.join(found.name for found in hp.space)}."
+            )
+        return model
+
+    return build

@@ -1,0 +1,76 @@
+"""Knows what a range test watches: the training loss, or a metric of the training or the validation data."""
+
+from dataclasses import dataclass
+from typing import Any
+
+ON_VALIDATION = "val_"
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """What is read at each step of a range test.
+
+    `name` is "loss", a metric's name, or either with "val_" before it. A validation monitor is measured at every
+    `every`-th step on a fixed part of the validation data. `is_maximised` says that more is better.
+
+    Raises:
+        ValueError: where `every` is less than 1, or the training loss is to be maximised.
+    """
+
+    name: str = "loss"
+    every: int = 1
+    is_maximised: bool = False
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"A monitor must be measured every 1 or more steps, got every={self.every!r}.")
+        if self.is_maximised and self.metric == "loss":
+            raise ValueError(f"A loss must be minimised, got is_maximised=True for {self.name!r}.")
+
+    @property
+    def on_validation(self) -> bool:
+        return self.name.startswith(ON_VALIDATION)
+
+    @property
+    def metric(self) -> str:
+        """The key in what a train_step or test_step returns."""
+        return self.name.removeprefix(ON_VALIDATION)
+
+
+LOSS = Monitor()
+VALIDATION_EVERY = 5  # steps; a probe costs about as much as a step, so it adds a fifth
+
+
+def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
+    """Make the monitor of this name for a compiled model.
+
+    Args:
+        name: "loss", "val_loss", or the name of a compiled metric with or without "val_".
+        model: a compiled keras.Model whose metrics are built.
+        mode: "min", "max", or "auto": losses and errors are minimised, and what Keras says of its own metrics holds.
+
+    Raises:
+        ValueError: for a metric that was not compiled, an unknown mode, or a metric whose direction is not known.
+    """
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f'`monitor_mode` must be "auto", "min" or "max", got {mode!r}.')
+    every = VALIDATION_EVERY if name.startswith(ON_VALIDATION) else 1
+    metric = name.removeprefix(ON_VALIDATION)
+    if metric == "loss":
+        return Monitor(name, every, is_maximised=mode == "max")
+    known = {found.name: found for found in _metrics_of(model)}
+    if metric not in known:
+        raise ValueError(
+            f"`monitor` must be a loss or a compiled metric, got {name!r}; compiled are "
+            f"{', '.join(known) or 'none'}. Name it in model.compile(metrics=[..])."
+        )
+    direction = {"min": "down", "max": "up"}.get(mode) or getattr(known[metric], "_direction", None)
+    if direction is None:
+        raise ValueError(f'`monitor_mode` must be "min" or "max" for {name!r}, whose direction Keras does not know.')
+    return Monitor(name, every, is_maximised=direction == "up")
+
+
+def _metrics_of(model: Any) -> list[Any]:
+    """Return the model's own and compiled metrics without the trackers of its losses."""
+    found = [inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric])]
+    return [metric for metric in found if not metric.name.endswith("loss")]

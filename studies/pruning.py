@@ -1,0 +1,110 @@
+"""Knows when a trial may end early: it stopped improving, or it is worse than its peers at the same phase."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from studies.phases import is_cyclical, marks
+from studies.trial import TrialConfig, TrialResult, TrialState
+
+MIN_PEERS = 4  # trials of the family that a trial is compared with; a median of fewer says little
+MIN_PATIENCE = 2  # epochs
+FLAT_AFTER = 0.25  # of the training; a rate that begins low must have had time to move the loss
+FLAT_SHARE = 0.01  # of the fall that its peers show: whoever fell less than this is not learning
+
+
+def has_stopped_improving(
+    config: TrialConfig, val_losses: Sequence[float], *, epochs: int, patience: float | None
+) -> bool:
+    """Say whether a training may end, because its validation loss has not improved for long enough.
+
+    A decay is given until its middle, whatever it shows; then it must improve once in every `patience`. A cyclical
+    schedule is judged at the ends of its cycles only, where a whole cycle must have brought nothing; one cycle is
+    trained to its end.
+
+    Args:
+        config: the trial's values.
+        val_losses: of each epoch so far.
+        epochs: what the trial would train in all.
+        patience: a fraction of `epochs`; None ends nothing.
+
+    >>> rising = [1.0, 0.5, *[0.6] * 16]
+    >>> config = TrialConfig("sgd", "exponential", 0.1, 32)
+    >>> [n for n in range(1, 19) if has_stopped_improving(config, rising[:n], epochs=20, patience=0.2)][0]
+    14
+    """
+    finite = [loss for loss in val_losses if math.isfinite(loss)]
+    if patience is None or not finite:
+        return False
+    epoch, best_epoch = len(val_losses), list(val_losses).index(min(finite)) + 1
+    found = marks(config, epochs)
+    if is_cyclical(config.schedule):
+        ends = [mark.epoch for mark in found]
+        return epoch in ends[1:] and best_epoch <= ends[ends.index(epoch) - 1]
+    if not found:
+        return False
+    return epoch - max(best_epoch, found[0].epoch) >= max(MIN_PATIENCE, math.ceil(patience * epochs))
+
+
+def is_worse_than_its_peers(
+    config: TrialConfig,
+    train_losses: Sequence[float],
+    val_losses: Sequence[float],
+    others: Iterable[TrialResult],
+    *,
+    epochs: int,
+) -> bool:
+    """Say whether a trial that has just ended an epoch should be cut.
+
+    Its peers are the trials of its schedule family. At a mark of its schedule it is cut where its best validation loss
+    is worse than the median of what its peers had at theirs, each at its last mark that is not later in its own
+    schedule. Between marks it is cut only where it is flat: after a quarter of the training its losses have moved by
+    less than 1 % of what its peers' had by then.
+
+    Args:
+        config: the trial's values.
+        train_losses: of each epoch so far.
+        val_losses: of each epoch so far.
+        others: all trials that have ended; those that cannot be compared with are passed over.
+        epochs: what a trial trains in all.
+    """
+    peers = [other for other in others if _is_peer(other, config)]
+    epoch = len(val_losses)
+    if _is_flat(train_losses, val_losses, peers, epochs):
+        return True
+    for mark in marks(config, epochs):
+        if mark.epoch == epoch:
+            shown = [loss for peer in peers if (loss := _shown_at(peer, mark.progress, epochs)) is not None]
+            return len(shown) >= MIN_PEERS and min(val_losses) > median(shown)
+    return False
+
+
+def _is_peer(other: TrialResult, config: TrialConfig) -> bool:
+    return other.config.schedule == config.schedule and other.state in (TrialState.COMPLETED, TrialState.PRUNED)
+
+
+def _shown_at(peer: TrialResult, progress: float, epochs: int) -> float | None:
+    """Return a peer's best validation loss at its last mark up to this progress, None where it has none."""
+    reached = [mark.epoch for mark in marks(peer.config, epochs) if mark.progress <= progress]
+    was_cut_before = bool(reached) and peer.state is TrialState.PRUNED and len(peer.val_losses) < reached[-1]
+    if not reached or was_cut_before:
+        return None
+    return min(peer.val_losses[: reached[-1]])
+
+
+def _is_flat(
+    train_losses: Sequence[float], val_losses: Sequence[float], peers: Sequence[TrialResult], epochs: int
+) -> bool:
+    epoch = len(val_losses)
+    if epoch < max(MIN_PATIENCE, math.ceil(FLAT_AFTER * epochs)):
+        return False
+    ranges = [_moved(peer.val_losses[:epoch]) for peer in peers if len(peer.val_losses) >= epoch]
+    if len(ranges) < MIN_PEERS:
+        return False
+    return max(_moved(train_losses), _moved(val_losses)) < FLAT_SHARE * median(ranges)
+
+
+def _moved(losses: Sequence[float]) -> float:
+    return max(losses) - min(losses)
