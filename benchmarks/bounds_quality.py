@@ -73,6 +73,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How an answer compares with the truth; the width is in decades, None where there are no bounds."""
+
+    covers: bool
+    contains: bool
+    width: float | None
+    regret: float
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """What full trainings of one case reached: `values[i]` is b(`rates[i]`)."""
 
@@ -97,25 +107,26 @@ class Truth:
             return np.zeros(len(self.rates), bool)
         return (self.rates >= answer.low * (1 - SLACK)) & (self.rates <= answer.high * (1 + SLACK))
 
-    def covers(self, answer: Answer) -> bool:
-        return bool((self.inside(answer) & (self.excess <= GOOD)).any())
-
-    def contains(self, answer: Answer) -> bool:
-        return bool(self.inside(answer)[self.values.argmin()])
-
-    def regret(self, rate: float | None) -> float:
-        if rate is None:
-            return 1.0
-        return min(float(np.interp(math.log(rate), np.log(self.rates), self.excess)), 1.0)
+    def score(self, answer: Answer) -> Score:
+        inside, regret = self.inside(answer), 1.0
+        if answer.suggested is not None:
+            excess = np.interp(math.log(answer.suggested), np.log(self.rates), self.excess)
+            regret = min(float(excess), 1.0)
+        width = math.log10(answer.high / answer.low) if answer.low and answer.high else None
+        return Score(bool((inside & (self.excess <= GOOD)).any()), bool(inside[self.values.argmin()]), width, regret)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was measured on one case: whole curves, our bounds from them, what the confirmation saw, and its price."""
+    """What was measured on one case.
 
-    curves: tuple[RangeCurve, ...]
+    `whole` are the range test's curves with nothing cut off; `edge` and `diverged` what is read from them, as for the
+    bounds; `confirmed` the bounds that the short trainings of `confirmation` sharpened.
+    """
+
     whole: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
-    kind: str
+    edge: float | None
+    diverged: float | None
     bounds: Bounds
     confirmed: Bounds
     confirmation: Confirmation | None
@@ -172,9 +183,9 @@ def measure(tasks: ModuleType, seed: int) -> Iterator[tuple[Case, Evidence]]:
         result = run_range_test(loops, Ramp(), repeats=REPEATS, seed=seed)
         for label, bounds in result.bounds.items():
             whole = tuple(whole_curve(loops, label, seed + repeat) for repeat in range(REPEATS))
+            edge, diverged = read_edge(result.curves[label], type(loops.patterns[label]).__name__.lower())
             confirmed, seen = confirm(loops, label, bounds, num_steps=full_steps // NUM_RATES, seed=seed)
-            kind = result.kinds[label]
-            yield (name, label), Evidence(result.curves[label], whole, kind, bounds, confirmed, seen, full_steps)
+            yield (name, label), Evidence(whole, edge, diverged, bounds, confirmed, seen, full_steps)
         print(f"measured {name}", file=sys.stderr, flush=True)
 
 
@@ -190,6 +201,14 @@ def whole_curve(loops: Loops, label: str, seed: int) -> tuple[NDArray[np.float64
     loop, rates = loops.get(label), Ramp().rates()
     loop.restart(loops.initial_weights(seed))
     return rates, np.asarray(loop.train(rates, np.random.default_rng(seed)).losses, float)
+
+
+def read_edge(curves: Sequence[RangeCurve], kind: str) -> tuple[float | None, float | None]:
+    """Return the medians of the edge and of the rate of divergence, with Lion's factor taken off."""
+    readings = [reading for curve in curves if (reading := read_curve(curve)).edge is not None]
+    edge, diverged = median(reading.edge for reading in readings), median(reading.diverged for reading in readings)
+    shift = LION_FACTOR if kind == "lion" else 1.0
+    return None if edge is None else edge / shift, None if diverged is None else diverged / shift
 
 
 def answer_of(bounds: Bounds) -> Answer:
@@ -270,62 +289,58 @@ def print_scores(
     )
     print_header()
     for way, given in answers.items():
-        print_row(way, given, truths)
+        print_row(way, [truths[case].score(answer) for case, answer in given.items()])
     spent = [seen.confirmation.num_steps / seen.full_steps for seen in evidence.values() if seen.confirmation]
     if spent:
         print(f"steps to confirm, in full trainings: median {statistics.median(spent):.2f}, most {max(spent):.2f}")
 
 
 def print_header() -> None:
-    print(f"{'':38s} {'covers':>7s} {'contains':>9s} {'width':>6s} {'regret':>7s}")
+    print(f"{'':48s} {'covers':>7s} {'contains':>9s} {'width':>6s} {'regret':>7s}")
 
 
-def print_row(way: str, answers: Mapping[Case, Answer], truths: Mapping[Case, Truth]) -> None:
-    """Print covers, contains, median width in decades and mean regret; a way that gives no bounds has a regret only."""
-    widths = [math.log10(answer.high / answer.low) for answer in answers.values() if answer.low and answer.high]
-    regret = statistics.mean(truths[case].regret(answer.suggested) for case, answer in answers.items())
+def print_row(way: str, scores: Sequence[Score]) -> None:
+    """Print covers, contains, median width and mean regret; a way that gives no bounds has a regret only."""
+    widths = [score.width for score in scores if score.width is not None]
+    regret = statistics.mean(score.regret for score in scores)
     if not widths:
-        print(f"{way:38s} {'-':>7s} {'-':>9s} {'-':>6s} {regret:7.3f}")
+        print(f"{way:48s} {'-':>7s} {'-':>9s} {'-':>6s} {regret:7.3f}")
         return
-    covers = statistics.mean(truths[case].covers(answer) for case, answer in answers.items())
-    contains = statistics.mean(truths[case].contains(answer) for case, answer in answers.items())
-    print(f"{way:38s} {covers:7.3f} {contains:9.3f} {statistics.median(widths):6.2f} {regret:7.3f}")
+    covers, contains = (
+        statistics.mean(values) for values in zip(*((s.covers, s.contains) for s in scores), strict=True)
+    )
+    print(f"{way:48s} {covers:7.3f} {contains:9.3f} {statistics.median(widths):6.2f} {regret:7.3f}")
 
 
 def print_left_out(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Truth]) -> None:
     """Print what our rules reach on each task with constants that were fitted to the others."""
     print("\nLeaving one task out: constants fitted to the others")
     print_header()
-    for way, answer, candidates, width in (
+    for way, answer, candidates, widest in (
         (OURS, from_edge, EDGE_FACTORS, EDGE_WIDTH),
         (CONFIRMED, from_confirmation, SHARPENING, SHARP_WIDTH),
     ):
-        left_out: dict[Case, Answer] = {}
+        tried = {
+            constants: {case: truths[case].score(answer(seen, constants)) for case, seen in evidence.items()}
+            for constants in candidates
+        }
+        left_out: list[Score] = []
         for task in dict.fromkeys(task for task, _ in truths):
-            others = {case: seen for case, seen in evidence.items() if case[0] != task}
-            constants = fit(answer, candidates, others, truths, width)
-            own = {case: answer(seen, constants) for case, seen in evidence.items() if case[0] == task}
-            print_row(f"  {way}: {task} {', '.join(f'{value:.3g}' for value in constants)}", own, truths)
-            left_out |= own
-        print_row(f"{way}, one task left out", left_out, truths)
+            constants = fit(tried, [case for case in truths if case[0] != task], widest)
+            own = [truths[case].score(answer(evidence[case], constants)) for case in truths if case[0] == task]
+            print_row(f"  {way}: {task} {', '.join(f'{value:.3g}' for value in constants)}", own)
+            left_out += own
+        print_row(f"{way}, one task left out", left_out)
 
 
-def fit(
-    answer: Callable[[Evidence, Constants], Answer],
-    candidates: Sequence[Constants],
-    evidence: Mapping[Case, Evidence],
-    truths: Mapping[Case, Truth],
-    widest: float,
-) -> Constants:
-    """Return the middle of the candidates that cover most at that median width and have the least regret."""
+def fit(tried: Mapping[Constants, Mapping[Case, Score]], cases: Sequence[Case], widest: float) -> Constants:
+    """Return the middle of the constants that cover most at that median width and have the least regret."""
     rows = []
-    for constants in candidates:
-        given = {case: answer(seen, constants) for case, seen in evidence.items()}
-        widths = [math.log10(found.high / found.low) for found in given.values() if found.low and found.high]
+    for constants, scores in tried.items():
+        widths = [width for case in cases if (width := scores[case].width) is not None]
         if widths and statistics.median(widths) <= widest:
-            covers = sum(truths[case].covers(found) for case, found in given.items())
-            regret = statistics.mean(truths[case].regret(found.suggested) for case, found in given.items())
-            rows.append((covers, regret, constants))
+            covers = sum(scores[case].covers for case in cases)
+            rows.append((covers, statistics.mean(scores[case].regret for case in cases), constants))
     most = max(covers for covers, _, _ in rows)
     least = min(regret for covers, regret, _ in rows if covers == most)
     best = [constants for covers, regret, constants in rows if covers == most and regret <= least + AS_GOOD]
@@ -335,18 +350,14 @@ def fit(
 def from_edge(seen: Evidence, constants: Constants) -> Answer:
     """Answer with these factors around the edge: below, above, suggested below."""
     below, above, suggested_below = constants
-    readings = [read_curve(curve) for curve in seen.curves]
-    shift = LION_FACTOR if seen.kind == "lion" else 1.0
-    edge = median(reading.edge for reading in readings)
-    diverged = median(reading.diverged for reading in readings if reading.edge is not None)
-    if edge is None or diverged is None or seen.bounds.low is None:
+    if seen.edge is None or seen.diverged is None or seen.bounds.low is None:
         return Answer()
-    high = min(above * edge, diverged) / shift
-    return Answer(edge / below / shift, high, min(edge / suggested_below / shift, high))
+    high = min(above * seen.edge, seen.diverged)
+    return Answer(seen.edge / below, high, min(seen.edge / suggested_below, high))
 
 
 def from_confirmation(seen: Evidence, constants: Constants) -> Answer:
-    """Answer with these constants of the sharpening, on the same short trainings."""
+    """Answer with these constants of the sharpening, on the same short trainings: tolerance, reach, trusted."""
     tolerance, reach, trusted = constants
     if seen.confirmation is None:
         return answer_of(seen.bounds)

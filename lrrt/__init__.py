@@ -4,10 +4,12 @@ from lrrt.bounds import Bounds, Verdict, find_bounds
 from lrrt.curve import RangeCurve, Stop
 from lrrt.loops import Loops
 from lrrt.ramp import Ramp
-from lrrt.range_test import RangeTestResult, range_test, run_range_test
+from lrrt.range_result import Case, RangeTestResult
+from lrrt.range_test import range_test, run_range_test
 
 __all__ = [
     "Bounds",
+    "Case",
     "Loops",
     "Ramp",
     "RangeCurve",

@@ -72,6 +72,11 @@ class Bounds:
             raise ValueError(f"`0 < low <= suggested <= high` must hold, got {(low, suggested, high)!r}.")
 
     @property
+    def cyclical_high(self) -> float | None:
+        """The largest maximum for a cyclical rate, which may be larger than a constant rate (Smith 2018, 4.1)."""
+        return self.high if self.high is None or self.lowest is None else max(self.high, self.lowest)
+
+    @property
     def decades(self) -> float | None:
         """The width of the bounds in decades: `log10(high / low)`."""
         return None if self.low is None or self.high is None else math.log10(self.high / self.low)
@@ -99,7 +104,7 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
     """
     if not curves:
         raise ValueError("`find_bounds` must be given at least one curve, got none.")
-    readings = [_with_room(read_curve(curve), curve.lrs[:1]) for curve in curves]
+    readings = [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
         return _without_answer(readings)

@@ -132,7 +132,7 @@ def sharpen(
         return replace(
             bounds, reason=f"{bounds.reason}; in none of {of} did a loss fall, so the bounds are not confirmed"
         )
-    weights = np.where([loss is None for loss in seen.train_losses], 0, np.exp((falls / falls.max() - 1) / tolerance))
+    weights = np.exp((falls / falls.max() - 1) / tolerance)
     suggested = math.exp(float(np.average(np.log(seen.lrs), weights=weights)))
     suggested = min(max(suggested, bounds.low), bounds.high)
     low, high = _around(suggested, reach, *_without_diverged(bounds.low, bounds.high, suggested, seen))

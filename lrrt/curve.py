@@ -1,5 +1,7 @@
 """Knows a range curve, loss against learning rate, how it is smoothed, and why a range test ended."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -7,6 +9,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from lrrt.monitor import LOSS, Monitor
 
 Floats = NDArray[np.float64]
 
@@ -32,31 +36,52 @@ class Stop(Enum):
 class RangeCurve:
     """Loss against learning rate in one range test: `losses[i]` is the loss of the batch trained on at `lrs[i]`.
 
+    Where something else than the training loss was watched, `monitored[i]` is what it was at `lrs[i]`, and `monitor`
+    says what and how often; then bounds are read from it.
+
     Raises:
-        ValueError: unless `lrs` and `losses` have one length and the rates are positive and ascending.
+        ValueError: unless `lrs`, `losses` and, where there is any, `monitored` have one length and the rates are
+            positive and ascending.
     """
 
     lrs: tuple[float, ...]
     losses: tuple[float, ...]
     stop: Stop = Stop.COMPLETED
     seed: int | None = None
+    monitor: Monitor = LOSS
+    monitored: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.lrs) != len(self.losses):
             raise ValueError(f"Each rate must have one loss, got {len(self.lrs)} rates and {len(self.losses)} losses.")
+        if len(self.monitored) != (0 if self.monitor == LOSS else len(self.lrs)):
+            raise ValueError(
+                f"Each rate must have one value of {self.monitor.name!r}, and none for the loss itself, got "
+                f"{len(self.lrs)} rates and {len(self.monitored)} values."
+            )
         if not all(0 < lr < math.inf for lr in self.lrs) or any(
             a >= b for a, b in zip(self.lrs, self.lrs[1:], strict=False)
         ):
             raise ValueError(f"`lrs` must be positive and ascending, got {self.lrs!r}.")
 
     @classmethod
-    def from_run(cls, lrs: ArrayLike, losses: ArrayLike, *, seed: int | None = None) -> Self:
-        """Cut what a range test recorded where it became non-finite or diverged.
+    def from_run(
+        cls,
+        lrs: ArrayLike,
+        losses: ArrayLike,
+        *,
+        seed: int | None = None,
+        monitor: Monitor = LOSS,
+        monitored: ArrayLike = (),
+    ) -> Self:
+        """Cut what a range test recorded where its loss became non-finite or diverged.
 
         Args:
             lrs: rates tried, shape `(num_steps,)`.
             losses: each step's own loss, shape `(num_steps,)` or shorter where the run stopped early.
             seed: what the initial weights and the order of the data came from.
+            monitor: what was watched.
+            monitored: its values, of the losses' shape; left out where it is the loss.
         """
         values = np.asarray(losses, float)
         rates = np.asarray(lrs, float)[: len(values)]
@@ -66,7 +91,16 @@ class RangeCurve:
         if breakdown is not None:
             seen = rates[breakdown] * 10**HALF_WINDOW  # what the smoothed loss at the breakdown was made of
             stop, num_kept = Stop.DIVERGED, min(num_kept, int(np.searchsorted(rates, seen, side="right")))
-        return cls(tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist()), stop, seed)
+        watched = () if monitor == LOSS else tuple(np.asarray(monitored, float)[:num_kept].tolist())
+        return cls(tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist()), stop, seed, monitor, watched)
+
+    def judged(self) -> RangeCurve:
+        """Return the curve that bounds are read from: what was watched, where it was measured, less being better."""
+        if self.monitor == LOSS:
+            return self
+        sign = -1.0 if self.monitor.is_maximised else 1.0
+        every = slice(None, None, self.monitor.every)
+        return RangeCurve(self.lrs[every], tuple(sign * value for value in self.monitored[every]), self.stop, self.seed)
 
 
 def count_finite(values: ArrayLike) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lrrt.bounds import Bounds
 from lrrt.curve import DELTA_WINDOW, Floats, RangeCurve, loss_deltas, smooth, starting_level
+from lrrt.monitor import LOSS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,13 +31,15 @@ def plot_losses(curves: Curves, bounds: Mapping[str, Bounds], *, ax: Axes | None
     """
 
     def draw(axes: Axes, curve: RangeCurve, style: dict[str, object]) -> Floats:
-        smoothed = smooth(curve.lrs, curve.losses)
+        watched = _watched(curve)
         axes.plot(curve.lrs, curve.losses, linewidth=0.6, alpha=0.25, color=style["color"])
-        axes.plot(curve.lrs, smoothed, linewidth=1.6, alpha=0.85, **style)  # type: ignore[arg-type]
+        smoothed = smooth(watched.lrs, watched.losses)
+        axes.plot(watched.lrs, smoothed, linewidth=1.6, alpha=0.85, **style)  # type: ignore[arg-type]
         return smoothed
 
     figure, axes = _draw_all(curves, bounds, draw, ax)
-    axes.set_ylabel("training loss of the step")
+    monitor = next((repeats[0].monitor for repeats in curves.values() if repeats), LOSS)
+    axes.set_ylabel("training loss of the step" if monitor == LOSS else f"{monitor.name} (faint: training loss)")
     axes.set_title("Learning-rate range test: loss")
     _limit_to_descent(axes, curves)
     return figure
@@ -106,12 +109,21 @@ def _mark(axes: Axes, bounds: Bounds, colour: str, number: int, num_optimizers: 
     axes.axvline(bounds.suggested, color=colour, linewidth=1.0, linestyle=(0, (2, 2)))
 
 
+def _watched(curve: RangeCurve) -> RangeCurve:
+    """Return what was watched, where it was measured, as it was."""
+    if curve.monitor == LOSS:
+        return curve
+    every = slice(None, None, curve.monitor.every)
+    return RangeCurve(curve.lrs[every], curve.monitored[every])
+
+
 def _limit_to_descent(axes: Axes, curves: Curves) -> None:
     """Leave out what diverging losses add: show from the lowest loss to a little above the highest start."""
     shown = [curve for repeats in curves.values() for curve in repeats if curve.losses]
     if not shown:
         return
-    start = max(starting_level(curve.lrs, curve.losses) for curve in shown)
-    lowest = min(min(curve.losses) for curve in shown)
+    everything = shown + [_watched(curve) for curve in shown]
+    start = max(starting_level(curve.lrs, curve.losses) for curve in everything)
+    lowest = min(min(curve.losses) for curve in everything)
     room = HEADROOM * (start - lowest) or 1.0
     axes.set_ylim(lowest - 0.1 * room, start + room)

@@ -2,97 +2,43 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrrt.batches import Data
 from lrrt.bounds import Bounds, find_bounds
-from lrrt.curve import RangeCurve, Stop
+from lrrt.confirmation import confirm
+from lrrt.curve import RangeCurve
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
-from lrrt.plot import plot_loss_deltas, plot_losses
+from lrrt.monitor import LOSS
 from lrrt.ramp import Ramp
+from lrrt.range_result import Case, RangeTestResult
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class RangeTestResult:
-    """What a range test found: by optimizer, a tuple of curves, one for each repeat, and the bounds read from them.
-
-    `kinds` are the optimizers' Keras names, which their labels need not be.
-    """
-
-    curves: Mapping[str, tuple[RangeCurve, ...]]
-    bounds: Mapping[str, Bounds]
-    kinds: Mapping[str, str]
-    ramp: Ramp
-    batch_size: int
-    seed: int
-
-    @property
-    def num_steps(self) -> int:
-        """Training steps spent."""
-        return sum(len(curve.lrs) for repeats in self.curves.values() for curve in repeats)
-
-    def plot(self, *, ax: Axes | None = None) -> Figure:
-        """Draw loss against learning rate for all optimizers on one axis."""
-        return plot_losses(self.curves, self.bounds, ax=ax)
-
-    def plot_deltas(self, *, ax: Axes | None = None) -> Figure:
-        """Draw loss delta against learning rate for all optimizers on one axis."""
-        return plot_loss_deltas(self.curves, self.bounds, ax=ax)
-
-    def to_json(self) -> str:
-        """Return what bounds.json holds: bounds, curves, and what they came from."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the same as plain data: numbers, strings, lists, None."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "ramp": asdict(self.ramp),
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "kinds": dict(self.kinds),
-            "versions": _versions(),
-            "bounds": {label: _bounds_as_dict(bounds) for label, bounds in self.bounds.items()},
-            "curves": {label: [_curve_as_dict(curve) for curve in repeats] for label, repeats in self.curves.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` wrote.
-
-        Raises:
-            ValueError: for data of another schema version.
-        """
-        if data.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"`schema_version` must be {SCHEMA_VERSION}, got {data.get('schema_version')!r}.")
-        curves = {label: tuple(map(_curve_from_dict, repeats)) for label, repeats in data["curves"].items()}
-        kinds = data["kinds"]
-        bounds = {label: find_bounds(repeats, optimizer=kinds[label]) for label, repeats in curves.items()}
-        return cls(curves, bounds, kinds, Ramp(**data["ramp"]), data["batch_size"], data["seed"])
+DEFAULT_OPTIMIZERS = ("sgd", "adam")
 
 
 def range_test(
     build_model: ModelSource,
     data: Data,
     *,
-    optimizers: Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer] = ("sgd", "adam"),
+    optimizers: Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer] = DEFAULT_OPTIMIZERS,
     ramp: Ramp | None = None,
     batch_size: int = 32,
+    batch_sizes: Sequence[int] | None = None,
     repeats: int = 3,
     seed: int = 0,
+    validation_data: Data | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    hyperparameters: Sequence[Mapping[str, Any]] = (),
+    monitor: str = "loss",
+    monitor_mode: str = "auto",
+    confirm_steps: int = 0,
 ) -> RangeTestResult:
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
 
@@ -102,21 +48,58 @@ def range_test(
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
-        data: what is trained on; see `as_batches`. It is cycled, shuffled anew, where it has fewer batches than steps.
+        data: what is trained on; see `Loops`. It is cycled, shuffled anew, where it has fewer batches than steps.
         optimizers: names, Keras optimizers, or {label: either}.
         ramp: the rates that are tried; by default 100 steps from 1e-7 to 10.
         batch_size: samples a batch.
+        batch_sizes: several of them, to be compared.
         repeats: how many curves each optimizer's bounds are the median of.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
+        validation_data: what a monitor of validation data and a confirmation are judged on.
+        class_weight: the weight of each class's samples, for data in arrays.
+        hyperparameters: several models to be compared, each as values for a `build(hp)`.
+        monitor: what is watched: "loss", a compiled metric, or either with "val_" before it, which is measured on 256
+            samples of the validation data at every fifth step.
+        monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
+        confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
+
+    Returns:
+        Curves and bounds by label. The label is the optimizer's, followed by the batch size and the hyperparameters
+        where there are several: "adam, batch_size=128, units=64".
 
     Raises:
         TypeError, ValueError: for each argument out of its domain, naming what was received.
     """
-    if not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"`repeats` must be a whole number >= 1, got {repeats!r}.")
-    loops = Loops(build_model, data, optimizers=optimizers, batch_size=batch_size)
-    with loops.left_as_found():
-        return run_range_test(loops, ramp or Ramp(), repeats=repeats, seed=seed)
+    tests = [
+        _test_model(
+            Loops(
+                build_model,
+                data,
+                optimizers=optimizers,
+                batch_size=batch_size if not batch_sizes else batch_sizes[0],
+                validation_data=validation_data,
+                class_weight=class_weight,
+                hyperparameters=values,
+                monitor=monitor,
+                monitor_mode=monitor_mode,
+            ),
+            values,
+            len(hyperparameters) > 1,
+            ramp=ramp or Ramp(),
+            repeats=repeats,
+            seed=seed,
+            batch_sizes=batch_sizes,
+            confirm_steps=confirm_steps,
+        )
+        for values in hyperparameters or [{}]
+    ]
+    return RangeTestResult(
+        {label: repeats for test in tests for label, repeats in test.curves.items()},
+        {label: bounds for test in tests for label, bounds in test.bounds.items()},
+        {label: case for test in tests for label, case in test.cases.items()},
+        tests[0].ramp,
+        seed,
+    )
 
 
 def run_range_test(
@@ -125,48 +108,81 @@ def run_range_test(
     *,
     repeats: int = 3,
     seed: int = 0,
+    batch_sizes: Sequence[int] | None = None,
+    confirm_steps: int = 0,
+    hyperparameters: Mapping[str, Any] | None = None,
     on_start: Callable[[str], None] = lambda label: None,
     on_done: Callable[[str, Bounds], None] = lambda label, bounds: None,
 ) -> RangeTestResult:
-    """Test the rates of each of the loops' optimizers; `on_start` and `on_done` are told of each of them."""
-    kinds = {label: type(pattern).__name__.lower() for label, pattern in loops.patterns.items()}
+    """Test the rates of each of the loops' optimizers, at each batch size.
+
+    Args:
+        loops: the task.
+        ramp: the rates that are tried.
+        repeats: curves of each case.
+        seed: repeat number i draws its weights and its order of the data from `seed + i`.
+        batch_sizes: samples a batch; the loops' own where there are none.
+        confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
+        hyperparameters: what tells the loops' model from others; added to the labels.
+        on_start: told the label of each case.
+        on_done: told its label and its bounds.
+
+    Raises:
+        ValueError: for a number of repeats or of steps that is no count.
+    """
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"`repeats` must be a whole number >= 1, got {repeats!r}.")
+    if isinstance(confirm_steps, bool) or not isinstance(confirm_steps, int) or confirm_steps < 0:
+        raise ValueError(f"`confirm_steps` must be a whole number >= 0, got {confirm_steps!r}.")
+    if confirm_steps and loops.validation is None:
+        raise ValueError("`confirm_steps` must come with `validation_data`, got none.")
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
-    for label in loops.patterns:
+    cases = _cases(loops, batch_sizes, hyperparameters or {})
+    for label, case in cases.items():
         on_start(label)
-        curves[label] = tuple(_record(loops, label, ramp, seed + repeat) for repeat in range(repeats))
-        bounds[label] = find_bounds(curves[label], optimizer=kinds[label])
+        curves[label] = tuple(_record(loops, case, ramp, seed + repeat) for repeat in range(repeats))
+        bounds[label] = find_bounds(curves[label], optimizer=case.kind)
+        if confirm_steps:
+            size = case.batch_size or None
+            bounds[label], _ = confirm(
+                loops, case.optimizer, bounds[label], num_steps=confirm_steps, seed=seed, batch_size=size
+            )
         on_done(label, bounds[label])
-    return RangeTestResult(curves, bounds, kinds, ramp, loops.batch_size, seed)
+    return RangeTestResult(curves, bounds, cases, ramp, seed)
 
 
-def _record(loops: Loops, label: str, ramp: Ramp, seed: int) -> RangeCurve:
-    loop = loops.get(label)
+def _test_model(loops: Loops, values: Mapping[str, Any], several: bool, **arguments: Any) -> RangeTestResult:
+    with loops.left_as_found():
+        return run_range_test(loops, hyperparameters=values if several else None, **arguments)
+
+
+def _cases(loops: Loops, batch_sizes: Sequence[int] | None, values: Mapping[str, Any]) -> dict[str, Case]:
+    """Return what is tested, by label; every batch size is checked before anything is trained."""
+    sizes = [loops.batch_size] if not batch_sizes else list(batch_sizes)
+    for size in batch_sizes or ():
+        loops.check_batch_size(size)
+    cases = {}
+    for optimizer, pattern in loops.patterns.items():
+        for size in sizes:
+            varied = ({"batch_size": size} if len(sizes) > 1 else {}) | dict(values)
+            label = ", ".join([optimizer, *(f"{name}={value}" for name, value in varied.items())])
+            cases[label] = Case(optimizer, type(pattern).__name__.lower(), size, tuple(values.items()))
+    return cases
+
+
+def _record(loops: Loops, case: Case, ramp: Ramp, seed: int) -> RangeCurve:
+    """Record one curve; where gradients are accumulated, a step of the ramp is an update and takes several batches."""
+    loop = loops.get(case.optimizer, case.batch_size or None)
     loop.restart(loops.initial_weights(seed))
-    steps = loop.train(ramp.rates(), np.random.default_rng(seed))
-    return RangeCurve.from_run(ramp.rates(), steps.losses, seed=seed)
-
-
-def _bounds_as_dict(bounds: Bounds) -> dict[str, Any]:
-    return asdict(bounds) | {"verdict": bounds.verdict.name.lower(), "decades": bounds.decades}
-
-
-def _curve_as_dict(curve: RangeCurve) -> dict[str, Any]:
-    return {
-        "lrs": list(curve.lrs),
-        "losses": [loss if np.isfinite(loss) else None for loss in curve.losses],
-        "stop": curve.stop.name.lower(),
-        "seed": curve.seed,
-    }
-
-
-def _curve_from_dict(data: Mapping[str, Any]) -> RangeCurve:
-    losses = tuple(float("nan") if loss is None else loss for loss in data["losses"])
-    return RangeCurve(tuple(data["lrs"]), losses, Stop[data["stop"].upper()], data["seed"])
-
-
-def _versions() -> dict[str, str]:
-    import keras
-    import tensorflow as tf
-
-    return {"keras": keras.__version__, "tensorflow": tf.__version__, "numpy": np.__version__}
+    per_update = loop.batches_per_update
+    steps = loop.train(np.repeat(ramp.rates(), per_update), np.random.default_rng(seed))
+    starts = np.arange(0, len(steps.losses), per_update)
+    sizes = np.add.reduceat(np.ones(len(steps.losses)), starts)
+    return RangeCurve.from_run(
+        ramp.rates(),
+        np.add.reduceat(steps.losses.astype(float), starts) / sizes,
+        seed=seed,
+        monitor=loops.monitor,
+        monitored=() if loops.monitor == LOSS else steps.monitored[starts],
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrrt.arrays import Batch
 from lrrt.batches import Batches
+from lrrt.compiled_function import CompiledFunction
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 
@@ -78,15 +79,13 @@ class TrainingLoop:
             self.optimizer = _scaled_for(model, optimizer)
             self.optimizer.build(model.trainable_variables)
             self._fresh_optimizer = read(self.optimizer.variables)
-        self._probe = (
-            validation.sample(batches.batch_size) if validation is not None and monitor.on_validation else None
-        )
+        self._probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
         self._compile()
 
     @property
     def num_traces(self) -> int:
         """How often the training function was traced; 1 after its first run, and for ever."""
-        return int(self._train.experimental_get_tracing_count())
+        return self._train.num_traces
 
     @property
     def batches_per_update(self) -> int:
@@ -147,7 +146,7 @@ class TrainingLoop:
         """While the loop runs, the model's optimizer is the loop's; then it is again what it was."""
         found, self.model.optimizer = self.model.optimizer, self.optimizer
         try:
-            with self.model.distribute_strategy.scope(), _executor(self.model.distribute_strategy):
+            with self.model.distribute_strategy.scope():
                 yield
         finally:
             self.model.optimizer = found
@@ -156,13 +155,11 @@ class TrainingLoop:
         import tensorflow as tf
 
         signature = [tf.TensorSpec([None], tf.float32), *self.batches.signature]
-        self._train = tf.function(self._train_steps, input_signature=signature, autograph=False)
+        self._train = CompiledFunction(self._train_steps, signature)
         self._restore = tf.function(self._assign_all, autograph=False)
         self._copy = tf.function(lambda: read(self.model.variables), autograph=False)
         if self.validation is not None:
-            self._validate = tf.function(
-                self._validation_steps, input_signature=self.validation.signature, autograph=False
-            )
+            self._validate = CompiledFunction(self._validation_steps, self.validation.signature)
 
     def _train_steps(self, rates: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
         import tensorflow as tf
@@ -265,21 +262,6 @@ def assign(variables: Sequence[Any], values: Values) -> None:
     """Give Keras variables these values, in their order."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _executor(strategy: tf.distribute.Strategy) -> AbstractContextManager[None]:
-    """Return what runs the loop's operations: one thread on one CPU, TensorFlow's own choice elsewhere.
-
-    The operations of a step depend on each other, so threads that hand them about only wait: one thread made the steps
-    of a small dense network 1.6 times faster. Each operation still spreads over all cores.
-    """
-    import tensorflow as tf
-    from tensorflow.python.eager import context  # the only place that offers it; Keras imports this module too
-
-    if strategy.num_replicas_in_sync > 1 or tf.config.list_physical_devices("GPU"):
-        return nullcontext()
-    executor: AbstractContextManager[None] = context.function_executor_type("SINGLE_THREADED_EXECUTOR")
-    return executor
 
 
 def _scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimizer:

@@ -9,14 +9,17 @@ if TYPE_CHECKING:
     from pipeline.mistakes import ConfigError
     from pipeline.report import StageReport
     from pipeline.results import NoTrialCompleted
-    from pipeline.stage import NoUsableRange, RangeReport, run_range_tests, run_stage
+    from pipeline.search import NoUsableRange
+    from pipeline.search_bounds import NoBounds
+    from pipeline.stage import RangeReport, run_range_tests, run_search, run_stage
     from pipeline.task import TaskError
 
 # Imported on first use, because the command imports this file too, and `lrrt --help` needs none of it.
 _HOMES = {
     "ConfigError": "pipeline.mistakes",
     "NoTrialCompleted": "pipeline.results",
-    "NoUsableRange": "pipeline.stage",
+    "NoBounds": "pipeline.search_bounds",
+    "NoUsableRange": "pipeline.search",
     "RangeReport": "pipeline.stage",
     "StageConfig": "pipeline.config",
     "StageReport": "pipeline.report",
@@ -24,11 +27,13 @@ _HOMES = {
     "builtin_config": "pipeline.config_file",
     "load_config": "pipeline.config_file",
     "run_range_tests": "pipeline.stage",
+    "run_search": "pipeline.stage",
     "run_stage": "pipeline.stage",
 }
 
 __all__ = [
     "ConfigError",
+    "NoBounds",
     "NoTrialCompleted",
     "NoUsableRange",
     "RangeReport",
@@ -38,6 +43,7 @@ __all__ = [
     "builtin_config",
     "load_config",
     "run_range_tests",
+    "run_search",
     "run_stage",
 ]
 

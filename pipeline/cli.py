@@ -2,16 +2,37 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
 
 from pipeline.exit_codes import exit_codes
-from pipeline.options import AppDir, Config, Json, OptionalConfig, Out, Progress, Quiet, Seed, State, Trials, Verbose
+from pipeline.options import (
+    AppDir,
+    Bounds,
+    Config,
+    FailOn,
+    Json,
+    MaxTime,
+    OptionalConfig,
+    Out,
+    Progress,
+    Quiet,
+    Ranges,
+    Seed,
+    State,
+    Trials,
+    Verbose,
+)
+from pipeline.stopping import Stopper
 
 if TYPE_CHECKING:
+    from lrrt import RangeTestResult
     from pipeline.config import StageConfig
+    from pipeline.report import StageReport
 
 
 class Report(Protocol):
@@ -59,6 +80,8 @@ def run(
     state: State = Path("state"),
     trials: Trials = None,
     seed: Seed = None,
+    max_time: MaxTime = None,
+    fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -69,15 +92,16 @@ def run(
 
     The same command starts a run, goes on with an interrupted one, and does nothing where all is done.
     """
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose), _stoppable(max_time) as stopper:
         settings = _load(config, {"study.num_trials": trials, "study.seed": seed})
         _prepare(app_dir, verbose=verbose)
         from pipeline.console import telling
         from pipeline.stage import run_stage
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
-            report = run_stage(settings, out=out, state=state, on_event=tell)
+            report = run_stage(settings, out=out, state=state, on_event=tell, stopper=stopper)
         _print_report(report, as_json=json)
+        _check_quality(report, fail_on)
 
 
 @app.command("range", epilog="Example: lrrt range search.toml --out bounds --state bounds-state")
@@ -93,15 +117,100 @@ def range_(
     app_dir: AppDir = Path(),
 ) -> None:
     """Run the range tests only: bounds and pictures."""
-    with exit_codes(verbose=verbose):
+    with exit_codes(verbose=verbose), _stoppable(None) as stopper:
         settings = _load(config, {"study.seed": seed})
         _prepare(app_dir, verbose=verbose)
         from pipeline.console import telling
         from pipeline.stage import run_range_tests
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
-            report = run_range_tests(settings, out=out, state=state, on_event=tell)
+            report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
         _print_report(report, as_json=json)
+
+
+@app.command(epilog="Example: lrrt search search.toml --range adam=1e-4:1e-2 --range sgd=1e-3:1")
+def search(
+    config: Config,
+    bounds: Bounds = None,
+    ranges: Ranges = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    max_time: MaxTime = None,
+    fail_on: FailOn = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
+    with exit_codes(verbose=verbose), _stoppable(max_time) as stopper:
+        settings = _load(config, {"study.num_trials": trials, "study.seed": seed})
+        given = _given_bounds(settings, bounds, ranges or [])
+        _prepare(app_dir, verbose=verbose)
+        from pipeline.console import telling
+        from pipeline.stage import run_search
+
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_search(settings, bounds=given, out=out, state=state, on_event=tell, stopper=stopper)
+        _print_report(report, as_json=json)
+        _check_quality(report, fail_on)
+
+
+@app.command(epilog="Example: lrrt plan search.toml")
+def plan(
+    config: OptionalConfig = None,
+    trials: Trials = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    app_dir: AppDir = Path(),
+) -> None:
+    """Tell what a run will cost, from a few steps on the real model; nothing is written."""
+    with exit_codes(verbose=verbose):
+        settings = _load(config, {"study.num_trials": trials})
+        _prepare(app_dir, verbose=verbose)
+        from pipeline.plan import make_plan
+        from pipeline.run_directory import as_json
+
+        found = make_plan(settings)
+        typer.echo(as_json(found.as_dict()) if json else found.as_table(), nl=json)
+
+
+@app.command(epilog="Example: lrrt status search.toml --json")
+def status(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Tell how far a run has come; one that is going on is not disturbed."""
+    with exit_codes(verbose=False):
+        settings = _load(config, {"study.num_trials": trials, "study.seed": seed})
+        from pipeline.run_directory import as_json
+        from pipeline.status import in_words, read_status
+
+        found = read_status(settings, out=out, state=state)
+        typer.echo(as_json(found) if json else in_words(found))
+
+
+@app.command(epilog="Example: lrrt report search.toml --out runs/1/out --state runs/1/state")
+def report(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    seed: Seed = None,
+) -> None:
+    """Write report.html of a finished run again, and print its path."""
+    with exit_codes(verbose=False):
+        settings = _load(config, {"study.seed": seed})
+        from pipeline.stage import rewrite_report
+
+        rewrite_report(settings, out=out, state=state)
+        typer.echo(out / "report.html")
 
 
 @app.command(epilog="Example: lrrt init > search.toml")
@@ -121,14 +230,39 @@ def validate(config: Config, quiet: Quiet = False) -> None:
             typer.echo(f"{config} is a valid config.", err=True)
 
 
-@app.command(epilog="Example: lrrt schema > search.schema.json")
-def schema() -> None:
-    """Print the JSON Schema of the config, for editors and other tools."""
-    from pipeline.config import StageConfig
+@app.command(epilog="Example: lrrt schema summary > summary.schema.json")
+def schema(
+    of: Annotated[Literal["config", "summary", "bounds"], typer.Argument(help="Which file's schema.")] = "config",
+) -> None:
+    """Print the JSON Schema of the config, of summary.json or of bounds.json, for editors and other tools."""
     from pipeline.run_directory import as_json
+    from pipeline.schemas import schema_of
 
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    typer.echo(as_json({**dialect, **StageConfig.model_json_schema()}, indent=2))
+    typer.echo(as_json(schema_of(of), indent=2))
+
+
+@contextmanager
+def _stoppable(max_time_s: float | None) -> Iterator[Stopper]:
+    stopper = Stopper(max_time_s)
+    with stopper.heeding_signals():
+        yield stopper
+
+
+def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -> "RangeTestResult | None":
+    from pipeline.search_bounds import NoBounds, bounds_by_hand, parse_ranges, read_bounds
+
+    if file is not None and ranges:
+        raise NoBounds("Bounds must come from one place, got --bounds and --range.")
+    if file is not None:
+        return read_bounds(file)
+    return bounds_by_hand(config, parse_ranges(ranges)) if ranges else None
+
+
+def _check_quality(report: "StageReport", fail_on: str | None) -> None:
+    from pipeline.results import QualityGateFailed
+
+    if fail_on == "overfit" and report.overfitting.verdict.name == "OVERFITTED":
+        raise QualityGateFailed(f"The best trial is overfitted: {report.overfitting.reason}.")
 
 
 def _load(config: Path | None, overrides: dict[str, object]) -> "StageConfig":
@@ -151,14 +285,7 @@ def _print_report(report: Report, *, as_json: bool) -> None:
 
 
 def _versions() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-    from platform import python_version
+    from pipeline.versions import versions
 
-    def installed(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return "not installed"
-
-    others = ", ".join(f"{name} {installed(name)}" for name in ("tensorflow", "keras", "optuna", "keras-tuner"))
-    return f"lrrt {installed('lrrt')} (Python {python_version()}, {others})"
+    found = versions()
+    return f"lrrt {found.pop('lrrt')} ({', '.join(f'{name} {version}' for name, version in found.items())})"

@@ -11,7 +11,6 @@ from pipeline.laws import (
     MAX_COUNT,
     BatchSizes,
     Count,
-    Engine,
     LowAndHigh,
     Optimizers,
     Rate,
@@ -55,7 +54,7 @@ class RangeTestConfig(_Table):
 class StudyConfig(_Table):
     """The search inside the bounds that the range test found."""
 
-    engine: Engine = Field("optuna", description="what proposes the trials")
+    engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
     epochs: Count = Field(20, description="of each trial; its score is the best validation loss among them")
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first")

@@ -1,19 +1,22 @@
 """Knows how failures become exit codes and what is said of them."""
 
 import errno
-import signal
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import typer
+
+from pipeline.stopping import Interrupted, Terminated, TimeUsedUp
 
 OUR_BUG = 70
 STORAGE_UNREACHABLE = 69
 NEEDS_REPAIR = 74
 INTERRUPTED = 130
 TERMINATED = 143
+TIME_USED_UP = 75
+STOPPED = {Interrupted: INTERRUPTED, Terminated: TERMINATED, TimeUsedUp: TIME_USED_UP}
+STOPPED_BY = {INTERRUPTED: "by Ctrl-C", TERMINATED: "by SIGTERM", TIME_USED_UP: "because its time is used up"}
 
 # By name, so that nothing is imported to look a failure up; a failure's first ancestor in the table decides.
 EXIT_CODES = {
@@ -21,13 +24,17 @@ EXIT_CODES = {
     "pipeline.run_directory.BadRunDirectory": 2,
     "sqlalchemy.exc.ArgumentError": 2,
     "sqlalchemy.exc.NoSuchModuleError": 2,
-    "pipeline.stage.NoUsableRange": 3,
+    "pipeline.search_bounds.NoBounds": 2,
+    "pipeline.stage.NotFinished": 2,
+    "pipeline.search.NoUsableRange": 3,
     "pipeline.results.NoTrialCompleted": 4,
+    "pipeline.results.QualityGateFailed": 5,
     "pipeline.task.TaskError": 65,
     "sqlalchemy.exc.OperationalError": STORAGE_UNREACHABLE,
     "optuna.exceptions.StorageInternalError": STORAGE_UNREACHABLE,
     "pipeline.run_directory.RunLocked": 73,
     "pipeline.run_directory.ForeignRun": 73,
+    "studies.space.ForeignStudy": 73,
     "pipeline.run_directory.CorruptState": NEEDS_REPAIR,
     "sqlalchemy.exc.DatabaseError": NEEDS_REPAIR,
 }
@@ -36,17 +43,13 @@ SQLITE_DISK_FAULTS = ("disk is full", "disk I/O error", "readonly database", "un
 WITH_TRACEBACK = {65, STORAGE_UNREACHABLE, OUR_BUG, NEEDS_REPAIR}  # codes whose traceback helps; shown with -v
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; what stops for Ctrl-C stops for it."""
-
-
 def exit_code(failure: BaseException) -> int:
     """Return the exit code for what a stage raised: the first in `EXIT_CODES` of its class and its ancestors.
 
     Faults of the storage are looked for among its causes too, because engines wrap them.
     """
     if isinstance(failure, KeyboardInterrupt):
-        return TERMINATED if isinstance(failure, Terminated) else INTERRUPTED
+        return next((code for kind, code in STOPPED.items() if isinstance(failure, kind)), INTERRUPTED)
     code = _own_code(failure)
     cause = failure.__cause__ or failure.__context__
     while code is None and cause is not None:
@@ -59,7 +62,6 @@ def exit_code(failure: BaseException) -> int:
 @contextmanager
 def exit_codes(*, verbose: bool) -> Iterator[None]:
     """Turn what the block raises into a message on stderr and the exit code of the process."""
-    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except (Exception, KeyboardInterrupt) as failure:
@@ -88,14 +90,10 @@ def _chain_text(failure: BaseException | None) -> str:
     return "\n".join(texts)
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise Terminated
-
-
 def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
     hint = "" if verbose or code not in WITH_TRACEBACK else " Run it again with -v to see where."
-    if code in (INTERRUPTED, TERMINATED):
-        return f"stopped by {'SIGTERM' if code == TERMINATED else 'Ctrl-C'}; run the same command again to go on."
+    if code in STOPPED_BY:
+        return f"stopped {STOPPED_BY[code]}; run the same command again to go on."
     if code == OUR_BUG:
         return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {failure}{hint}"
     if code == STORAGE_UNREACHABLE:

@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -106,12 +106,6 @@ def _storage_url(url: str) -> str:
     return url
 
 
-def _engine(name: str) -> str:
-    if name == "keras_tuner":
-        raise ValueError('must be "optuna", got "keras_tuner", which this version cannot run yet.')
-    return name
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -121,7 +115,6 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Reference = Annotated[str, AfterValidator(_reference)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Engine = Annotated[Literal["optuna", "keras_tuner"], AfterValidator(_engine)]
 Optimizers = Annotated[tuple[str, ...], _names("optimizer", OPTIMIZERS), _list_schema({"enum": OPTIMIZERS})]
 Schedules = Annotated[tuple[str, ...], _names("schedule", tuple(FAMILIES)), _list_schema({"enum": tuple(FAMILIES)})]
 BatchSizes = Annotated[

@@ -1,7 +1,8 @@
 """Knows the options that the commands share."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,4 +26,43 @@ Progress = Annotated[
 ]
 AppDir = Annotated[
     Path, typer.Option(help="Folder in which the task's module is found.", metavar="DIR", exists=True, file_okay=False)
+]
+Bounds = Annotated[
+    Path | None, typer.Option(help="A bounds.json to search inside.", metavar="FILE", show_default=False)
+]
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option("--range", help="A range by hand; once an optimizer.", metavar="OPTIMIZER=LOW:HIGH"),
+]
+FailOn = Annotated[
+    Literal["overfit"] | None,
+    typer.Option(help="Exit with 5 where the best trial is overfitted; the results are written all the same."),
+]
+
+
+def seconds(text: str) -> float:
+    """Read a duration such as 3h50m, 90s, 1.5h or 600, which is seconds.
+
+    >>> seconds("3h50m"), seconds("90"), seconds("1.5h")
+    (13800.0, 90.0, 5400.0)
+    """
+    parts = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", text)
+    try:
+        hours, minutes, rest = (float(part or 0) for part in parts.groups())  # type: ignore[union-attr]  # caught below
+    except (AttributeError, ValueError):
+        raise typer.BadParameter(f"must be a duration such as 3h50m, 90m or 600s, got {text!r}.") from None
+    found = 3600 * hours + 60 * minutes + rest
+    if found <= 0:
+        raise typer.BadParameter(f"must be longer than nothing, got {text!r}.")
+    return found
+
+
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        parser=seconds,
+        help="Stop at the end of an epoch after this time, such as 3h50m, with exit code 75; the same command goes on.",
+        metavar="TIME",
+        show_default=False,
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Knows what the state folder keeps besides the study: the range tests, and the weights of the best trial so far."""
+"""Knows what the state folder keeps besides the study: range tests, the best trial's weights, where a trial stands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lrrt import RangeTestResult
 from pipeline.run_directory import CorruptState, RunDirectory, replacing, write_json
-from studies import Trained, TrialResult, best_of
+from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult, best_of
 
 if TYPE_CHECKING:
     from lrrt.training_loop import Values
@@ -39,7 +39,7 @@ def keep_weights(directory: RunDirectory, trained: Trained, best: TrialResult | 
     """Keep the weights of a trial that is the best so far; those of the one before go when the next trial ends."""
     import numpy as np
 
-    for file in _weights_folder(directory).glob("*.npz"):
+    for file in _weights_folder(directory).glob("trial-*.npz"):
         if best is None or file != _weights_file(directory, best):
             file.unlink()
     if trained.best_weights is not None and best_of([*([best] if best else []), trained.result]) is trained.result:
@@ -65,12 +65,36 @@ def kept_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
         raise CorruptState(f"{file} must hold weights, but it cannot be read: {error}. Remove it.") from error
 
 
+def keep_checkpoint(directory: RunDirectory, checkpoint: TrialCheckpoint) -> None:
+    """Keep where the running trial stands, so that a run that goes on need not repeat its epochs."""
+    folder = _weights_folder(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(_checkpoint_file(directory))
+
+
+def kept_checkpoint(directory: RunDirectory) -> TrialCheckpoint | None:
+    """Read where the trial stood that was interrupted; None where none was, or what is kept is broken."""
+    try:
+        return TrialCheckpoint.load(_checkpoint_file(directory))
+    except (FileNotFoundError, BrokenCheckpoint):  # without it the trial begins anew, and nothing else is lost
+        return None
+
+
+def drop_checkpoint(directory: RunDirectory) -> None:
+    """Forget where the running trial stood, because it has ended."""
+    _checkpoint_file(directory).unlink(missing_ok=True)
+
+
 def _range_test_file(directory: RunDirectory) -> Path:
     return directory.state / "range_test.json"
 
 
 def _weights_folder(directory: RunDirectory) -> Path:
     return directory.state / "checkpoints"
+
+
+def _checkpoint_file(directory: RunDirectory) -> Path:
+    return _weights_folder(directory) / "running.npz"
 
 
 def _weights_file(directory: RunDirectory, trial: TrialResult) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lrrt import RangeTestResult
+from pipeline.versions import versions
 from studies import OverfitReport, SearchSpace, TrialResult
 
 SCHEMA_VERSION = 1
@@ -57,6 +58,7 @@ def summarise(
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "done",
+        "versions": versions(),
         "best": {
             **best.as_dict(),
             "test": test,

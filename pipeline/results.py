@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
 from pipeline.config import StageConfig
 from pipeline.config_file import to_toml
 from pipeline.console import Note, Tell
+from pipeline.html_report import render, study_pictures
 from pipeline.progress import kept_weights
 from pipeline.report import StageReport, curves_csv, summarise, trials_csv, trials_jsonl
 from pipeline.run_directory import RunDirectory, replacing, write_json, write_text
@@ -18,8 +20,6 @@ from pipeline.task import Task
 from studies import SearchSpace, Trainer, TrialResult, best_of, check_overfitting, plot_losses
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import keras
     from matplotlib.figure import Figure
 
@@ -29,6 +29,10 @@ MODEL, WEIGHTS = "model.keras", "model.weights.h5"
 
 class NoTrialCompleted(Exception):
     """The study has ended and none of its trials was trained to its end."""
+
+
+class QualityGateFailed(Exception):
+    """The results are written, and what was asked of them does not hold."""
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -74,9 +78,34 @@ def write_results(
     model_file = _save_model(directory, model, tell)
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
     summary = summarise(range_test, space, results, best, overfitting, test=test, model_file=model_file)
-    write_json(directory.manifest, _manifest(directory))
+    report = StageReport(range_test, space, tuple(results), best, overfitting, summary, directory.summary)
+    write_html(config, directory, report)
+    write_manifest(directory)
     write_json(directory.summary, summary)
     return read_report(directory, range_test, space, results)
+
+
+def write_html(config: StageConfig, directory: RunDirectory, report: StageReport) -> Path:
+    """Write report.html and the pictures of the study; return the path of the report."""
+    pictures = study_pictures(report)
+    for name, svg in pictures.items():
+        write_text(directory.plots / f"{name}.svg", svg + "\n")
+    write_text(directory.html, render(report, config, pictures))
+    return directory.html
+
+
+def write_manifest(directory: RunDirectory) -> None:
+    """Name each file of the folder with its size and SHA-256."""
+    own = {directory.summary, directory.manifest}
+    files = sorted(path for path in directory.out.rglob("*") if path.is_file() and path not in own)
+    named = {
+        path.relative_to(directory.out).as_posix(): {
+            "size_bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in files
+    }
+    write_json(directory.manifest, {"files": named})
 
 
 def read_report(
@@ -136,21 +165,6 @@ def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float
 def _write_figure(path: Path, figure: Figure) -> None:
     with replacing(path) as partial:
         figure.savefig(partial, dpi=PICTURE_DPI)
-
-
-def _manifest(directory: RunDirectory) -> dict[str, Any]:
-    """Name each file of the folder with its size and SHA-256."""
-    own = {directory.summary, directory.manifest}
-    files = sorted(path for path in directory.out.rglob("*") if path.is_file() and path not in own)
-    return {
-        "files": {
-            path.relative_to(directory.out).as_posix(): {
-                "size_bytes": path.stat().st_size,
-                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            }
-            for path in files
-        }
-    }
 
 
 def _failures(results: Sequence[TrialResult]) -> str:

@@ -92,6 +92,10 @@ class RunDirectory:
         return self.out / "plots"
 
     @property
+    def html(self) -> Path:
+        return self.out / "report.html"
+
+    @property
     def database(self) -> Path:
         return self.state / "study.db"
 
@@ -125,6 +129,17 @@ class RunDirectory:
                 holder.unlink(missing_ok=True)
             finally:
                 lock.release()
+
+    def is_locked(self) -> bool:
+        """Say whether a process works in this run directory."""
+        if not (self.state / "lock").exists():
+            return False
+        lock = FileLock(self.state / "lock", timeout=0)
+        try:
+            with lock:
+                return False
+        except Timeout:
+            return True
 
     def remove_leftovers(self) -> int:
         """Remove temporary files that a killed process left; return how many. Only the holder of the lock may."""

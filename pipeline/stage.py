@@ -9,29 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrrt import Bounds, Loops, Ramp, RangeTestResult, Verdict, run_range_test
+from lrrt import Bounds, Loops, Ramp, RangeTestResult, run_range_test
 from pipeline.config import StageConfig
-from pipeline.console import (
-    Note,
-    RangeTestDone,
-    RangeTestStarted,
-    StageDone,
-    StageStarted,
-    StudyStarted,
-    Tell,
-    TrialDone,
-)
-from pipeline.progress import keep_range_test, keep_weights, kept_range_test
-from pipeline.quiet_keras import import_keras
+from pipeline.console import RangeTestDone, RangeTestStarted, StageDone, StageStarted, Tell
+from pipeline.preparation import prepare
+from pipeline.progress import keep_range_test, kept_range_test
 from pipeline.report import StageReport
-from pipeline.results import is_complete, read_report, write_range_test, write_results
+from pipeline.results import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
 from pipeline.run_directory import RunDirectory
-from pipeline.task import Task, TaskError, load_task
-from studies import OptunaStudy, SearchSpace, Trained, Trainer, TrialResult, best_of
-
-
-class NoUsableRange(Exception):
-    """No optimizer has a learning rate worth searching."""
+from pipeline.search import NoUsableRange, open_study, reasons, search
+from pipeline.search_bounds import NoBounds
+from pipeline.stopping import Stopper
+from studies import Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +33,12 @@ class RangeReport:
 
 
 def run_stage(
-    config: StageConfig, *, out: Path | str = "out", state: Path | str = "state", on_event: Tell = lambda event: None
+    config: StageConfig,
+    *,
+    out: Path | str = "out",
+    state: Path | str = "state",
+    on_event: Tell = lambda event: None,
+    stopper: Stopper | None = None,
 ) -> StageReport:
     """Run the whole stage, or what is left of it; it prints nothing.
 
@@ -53,6 +47,7 @@ def run_stage(
         out: the folder of the results.
         state: the folder of the progress; the same call with the same folders goes on where it was left.
         on_event: told what happens; see `pipeline.console`.
+        stopper: may stop the run before its end; see `pipeline.stopping`.
 
     Raises:
         TaskError: where the task's data or model break their contract.
@@ -61,25 +56,52 @@ def run_stage(
         RunLocked, ForeignRun: where the folders are in use, or belong to another study.
     """
     with _claimed(config, out, state) as directory:
-        kept = kept_range_test(directory)
-        study = None if kept is None else _open_study(config, directory, kept)
-        done = [] if study is None else list(study.results())
-        if kept and study and len(done) >= config.study.num_trials and is_complete(directory, len(done)):
-            on_event(StageStarted(f"nothing left to do: all {len(done)} trials have ended", directory.out))
-            return read_report(directory, kept, study.space, done)
-        on_event(StageStarted(_beginning(kept, len(done), config), directory.out))
-        task, loops = _load(config)
-        kept = kept or _test_ranges(config, loops, directory, on_event)
-        study = study or _open_study(config, directory, kept)
-        trainer = Trainer(loops, epochs=config.study.epochs, seed=config.study.seed)
-        results = _search(config, directory, study, trainer, on_event)
-        report = write_results(config, directory, kept, study.space, results, trainer=trainer, task=task, tell=on_event)
-        on_event(StageDone(_conclusion(report)))
-        return report
+        return _go_on(config, directory, on_event, stopper or Stopper())
+
+
+def run_search(
+    config: StageConfig,
+    *,
+    bounds: RangeTestResult | None = None,
+    out: Path | str = "out",
+    state: Path | str = "state",
+    on_event: Tell = lambda event: None,
+    stopper: Stopper | None = None,
+) -> StageReport:
+    """Run the study alone, inside bounds that exist; other arguments and what is raised are those of `run_stage`.
+
+    Args:
+        config: what is searched; where bounds are given, their optimizers take the place of the config's.
+        bounds: from another range test, or by hand; where None, those of the same folders' range test.
+
+    Raises:
+        NoBounds: where there are none.
+    """
+    given = None
+    if bounds is not None:
+        optimizers = tuple(bounds.bounds)
+        config = config.model_copy(
+            update={"range_test": config.range_test.model_copy(update={"optimizers": optimizers})}
+        )
+        given = {name: [found.low, found.high] for name, found in bounds.bounds.items()}
+    with _claimed(config, out, state, given) as directory:
+        if kept_range_test(directory) is None:
+            if bounds is None:
+                raise NoBounds(
+                    f"A search must have bounds, but {directory.state} holds none. Run `lrrt range` with the same "
+                    "folders first, or give --bounds or --range."
+                )
+            keep_range_test(directory, bounds)
+        return _go_on(config, directory, on_event, stopper or Stopper())
 
 
 def run_range_tests(
-    config: StageConfig, *, out: Path | str = "out", state: Path | str = "state", on_event: Tell = lambda event: None
+    config: StageConfig,
+    *,
+    out: Path | str = "out",
+    state: Path | str = "state",
+    on_event: Tell = lambda event: None,
+    stopper: Stopper | None = None,
 ) -> RangeReport:
     """Run the range tests alone, or read those that the state folder holds; arguments are those of `run_stage`.
 
@@ -91,49 +113,75 @@ def run_range_tests(
         text = "range tests: nothing left to do" if kept else "range tests: start"
         on_event(StageStarted(text, directory.out))
         if kept is None:
-            kept = _test_ranges(config, _load(config)[1], directory, on_event)
+            kept = _test_ranges(config, prepare(config)[1], directory, on_event, stopper or Stopper())
         else:
             write_range_test(directory, kept)
         if all(found.low is None for found in kept.bounds.values()):
-            raise NoUsableRange(_reasons(kept))
+            raise NoUsableRange(reasons(kept))
         on_event(StageDone(f"bounds of {', '.join(kept.bounds)} are in {directory.range_test}"))
         return RangeReport(kept, kept.as_dict(), directory.range_test / "bounds.json")
 
 
+def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> StageReport:
+    """Write report.html of a finished run again, from what its folders hold; nothing is trained.
+
+    Raises:
+        NotFinished: where the run has not ended.
+    """
+    with _claimed(config, out, state) as directory:
+        kept = kept_range_test(directory)
+        if kept is None or not directory.summary.exists():
+            raise NotFinished(f"{directory.out} must hold the results of a finished run. Run `lrrt run` first.")
+        study = open_study(config, directory, kept)
+        report = read_report(directory, kept, study.space, study.results())
+        write_html(config, directory, report)
+        write_manifest(directory)
+        return report
+
+
+class NotFinished(ValueError):
+    """There are no results yet."""
+
+
+def _go_on(config: StageConfig, directory: RunDirectory, tell: Tell, stopper: Stopper) -> StageReport:
+    kept = kept_range_test(directory)
+    study = None if kept is None else open_study(config, directory, kept)
+    done = [] if study is None else list(study.results())
+    if kept and study and len(done) >= config.study.num_trials and is_complete(directory, len(done)):
+        tell(StageStarted(f"nothing left to do: all {len(done)} trials have ended", directory.out))
+        return read_report(directory, kept, study.space, done)
+    tell(StageStarted(_beginning(kept, len(done), config), directory.out))
+    task, loops = prepare(config)
+    kept = kept or _test_ranges(config, loops, directory, tell, stopper)
+    study = study or open_study(config, directory, kept)
+    trainer = Trainer(loops, epochs=config.study.epochs, seed=config.study.seed)
+    results = search(config, directory, study, trainer, tell=tell, stopper=stopper)
+    report = write_results(config, directory, kept, study.space, results, trainer=trainer, task=task, tell=tell)
+    tell(StageDone(_conclusion(report)))
+    return report
+
+
 @contextmanager
-def _claimed(config: StageConfig, out: Path | str, state: Path | str) -> Iterator[RunDirectory]:
+def _claimed(
+    config: StageConfig, out: Path | str, state: Path | str, bounds: Mapping[str, object] | None = None
+) -> Iterator[RunDirectory]:
     directory = RunDirectory(Path(out), Path(state))
     with directory.locked():
         # The number of trials is not part of it: a finished study goes on when it is raised.
-        directory.claim(config.model_dump(mode="json", exclude={"study": {"num_trials", "storage"}}))
+        fields = config.model_dump(mode="json", exclude={"study": {"num_trials", "storage"}})
+        directory.claim(fields | ({} if bounds is None else {"bounds": bounds}))
         yield directory
 
 
-def _load(config: StageConfig) -> tuple[Task, Loops]:
-    """Import the task, load its data, build its model: whatever is wrong with them shows here, before any training."""
-    import_keras()
-    task = load_task(config.task.build_model, config.task.load_data, seed=config.study.seed)
-    try:
-        loops = Loops(
-            task.build_model,
-            task.train,
-            optimizers=config.range_test.optimizers,
-            batch_size=config.range_test_batch_size,
-            validation_data=task.validation,
-        )
-        for batch_size in config.study.batch_sizes:
-            loops.check_batch_size(batch_size)
-    except Exception as error:  # building the model runs the user's code, which may raise anything
-        raise TaskError(f"{type(error).__name__}: {error}") from error
-    return task, loops
-
-
-def _test_ranges(config: StageConfig, loops: Loops, directory: RunDirectory, tell: Tell) -> RangeTestResult:
+def _test_ranges(
+    config: StageConfig, loops: Loops, directory: RunDirectory, tell: Tell, stopper: Stopper
+) -> RangeTestResult:
     wanted = config.range_test
     began = time.monotonic()
 
     def on_start(label: str) -> None:
         nonlocal began
+        stopper.check()
         began = time.monotonic()
         tell(RangeTestStarted(label, wanted.num_steps, wanted.repeats))
 
@@ -150,55 +198,6 @@ def _test_ranges(config: StageConfig, loops: Loops, directory: RunDirectory, tel
     return result
 
 
-def _search(
-    config: StageConfig, directory: RunDirectory, study: OptunaStudy, trainer: Trainer, tell: Tell
-) -> list[TrialResult]:
-    results = list(study.results())
-    num_trials = config.study.num_trials
-    tell(StudyStarted(config.study.engine, num_trials, len(results)))
-    for found in study.space.optimizers:
-        if found.is_fallback:
-            tell(Note(f"{found.name}: no bounds, so the fallback range {found.low:g} to {found.high:g} is searched"))
-
-    def on_trial(trained: Trained) -> None:
-        best = best_of(results)
-        keep_weights(directory, trained, best)
-        results.append(trained.result)
-        tell(_trial_done(trained.result, best_of(results), len(results), num_trials))
-
-    return list(study.run(trainer, num_trials=num_trials, on_trial=on_trial))
-
-
-def _open_study(config: StageConfig, directory: RunDirectory, range_test: RangeTestResult) -> OptunaStudy:
-    if all(found.verdict is Verdict.NON_FINITE for found in range_test.bounds.values()):
-        raise NoUsableRange(_reasons(range_test))
-    wanted = config.study
-    space = SearchSpace.from_bounds(
-        range_test.bounds,
-        schedules=wanted.schedules,
-        batch_sizes=wanted.batch_sizes,
-        fallback_range=wanted.fallback_range,
-    )
-    storage = wanted.storage or f"sqlite:///{directory.database.resolve()}"
-    return OptunaStudy(space, storage=storage, sampler=wanted.sampler, seed=wanted.seed)
-
-
-def _trial_done(result: TrialResult, best: TrialResult | None, num_done: int, num_trials: int) -> TrialDone:
-    return TrialDone(
-        number=result.number,
-        num_done=num_done,
-        num_trials=num_trials,
-        state=result.state.name.lower(),
-        score=result.score,
-        best_score=None if best is None else best.score,
-        optimizer=result.config.optimizer_name,
-        schedule=result.config.schedule,
-        lr=result.config.lr,
-        epochs=len(result.train_losses),
-        seconds=result.seconds,
-    )
-
-
 def _beginning(range_test: RangeTestResult | None, num_done: int, config: StageConfig) -> str:
     if range_test is None:
         return f"start: range tests, then {config.study.num_trials} trials"
@@ -212,8 +211,3 @@ def _conclusion(report: StageReport) -> str:
         f"{best.config.optimizer_name} with lr {best.config.lr:.2e} {best.config.schedule}, batches of "
         f"{best.config.batch_size}; {report.overfitting.verdict.value}"
     )
-
-
-def _reasons(range_test: RangeTestResult) -> str:
-    reasons = "; ".join(f"{label}: {found.reason}" for label, found in range_test.bounds.items())
-    return f"No optimizer has a learning rate worth searching. {reasons}."

@@ -2,10 +2,13 @@
 
 from studies.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.dimension import Dimension
+from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
+from studies.keras_tuner_study import KerasTunerStudy
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.plot import plot_losses, plot_schedules
+from studies.retraining import Repeated, cross_validate, make_folds, retrain
 from studies.schedules import make_schedule, rate_table
 from studies.space import ForeignStudy, OptimizerRange, SearchSpace
 from studies.study import Study, best_of
@@ -14,16 +17,20 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 
 __all__ = [
     "FAMILIES",
+    "AtEdge",
     "BrokenCheckpoint",
     "Dimension",
+    "Edge",
     "EpochDecision",
     "EpochEnded",
     "ForeignStudy",
+    "KerasTunerStudy",
     "LossCurves",
     "OptimizerRange",
     "OptunaStudy",
     "OverfitReport",
     "OverfitVerdict",
+    "Repeated",
     "SearchSpace",
     "StopTraining",
     "Study",
@@ -33,10 +40,15 @@ __all__ = [
     "TrialConfig",
     "TrialResult",
     "TrialState",
+    "at_edge",
     "best_of",
     "check_overfitting",
+    "cross_validate",
+    "make_folds",
     "make_schedule",
     "plot_losses",
     "plot_schedules",
     "rate_table",
+    "retrain",
+    "widen",
 ]

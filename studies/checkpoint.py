@@ -78,7 +78,7 @@ class TrialCheckpoint:
             "rng_state": self.rng_state,
             "has_best_weights": self.best_weights is not None,
         }
-        arrays = {META: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+        arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         for kind, values in self._groups().items():
             arrays.update({f"{kind}_{index}": np.asarray(value) for index, value in enumerate(values or ())})
         content = io.BytesIO()
@@ -93,16 +93,23 @@ class TrialCheckpoint:
             BrokenCheckpoint: where the file holds no checkpoint.
             FileNotFoundError: where there is no file.
         """
+        content = Path(path).read_bytes()
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 meta = json.loads(arrays[META].tobytes())
-                has_best = meta.pop("has_best_weights")
-                parameters = meta.pop("parameters")
-                losses = {kind: _losses(meta.pop(kind)) for kind in ("train_losses", "val_losses")}
-                groups = {kind: _group(arrays, kind) for kind in ("weights", "optimizer_values", "best_weights")}
-                best = groups.pop("best_weights") if has_best else groups.pop("best_weights") and None
                 return cls(
-                    config=TrialConfig.from_parameters(parameters), best_weights=best, **losses, **groups, **meta
+                    number=meta["number"],
+                    config=TrialConfig.from_parameters(meta["parameters"]),
+                    epochs=meta["epochs"],
+                    seed=meta["seed"],
+                    train_losses=_losses(meta["train_losses"]),
+                    val_losses=_losses(meta["val_losses"]),
+                    num_steps=meta["num_steps"],
+                    seconds=meta["seconds"],
+                    rng_state=meta["rng_state"],
+                    weights=_group(arrays, "weights"),
+                    optimizer_values=_group(arrays, "optimizer_values"),
+                    best_weights=_group(arrays, "best_weights") if meta["has_best_weights"] else None,
                 )
         except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise BrokenCheckpoint(f"{path} must hold a trial's checkpoint, got {error!r:.200}. Remove it.") from error

@@ -53,8 +53,5 @@ class Dimension:
             return self.default
         if self.choices:
             return self.choices[0]
-        if self.log and self.low < self.high:
-            middle = math.sqrt(self.low * self.high)
-        else:
-            middle = (self.low + self.high) / 2
+        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         return round(middle) if self.integer else middle

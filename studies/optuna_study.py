@@ -96,6 +96,8 @@ class OptunaStudy:
         while len(results) < num_trials:
             trial = self.study.ask()
             result = runner.run(self.space.suggest(trial), results).result
+            if self._max_gap is not None:
+                trial.set_constraint("generalisation_gap", excess_gap(result, self._max_gap))
             trial.set_user_attr(RESULT, result.as_dict())
             self._tell(trial, result, results)
             results.append(result)
@@ -115,10 +117,8 @@ class OptunaStudy:
 
         if result.state is TrialState.FAILED:
             self.study.tell(trial, state=OptunaState.FAIL)
-            return
-        if self._max_gap is not None and not isinstance(trial, int):
-            trial.set_constraint("generalisation_gap", excess_gap(result, self._max_gap))
-        self.study.tell(trial, told_score(result, others))
+        else:
+            self.study.tell(trial, told_score(result, others))
 
     def _put_back_interrupted(self) -> None:
         """Clear up after a killed process: tell what had ended, ask again for the values of what had not."""

@@ -118,7 +118,7 @@ class Trainer:
         """
         began = time.monotonic()
         loop = self._loop(config)
-        num_batches = loop.batches.num_batches
+        num_batches = loop.batches.epoch_batches()
         rates = config.learning_rates(self.epochs * num_batches).reshape(self.epochs, num_batches)
         if resume is None:
             loop.restart(self.loops.initial_weights(self.seed))
@@ -164,7 +164,7 @@ class Trainer:
         Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
         """
         assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
-        num_batches = self._loop(result.config).batches.num_batches
+        num_batches = self._loop(result.config).batches.epoch_batches()
         rates = result.config.learning_rates(self.epochs * num_batches)
         pattern = result.config.with_own_values(self.loops.patterns[result.config.optimizer_name])
         model = self.loops.model

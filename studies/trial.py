@@ -80,12 +80,13 @@ class TrialConfig:
 
     def parameters(self) -> dict[str, Value]:
         """Return the values under the flat names that every engine uses; `from_parameters` undone."""
+        own = self.schedule_parameters
         of_optimizer = {"weight_decay": self.weight_decay, "momentum": self.momentum}
         return {
             "optimizer": self.optimizer_name,
             "schedule": self.schedule,
             f"lr__{self.optimizer_name}": self.lr,
-            **{f"{self.schedule}__{name}": value for name, value in self.schedule_parameters},
+            **{f"{self.schedule}__{name}": _as_declared(self.schedule, name, value) for name, value in own},
             "batch_size": self.batch_size,
             **{name: value for name, value in of_optimizer.items() if value is not None},
             **dict(self.own),
@@ -202,6 +203,12 @@ def momentum_name(optimizer: keras.Optimizer) -> str:
         if name in config:
             return name
     raise ValueError(f"`momentum` must be searched for optimizers that have one, got {type(optimizer).__name__}.")
+
+
+def _as_declared(schedule: str, name: str, value: float) -> float:
+    """Return a count as a whole number."""
+    is_count = any(parameter.name == name and parameter.integer for parameter in FAMILIES[schedule].parameters)
+    return int(value) if is_count else value
 
 
 def _optional(parameters: Mapping[str, Value], name: str) -> float | None:

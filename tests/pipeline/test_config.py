@@ -139,11 +139,6 @@ def test_a_line_is_found_however_the_toml_is_written(load, text, place):
     assert f"{place}[study] seed: must be >= 0" in str(caught.value)
 
 
-def test_an_engine_that_cannot_run_yet_is_refused_not_ignored(load):
-    with pytest.raises(ConfigError, match=r'line 5: \[study\] engine: must be "optuna", got "keras_tuner", which this'):
-        load(f"{TASK}[study]\nengine = 'keras_tuner'")
-
-
 def test_the_command_line_stands_over_the_environment_over_the_file(load):
     text = f"{TASK}[study]\nseed = 1\nepochs = 1\nnum_trials = 1"
     environ = {"LRRT_STUDY__SEED": "2", "LRRT_STUDY__EPOCHS": "2", "LRRT_STUDY__SAMPLER": "random"}

@@ -23,9 +23,10 @@ from pipeline.console import (
     TrialDone,
     telling,
 )
-from pipeline.exit_codes import Terminated, exit_code
+from pipeline.exit_codes import exit_code
 from pipeline.mistakes import ConfigError
 from pipeline.run_directory import BadRunDirectory, CorruptState, ForeignRun, RunLocked
+from pipeline.stopping import Interrupted, Terminated, TimeUsedUp
 
 EVENTS = (
     StageStarted("start: nothing done before", Path("out")),
@@ -179,7 +180,9 @@ def _class(name):
         (FileNotFoundError(2, "No such file"), 70),
         (ZeroDivisionError("a"), 70),
         (KeyboardInterrupt(), 130),
+        (Interrupted(), 130),
         (Terminated(), 143),
+        (TimeUsedUp(), 75),
     ],
 )
 def test_each_failure_has_the_exit_code_of_the_design(failure, code):
@@ -188,7 +191,7 @@ def test_each_failure_has_the_exit_code_of_the_design(failure, code):
 
 def test_a_stage_that_finds_nothing_and_a_bad_task_have_their_codes():
     from pipeline.results import NoTrialCompleted
-    from pipeline.stage import NoUsableRange
+    from pipeline.search import NoUsableRange
     from pipeline.task import TaskError
 
     assert [exit_code(kind("a")) for kind in (NoUsableRange, NoTrialCompleted, TaskError)] == [3, 4, 65]

@@ -58,6 +58,8 @@ def test_a_stage_writes_every_file(finished):
         "best/model.keras",
         "best/config.json",
         "best/losses.png",
+        "report.html",
+        *(f"plots/{name}.svg" for name in ("narrowing", "history", "optimizers", "slices", "parallel")),
     }
 
 

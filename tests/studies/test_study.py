@@ -20,16 +20,6 @@ SPACE = SearchSpace(
 DATA = load_data()
 
 
-@pytest.fixture(scope="module")
-def loops():
-    return Loops(build_model, DATA["train"], optimizers=["sgd", "adam"], validation_data=DATA["validation"])
-
-
-@pytest.fixture(scope="module")
-def trainer(loops):
-    return Trainer(loops, epochs=4)
-
-
 def config(optimizer="sgd", schedule="fixed", lr=0.2, **parameters):
     return TrialConfig(optimizer, schedule, lr, 32, tuple(parameters.items()))
 
@@ -105,31 +95,6 @@ def test_a_trainer_that_cannot_score_is_refused(epochs, validation, message):
         Trainer(loops, epochs=epochs)
 
 
-def test_the_first_trials_are_what_the_range_tests_suggest(trainer):
-    results = OptunaStudy(SPACE).run(trainer, num_trials=2)
-
-    assert [(result.config.optimizer_name, result.config.lr) for result in results] == [("sgd", 0.2), ("adam", 2e-3)]
-
-
-def test_a_study_goes_on_where_it_was_left_and_repeats_nothing(trainer, tmp_path):
-    storage = f"sqlite:///{tmp_path}/study.db"
-    first = OptunaStudy(SPACE, storage=storage).run(trainer, num_trials=3)
-    seen = []
-    all_of_them = OptunaStudy(SPACE, storage=storage).run(trainer, num_trials=6, on_trial=seen.append)
-
-    assert list(all_of_them[:3]) == list(first)
-    assert [result.number for result in all_of_them] == list(range(6))
-    assert len(seen) == 3
-    assert len({result.config for result in all_of_them}) == 6
-
-
-def test_the_same_seed_proposes_the_same_trials(trainer):
-    def proposed(seed):
-        return [result.config for result in OptunaStudy(SPACE, seed=seed).run(trainer, num_trials=5)]
-
-    assert proposed(1) == proposed(1) != proposed(2)
-
-
 def test_a_trial_that_was_running_when_the_process_died_is_asked_for_again(trainer, tmp_path):
     storage = f"sqlite:///{tmp_path}/study.db"
 
@@ -182,11 +147,6 @@ def test_a_model_that_raises_fails_its_trial_and_the_study_goes_on():
 def test_no_trial_trained_to_its_end_leaves_no_best():
     assert best_of([]) is None
     assert best_of([TrialResult(0, config(), TrialState.DIVERGED, (1.0,), (1.0,))]) is None
-
-
-def test_an_unknown_sampler_is_refused():
-    with pytest.raises(ValueError, match="`sampler` must be one of tpe, random, got 'grid'"):
-        OptunaStudy(SPACE, sampler="grid")
 
 
 def test_the_packages_are_imported_without_tensorflow_or_the_engines():

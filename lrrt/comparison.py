@@ -1,0 +1,73 @@
+"""Knows how optimizers compare in a range test: which reaches the lowest loss, at which rate, how sure that is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrrt.bounds import Bounds
+from lrrt.curve import RangeCurve, count_finite, smooth
+
+CAVEAT = (
+    "A range test is a few hundred steps at rates that climb: it shows which optimizer gets furthest in them, and not "
+    "which ends lowest in a full training."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one case of a range test reached; losses are medians over the repeats, in the loss's unit.
+
+    `lowest_loss` is that of the smoothed curves, reached at `lr`; `least` and `most` are the repeats' extremes;
+    `decades` is the width of the bounds. None where a curve has no finite loss, or there are no bounds.
+    """
+
+    label: str
+    lowest_loss: float | None
+    least: float | None
+    most: float | None
+    lr: float | None
+    decades: float | None
+
+    def overlaps(self, other: "Standing") -> bool:
+        """Say whether the repeats of the two reach into each other's range, so that their order may be chance."""
+        if self.least is None or self.most is None or other.least is None or other.most is None:
+            return False
+        return self.least <= other.most and other.least <= self.most
+
+
+def compare(curves: Mapping[str, Sequence[RangeCurve]], bounds: Mapping[str, Bounds]) -> tuple[Standing, ...]:
+    """Order the cases of a range test by the lowest smoothed loss that they reached, best first."""
+    standings = [_standing(label, repeats, bounds[label]) for label, repeats in curves.items()]
+    return tuple(sorted(standings, key=lambda found: (found.lowest_loss is None, found.lowest_loss or 0.0)))
+
+
+def in_words(standings: Sequence[Standing]) -> str:
+    """Answer "which optimizer produces lowest loss?" as far as the test can, with its caveat."""
+    seen = [found for found in standings if found.lowest_loss is not None]
+    if not seen:
+        return "No optimizer had a finite loss."
+    first = seen[0]
+    if len(seen) == 1:
+        return f"{first.label} reached a loss of {first.lowest_loss:.4g} at lr {first.lr:.1e}. {CAVEAT}"
+    rivals = [found.label for found in seen[1:] if first.overlaps(found)]
+    doubt = f", but its repeats overlap with those of {', '.join(rivals)}, so the order may be chance" if rivals else ""
+    return f"{first.label} reached the lowest loss, {first.lowest_loss:.4g} at lr {first.lr:.1e}{doubt}. {CAVEAT}"
+
+
+def _standing(label: str, repeats: Sequence[RangeCurve], bounds: Bounds) -> Standing:
+    lows = [_lowest(curve.judged()) for curve in repeats]
+    seen = [low for low in lows if low is not None]
+    if not seen:
+        return Standing(label, None, None, None, None, bounds.decades)
+    losses, rates = [loss for loss, _ in seen], [lr for _, lr in seen]
+    lr = float(np.exp(np.median(np.log(rates))))
+    return Standing(label, float(np.median(losses)), min(losses), max(losses), lr, bounds.decades)
+
+
+def _lowest(curve: RangeCurve) -> tuple[float, float] | None:
+    num_finite = count_finite(curve.losses)
+    if num_finite == 0:
+        return None
+    smoothed = smooth(curve.lrs[:num_finite], curve.losses[:num_finite])
+    return float(smoothed.min()), curve.lrs[int(smoothed.argmin())]

@@ -1,0 +1,61 @@
+"""Knows how a graph function is run: traced once, and by one thread where that is faster and safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+# What one operation hands on to others: a thread that runs it waits for them.
+NESTING = {"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase"}
+CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+
+
+class CompiledFunction:
+    """A `tf.function` of one signature.
+
+    The operations of a training step mostly depend on each other, so threads that hand them about only wait: on a CPU
+    one thread makes the steps of a small dense network 1.6 times faster, and each operation still spreads over all
+    cores. That thread would wait for ever where loops or conditions inside the step need more threads than there are,
+    so a function that has any of them is run in TensorFlow's usual way, as it is on GPUs and on several replicas.
+
+    Args:
+        function: takes and returns tensors.
+        signature: the types of its arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: Sequence[Any]) -> None:
+        import tensorflow as tf
+
+        self._function = tf.function(function, input_signature=list(signature), autograph=False)
+        self._executor: Callable[[], AbstractContextManager[None]] | None = None
+
+    @property
+    def num_traces(self) -> int:
+        """How often it was traced: 1 after its first call."""
+        return int(self._function.experimental_get_tracing_count())
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._executor is None:
+            self._executor = _one_thread if _may_use_one_thread(self._function) else nullcontext
+        with self._executor():
+            return self._function(*arguments)
+
+
+def _one_thread() -> AbstractContextManager[None]:
+    from tensorflow.python.eager import context  # the only place that offers it; Keras imports this module too
+
+    executor: AbstractContextManager[None] = context.function_executor_type("SINGLE_THREADED_EXECUTOR")
+    return executor
+
+
+def _may_use_one_thread(function: Any) -> bool:
+    """Say whether a function's outer loop holds plain operations only, and everything is on one CPU."""
+    import tensorflow as tf
+
+    is_elsewhere = tf.config.list_physical_devices("GPU") or tf.distribute.get_strategy().num_replicas_in_sync > 1
+    if is_elsewhere:
+        return False
+    with _one_thread():  # under which TensorFlow leaves the outer loop whole; any executor runs it then
+        library = function.get_concrete_function().graph.as_graph_def().library.function
+    return not any(node.op in NESTING | CALLS for inner in library for node in inner.node_def)

@@ -1,0 +1,74 @@
+"""Knows how far a run has come, without touching it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import StageConfig
+from pipeline.console import printable
+from pipeline.progress import kept_range_test
+from pipeline.results import is_complete
+from pipeline.run_directory import RunDirectory
+from pipeline.search import open_study
+from studies import best_of
+
+
+def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> dict[str, Any]:
+    """Return how far a run has come, as plain data; a run that is going on is not disturbed.
+
+    `phase` is "not started", "range tests", "study" or "done"; `holder` is the process that works on it, or None.
+    """
+    directory = RunDirectory(Path(out), Path(state))
+    kept = kept_range_test(directory)
+    results = []
+    if kept is not None and _has_study(config, directory):
+        results = list(open_study(config, directory, kept).results())
+    best = best_of(results)
+    if not directory.fingerprint.exists():
+        phase = "not started"
+    elif kept is None:
+        phase = "range tests"
+    else:
+        is_done = len(results) >= config.study.num_trials and is_complete(directory, len(results))
+        phase = "done" if is_done else "study"
+    return {
+        "schema_version": 1,
+        "phase": phase,
+        "holder": _holder(directory),
+        "num_trials": {
+            "wanted": config.study.num_trials,
+            "ended": len(results),
+            **Counter(result.state.name.lower() for result in results),
+        },
+        "best": None if best is None else best.as_dict(),
+    }
+
+
+def in_words(status: dict[str, Any]) -> str:
+    """Return a status as a line of text."""
+    counts = status["num_trials"]
+    line = f"{status['phase']}: {counts['ended']} of {counts['wanted']} trials have ended"
+    if status["best"]:
+        line += f", best validation loss {status['best']['score']:.4g} in trial {status['best']['number']}"
+    holder = status["holder"]
+    return printable(f"{line}; {f'running as process {holder}' if holder else 'no process works on it'}")
+
+
+def _has_study(config: StageConfig, directory: RunDirectory) -> bool:
+    """Say whether opening the study would read one, not make one."""
+    if config.study.engine == "keras_tuner":
+        return (directory.state / "keras_tuner").exists()
+    return bool(config.study.storage) or directory.database.exists()
+
+
+def _holder(directory: RunDirectory) -> str | None:
+    if not directory.is_locked():
+        return None
+    try:
+        holder = json.loads((directory.state / "lock_holder.json").read_text(encoding="utf-8"))
+        return f"{holder['pid']} on {holder['host']}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "unknown"

@@ -1,0 +1,73 @@
+"""Knows when a run is asked to stop before its end: by a signal, or because its time is used up."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT came."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+class TimeUsedUp(KeyboardInterrupt):
+    """The time that the run was given is used up."""
+
+
+_BY_SIGNAL = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
+
+
+class Stopper:
+    """Asks a run to stop; a run that saves its state first asks back for the reason at times that suit it.
+
+    Args:
+        max_time_s: from now on; None is without end.
+    """
+
+    def __init__(self, max_time_s: float | None = None) -> None:
+        self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
+        self._asked: KeyboardInterrupt | None = None
+        self._is_deferred = False
+
+    def reason(self) -> KeyboardInterrupt | None:
+        """Return what a run that has been asked to stop must raise; None where it may go on."""
+        if self._asked is None and self._deadline is not None and time.monotonic() >= self._deadline:
+            return TimeUsedUp()
+        return self._asked
+
+    def check(self) -> None:
+        """Raise the reason where there is one."""
+        reason = self.reason()
+        if reason is not None:
+            raise reason
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Have signals wait for `reason` or `check` while the block runs; elsewhere they raise where they come."""
+        self._is_deferred = True
+        try:
+            yield
+        finally:
+            self._is_deferred = False
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM for a request to stop while the block runs; the second SIGINT ends the process."""
+        before = {number: signal.signal(number, self._on_signal) for number in _BY_SIGNAL}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # A Python handler waits for the compiled loop to return. The system's own does not.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._asked = _BY_SIGNAL[signal.Signals(number)]()
+        if not self._is_deferred:
+            raise self._asked

@@ -1,0 +1,198 @@
+"""Shows that report.html says what was found, on any screen, without a script or a request."""
+
+import base64
+import importlib.util
+import json
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
+from pipeline.advice import advise
+from pipeline.config import StageConfig, StudyConfig, TaskConfig
+from pipeline.html_report import render, study_pictures
+from pipeline.report import StageReport, summarise
+from studies import SearchSpace, TrialConfig, TrialResult, TrialState, best_of, check_overfitting
+
+_SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
+browser = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(browser)
+
+needs_browser = pytest.mark.skipif(
+    browser.find() is None,
+    reason="no browser: the report was NOT opened in one. On Debian and Ubuntu: apt install chromium chromium-driver",
+)
+HOSTILE = "ValueError: <script>document.title='owned'</script> & \"Ünïcödé\" ../..'"
+CONFIG = StageConfig(
+    task=TaskConfig(build_model="my_task:build_model", load_data="my_task:load_data"),
+    study=StudyConfig(num_trials=6, epochs=6),
+)
+
+
+def curve(edge, floor=1.0):
+    lrs = Ramp(1e-7, 10.0, 100).rates()
+    losses = [2 - (2 - floor) * min(lr / edge, 1) + (lr / (30 * edge)) ** 2 for lr in lrs]
+    return RangeCurve(tuple(float(lr) for lr in lrs), tuple(map(float, losses)), stop=Stop.COMPLETED)
+
+
+def trial(number, optimizer, lr, schedule="fixed", *, state=TrialState.COMPLETED, best=0.2, error="", batch_size=32):
+    val = () if state is TrialState.FAILED else (*(best + 0.5 * 0.3**epoch for epoch in range(5)), best)
+    val = (*val[:2], math.nan) if state is TrialState.DIVERGED else val
+    config = TrialConfig(optimizer, schedule, lr, batch_size, (("factor", 0.5),) if schedule == "step" else ())
+    return TrialResult(number, config, state, tuple(loss * 0.9 for loss in val), val, 100 * len(val), 1.5, error)
+
+
+TRIALS = (
+    trial(0, "sgd", 0.1),
+    trial(1, "adam", 0.01, "exponential", best=0.1),
+    trial(2, "adam", 0.03, state=TrialState.DIVERGED),
+    trial(3, "sgd", 0.2, "exponential", best=8.0, batch_size=64),
+    trial(4, "sgd", 0.1, state=TrialState.FAILED, error=HOSTILE),
+    trial(5, "sgd", 0.1, state=TrialState.FAILED, error=HOSTILE),
+)
+
+
+def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file="best/model.keras"):
+    curves = {name: (curve(edge), curve(1.1 * edge)) for name, edge in edges}
+    bounds = {name: find_bounds(repeats, optimizer=name) for name, repeats in curves.items()}
+    cases = {name: Case(name, name, batch_size=32) for name in curves}
+    range_test = RangeTestResult(curves, bounds, cases, Ramp(1e-7, 10.0, 100), seed=0)
+    space = SearchSpace.from_bounds(bounds, schedules=("fixed", "exponential"), fallback_range=(1e-4, 1e-1))
+    best = best_of(trials)
+    overfitting = check_overfitting(best.train_losses, best.val_losses)
+    test = {"loss": 0.25, "accuracy": 0.9}
+    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file)
+    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"))
+
+
+@pytest.fixture(scope="module")
+def html():
+    report = report_of()
+    return render(report, CONFIG, study_pictures(report))
+
+
+class Page(HTMLParser):
+    """The text that a reader sees, the tags, and what any of them refers to."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.tags, self.references, self.hidden = "", [], [], 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.hidden += tag in ("style", "defs")
+        names = ("src", "href", "xlink:href", "action", "data", "poster", "srcset")
+        self.references += [value for name, value in attributes if name in names]
+        assert not [name for name, _ in attributes if name.startswith("on")]
+
+    def handle_endtag(self, tag):
+        self.hidden -= tag in ("style", "defs")
+
+    def handle_data(self, data):
+        self.text += "" if self.hidden else data
+
+
+def test_the_report_says_what_was_found_and_what_to_do_next(html):
+    text = " ".join(Page(html).text.split())
+
+    for expected in (
+        "Learning-rate study of my_task:build_model",
+        "Trial 1 reached the lowest validation loss, 0.1, after epoch 6 of 6.",
+        "What to do next",
+        "Use best/model.keras",
+        "sgd: bounds found.",
+        "test accuracy0.9",
+        "1stopped, because a loss was not finite",
+        f"2raised an error{HOSTILE}",
+        "range tests 400",
+        "num_trials = 6",
+        "Pruning saved 0 epochs.",
+    ):
+        assert expected in text, expected
+
+
+def test_the_report_has_every_picture_and_refers_to_nothing_outside(html):
+    page = Page(html)
+
+    assert page.tags.count("svg") == 5 + 2 + 3  # of the study, of the range tests, of the best trials' losses
+    assert "script" not in page.tags
+    assert {reference[0] for reference in page.references} <= {"#", "d"}
+    assert all(reference.startswith(("#", "data:,")) for reference in page.references)
+    assert not re.search(r"url\((?!#|'#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_what_a_user_s_code_says_is_text_never_markup(html):
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_study_of_one_trial_and_one_optimizer_has_a_report(html):
+    report = report_of((trial(0, "sgd", 0.5),), edges=(("sgd", 0.2),))
+    text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
+
+    assert "None: all 1 trials were trained to their end." in text
+
+
+def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_range():
+    flat = RangeCurve(curve(0.1).lrs, (2.0,) * 100, stop=Stop.COMPLETED)
+    report = report_of()
+    bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
+    range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
+    space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
+    report = replace(report, range_test=range_test, space=space)
+    text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
+
+    assert "sgd: the loss did not fall at any rate" in text
+    assert "Range test of sgd: the loss did not fall at any rate" in advise(report)[-1]
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        ((trial(0, "sgd", 1.6),), r"at the upper end of the bounds of sgd. .* --range sgd=6.2e-02:1.8e\+01"),
+        ((trial(0, "sgd", 0.065),), "at the lower end of the bounds of sgd"),
+        ((*(trial(n, "sgd", 0.5) for n in range(7)), trial(7, "sgd", 0.5, best=0.1)), "came late, .*--trials 16"),
+        ((*TRIALS[:2], *(trial(n, "adam", 0.03, state=TrialState.DIVERGED) for n in (2, 3))), "2 of 4 trials diverged"),
+        (TRIALS, "2 of 6 trials raised an error"),
+    ],
+)
+def test_findings_that_need_an_act_are_told(trials, expected):
+    assert re.search(expected, " ".join(advise(report_of(trials))))
+
+
+def test_a_model_that_was_not_saved_is_not_offered():
+    assert not [line for line in advise(report_of(model_file=None)) if line.startswith("Use ")]
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@needs_browser
+def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrolling(html, tmp_path, width):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    url = (tmp_path / "report.html").as_uri()
+    with browser.page(url, folder=tmp_path / "profile", width=width) as ask:
+        errors = [entry["message"] for entry in ask("POST", "/se/log", {"type": "browser"})]
+        events = [json.loads(e["message"])["message"] for e in ask("POST", "/se/log", {"type": "performance"})]
+        requests = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        measure = (
+            "return [document.title, document.documentElement.scrollWidth, innerWidth, document.body.scrollHeight]"
+        )
+        title, page_width, window_width, page_height = ask("POST", "/execute/sync", {"script": measure, "args": []})
+        picture = "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height)"
+        heights = ask("POST", "/execute/sync", {"script": picture, "args": []})
+        shot = base64.b64decode(ask("GET", "/screenshot"))
+
+    assert errors == []
+    assert {request for request in requests if not request.startswith(("data:", "chrome:"))} == {
+        url
+    }  # chrome: is its own
+    assert title == "lrrt: my_task:build_model"
+    assert page_width <= window_width == width
+    assert page_height > 2000
+    assert min(heights) > 50
+    assert shot.startswith(b"\x89PNG")

@@ -1,0 +1,44 @@
+"""A trainer without TensorFlow: gradient descent on a bowl, which is known to diverge above a rate."""
+
+import math
+import os
+import signal
+
+from studies import EpochDecision, EpochEnded, Trained, TrialResult, TrialState
+
+CURVATURE = 4.0  # gradient descent diverges above 2 / CURVATURE
+OVERFLOW = 1e300
+
+
+class Bowl:
+    """Trains as `studies.Trainer` does, on `CURVATURE / 2 * x**2` from x = 1, at the fixed rate `lr`."""
+
+    def __init__(self, epochs=8, steps=5, raises=lambda config: None, kill_at=None):
+        self.epochs, self.steps, self.raises, self.kill_at = epochs, steps, raises, kill_at
+        self.trained = []
+
+    def train(self, config, *, number=0, resume=None, on_epoch=lambda ended: None):
+        if number == self.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.trained.append(config)
+        error = self.raises(config)
+        if error:
+            raise error
+        x, losses, state = 1.0, [], TrialState.COMPLETED
+        for epoch in range(1, self.epochs + 1):
+            x *= (1 - config.lr * CURVATURE) ** self.steps
+            loss = CURVATURE / 2 * x * x if abs(x) < 1e150 else math.inf
+            losses.append(loss)
+            if not loss < OVERFLOW or (config.lr > 2 / CURVATURE and loss > 1e3):
+                state = TrialState.DIVERGED
+                losses[-1] = math.nan
+                break
+            decision = on_epoch(EpochEnded(number, config, epoch, self.epochs, tuple(losses), tuple(losses), None))
+            if decision is EpochDecision.PRUNE and epoch < self.epochs:
+                state = TrialState.PRUNED
+                break
+        num_steps = len(losses) * self.steps
+        result = TrialResult(
+            number, config, state, tuple(losses), tuple(losses), num_steps, 0.0, planned_epochs=self.epochs
+        )
+        return Trained(result, None)

@@ -1,0 +1,216 @@
+"""What is true of a study whichever engine proposes its trials; each engine's tests inherit it."""
+
+import math
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+
+import pytest
+
+from studies import (
+    FAMILIES,
+    Dimension,
+    ForeignStudy,
+    OptimizerRange,
+    SearchSpace,
+    StopTraining,
+    TrialConfig,
+    TrialState,
+    best_of,
+)
+from tests.studies.bowl import CURVATURE, Bowl
+
+SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
+ADAM = OptimizerRange("adam", 1e-4, 1e-2, 2e-3)
+SPACE = SearchSpace(
+    (SGD, ADAM),
+    tuple(FAMILIES),
+    (16, 32),
+    searches_warmup=True,
+    weight_decay=(1e-6, 1e-2),
+    momentum=(0.5, 0.99),
+    own=(
+        Dimension("kind", ("dense", "wide")),
+        Dimension("units", (), 8, 64, integer=True, step=8, conditions=(("kind", ("dense",)),)),
+        Dimension("dropout", (), 0.0, 0.5),
+    ),
+)
+SMALL = SearchSpace((SGD, ADAM), ("fixed", "exponential", "triangular"))
+NUM_TRIALS = 12
+
+
+class StudyContract:
+    """Inherited by each engine, whose class says how its study is opened."""
+
+    samplers = ()
+
+    def open(self, space, folder, **options):
+        """Open the study that the folder holds, or begin one."""
+        raise NotImplementedError
+
+    def told(self, study):
+        """Return the score that the engine was told of each trial, by number; None where it failed."""
+        raise NotImplementedError
+
+    program = ""  # opens `study` in the folder `folder`, in a process of its own
+
+    @pytest.fixture(params=["tpe", "random"])
+    def sampler(self, request):
+        return request.param
+
+    def test_every_proposal_lies_inside_the_space_and_has_the_parameters_of_its_choices(self, sampler, tmp_path):
+        for result in self.open(SPACE, tmp_path, sampler=sampler).run(Bowl(), num_trials=24):
+            values = result.config.parameters()
+            assert SPACE.holds(result.config), values
+            assert set(values) == {found.name for found in SPACE.dimensions() if found.is_active(values)}
+
+    def test_the_first_trials_are_what_the_range_tests_suggest(self, sampler, tmp_path):
+        results = self.open(SPACE, tmp_path, sampler=sampler).run(Bowl(), num_trials=2)
+
+        assert [(result.config.optimizer_name, result.config.lr) for result in results] == [
+            ("sgd", 0.2),
+            ("adam", 2e-3),
+        ]
+
+    def test_the_same_seed_proposes_the_same_trials_and_another_one_others(self, sampler, tmp_path):
+        def proposed(folder, seed):
+            study = self.open(SMALL, tmp_path / folder, sampler=sampler, seed=seed)
+            return [result.config for result in study.run(Bowl(), num_trials=NUM_TRIALS)]
+
+        assert proposed("a", 0) == proposed("b", 0) != proposed("c", 1)
+
+    def test_a_study_goes_on_to_the_total_asked_for_and_repeats_nothing(self, sampler, tmp_path):
+        first = list(self.open(SMALL, tmp_path, sampler=sampler).run(Bowl(), num_trials=4))
+        trainer, seen = Bowl(), []
+        results = self.open(SMALL, tmp_path, sampler=sampler).run(trainer, num_trials=NUM_TRIALS, on_trial=seen.append)
+
+        assert list(results[:4]) == first
+        assert [result.number for result in results] == list(range(NUM_TRIALS))
+        assert [trained.result for trained in seen] == list(results[4:])
+        assert len({result.config for result in results}) == NUM_TRIALS
+
+    def test_a_finished_study_trains_nothing(self, sampler, tmp_path):
+        results = list(self.open(SMALL, tmp_path, sampler=sampler).run(Bowl(), num_trials=4))
+        trainer, study = Bowl(), self.open(SMALL, tmp_path, sampler=sampler)
+
+        assert list(study.run(trainer, num_trials=3)) == list(study.results()) == results
+        assert trainer.trained == []
+
+    def test_a_diverged_trial_is_told_as_finite_and_worse_than_the_worst_before(self, sampler, tmp_path):
+        study = self.open(SMALL, tmp_path, sampler=sampler)
+        results = study.run(Bowl(), num_trials=25)
+        told = self.told(study)
+
+        assert all(math.isfinite(score) for score in told)
+        diverged = [result.number for result in results if result.state is TrialState.DIVERGED]
+        assert diverged
+        assert {results[number].config.lr > 2 / CURVATURE for number in diverged} == {True}
+        for number in diverged:
+            before = [result.score for result in results[:number] if result.state is TrialState.COMPLETED]
+            assert told[number] > max(before, default=-math.inf)
+
+    def test_a_study_in_which_every_trial_diverges_comes_to_its_end(self, sampler, tmp_path):
+        wild = SearchSpace((OptimizerRange("sgd", 1e3, 1e6),))
+        study = self.open(wild, tmp_path, sampler=sampler)
+        results = study.run(Bowl(), num_trials=6)
+
+        assert [result.state for result in results] == [TrialState.DIVERGED] * 6
+        assert all(math.isfinite(score) for score in self.told(study))
+        assert best_of(results) is None
+
+    def test_a_trial_that_raises_fails_alone_and_the_study_goes_on(self, sampler, tmp_path):
+        def raises(config):
+            return MemoryError("no room") if config.optimizer_name == "adam" else None
+
+        study = self.open(SMALL, tmp_path, sampler=sampler)
+        results = study.run(Bowl(raises=raises), num_trials=20)
+        failed = {result.number for result in results if result.state is TrialState.FAILED}
+
+        assert len(results) == 20
+        assert failed == {result.number for result in results if result.config.optimizer_name == "adam"}
+        assert {results[number].error for number in failed} == {"MemoryError: no room"}
+        assert {number for number, score in enumerate(self.told(study)) if score is None} == failed
+
+    def test_a_study_in_which_every_trial_raises_comes_to_its_end(self, sampler, tmp_path):
+        results = self.open(SMALL, tmp_path, sampler=sampler).run(
+            Bowl(raises=lambda config: ValueError("never")), num_trials=6
+        )
+
+        assert [result.state for result in results] == [TrialState.FAILED] * 6
+
+    @pytest.mark.parametrize("error", [OSError("disk full"), StopTraining()])
+    def test_what_a_caller_raises_ends_the_run(self, error, tmp_path):
+        def fail(_):
+            raise error
+
+        study = self.open(SMALL, tmp_path)
+        with pytest.raises(type(error)):
+            study.run(Bowl(), num_trials=2, on_trial=fail)
+        with pytest.raises(type(error)):
+            study.run(Bowl(), num_trials=2, on_epoch=fail)
+        assert list(study.results()) == []
+
+    def test_interrupted_at_every_trial_a_study_loses_nothing_and_repeats_nothing(self, sampler, tmp_path):
+        begun = []
+
+        def stop(trained):
+            begun.append(trained.result.config)
+            raise StopTraining
+
+        for number in range(NUM_TRIALS):
+            study = self.open(SMALL, tmp_path, sampler=sampler)
+            with pytest.raises(StopTraining):
+                study.run(Bowl(), num_trials=NUM_TRIALS, on_trial=stop)
+            study.run(Bowl(), num_trials=number + 1)
+        results = self.open(SMALL, tmp_path, sampler=sampler).results()
+
+        assert [result.number for result in results] == list(range(NUM_TRIALS))
+        configs = Counter(result.config for result in results)
+        assert set(configs.values()) == {1}
+        assert set(begun) <= set(configs)
+
+    def test_a_killed_process_loses_no_trial_that_ended_and_repeats_none(self, tmp_path):
+        program = textwrap.dedent(f"""
+            from tests.studies.bowl import Bowl
+            from tests.studies.contract import SMALL
+            {self.program.format(folder=str(tmp_path))}
+            study.run(Bowl(kill_at=3), num_trials={NUM_TRIALS},
+                      on_trial=lambda trained: print(trained.result.config, flush=True))
+        """)
+        killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        trainer = Bowl()
+        results = self.open(SMALL, tmp_path).run(trainer, num_trials=NUM_TRIALS)
+
+        assert killed.returncode == -9, killed.stderr
+        assert killed.stdout.splitlines() == [str(result.config) for result in results[:3]]
+        assert trainer.trained == [result.config for result in results[3:]]
+        assert len({result.config for result in results}) == NUM_TRIALS
+
+    def test_a_study_of_another_space_is_refused_with_what_differs(self, tmp_path):
+        self.open(SMALL, tmp_path).run(Bowl(), num_trials=1)
+        other = SearchSpace((SGD, ADAM), ("fixed", "exponential", "triangular"), (64,))
+
+        with pytest.raises(ForeignStudy, match=r"of this search space, but batch_sizes was \[32\], now \[64\]"):
+            self.open(other, tmp_path)
+
+    def test_pruned_trials_count_and_are_worse_than_the_rest(self, tmp_path):
+        space = SearchSpace((OptimizerRange("sgd", 1e-5, 0.4, 0.2),))
+        results = self.open(space, tmp_path, sampler="random", prunes=True).run(Bowl(epochs=8), num_trials=25)
+        by_state = {state: [r for r in results if r.state is state] for state in TrialState}
+
+        assert len(results) == 25
+        assert by_state[TrialState.PRUNED]
+        assert {len(result.val_losses) for result in by_state[TrialState.PRUNED]} <= {2, 3, 4, 6}
+        assert all(result.epochs_saved == 8 - len(result.val_losses) for result in by_state[TrialState.PRUNED])
+        assert best_of(results).score < min(result.score for result in by_state[TrialState.PRUNED])
+
+    def test_an_unknown_sampler_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match=r"`sampler` must be one of .*, got 'best'"):
+            self.open(SMALL, tmp_path, sampler="best")
+
+    def test_real_trainings_can_be_searched(self, trainer, tmp_path):
+        results = self.open(SMALL, tmp_path).run(trainer, num_trials=4)
+
+        assert [result.state for result in results] == [TrialState.COMPLETED] * 4
+        assert all(isinstance(result.config, TrialConfig) and result.score < 2.3 for result in results)

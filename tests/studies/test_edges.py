@@ -1,0 +1,43 @@
+"""Whether the winner lies at an edge of its bounds, and the space that is searched then."""
+
+import pytest
+
+from studies import Edge, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState, at_edge, widen
+
+SPACE = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-1, 0.02), OptimizerRange("adam", 1e-4, 1e-2)))
+
+
+def winner(lr, optimizer="sgd"):
+    return TrialResult(0, TrialConfig(optimizer, "fixed", lr, 32), TrialState.COMPLETED, (1.0,), (1.0,))
+
+
+@pytest.mark.parametrize(
+    ("lr", "edge"),
+    [(1e-3, Edge.LOW), (1.2e-3, Edge.LOW), (1.3e-3, None), (1e-2, None), (7.9e-2, None), (0.1, Edge.HIGH)],
+)
+def test_the_last_twentieth_of_the_decades_is_the_edge(lr, edge):
+    found = at_edge(winner(lr), SPACE)
+    assert (found and found.edge) == edge
+
+
+def test_a_space_is_widened_by_a_decade_at_the_winner_s_edge_alone():
+    (sgd, adam) = widen(SPACE, winner(0.0999)).optimizers
+
+    assert (sgd.low, sgd.high, sgd.suggested) == (1e-3, pytest.approx(1.0), 0.0999)
+    assert adam == SPACE.optimizers[1]
+    assert widen(SPACE, winner(1e-4, "adam"), decades=2).optimizers[1].low == pytest.approx(1e-6)
+
+
+def test_a_space_whose_winner_lies_inside_stays():
+    assert widen(SPACE, winner(1e-2)) == SPACE
+
+
+def test_the_reason_names_the_rate_and_its_bounds():
+    assert at_edge(winner(1e-4, "adam"), SPACE).reason == (
+        "the best learning rate lies at the lower edge of its bounds (adam: 0.0001 of 0.0001 to 0.01)"
+    )
+
+
+def test_widening_by_nothing_is_refused():
+    with pytest.raises(ValueError, match="`decades` must be positive and finite, got 0"):
+        widen(SPACE, winner(0.1), decades=0)

@@ -1,0 +1,67 @@
+"""What is true of studies that Optuna proposes."""
+
+import importlib.util
+
+import optuna
+import pytest
+
+from studies import OptimizerRange, OptunaStudy, SearchSpace, TrialState
+from tests.studies.bowl import Bowl
+from tests.studies.contract import SMALL, SPACE, StudyContract
+
+
+class TestOptunaStudy(StudyContract):
+    program = "from studies import OptunaStudy; study = OptunaStudy(SMALL, storage='sqlite:///{folder}/study.db')"
+
+    def open(self, space, folder, **options):
+        folder.mkdir(exist_ok=True)
+        return OptunaStudy(space, storage=f"sqlite:///{folder}/study.db", **options)
+
+    def told(self, study):
+        ended = [trial for trial in study.study.get_trials() if "result" in trial.user_attrs]
+        return [trial.value for trial in sorted(ended, key=lambda trial: trial.user_attrs["result"]["number"])]
+
+
+@pytest.mark.parametrize(("sampler", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
+def test_a_sampler_whose_package_is_missing_names_it(sampler, package):
+    if importlib.util.find_spec(package):
+        assert len(OptunaStudy(SMALL, sampler=sampler).run(Bowl(), num_trials=14)) == 14
+    else:
+        with pytest.raises(ImportError, match=f"{sampler}.* not installed: pip install {package}"):
+            OptunaStudy(SMALL, sampler=sampler)
+
+
+def test_a_quasi_random_study_goes_on_and_repeats_nothing(tmp_path):
+    storage = f"sqlite:///{tmp_path}/study.db"
+    for num_trials in (4, 9, 16):
+        results = OptunaStudy(SMALL, storage=storage, sampler="qmc").run(Bowl(), num_trials=num_trials)
+    assert len({result.config for result in results}) == 16
+
+
+def test_a_study_without_a_storage_is_kept_in_memory():
+    assert len(OptunaStudy(SPACE).run(Bowl(), num_trials=3)) == 3
+
+
+def test_results_of_another_study_are_told_to_the_sampler_and_do_not_count():
+    known = OptunaStudy(SMALL, sampler="random").run(Bowl(), num_trials=20)
+    study = OptunaStudy(SMALL, known=known)
+
+    assert len(study.study.trials) == 20 + 2  # those known, and two suggestions that wait
+    assert [result.number for result in study.run(Bowl(), num_trials=3)] == [0, 1, 2]
+    assert study.study.best_value <= min(result.score for result in known if result.state is TrialState.COMPLETED)
+
+
+def test_known_results_outside_the_space_are_left_out():
+    known = OptunaStudy(SMALL, sampler="random").run(Bowl(), num_trials=20)
+    inside = [result for result in known if result.config.optimizer_name == "sgd" and result.config.lr >= 0.1]
+    narrow = SearchSpace((OptimizerRange("sgd", 0.1, 1.0),), SMALL.schedules)
+
+    assert len(OptunaStudy(narrow, known=known).study.trials) == len(inside) > 0
+
+
+def test_a_gap_that_is_too_large_is_a_violated_constraint():
+    study = OptunaStudy(SMALL, max_gap=-1e9)  # every gap is larger
+    study.run(Bowl(), num_trials=3)
+
+    trials = study.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    assert [trial.constraints["generalisation_gap"] > 0 for trial in trials] == [True] * len(trials)

@@ -1,0 +1,95 @@
+"""What is true of the best trials trained again, with other seeds and on other folds."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+from lrrt import Loops
+from pipeline.digits_example import build_model
+from studies import Repeated, Trainer, TrialConfig, TrialResult, TrialState, cross_validate, make_folds, retrain
+from studies import retraining as module
+
+
+def config(lr):
+    return TrialConfig("adam", "fixed", lr, 32)
+
+
+def result(number, score, lr, state=TrialState.COMPLETED):
+    return TrialResult(number, config(lr), state, (score,), (score,))
+
+
+def test_doctests_hold():
+    assert doctest.testmod(module).failed == 0
+
+
+def test_the_best_few_are_trained_with_every_seed_and_the_best_mean_comes_first(trainer):
+    study = [result(0, 0.1, 1e-4), result(1, 0.2, 5e-3), result(2, 0.0, 1e-2, TrialState.PRUNED), result(3, 9.0, 1e-2)]
+    seen = []
+    found = retrain(trainer, study, top=2, seeds=(1, 2), on_trained=seen.append)
+
+    assert [one.config.lr for one in found] == [5e-3, 1e-4]  # the study's order was luck
+    assert len(seen) == 4
+    assert found[0].mean_score == pytest.approx(np.mean(found[0].scores))
+    assert found[0].spread == pytest.approx(np.std(found[0].scores, ddof=1))
+    assert found[0].results[0].val_losses == trainer.with_seed(1).train(config(5e-3)).result.val_losses
+
+
+def test_a_config_that_was_tried_twice_is_trained_once(trainer):
+    assert len(retrain(trainer, [result(0, 0.1, 1e-3), result(1, 0.1, 1e-3)], top=2, seeds=(1,))) == 1
+
+
+def test_a_config_that_diverged_once_has_no_mean_and_comes_last():
+    ended = TrialResult(0, config(1e-3), TrialState.COMPLETED, (1.0,), (1.0,))
+    diverged = TrialResult(1, config(1e-3), TrialState.DIVERGED, (1.0,), (0.1,))
+    assert Repeated(config(1e-3), (ended, diverged)).mean_score is None
+
+
+@pytest.mark.parametrize("arguments", [{"top": 0}, {"seeds": ()}])
+def test_training_nothing_again_is_refused(arguments, trainer):
+    with pytest.raises(ValueError, match="`top` must be >= 1 and `seeds` hold one at least"):
+        retrain(trainer, [], **arguments)
+
+
+def test_each_fold_keeps_its_own_result(digits):
+    x, y = digits["train"]
+    folds = list(make_folds(len(x), num_folds=3, labels=y))
+
+    def make_loops(train, validation):
+        return Loops(
+            build_model, (x[train], y[train]), optimizers=["adam"], validation_data=(x[validation], y[validation])
+        )
+
+    found = cross_validate(make_loops, folds, [config(1e-5), config(5e-3)], epochs=2)
+
+    assert [one.config.lr for one in found] == [5e-3, 1e-5]
+    assert [len(one.results) for one in found] == [3, 3]
+    alone = Trainer(make_loops(*folds[1]), epochs=2).train(config(5e-3)).result
+    assert found[0].results[1].val_losses == pytest.approx(alone.val_losses)
+
+
+def test_folds_validate_on_each_sample_once_and_keep_the_shares_of_classes():
+    labels = np.repeat([0, 1], [80, 20])
+    folds = list(make_folds(100, num_folds=5, labels=labels, seed=3))
+
+    assert sorted(np.concatenate([validation for _, validation in folds])) == list(range(100))
+    assert {int(labels[validation].sum()) for _, validation in folds} == {4}
+    assert all(not set(train) & set(validation) for train, validation in folds)
+
+
+def test_the_same_seed_makes_the_same_folds():
+    first, again, other = (next(make_folds(50, seed=seed))[1].tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_folds": 1}, "`2 <= num_folds <= num_samples` must hold, got 1 folds of 10"),
+        ({"num_folds": 11}, "got 11 folds of 10"),
+        ({"num_folds": 3, "labels": [0] * 8 + [1] * 2}, "a sample in each of 3 folds, got 2 of class 1"),
+    ],
+)
+def test_folds_that_cannot_be_made_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        list(make_folds(10, **arguments))
