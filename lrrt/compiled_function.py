@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 # What one operation hands on to others: a thread that runs it waits for them.
@@ -27,7 +28,8 @@ class CompiledFunction:
     def __init__(self, function: Callable[..., Any], signature: Sequence[Any]) -> None:
         import tensorflow as tf
 
-        self._function = tf.function(function, input_signature=list(signature), autograph=False)
+        # TensorFlow warns of a function that is traced often; each loop's is one of its own, and partial says so.
+        self._function = tf.function(partial(function), input_signature=list(signature), autograph=False)
         self._executor: Callable[[], AbstractContextManager[None]] | None = None
 
     @property

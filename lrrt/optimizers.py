@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
+WRAPPERS = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")  # made of other optimizers
 START_LR = 1e-3  # what a fresh optimizer holds until the loop sets the rate of its first step
 
 
@@ -57,16 +58,21 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
         return item
     if not isinstance(item, str):
         raise TypeError(f"An optimizer must be a name or a Keras optimizer, got {type(item).__name__}: {item!r:.80}.")
-    try:
-        found: keras.Optimizer = keras.optimizers.get(item)
-    except ValueError:
-        raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{_suggestion(item)}") from None
-    return found
+    known = _known()
+    if item.lower() not in known:
+        close = difflib.get_close_matches(item.lower(), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{hint}")
+    return known[item.lower()]()
 
 
-def _suggestion(name: str) -> str:
+def _known() -> dict[str, type[keras.Optimizer]]:
+    """Return Keras's optimizers by lower-case name; `keras.optimizers.get` does not know all of them."""
     import keras
 
-    known = {cls.lower() for cls in dir(keras.optimizers) if cls[0].isupper()}
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    classes = [found for found in vars(keras.optimizers).values() if isinstance(found, type)]
+    return {
+        found.__name__.lower(): found
+        for found in classes
+        if issubclass(found, keras.Optimizer) and found.__name__ not in WRAPPERS
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,8 +157,8 @@ class TrainingLoop:
 
         signature = [tf.TensorSpec([None], tf.float32), *self.batches.signature]
         self._train = CompiledFunction(self._train_steps, signature)
-        self._restore = tf.function(self._assign_all, autograph=False)
-        self._copy = tf.function(lambda: read(self.model.variables), autograph=False)
+        self._restore = tf.function(partial(self._assign_all), autograph=False)
+        self._copy = tf.function(partial(read, self.model.variables), autograph=False)
         if self.validation is not None:
             self._validate = CompiledFunction(self._validation_steps, self.validation.signature)
 

@@ -58,11 +58,10 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
     environment.filters.update(rate=_rate, score=_score, duration=_duration)
     template = environment.from_string(files("pipeline").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     best_trials = _best_trials(report.trials)
-    all_pictures = {
-        **pictures,
-        "loss": to_svg(_for_phones(report.range_test.plot()), "loss"),
-        "loss_delta": to_svg(_for_phones(report.range_test.plot_deltas()), "loss_delta"),
-    }
+    all_pictures = dict(pictures)
+    if any(report.range_test.curves.values()):  # none where the bounds were given
+        all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
+        all_pictures["loss_delta"] = to_svg(_for_phones(report.range_test.plot_deltas()), "loss_delta")
     return template.render(
         config=config,
         report=report,

@@ -36,9 +36,11 @@ class QualityGateFailed(Exception):
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
-    """Write bounds, curves and pictures of the range tests."""
+    """Write bounds, and curves and pictures where there were range tests."""
     folder = directory.range_test
     write_text(folder / "bounds.json", result.to_json() + "\n")
+    if not any(result.curves.values()):  # the bounds were given
+        return
     write_text(folder / "curves.csv", curves_csv(result))
     _write_figure(folder / "loss.png", result.plot())
     _write_figure(folder / "loss_delta.png", result.plot_deltas())

@@ -5,8 +5,10 @@ from studies.dimension import Dimension
 from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
 from studies.keras_tuner_study import KerasTunerStudy
+from studies.loop_cache import LoopCache
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
+from studies.own_dimensions import own_dimensions
 from studies.plot import plot_losses, plot_schedules
 from studies.retraining import Repeated, cross_validate, make_folds, retrain
 from studies.schedules import make_schedule, rate_table
@@ -25,6 +27,7 @@ __all__ = [
     "EpochEnded",
     "ForeignStudy",
     "KerasTunerStudy",
+    "LoopCache",
     "LossCurves",
     "OptimizerRange",
     "OptunaStudy",
@@ -46,6 +49,7 @@ __all__ = [
     "cross_validate",
     "make_folds",
     "make_schedule",
+    "own_dimensions",
     "plot_losses",
     "plot_schedules",
     "rate_table",

@@ -15,6 +15,7 @@ from lrrt.loops import Loops
 from lrrt.optimizers import fresh_optimizer
 from lrrt.training_loop import TrainingLoop, Values, assign, read
 from studies.checkpoint import TrialCheckpoint
+from studies.loop_cache import LoopCache
 from studies.pruning import has_stopped_improving
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -70,7 +71,7 @@ class Trainer:
     their configs alone, so that comparing them is not comparing luck.
 
     Args:
-        loops: the task's loops; they must have validation data.
+        loops: the task's loops, or a cache of them where trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
         seed: what initial weights and the order of the data come from.
         patience: a trial ends where its validation loss has not improved for this fraction of `epochs`, at times that
@@ -80,21 +81,23 @@ class Trainer:
         ValueError: where there is no validation data, fewer than one epoch, or a patience that is no fraction.
     """
 
-    def __init__(self, loops: Loops, *, epochs: int, seed: int = 0, patience: float | None = PATIENCE) -> None:
+    def __init__(
+        self, loops: Loops | LoopCache, *, epochs: int, seed: int = 0, patience: float | None = PATIENCE
+    ) -> None:
         if epochs < 1:
             raise ValueError(f"`epochs` must be >= 1, got {epochs!r}.")
         if patience is not None and not 0 < patience <= 1:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
-        if loops.validation is None:
+        self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
+        if self.cache.loops.validation is None:
             raise ValueError("A study must have validation data to score its trials, got none.")
-        self.loops = loops
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
 
     def with_seed(self, seed: int) -> Trainer:
         """Return a trainer that differs by its seed alone."""
-        return Trainer(self.loops, epochs=self.epochs, seed=seed, patience=self.patience)
+        return Trainer(self.cache, epochs=self.epochs, seed=seed, patience=self.patience)
 
     def train(
         self,
@@ -117,11 +120,11 @@ class Trainer:
             ValueError: for a checkpoint of another trial, number of epochs or seed.
         """
         began = time.monotonic()
-        loop = self._loop(config)
-        num_batches = loop.batches.epoch_batches()
+        loop = self.cache.loop_of(config)
+        num_batches = loop.batches.num_batches
         rates = config.learning_rates(self.epochs * num_batches).reshape(self.epochs, num_batches)
         if resume is None:
-            loop.restart(self.loops.initial_weights(self.seed))
+            loop.restart(self.cache.loops_of(config).initial_weights(self.seed))
             run = _Run(loop, np.random.default_rng(self.seed))
         else:
             self._check_checkpoint(resume, config)
@@ -164,16 +167,14 @@ class Trainer:
         Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
         """
         assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
-        num_batches = self._loop(result.config).batches.epoch_batches()
+        num_batches = self.cache.loop_of(result.config).batches.num_batches
         rates = result.config.learning_rates(self.epochs * num_batches)
-        pattern = result.config.with_own_values(self.loops.patterns[result.config.optimizer_name])
-        model = self.loops.model
+        loops = self.cache.loops_of(result.config)
+        pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
+        model = loops.model
         model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
         assign(model.variables, weights)
         return model
-
-    def _loop(self, config: TrialConfig) -> TrainingLoop:
-        return self.loops.get(config.optimizer_name, config.batch_size)
 
     def _check_checkpoint(self, resume: TrialCheckpoint, config: TrialConfig) -> None:
         for name, kept, wanted in (

@@ -198,9 +198,8 @@ def momentum_name(optimizer: keras.Optimizer) -> str:
     Raises:
         ValueError: for an optimizer without one.
     """
-    config = optimizer.get_config()
     for name in ("momentum", "beta_1"):
-        if name in config:
+        if hasattr(optimizer, name):
             return name
     raise ValueError(f"`momentum` must be searched for optimizers that have one, got {type(optimizer).__name__}.")
 

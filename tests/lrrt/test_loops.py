@@ -135,6 +135,12 @@ def test_a_misspelt_optimizer_is_met_with_the_one_meant():
         as_optimizers(["adan"])
 
 
+def test_every_optimizer_of_keras_has_a_name():
+    names = [name for name in dir(keras.optimizers) if name[0].isupper() and "Optimizer" not in name]
+
+    assert {type(made).__name__ for made in as_optimizers(names).values()} == set(names)
+
+
 @pytest.mark.parametrize(
     ("optimizers", "error", "message"),
     [

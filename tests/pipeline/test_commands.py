@@ -3,15 +3,17 @@
 import importlib
 import json
 import math
+import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.console import ProgressStyle  # noqa: F401  # the command's annotations are read in this process
 from pipeline.laws import OPTIMIZERS
 from pipeline.options import seconds
 from pipeline.schemas import schema_of
@@ -72,7 +74,7 @@ def lrrt(tmp_path, monkeypatch):
     importlib.invalidate_caches()
 
     def lrrt(*arguments):
-        ended = CliRunner().invoke(app, list(arguments))
+        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
         return ended.exit_code, ended.stdout, ended.stderr
 
     return lrrt
@@ -131,6 +133,8 @@ def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp
     assert (summary["bounds"]["rmsprop"]["low"], summary["bounds"]["rmsprop"]["high"]) == (1e-4, 1e-2)
     assert summary["bounds"]["rmsprop"]["reason"] == "given by hand, not tested"
     assert summary["cost"]["range_test_steps"] == 0
+    assert [path.name for path in (tmp_path / "out/range_test").iterdir()] == ["bounds.json"]
+    assert "Loss of each step" not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "nothing left to do" in lrrt("search", search, "--range", "rmsprop=1e-4:1e-2")[2]
 
     code, _, told = lrrt("run", search)
@@ -214,8 +218,6 @@ def test_a_storage_on_a_path_that_is_not_there_ends_with_74(lrrt, config, tmp_pa
 
 
 def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt, config, tmp_path):
-    from pathlib import Path
-
     from pipeline.run_directory import RunDirectory
 
     search = config()
@@ -226,6 +228,21 @@ def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt,
 
 def test_completion_is_offered_for_shells(lrrt):
     assert "_LRRT_COMPLETE" in lrrt("--show-completion", "bash")[1] or shutil.which("bash") is None
+
+
+def test_the_installed_command_is_driven_from_init_to_the_end_of_a_killed_run(tmp_path, pytestconfig):
+    script = Path(__file__).with_name("command.sh")
+    command = [sys.executable, "-m", "pipeline"]
+    ended = subprocess.run(
+        [script, tmp_path, *command],
+        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", "all is well\n")
 
 
 @pytest.mark.parametrize("file", ["config", "summary", "bounds"])

@@ -109,7 +109,7 @@ def test_the_report_says_what_was_found_and_what_to_do_next(html):
         "test accuracy0.9",
         "1stopped, because a loss was not finite",
         f"2raised an error{HOSTILE}",
-        "range tests 400",
+        "range tests400",
         "num_trials = 6",
         "Pruning saved 0 epochs.",
     ):
