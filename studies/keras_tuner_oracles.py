@@ -12,7 +12,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, Ra
 from numpy.typing import NDArray
 
 from studies.asking import ask_keras_tuner
-from studies.dimension import Dimension, Value
+from studies.dimension import Value
 from studies.optuna_samplers import propose
 from studies.space import SearchSpace
 from studies.trial import TrialResult, TrialState
@@ -210,36 +210,6 @@ ORACLES: Mapping[str, type[Remembering]] = {
     "grid": GridOracle,
     "tpe": TpeOracle,
 }
-
-
-class StudyTuner(keras_tuner.engine.base_tuner.BaseTuner):
-    """A tuner whose trials the study trains.
-
-    Args:
-        oracle: proposes them.
-        train: trains one; returns the score to tell.
-        directory: KerasTuner's directory.
-        name: the project's name in it.
-    """
-
-    def __init__(self, oracle: Remembering, train: Callable[[Any], float], *, directory: str, name: str) -> None:
-        self._train = train
-        super().__init__(oracle, directory=directory, project_name=name)
-
-    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Train a trial and return its score by the objective's name."""
-        return {OBJECTIVE: self._train(trial)}
-
-    def reload(self) -> None:
-        """Read nothing: the study gives the oracle the trials that have ended."""
-
-
-def space_of(dimensions: Sequence[Dimension]) -> dict[str, Any]:
-    """Return dimensions as the config of a KerasTuner `HyperParameters`."""
-    hp = keras_tuner.HyperParameters()
-    ask_keras_tuner(hp, dimensions)
-    config: dict[str, Any] = hp.get_config()
-    return config
 
 
 def _grid_values(parameter: Any) -> list[Value]:

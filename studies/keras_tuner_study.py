@@ -155,7 +155,8 @@ class KerasTunerStudy:
             write_whole(file, json.dumps(self.space.as_dict(), indent=2).encode())
 
     def _make_tuner(self, sampler: str, seed: int) -> Any:
-        from studies.keras_tuner_oracles import ORACLES, StudyTuner
+        from studies.keras_tuner_oracles import ORACLES
+        from studies.keras_tuner_tuner import StudyTuner
 
         oracle = ORACLES[sampler](self.space, seed=seed)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints where it reloads from

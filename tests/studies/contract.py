@@ -43,8 +43,6 @@ NUM_TRIALS = 12
 class StudyContract:
     """Inherited by each engine, whose class says how its study is opened."""
 
-    samplers = ()
-
     def open(self, space, folder, **options):
         """Open the study that the folder holds, or begin one."""
         raise NotImplementedError

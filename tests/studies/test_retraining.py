@@ -53,7 +53,7 @@ def test_training_nothing_again_is_refused(arguments, trainer):
 
 def test_each_fold_keeps_its_own_result(digits):
     x, y = digits["train"]
-    folds = list(make_folds(len(x), num_folds=3, labels=y))
+    folds = list(make_folds(len(x), num_folds=2, labels=y))
 
     def make_loops(train, validation):
         return Loops(
@@ -63,7 +63,7 @@ def test_each_fold_keeps_its_own_result(digits):
     found = cross_validate(make_loops, folds, [config(1e-5), config(5e-3)], epochs=2)
 
     assert [one.config.lr for one in found] == [5e-3, 1e-5]
-    assert [len(one.results) for one in found] == [3, 3]
+    assert [len(one.results) for one in found] == [2, 2]
     alone = Trainer(make_loops(*folds[1]), epochs=2).train(config(5e-3)).result
     assert found[0].results[1].val_losses == pytest.approx(alone.val_losses)
 
