@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lrrt.bounds import Bounds
 from lrrt.curve import DELTA_WINDOW, Floats, RangeCurve, loss_deltas, smooth, starting_level
 from lrrt.monitor import LOSS
@@ -19,26 +21,30 @@ LINE_STYLES = ("-", "--", "-.", ":")
 HEADROOM = 0.6  # how far above the starting level the picture goes, in parts of the greatest drop
 
 Curves = Mapping[str, Sequence[RangeCurve]]
+Series = tuple[Floats, Floats]  # learning rates, and a value at each
 
 
 def plot_losses(curves: Curves, bounds: Mapping[str, Bounds], *, ax: Axes | None = None) -> Figure:
-    """Draw loss against learning rate: each repeat faint, its smoothed curve strong, bounds shaded, suggestion marked.
+    """Draw loss against learning rate: the median of the repeats' smoothed curves, and the band that they fill.
+
+    Bounds are shaded, suggestions marked. Where something else than the loss was watched, it is drawn instead, and the
+    training loss faintly beside it.
 
     Args:
         curves: by optimizer, one curve for each repeat.
         bounds: by optimizer.
         ax: axes to draw on; a new figure where there are none.
     """
-
-    def draw(axes: Axes, curve: RangeCurve, style: dict[str, object]) -> Floats:
-        watched = _watched(curve)
-        axes.plot(curve.lrs, curve.losses, linewidth=0.6, alpha=0.25, color=style["color"])
-        smoothed = smooth(watched.lrs, watched.losses)
-        axes.plot(watched.lrs, smoothed, linewidth=1.6, alpha=0.85, **style)  # type: ignore[arg-type]
-        return smoothed
-
-    figure, axes = _draw_all(curves, bounds, draw, ax)
     monitor = next((repeats[0].monitor for repeats in curves.values() if repeats), LOSS)
+
+    def smoothed(curve: RangeCurve) -> Series:
+        watched = _watched(curve)
+        return np.asarray(watched.lrs), smooth(watched.lrs, watched.losses)
+
+    figure, axes = _draw_all(curves, bounds, smoothed, ax)
+    for number, repeats in enumerate(curves.values() if monitor != LOSS else ()):
+        for curve in repeats:
+            axes.plot(curve.lrs, curve.losses, linewidth=0.6, alpha=0.25, color=COLOURS[number % len(COLOURS)])
     axes.set_ylabel("training loss of the step" if monitor == LOSS else f"{monitor.name} (faint: training loss)")
     axes.set_title("Learning-rate range test: loss")
     _limit_to_descent(axes, curves)
@@ -50,29 +56,22 @@ def plot_loss_deltas(curves: Curves, bounds: Mapping[str, Bounds], *, ax: Axes |
 
     Arguments are those of `plot_losses`.
     """
-    lowest: list[float] = []
 
-    def draw(axes: Axes, curve: RangeCurve, style: dict[str, object]) -> Floats:
-        deltas = loss_deltas(curve.losses)
-        if len(deltas):
-            lowest.append(float(deltas.min()))
-            axes.plot(curve.lrs[DELTA_WINDOW:], deltas, linewidth=1.4, alpha=0.85, **style)  # type: ignore[arg-type]
-        return deltas
+    def deltas(curve: RangeCurve) -> Series:
+        return np.asarray(curve.lrs[DELTA_WINDOW:]), loss_deltas(curve.losses)
 
-    figure, axes = _draw_all(curves, bounds, draw, ax)
+    figure, axes = _draw_all(curves, bounds, deltas, ax)
     axes.axhline(0.0, color="0.5", linewidth=0.8)
     axes.set_ylabel(f"loss delta per step, over {DELTA_WINDOW} steps")
     axes.set_title("Learning-rate range test: loss delta")
-    if lowest and min(lowest) < 0:
-        axes.set_ylim(1.15 * min(lowest), -min(lowest))
+    lowest = min((float(values.min()) for values in _drawn(curves, deltas)), default=0.0)
+    if lowest < 0:
+        axes.set_ylim(1.15 * lowest, -lowest)
     return figure
 
 
 def _draw_all(
-    curves: Curves,
-    bounds: Mapping[str, Bounds],
-    draw: Callable[[Axes, RangeCurve, dict[str, object]], Floats],
-    ax: Axes | None,
+    curves: Curves, bounds: Mapping[str, Bounds], read: Callable[[RangeCurve], Series], ax: Axes | None
 ) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
@@ -81,17 +80,35 @@ def _draw_all(
     assert figure is not None, "axes stand in a figure"
     axes.set_xscale("log")
     for number, (label, repeats) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
-        style: dict[str, object] = {"color": colour, "linestyle": LINE_STYLES[number % len(LINE_STYLES)]}
-        for repeat, curve in enumerate(repeats):
-            if curve.lrs:
-                draw(axes, curve, style | ({"label": _caption(label, bounds[label])} if repeat == 0 else {}))
+        colour, style = COLOURS[number % len(COLOURS)], LINE_STYLES[number % len(LINE_STYLES)]
+        series = [found for found in map(read, repeats) if len(found[1])]
+        if series:
+            lrs, least, middle, most = _band(series)
+            axes.fill_between(lrs, least, most, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(lrs, middle, linewidth=1.8, color=colour, linestyle=style, label=_caption(label, bounds[label]))
         _mark(axes, bounds[label], colour, number, len(curves))
     axes.set_xlabel("learning rate (log scale)")
     axes.grid(alpha=0.25)
     if axes.lines:
         axes.legend(fontsize="small", loc="best")
     return figure, axes
+
+
+def _band(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return rates, and least, median and largest value of the repeats at each; where most repeats have ended, none.
+
+    Repeats try the same rates and end where they diverge, so they are aligned by step.
+    """
+    by_length = sorted(series, key=lambda found: len(found[1]))
+    lrs = by_length[len(by_length) // 2][0]  # as far as at least half of the repeats go
+    values = np.full((len(series), len(lrs)), np.nan)
+    for row, (_, found) in zip(values, by_length, strict=True):
+        row[: len(found)] = found[: len(lrs)]
+    return lrs, np.nanmin(values, axis=0), np.nanmedian(values, axis=0), np.nanmax(values, axis=0)
+
+
+def _drawn(curves: Curves, read: Callable[[RangeCurve], Series]) -> list[Floats]:
+    return [values for repeats in curves.values() for _, values in map(read, repeats) if len(values)]
 
 
 def _caption(label: str, bounds: Bounds) -> str:
