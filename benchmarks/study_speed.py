@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -78,16 +79,31 @@ def with_rate(task: Task, rate: float) -> keras.Model:
 
 
 def by_lrrt(task: Task, folder: str) -> Iterator[None]:
-    """Do one trial at each `next`."""
+    """Do one trial at each `next`: one study runs in a thread that waits after each trial."""
     loops = Loops(
         task.build_model, task.train, optimizers=["adam"], batch_size=task.batch_size, validation_data=task.validation
     )
-    trainer = Trainer(loops, epochs=task.epochs)
+    trainer = Trainer(loops, epochs=task.epochs, patience=None)
     space = SearchSpace((OptimizerRange("adam", LOW, HIGH),), ("fixed",), (task.batch_size,))
-    study = OptunaStudy(space, storage=f"sqlite:///{folder}/study.db")
-    for done in range(1, task.num_trials + 2):
-        study.run(trainer, num_trials=done)
+    may_go_on, has_ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def wait(trained: object) -> None:
+        has_ended.release()
+        may_go_on.acquire()
+
+    def search() -> None:
+        may_go_on.acquire()
+        study = OptunaStudy(space, storage=f"sqlite:///{folder}/study.db")
+        study.run(trainer, num_trials=task.num_trials + 1, on_trial=wait)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    for _ in range(task.num_trials + 1):
+        may_go_on.release()
+        has_ended.acquire()
         yield
+    may_go_on.release()
+    thread.join()
 
 
 def by_optuna(task: Task, folder: str) -> Iterator[None]:
@@ -143,6 +159,7 @@ def main(names: list[str]) -> None:
                     began = time.perf_counter()
                     next(trials)
                     samples[way].append(time.perf_counter() - began)
+            next(running[OURS], None)  # lets the study's thread end
         title = f"A trial of {name}: {len(task.train[0])} samples, batch {task.batch_size}, {task.epochs} epochs"
         print_table(title, "s a trial", samples, ours=OURS)
 

@@ -81,7 +81,7 @@ def _draw_all(
     axes.set_xscale("log")
     for number, (label, repeats) in enumerate(curves.items()):
         colour, style = COLOURS[number % len(COLOURS)], LINE_STYLES[number % len(LINE_STYLES)]
-        series = [found for found in map(read, repeats) if len(found[1])]
+        series = [found for found in (read(curve) for curve in repeats if curve.lrs) if len(found[1])]
         if series:
             lrs, least, middle, most = _band(series)
             axes.fill_between(lrs, least, most, color=colour, alpha=0.18, linewidth=0)

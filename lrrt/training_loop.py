@@ -116,7 +116,7 @@ class TrainingLoop:
         table = tf.constant(np.asarray(rates, np.float32))
         with self._running():
             try:
-                *recorded, num_steps = self._train(table, *self.batches.plan(len(table), rng))
+                *recorded, num_steps = self._train(table, *self.batches.plan(len(table), rng), num_steps=len(table))
             except tf.errors.OutOfRangeError:
                 raise ValueError(
                     f"The data must last for {len(table)} more steps, but it ended before. Pass data that can be "
@@ -134,7 +134,8 @@ class TrainingLoop:
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
         with self._running():
-            return float(self._validate(*self.validation.plan(self.validation.num_batches, None)))
+            num_batches = self.validation.num_batches
+            return float(self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches))
 
     def snapshot(self) -> Values:
         """Copy all variables of the model, on the device."""

@@ -16,6 +16,7 @@ from pipeline.html_report import render, study_pictures
 from pipeline.progress import kept_weights
 from pipeline.report import StageReport, curves_csv, summarise, trials_csv, trials_jsonl
 from pipeline.run_directory import RunDirectory, replacing, write_json, write_text
+from pipeline.space_file import space_as_dict
 from pipeline.task import Task
 from studies import SearchSpace, Trainer, TrialResult, best_of, check_overfitting, plot_losses
 
@@ -66,7 +67,7 @@ def write_results(
     directory.summary.unlink(missing_ok=True)  # it says that the other files are whole and agree with each other
     write_range_test(directory, range_test)
     write_text(directory.resolved_config, to_toml(config))
-    write_json(directory.space, space.as_dict())
+    write_json(directory.space, space_as_dict(space))
     write_text(directory.trials_csv, trials_csv(results))
     write_text(directory.trials_jsonl, trials_jsonl(results))
     if best is None:

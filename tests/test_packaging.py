@@ -45,7 +45,7 @@ def test_every_dependency_has_a_lower_bound(project):
     extras = project["project"]["optional-dependencies"]
 
     for entry in [*project["project"]["dependencies"], *extras["dev"]]:
-        assert re.fullmatch(r"[a-z-]+>=[0-9.]+", entry)
+        assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+", entry)
 
 
 def test_the_three_packages_are_published_with_their_types(project, root):
