@@ -24,6 +24,8 @@ _BY_OVERFITTING = {
     OverfitVerdict.DIVERGED: "It diverged after its best epoch: prefer a schedule that decays, or a lower rate.",
     OverfitVerdict.TOO_FEW_EPOCHS: "It has too few epochs to tell over- from underfitting: raise [study] epochs.",
 }
+# A trial that ended early, because it had stopped improving, would not use more epochs.
+_ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
 
 
 def advise(report: StageReport) -> tuple[str, ...]:
@@ -36,7 +38,8 @@ def _about_best(report: StageReport) -> Iterator[str]:
     if model:
         yield f"Use {model}: it is the best trial's model as it was after its best epoch."
     advice = _BY_OVERFITTING.get(report.overfitting.verdict)
-    if advice:
+    is_cut_short = len(report.best.val_losses) < report.best.planned_epochs
+    if advice and not (is_cut_short and report.overfitting.verdict in _ASKS_FOR_EPOCHS):
         yield advice
     config = report.best.config
     found = next(found for found in report.space.optimizers if found.name == config.optimizer_name)

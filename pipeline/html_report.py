@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.advice import advise
 from pipeline.config import StageConfig
 from pipeline.config_file import to_toml
-from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers, plot_parallel, plot_slices
+from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers, plot_parallel, plot_slices, scale_rates
 from pipeline.report import StageReport
 from pipeline.versions import versions
 from studies import TrialResult, check_overfitting, plot_losses
@@ -98,6 +98,8 @@ def to_svg(figure: Figure, name: str) -> str:
 
 def _for_phones(figure: Figure) -> Figure:
     figure.set_size_inches(*PHONE_SIZE)
+    for axes in figure.axes:
+        scale_rates(axes)
     return figure
 
 

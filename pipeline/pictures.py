@@ -41,7 +41,7 @@ def plot_narrowing(range_test: RangeTestResult, space: SearchSpace, best: TrialR
             axes.plot([found.suggested], [row], "|", color="white", markersize=11, markeredgewidth=2, zorder=3)
         if found.name == best.config.optimizer_name:
             axes.plot([best.config.lr], [row], "*", color="black", markersize=12, zorder=4)
-    _scale_rates(axes)
+    scale_rates(axes)
     axes.set_yticks(range(len(space.optimizers)), [found.name for found in space.optimizers])
     axes.set_ylim(len(space.optimizers) - 0.4, -0.6)
     axes.set_xlabel("learning rate (log scale)")
@@ -124,7 +124,7 @@ def plot_slices(trials: Sequence[TrialResult], space: SearchSpace) -> Figure:
                 markersize=5,
                 label=schedule,
             )
-        _scale_rates(axes)
+        scale_rates(axes)
         axes.set_xlim(found.low / 1.3, found.high * 1.3)
         axes.set_title(found.name, fontsize=10)
         axes.grid(alpha=0.25)
@@ -185,6 +185,16 @@ def plot_parallel(trials: Sequence[TrialResult]) -> Figure:
     return figure
 
 
+def scale_rates(axes: Axes) -> None:
+    """Make the axis of the rates logarithmic; labels without raised exponents, because setting those takes a second."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _figure(height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
@@ -212,16 +222,6 @@ def _scale(axes: Axes, scores: Sequence[float]) -> None:
     if scores and min(scores) > 0 and max(scores) > LOG_AXIS_RATIO * min(scores):
         axes.set_yscale("log")
     axes.margins(y=0.12)
-
-
-def _scale_rates(axes: Axes) -> None:
-    """Make the axis of the rates logarithmic; labels without raised exponents, because setting those takes a second."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(numticks=5))
-    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _whole_numbers(axes: Axes) -> None:

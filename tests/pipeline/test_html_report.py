@@ -166,6 +166,16 @@ def test_findings_that_need_an_act_are_told(trials, expected):
     assert re.search(expected, " ".join(advise(report_of(trials))))
 
 
+def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for():
+    whole = trial(0, "sgd", 0.5)
+    early, full = report_of((replace(whole, planned_epochs=9),)), report_of((replace(whole, planned_epochs=6),))
+    text = " ".join(Page(render(early, CONFIG, study_pictures(early))).text.split())
+
+    assert "after epoch 6 of 6, where it had stopped improving (9 were planned)." in text
+    assert not [line for line in advise(early) if "raise [study] epochs" in line]
+    assert [line for line in advise(full) if "raise [study] epochs" in line]
+
+
 def test_a_model_that_was_not_saved_is_not_offered():
     assert not [line for line in advise(report_of(model_file=None)) if line.startswith("Use ")]
 
