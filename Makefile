@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := lrrt studies pipeline
 ARGS ?=
+# Two processes: each holds TensorFlow, some 700 MB, and trains on every core there is.
+JOBS ?= 2
 
 # TensorFlow has wheels for 3.11 to 3.13, so those are looked for first; a later Python is the last resort.
 PYTHON ?=
@@ -20,7 +22,7 @@ done
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
-	@echo "make test     run the tests, or some: ARGS=\"tests/pipeline -x\""
+	@echo "make test     run the tests in JOBS=2 processes, or some: ARGS=\"tests/pipeline -x\""
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
 	@echo "make clean    remove the environment and caches; results in out/ and state/ stay"
@@ -29,7 +31,7 @@ run: $(READY)
 	@$(BIN)/lrrt run $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
