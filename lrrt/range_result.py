@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
@@ -137,6 +137,17 @@ class RangeTestResult:
         curves = {label: tuple(map(_curve_from_dict, repeats)) for label, repeats in data["curves"].items()}
         bounds = {label: _bounds_from_dict(found) for label, found in data["bounds"].items()}
         return cls(curves, bounds, cases, Ramp(**data["ramp"]), data["seed"])
+
+    @classmethod
+    def joined(cls, tests: Sequence[Self]) -> Self:
+        """Return range tests of different cases, with the same ramp and seed, as one."""
+        return cls(
+            {label: repeats for test in tests for label, repeats in test.curves.items()},
+            {label: bounds for test in tests for label, bounds in test.bounds.items()},
+            {label: case for test in tests for label, case in test.cases.items()},
+            tests[0].ramp,
+            tests[0].seed,
+        )
 
     def judged_again(self) -> Self:
         """Return the same curves with the bounds that today's rule reads from them, unconfirmed."""

@@ -93,13 +93,7 @@ def range_test(
         )
         for values in hyperparameters or [{}]
     ]
-    return RangeTestResult(
-        {label: repeats for test in tests for label, repeats in test.curves.items()},
-        {label: bounds for test in tests for label, bounds in test.bounds.items()},
-        {label: case for test in tests for label, case in test.cases.items()},
-        tests[0].ramp,
-        seed,
-    )
+    return RangeTestResult.joined(tests)
 
 
 def run_range_test(

@@ -17,6 +17,7 @@ from pipeline.options import (
     FailOn,
     Json,
     MaxTime,
+    Only,
     OptionalConfig,
     Out,
     Progress,
@@ -109,6 +110,7 @@ def range_(
     config: Config,
     out: Out = Path("out"),
     state: State = Path("state"),
+    only: Only = None,
     seed: Seed = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -121,8 +123,12 @@ def range_(
         settings = _load(config, {"study.seed": seed})
         _prepare(app_dir, verbose=verbose)
         from pipeline.console import telling
-        from pipeline.stage import run_range_tests
+        from pipeline.stage import run_range_part, run_range_tests
 
+        if only is not None:
+            with telling(sys.stderr, "none" if quiet else progress) as tell:
+                typer.echo(run_range_part(settings, only, out=out, state=state, on_event=tell, stopper=stopper))
+            return
         with telling(sys.stderr, "none" if quiet else progress) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
         _print_report(report, as_json=json)

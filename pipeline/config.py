@@ -11,15 +11,20 @@ from pipeline.laws import (
     MAX_COUNT,
     BatchSizes,
     Count,
+    JobTime,
     LowAndHigh,
+    OneLine,
     Optimizers,
     Rate,
     Reference,
+    SbatchOptions,
     Schedules,
     Seed,
     StorageUrl,
 )
 from studies.schedules import FAMILIES
+
+MAX_GPUS = 64  # more in one machine is a slip of the finger
 
 
 class _Table(BaseModel):
@@ -69,12 +74,25 @@ class StudyConfig(_Table):
     )
 
 
+class ClusterConfig(_Table):
+    """How `lrrt submit` hands the stage to a cluster; it may change during a study."""
+
+    kind: Literal["slurm", "local"] = Field("slurm", description='"slurm", or "local": the same jobs on this machine')
+    partition: OneLine = Field("", description='"" is the cluster\'s own default')
+    account: OneLine = Field("", description='"" is yours')
+    time: JobTime = Field("", description='the limit of each job, such as "4:00:00"')
+    gpus_per_worker: Annotated[int, Field(ge=0, le=MAX_GPUS)] = Field(1, description="several train one trial together")
+    sbatch: SbatchOptions = Field((), description='further options of sbatch, such as ["--mem=16G"]')
+    max_rounds: Count = Field(3, description="how often workers are submitted while trials are left")
+
+
 class StageConfig(_Table):
     """One stage: range tests, then a study inside their bounds."""
 
     task: TaskConfig
     range_test: RangeTestConfig = RangeTestConfig()
     study: StudyConfig = StudyConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
     @property
     def range_test_batch_size(self) -> int:

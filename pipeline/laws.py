@@ -106,6 +106,28 @@ def _storage_url(url: str) -> str:
     return url
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"must be text on one line, got {shown(text)}.")
+    return text
+
+
+def _job_time(text: str) -> str:
+    if text and not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", text):
+        raise ValueError(
+            f'must be "" or a time as Slurm writes it, such as "4:00:00" or "1-12:00:00", got {shown(text)}.'
+        )
+    return text
+
+
+def _sbatch_options(values: object) -> tuple[str, ...]:
+    options = tuple(values) if isinstance(values, list | tuple) else (values,)
+    for option in options:
+        if not (isinstance(option, str) and option.isprintable() and re.match(r"--?[a-zA-Z]", option)):
+            raise ValueError(f'must be a list of sbatch options, such as ["--mem=16G"], got {shown(option)}.')
+    return options
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -124,4 +146,11 @@ LowAndHigh = Annotated[
     tuple[float, float],
     BeforeValidator(_range),
     WithJsonSchema({"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2}),
+]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+JobTime = Annotated[str, AfterValidator(_job_time)]
+SbatchOptions = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_sbatch_options),
+    WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": "^--?[a-zA-Z]"}}),
 ]

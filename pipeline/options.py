@@ -34,6 +34,14 @@ Ranges = Annotated[
     list[str] | None,
     typer.Option("--range", help="A range by hand; once an optimizer.", metavar="OPTIMIZER=LOW:HIGH"),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        help="Test this optimizer alone, and keep that in the state folder; `lrrt range` without it gathers the parts.",
+        metavar="OPTIMIZER",
+        show_default=False,
+    ),
+]
 FailOn = Annotated[
     Literal["overfit"] | None,
     typer.Option(help="Exit with 5 where the best trial is overfitted; the results are written all the same."),

@@ -26,13 +26,26 @@ def kept_range_test(directory: RunDirectory) -> RangeTestResult | None:
     Raises:
         CorruptState: where they cannot be read.
     """
-    file = _range_test_file(directory)
-    if not file.exists():
-        return None
-    try:
-        return RangeTestResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptState(f"{file} must hold the range tests, but it cannot be read: {error}. Remove it.") from error
+    return _read_range_test(_range_test_file(directory))
+
+
+def range_part_file(directory: RunDirectory, optimizer: str) -> Path:
+    """Return where the range tests of one optimizer are kept until those of all are gathered."""
+    return directory.state / "range_test" / f"{optimizer}.json"
+
+
+def keep_range_part(directory: RunDirectory, optimizer: str, result: RangeTestResult) -> None:
+    """Keep the range tests of one optimizer; others may be tested elsewhere at the same time."""
+    write_json(range_part_file(directory, optimizer), result.as_dict())
+
+
+def kept_range_part(directory: RunDirectory, optimizer: str) -> RangeTestResult | None:
+    """Read the range tests of one optimizer; None where they have not ended.
+
+    Raises:
+        CorruptState: where they cannot be read.
+    """
+    return _read_range_test(range_part_file(directory, optimizer))
 
 
 def keep_weights(directory: RunDirectory, trained: Trained, best: TrialResult | None) -> None:
@@ -83,6 +96,15 @@ def kept_checkpoint(directory: RunDirectory) -> TrialCheckpoint | None:
 def drop_checkpoint(directory: RunDirectory) -> None:
     """Forget where the running trial stood, because it has ended."""
     _checkpoint_file(directory).unlink(missing_ok=True)
+
+
+def _read_range_test(file: Path) -> RangeTestResult | None:
+    if not file.exists():
+        return None
+    try:
+        return RangeTestResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptState(f"{file} must hold range tests, but it cannot be read: {error}. Remove it.") from error
 
 
 def _range_test_file(directory: RunDirectory) -> Path:

@@ -12,8 +12,9 @@ from typing import Any
 from lrrt import Bounds, Loops, Ramp, RangeTestResult, run_range_test
 from pipeline.config import StageConfig
 from pipeline.console import RangeTestDone, RangeTestStarted, StageDone, StageStarted, Tell
+from pipeline.mistakes import ConfigError
 from pipeline.preparation import prepare
-from pipeline.progress import keep_range_test, kept_range_test
+from pipeline.progress import keep_range_part, keep_range_test, kept_range_part, kept_range_test, range_part_file
 from pipeline.report import StageReport
 from pipeline.results import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
 from pipeline.run_directory import RunDirectory
@@ -79,10 +80,7 @@ def run_search(
     """
     given = None
     if bounds is not None:
-        optimizers = tuple(bounds.bounds)
-        config = config.model_copy(
-            update={"range_test": config.range_test.model_copy(update={"optimizers": optimizers})}
-        )
+        config = _with_optimizers(config, tuple(bounds.bounds))
         given = {name: [found.low, found.high] for name, found in bounds.bounds.items()}
     with _claimed(config, out, state, given) as directory:
         if kept_range_test(directory) is None:
@@ -120,6 +118,35 @@ def run_range_tests(
             raise NoUsableRange(reasons(kept))
         on_event(StageDone(f"bounds of {', '.join(kept.bounds)} are in {directory.range_test}"))
         return RangeReport(kept, kept.as_dict(), directory.range_test / "bounds.json")
+
+
+def run_range_part(
+    config: StageConfig,
+    optimizer: str,
+    *,
+    out: Path | str = "out",
+    state: Path | str = "state",
+    on_event: Tell = lambda event: None,
+    stopper: Stopper | None = None,
+) -> Path:
+    """Run one optimizer's range tests and keep them for the run that gathers all; return the file that holds them.
+
+    Other processes may test other optimizers in the same folders at the same time; other arguments are those of
+    `run_stage`.
+
+    Raises:
+        ConfigError: for an optimizer that the config does not have.
+    """
+    if optimizer not in config.range_test.optimizers:
+        raise ConfigError(f"--only must be one of {', '.join(config.range_test.optimizers)}, got {optimizer!r}.")
+    directory = RunDirectory(Path(out), Path(state))
+    _claim(config, directory)
+    kept = kept_range_part(directory, optimizer)
+    text = f"range test of {optimizer}: {'start' if kept is None else 'nothing left to do'}"
+    on_event(StageStarted(text, directory.state))
+    if kept is None:
+        keep_range_part(directory, optimizer, _run_range_part(config, optimizer, on_event, stopper or Stopper()))
+    return range_part_file(directory, optimizer)
 
 
 def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> StageReport:
@@ -167,15 +194,41 @@ def _claimed(
 ) -> Iterator[RunDirectory]:
     directory = RunDirectory(Path(out), Path(state))
     with directory.locked():
-        # The number of trials is not part of it: a finished study goes on when it is raised.
-        fields = config.model_dump(mode="json", exclude={"study": {"num_trials", "storage"}})
-        directory.claim(fields | ({} if bounds is None else {"bounds": bounds}))
+        _claim(config, directory, bounds)
         yield directory
+
+
+def _claim(config: StageConfig, directory: RunDirectory, bounds: Mapping[str, object] | None = None) -> None:
+    # The number of trials is not part of it: a finished study goes on when it is raised. Nor are the machines.
+    fields = config.model_dump(mode="json", exclude={"study": {"num_trials", "storage"}, "cluster": True})
+    directory.claim(fields | ({} if bounds is None else {"bounds": bounds}))
+
+
+def _with_optimizers(config: StageConfig, optimizers: tuple[str, ...]) -> StageConfig:
+    return config.model_copy(update={"range_test": config.range_test.model_copy(update={"optimizers": optimizers})})
 
 
 def _test_ranges(
     config: StageConfig, loops: Loops, directory: RunDirectory, tell: Tell, stopper: Stopper
 ) -> RangeTestResult:
+    """Test what other processes have not tested yet, join it with what they found, keep and write it."""
+    parts = {name: kept_range_part(directory, name) for name in config.range_test.optimizers}
+    if any(parts.values()):
+        found = [part or _run_range_part(config, name, tell, stopper) for name, part in parts.items()]
+        result = RangeTestResult.joined(found)
+    else:
+        result = _run_range_tests(config, loops, tell, stopper)
+    keep_range_test(directory, result)
+    write_range_test(directory, result)
+    return result
+
+
+def _run_range_part(config: StageConfig, optimizer: str, tell: Tell, stopper: Stopper) -> RangeTestResult:
+    alone = _with_optimizers(config, (optimizer,))
+    return _run_range_tests(alone, prepare(alone)[1], tell, stopper)
+
+
+def _run_range_tests(config: StageConfig, loops: Loops, tell: Tell, stopper: Stopper) -> RangeTestResult:
     wanted = config.range_test
     began = time.monotonic()
 
@@ -190,12 +243,9 @@ def _test_ranges(
         tell(RangeTestDone(label, found.low, found.high, found.suggested, found.reason, seconds))
 
     ramp = Ramp(wanted.start_lr, wanted.end_lr, wanted.num_steps)
-    result = run_range_test(
+    return run_range_test(
         loops, ramp, repeats=wanted.repeats, seed=config.study.seed, on_start=on_start, on_done=on_done
     )
-    keep_range_test(directory, result)
-    write_range_test(directory, result)
-    return result
 
 
 def _beginning(range_test: RangeTestResult | None, num_done: int, config: StageConfig) -> str:

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from pipeline.config import RangeTestConfig, StageConfig, StudyConfig, TaskConfig
+from pipeline.config import ClusterConfig, RangeTestConfig, StageConfig, StudyConfig, TaskConfig
 from pipeline.config_file import builtin_config, load_config, template, to_toml
 from pipeline.laws import OPTIMIZERS, without_password
 from pipeline.mistakes import ConfigError
@@ -42,6 +42,42 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
         storage="",
         fallback_range=(1e-5, 1e-1),
     )
+
+
+def test_a_cluster_is_told_in_a_table_of_its_own(load):
+    text = f"""{TASK}[cluster]
+partition = "gpu"
+time = "1-12:00:00"
+gpus_per_worker = 2
+sbatch = ["--mem=16G", "-C a100"]
+"""
+    cluster = load(text, environ={"LRRT_CLUSTER__ACCOUNT": "lab"}).cluster
+
+    assert cluster == ClusterConfig(
+        kind="slurm",
+        partition="gpu",
+        account="lab",
+        time="1-12:00:00",
+        gpus_per_worker=2,
+        sbatch=("--mem=16G", "-C a100"),
+        max_rounds=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "law"),
+    [
+        ("kind = 'dask'", 'must be one of "slurm", "local", got \'dask\''),
+        ("time = '4 hours'", 'must be "" or a time as Slurm writes it'),
+        ("gpus_per_worker = -1", "must be >= 0, got -1"),
+        ('partition = "a\\nb"', "must be text on one line"),
+        ("sbatch = ['mem=16G']", r'must be a list of sbatch options, such as \["--mem=16G"\], got \'mem=16G\''),
+        ("max_rounds = 0", "must be >= 1, got 0"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(load, line, law):
+    with pytest.raises(ConfigError, match=law):
+        load(f"{TASK}[cluster]\n{line}")
 
 
 def test_the_range_test_uses_the_first_batch_size(load):

@@ -17,7 +17,7 @@ import pytest
 
 import pipeline
 from pipeline.config_file import load_config
-from pipeline.console import Note, StageStarted, TrialDone
+from pipeline.console import Note, RangeTestStarted, StageStarted, TrialDone
 from pipeline.digits_example import load_data
 from pipeline.run_directory import CorruptState, ForeignRun
 from pipeline.task import TaskError, load_task
@@ -86,6 +86,28 @@ print([model.evaluate(*data[part], verbose=0, return_dict=True)["loss"] for part
 
     assert validation_loss == pytest.approx(report.best.score, rel=1e-5)
     assert test_loss == pytest.approx(report.summary["best"]["test"]["loss"], rel=1e-5)
+
+
+def test_range_tests_of_one_optimizer_at_a_time_gather_to_those_of_a_whole_run(finished, tmp_path):
+    folder, _ = finished
+    where = {"out": tmp_path / "out", "state": tmp_path / "state"}
+    part = pipeline.run_range_part(small(), "adam", **where)
+    assert list(json.loads(part.read_text())["bounds"]) == ["adam"]
+    assert not (tmp_path / "out").exists()
+    written = part.stat().st_mtime_ns
+    pipeline.run_range_part(small(), "adam", **where)
+    events = []
+    pipeline.run_range_tests(small(), on_event=events.append, **where)
+
+    assert part.stat().st_mtime_ns == written
+    assert [event.optimizer for event in events if isinstance(event, RangeTestStarted)] == ["sgd"]
+    for name in ("bounds.json", "curves.csv"):
+        assert (tmp_path / "out/range_test" / name).read_bytes() == (folder / "out/range_test" / name).read_bytes()
+
+
+def test_a_range_test_of_an_optimizer_that_the_config_does_not_have_is_refused(tmp_path):
+    with pytest.raises(pipeline.ConfigError, match="--only must be one of sgd, adam, got 'lion'"):
+        pipeline.run_range_part(small(), "lion", out=tmp_path / "out", state=tmp_path / "state")
 
 
 def test_the_summary_agrees_with_the_tables(finished):
