@@ -1,0 +1,86 @@
+"""Knows the commands that train no study: what a config is, what it will cost, how far a run has come."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.exit_codes import exit_codes
+from pipeline.invocation import load, prepare
+from pipeline.options import AppDir, Config, Json, OptionalConfig, Out, Quiet, Seed, State, Trials, Verbose
+
+
+def init() -> None:
+    """Print a commented config, which runs as it is."""
+    from pipeline.config_file import template
+
+    typer.echo(template(), nl=False)
+
+
+def validate(config: Config, quiet: Quiet = False) -> None:
+    """Check a config and tell every mistake at once; nothing is imported from the task, nothing trained."""
+    with exit_codes(verbose=False):
+        load(config, {})
+        if not quiet:
+            typer.echo(f"{config} is a valid config.", err=True)
+
+
+def plan(
+    config: OptionalConfig = None,
+    trials: Trials = None,
+    json: Json = False,
+    verbose: Verbose = False,
+    app_dir: AppDir = Path(),
+) -> None:
+    """Tell what a run will cost, from a few steps on the real model; nothing is written."""
+    with exit_codes(verbose=verbose):
+        settings = load(config, {"study.num_trials": trials})
+        prepare(app_dir, verbose=verbose)
+        from pipeline.plan import make_plan
+        from pipeline.run_directory import as_json
+
+        found = make_plan(settings)
+        typer.echo(as_json(found.as_dict()) if json else found.as_table(), nl=json)
+
+
+def status(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Tell how far a run has come; one that is going on is not disturbed."""
+    with exit_codes(verbose=False):
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        from pipeline.run_directory import as_json
+        from pipeline.status import in_words, read_status
+
+        found = read_status(settings, out=out, state=state)
+        typer.echo(as_json(found) if json else in_words(found))
+
+
+def report(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    seed: Seed = None,
+) -> None:
+    """Write report.html of a finished run again, and print its path."""
+    with exit_codes(verbose=False):
+        settings = load(config, {"study.seed": seed})
+        from pipeline.stage import rewrite_report
+
+        rewrite_report(settings, out=out, state=state)
+        typer.echo(out / "report.html")
+
+
+def schema(
+    of: Annotated[Literal["config", "summary", "bounds"], typer.Argument(help="Which file's schema.")] = "config",
+) -> None:
+    """Print the JSON Schema of the config, of summary.json or of bounds.json, for editors and other tools."""
+    from pipeline.run_directory import as_json
+    from pipeline.schemas import schema_of
+
+    typer.echo(as_json(schema_of(of), indent=2))

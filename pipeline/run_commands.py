@@ -1,0 +1,138 @@
+"""Knows the commands that train: run, range and search."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pipeline.exit_codes import exit_codes
+from pipeline.invocation import load, prepare, print_report, stoppable
+from pipeline.options import (
+    AppDir,
+    Bounds,
+    Config,
+    FailOn,
+    Json,
+    MaxTime,
+    Only,
+    OptionalConfig,
+    Out,
+    Progress,
+    Quiet,
+    Ranges,
+    Seed,
+    State,
+    Trials,
+    Verbose,
+)
+
+if TYPE_CHECKING:
+    from lrrt import RangeTestResult
+    from pipeline.config import StageConfig
+    from pipeline.report import StageReport
+
+
+def run(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    max_time: MaxTime = None,
+    fail_on: FailOn = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the whole stage: range tests, then the study inside their bounds.
+
+    The same command starts a run, goes on with an interrupted one, and does nothing where all is done.
+    """
+    with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        prepare(app_dir, verbose=verbose)
+        from pipeline.console import telling
+        from pipeline.stage import run_stage
+
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_stage(settings, out=out, state=state, on_event=tell, stopper=stopper)
+        print_report(report, as_json=json)
+        _check_quality(report, fail_on)
+
+
+def range_(
+    config: Config,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    only: Only = None,
+    seed: Seed = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the range tests only: bounds and pictures."""
+    with exit_codes(verbose=verbose), stoppable(None) as stopper:
+        settings = load(config, {"study.seed": seed})
+        prepare(app_dir, verbose=verbose)
+        from pipeline.console import telling
+        from pipeline.stage import run_range_part, run_range_tests
+
+        if only is not None:
+            with telling(sys.stderr, "none" if quiet else progress) as tell:
+                typer.echo(run_range_part(settings, only, out=out, state=state, on_event=tell, stopper=stopper))
+            return
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
+        print_report(report, as_json=json)
+
+
+def search(
+    config: Config,
+    bounds: Bounds = None,
+    ranges: Ranges = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    max_time: MaxTime = None,
+    fail_on: FailOn = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
+    with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        given = _given_bounds(settings, bounds, ranges or [])
+        prepare(app_dir, verbose=verbose)
+        from pipeline.console import telling
+        from pipeline.stage import run_search
+
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_search(settings, bounds=given, out=out, state=state, on_event=tell, stopper=stopper)
+        print_report(report, as_json=json)
+        _check_quality(report, fail_on)
+
+
+def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -> "RangeTestResult | None":
+    from pipeline.search_bounds import NoBounds, bounds_by_hand, parse_ranges, read_bounds
+
+    if file is not None and ranges:
+        raise NoBounds("Bounds must come from one place, got --bounds and --range.")
+    if file is not None:
+        return read_bounds(file)
+    return bounds_by_hand(config, parse_ranges(ranges)) if ranges else None
+
+
+def _check_quality(report: "StageReport", fail_on: str | None) -> None:
+    from pipeline.results import QualityGateFailed
+
+    if fail_on == "overfit" and report.overfitting.verdict.name == "OVERFITTED":
+        raise QualityGateFailed(f"The best trial is overfitted: {report.overfitting.reason}.")
