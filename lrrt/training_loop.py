@@ -80,6 +80,8 @@ class TrainingLoop:
             self.optimizer = _scaled_for(model, optimizer)
             self.optimizer.build(model.trainable_variables)
             self._fresh_optimizer = read(self.optimizer.variables)
+        self.momentum: tf.Variable | None = None
+        """A variable in place of the optimizer's momentum, put there before the first run; `train` moves it."""
         self._probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
         self._compile()
 
@@ -95,28 +97,38 @@ class TrainingLoop:
 
     def restart(self, weights: Values) -> None:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
-        with self._running():
+        with self.running():
             self._restore(list(weights), self._fresh_optimizer)
 
-    def train(self, rates: ArrayLike, rng: np.random.Generator | None = None) -> Steps:
+    def train(
+        self, rates: ArrayLike, rng: np.random.Generator | None = None, momenta: ArrayLike | None = None
+    ) -> Steps:
         """Train one step for each learning rate.
 
         Args:
             rates: learning rates, shape `(num_steps,)`.
             rng: shuffles the data; None keeps its order.
+            momenta: the momentum of each step, shape `(num_steps,)`, where the loop has a variable for it.
 
         Returns:
             What each step showed. A loss that is not finite is recorded and ends the run.
 
         Raises:
-            ValueError: where the data ends before the rates do.
+            ValueError: where the data ends before the rates do, or momenta are not one for each rate.
         """
         import tensorflow as tf
 
         table = tf.constant(np.asarray(rates, np.float32))
-        with self._running():
+        moving = tf.constant(np.asarray([] if momenta is None else momenta, np.float32))
+        if len(moving) != (0 if self.momentum is None else len(table)):
+            raise ValueError(
+                "`momenta` must have one for each rate where the loop has a variable for it, and none elsewhere, got "
+                f"{len(moving)} for {len(table)} rates."
+            )
+        with self.running():
             try:
-                *recorded, num_steps = self._train(table, *self.batches.plan(len(table), rng), num_steps=len(table))
+                plan = self.batches.plan(len(table), rng)
+                *recorded, num_steps = self._train(table, moving, *plan, num_steps=len(table))
             except tf.errors.OutOfRangeError:
                 raise ValueError(
                     f"The data must last for {len(table)} more steps, but it ended before. Pass data that can be "
@@ -133,18 +145,18 @@ class TrainingLoop:
         """
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
-        with self._running():
+        with self.running():
             num_batches = self.validation.num_batches
             return float(self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches))
 
     def snapshot(self) -> Values:
         """Copy all variables of the model, on the device."""
-        with self._running():
+        with self.running():
             values: Values = self._copy()
             return values
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """While the loop runs, the model's optimizer is the loop's; then it is again what it was."""
         found, self.model.optimizer = self.model.optimizer, self.optimizer
         try:
@@ -156,14 +168,15 @@ class TrainingLoop:
     def _compile(self) -> None:
         import tensorflow as tf
 
-        signature = [tf.TensorSpec([None], tf.float32), *self.batches.signature]
+        table = tf.TensorSpec([None], tf.float32)
+        signature = [table, table, *self.batches.signature]
         self._train = CompiledFunction(self._train_steps, signature)
         self._restore = tf.function(partial(self._assign_all), autograph=False)
         self._copy = tf.function(partial(read, self.model.variables), autograph=False)
         if self.validation is not None:
             self._validate = CompiledFunction(self._validation_steps, self.validation.signature)
 
-    def _train_steps(self, rates: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
+    def _train_steps(self, rates: tf.Tensor, momenta: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
         import tensorflow as tf
 
         num_steps = tf.shape(rates)[0]
@@ -171,6 +184,8 @@ class TrainingLoop:
         def body(step: Any, losses: Any, sizes: Any, monitored: Any, last: Any, _: Any) -> tuple[Any, ...]:
             batch = self.batches.take(step, *plan)
             self.optimizer.learning_rate = rates[step]
+            if self.momentum is not None:
+                self.momentum.assign(momenta[step])
             loss, shown = self._on_batch(self.model.train_step, batch)
             shown = self._probed(step, last) if self._probe is not None else shown
             return (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lrrt.loops import Loops
 from lrrt.training_loop import TrainingLoop
 from studies.dimension import Value
+from studies.momentum import momentum_of, moves_momentum
 from studies.trial import TrialConfig, momentum_name
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ ANY_MOMENTUM, ANY_WEIGHT_DECAY = 0.9, 1e-4  # until a trial sets its own; not 0,
 class LoopCache:
     """The loops of a task whose trials differ by their model, weight decay or momentum too.
 
-    A trial's weight decay and momentum are variables of its loop, so that they make it trace no more than rates do.
+    A trial's weight decay and momentum are variables of its loop, so that they make it trace no more than rates do. So
+    is the momentum of one cycle, which changes from step to step.
     Another model must be traced anew; the loops of the last few models are kept, and share the data on the device.
 
     Args:
@@ -63,18 +65,21 @@ class LoopCache:
         return self._kept[config.own]
 
     def loop_of(self, config: TrialConfig) -> TrainingLoop:
-        """Return the loop that trains a trial, its optimizer's weight decay and momentum set."""
+        """Return the loop that trains a trial, its optimizer's weight decay set; `train` is given the momentum."""
         loops = self.loops_of(config)
-        values = {"weight_decay": config.weight_decay, "momentum": config.momentum}
-        searched = {name: value for name, value in values.items() if value is not None}
+        pattern = loops.patterns[config.optimizer_name]
+        searched = {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
+        if moves_momentum(config, pattern):
+            searched["momentum"] = momentum_of(config, pattern)
         if not searched:
             return loops.get(config.optimizer_name, config.batch_size)
         label = f"{config.optimizer_name} with searched {' and '.join(searched)}"
         if label not in loops.patterns:
-            loops.patterns[label] = _pattern(loops.patterns[config.optimizer_name], searched)
+            loops.patterns[label] = _pattern(pattern, searched)
         loop = loops.get(label, config.batch_size)
         if id(loop) not in self._searched:
             self._searched[id(loop)] = loop, _with_variables(loop.optimizer, searched)
+            loop.momentum = self._searched[id(loop)][1].get("momentum")
         for name, variable in self._searched[id(loop)][1].items():
             variable.assign(searched[name])
         return loop
@@ -102,6 +107,9 @@ class _SearchedMomentum:
         return self.variable * other
 
     __rmul__ = __mul__
+
+    def __sub__(self, other: Any) -> Any:
+        return self.variable - other
 
     def __rsub__(self, other: Any) -> Any:
         return other - self.variable

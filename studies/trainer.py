@@ -16,6 +16,7 @@ from lrrt.optimizers import fresh_optimizer
 from lrrt.training_loop import TrainingLoop, Values, assign, read
 from studies.checkpoint import TrialCheckpoint
 from studies.loop_cache import LoopCache
+from studies.momentum import momentum_table
 from studies.pruning import has_stopped_improving
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -123,6 +124,9 @@ class Trainer:
         loop = self.cache.loop_of(config)
         num_batches = loop.batches.num_batches
         rates = config.learning_rates(self.epochs * num_batches).reshape(self.epochs, num_batches)
+        pattern = self.cache.loops_of(config).patterns[config.optimizer_name]
+        momenta = momentum_table(config, pattern, self.epochs * num_batches)
+        momenta = None if momenta is None else momenta.reshape(rates.shape)
         if resume is None:
             loop.restart(self.cache.loops_of(config).initial_weights(self.seed))
             run = _Run(loop, np.random.default_rng(self.seed))
@@ -141,7 +145,7 @@ class Trainer:
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
             if has_stopped_improving(config, run.val_losses, epochs=self.epochs, patience=self.patience):
                 break
-            if not run.train_epoch(rates[epoch - 1]):
+            if not run.train_epoch(rates[epoch - 1], None if momenta is None else momenta[epoch - 1]):
                 state = TrialState.DIVERGED
                 break
             losses = tuple(run.train_losses), tuple(run.val_losses)
@@ -209,9 +213,9 @@ class _Run:
         run.best_weights, run.num_steps = kept.best_weights, kept.num_steps
         return run
 
-    def train_epoch(self, rates: NDArray[np.float32]) -> bool:
+    def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
         """Train and validate one epoch; say whether all its losses were finite."""
-        steps = self.loop.train(rates, self.rng)
+        steps = self.loop.train(rates, self.rng, momenta)
         self.num_steps += len(steps.losses)
         self.train_losses.append(steps.mean_loss())
         loss = self.loop.validate() if steps.is_finite else float("nan")

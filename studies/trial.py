@@ -101,7 +101,10 @@ class TrialConfig:
         return rate_table(self.learning_rate(num_steps), num_steps)
 
     def optimizer(self, *, num_steps: int) -> keras.Optimizer:
-        """Make a Keras optimizer with this trial's schedule over so many updates, ready for `model.compile`."""
+        """Make a Keras optimizer with this trial's schedule over so many updates, ready for `model.compile`.
+
+        Its momentum stays what it is, since Keras schedules rates alone; `studies.Trainer` cycles it with `one_cycle`.
+        """
         pattern = as_optimizers([self.optimizer_name])[self.optimizer_name]
         return fresh_optimizer(self.with_own_values(pattern), self.learning_rate(num_steps))
 
