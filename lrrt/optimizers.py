@@ -45,6 +45,15 @@ def fresh_optimizer(pattern: keras.Optimizer, learning_rate: object = START_LR) 
     return made
 
 
+def scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Wrap the optimizer as `compile` wrapped the model's own: a mixed_float16 model needs its losses scaled."""
+    from keras.optimizers import LossScaleOptimizer
+
+    if isinstance(model.optimizer, LossScaleOptimizer) and not isinstance(optimizer, LossScaleOptimizer):
+        return LossScaleOptimizer(optimizer)
+    return optimizer
+
+
 def _label(item: object) -> str:
     return item.lower() if isinstance(item, str) else type(item).__name__.lower()
 

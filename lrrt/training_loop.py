@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lrrt.arrays import Batch
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
+from lrrt.one_batch import num_rows, run_on_batch
+from lrrt.optimizers import scaled_for
 
 if TYPE_CHECKING:
     import keras
@@ -77,7 +78,7 @@ class TrainingLoop:
         self.monitor = monitor
         complete(model, batches)
         with model.distribute_strategy.scope():
-            self.optimizer = _scaled_for(model, optimizer)
+            self.optimizer = scaled_for(model, optimizer)
             self.optimizer.build(model.trainable_variables)
             self._fresh_optimizer = read(self.optimizer.variables)
         self.momentum: tf.Variable | None = None
@@ -186,12 +187,12 @@ class TrainingLoop:
             self.optimizer.learning_rate = rates[step]
             if self.momentum is not None:
                 self.momentum.assign(momenta[step])
-            loss, shown = self._on_batch(self.model.train_step, batch)
+            loss, shown = run_on_batch(self.model, self.model.train_step, batch, self.monitor.metric)
             shown = self._probed(step, last) if self._probe is not None else shown
             return (
                 step + 1,
                 losses.write(step, loss),
-                sizes.write(step, _num_rows(batch)),
+                sizes.write(step, num_rows(batch)),
                 monitored.write(step, shown),
                 shown,
                 tf.math.is_finite(loss),
@@ -212,37 +213,10 @@ class TrainingLoop:
         """Return what the monitor shows on the probe, measured anew at every so many steps."""
         import tensorflow as tf
 
-        is_due = tf.equal(step % self.monitor.every, 0)
-        return tf.cond(is_due, lambda: self._on_batch(self.model.test_step, self._probe)[1], lambda: last)
+        def measured() -> tf.Tensor:
+            return run_on_batch(self.model, self.model.test_step, self._probe, self.monitor.metric)[1]
 
-    def _on_batch(self, run_step: Callable[[Batch], Any], batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Run a step on one batch; return its loss and what the monitor shows, of this batch alone.
-
-        What the metrics remember of earlier batches is reset before. Each replica takes its share of the batch; where
-        they cannot be equal, the first samples are taken again.
-        """
-        import keras
-        import tensorflow as tf
-
-        strategy = self.model.distribute_strategy
-        num_replicas = strategy.num_replicas_in_sync
-
-        def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-            for metric in self.model.metrics:
-                metric.reset_state()
-            if num_replicas > 1:
-                replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-                num_rows = _num_rows(batch)
-                share = -(-num_rows // num_replicas)
-                index = (tf.range(share) * num_replicas + replica) % num_rows
-                batch = keras.tree.map_structure(lambda values: tf.gather(values, index), batch)
-            logs = run_step(batch)
-            return _value_of(logs, "loss"), _value_of(logs, self.monitor.metric)
-
-        if num_replicas == 1:
-            return on_replica(batch)
-        shown = strategy.run(on_replica, args=(batch,))
-        return tuple(strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for value in shown)
+        return tf.cond(tf.equal(step % self.monitor.every, 0), measured, lambda: last)
 
     def _validation_steps(self, *plan: Any) -> tf.Tensor:
         import tensorflow as tf
@@ -253,8 +227,8 @@ class TrainingLoop:
 
         def body(step: Any, total: Any, count: Any) -> tuple[Any, ...]:
             batch = validation.take(step, *plan)
-            size = tf.cast(_num_rows(batch), tf.float64)
-            loss = tf.cast(self._on_batch(self.model.test_step, batch)[0], tf.float64)
+            size = tf.cast(num_rows(batch), tf.float64)
+            loss = tf.cast(run_on_batch(self.model, self.model.test_step, batch)[0], tf.float64)
             return step + 1, total + size * loss, count + size
 
         zero = tf.constant(0.0, tf.float64)
@@ -279,36 +253,3 @@ def assign(variables: Sequence[Any], values: Values) -> None:
     """Give Keras variables these values, in their order."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimizer:
-    """Wrap the optimizer as `compile` wrapped the model's own: a mixed_float16 model needs its losses scaled."""
-    from keras.optimizers import LossScaleOptimizer
-
-    if isinstance(model.optimizer, LossScaleOptimizer) and not isinstance(optimizer, LossScaleOptimizer):
-        return LossScaleOptimizer(optimizer)
-    return optimizer
-
-
-def _value_of(logs: Any, name: str) -> tf.Tensor:
-    """Return one scalar of what a step returned.
-
-    Raises:
-        ValueError: where it is not there, or no scalar.
-    """
-    import tensorflow as tf
-
-    if not isinstance(logs, dict) or name not in logs:
-        found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
-        raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
-    value = tf.convert_to_tensor(logs[name])
-    if value.shape.rank != 0:
-        raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
-    return tf.cast(value, tf.float32)
-
-
-def _num_rows(batch: Any) -> Any:
-    import keras
-    import tensorflow as tf
-
-    return tf.shape(keras.tree.flatten(batch)[0])[0]

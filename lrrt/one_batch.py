@@ -1,0 +1,78 @@
+"""Knows how a model's own step runs on one batch, in the graph: on each replica, and what this batch alone shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lrrt.arrays import Batch
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def run_on_batch(
+    model: keras.Model, run_step: Callable[[Batch], Any], batch: Any, metric: str = "loss"
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Run a step on one batch; return its loss and its metric, of this batch alone.
+
+    What the metrics remember of earlier batches is reset before. Each replica takes its share of the batch; where they
+    cannot be equal, the first samples are taken again.
+
+    Args:
+        model: the model, under whose strategy the step runs.
+        run_step: its `train_step` or `test_step`.
+        batch: (x,), (x, y) or (x, y, sample_weight).
+        metric: a key of what the step returns.
+
+    Raises:
+        ValueError: while it is traced, where the step returns no scalar of these names.
+    """
+    import keras
+    import tensorflow as tf
+
+    strategy = model.distribute_strategy
+    num_replicas = strategy.num_replicas_in_sync
+
+    def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        for found in model.metrics:
+            found.reset_state()
+        if num_replicas > 1:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            size = num_rows(batch)
+            share = -(-size // num_replicas)
+            index = (tf.range(share) * num_replicas + replica) % size
+            batch = keras.tree.map_structure(lambda values: tf.gather(values, index), batch)
+        logs = run_step(batch)
+        return _value_of(logs, "loss"), _value_of(logs, metric)
+
+    if num_replicas == 1:
+        return on_replica(batch)
+    shown = strategy.run(on_replica, args=(batch,))
+    return tuple(strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for value in shown)
+
+
+def num_rows(batch: Any) -> tf.Tensor:
+    """Return how many samples are in a batch."""
+    import keras
+    import tensorflow as tf
+
+    return tf.shape(keras.tree.flatten(batch)[0])[0]
+
+
+def _value_of(logs: Any, name: str) -> tf.Tensor:
+    """Return one scalar of what a step returned.
+
+    Raises:
+        ValueError: where it is not there, or no scalar.
+    """
+    import tensorflow as tf
+
+    if not isinstance(logs, dict) or name not in logs:
+        found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
+        raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
+    value = tf.convert_to_tensor(logs[name])
+    if value.shape.rank != 0:
+        raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
+    return tf.cast(value, tf.float32)
