@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from studies import Dimension, SearchSpace
+from studies.asking import keras_tuner_config
 
 
 def space_as_dict(space: SearchSpace) -> dict[str, Any]:
@@ -12,6 +13,7 @@ def space_as_dict(space: SearchSpace) -> dict[str, Any]:
 
     `optuna` is by name what `optuna.distributions.json_to_distribution` reads from text; `conditions` tells for each
     name the values of others with which it is searched; `keras_tuner` is what `HyperParameters.from_config` reads.
+    `first_trials` are the values that the range tests suggest, to be enqueued: what each leaves open is the sampler's.
     """
     dimensions = space.dimensions()
     return {
@@ -21,37 +23,15 @@ def space_as_dict(space: SearchSpace) -> dict[str, Any]:
             dimension.name: {parent: list(values) for parent, values in dimension.conditions}
             for dimension in dimensions
         },
-        "keras_tuner": {"space": [_for_keras_tuner(dimension) for dimension in dimensions], "values": {}},
+        "keras_tuner": {"space": [keras_tuner_config(dimension) for dimension in dimensions], "values": {}},
+        "first_trials": space.suggested_parameters(),
     }
 
 
 def _for_optuna(dimension: Dimension) -> dict[str, Any]:
     if dimension.choices:
         return {"name": "CategoricalDistribution", "attributes": {"choices": list(dimension.choices)}}
-    low, high, step = _numbers(dimension)
-    kind = "IntDistribution" if dimension.integer else "FloatDistribution"
-    step = 1 if dimension.integer and step is None else step
+    kind, number = ("IntDistribution", int) if dimension.integer else ("FloatDistribution", float)
+    low, high = number(dimension.low), number(dimension.high)
+    step = number(dimension.step) if dimension.step is not None else 1 if dimension.integer else None
     return {"name": kind, "attributes": {"low": low, "high": high, "log": dimension.log, "step": step}}
-
-
-def _for_keras_tuner(dimension: Dimension) -> dict[str, Any]:
-    conditions = [
-        {"class_name": "Parent", "config": {"name": parent, "values": list(values)}}
-        for parent, values in dimension.conditions
-    ]
-    shared = {"name": dimension.name, "default": dimension.start, "conditions": conditions}
-    if dimension.choices:
-        is_ordered = not isinstance(dimension.choices[0], str)
-        return {"class_name": "Choice", "config": shared | {"values": list(dimension.choices), "ordered": is_ordered}}
-    low, high, step = _numbers(dimension)
-    sampling = "log" if dimension.log else "linear"
-    if dimension.integer and step is None and not dimension.log:
-        step = 1
-    config = shared | {"min_value": low, "max_value": high, "step": step, "sampling": sampling}
-    return {"class_name": "Int" if dimension.integer else "Float", "config": config}
-
-
-def _numbers(dimension: Dimension) -> tuple[float, float, float | None]:
-    number = int if dimension.integer else float
-    step = None if dimension.step is None else number(dimension.step)
-    return number(dimension.low), number(dimension.high), step

@@ -6,13 +6,14 @@ from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.loop_cache import LoopCache
+from studies.optimizer_range import OptimizerRange
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.own_dimensions import own_dimensions
 from studies.plot import plot_losses, plot_schedules
 from studies.retraining import Repeated, cross_validate, make_folds, retrain
 from studies.schedules import make_schedule, rate_table
-from studies.space import ForeignStudy, OptimizerRange, SearchSpace
+from studies.space import ForeignStudy, SearchSpace
 from studies.study import Study, best_of
 from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from studies.dimension import Dimension, Value
@@ -18,21 +17,46 @@ def ask_optuna(trial: Any, dimensions: Iterable[Dimension]) -> dict[str, Value]:
     return values
 
 
-def ask_keras_tuner(hp: Any, dimensions: Iterable[Dimension]) -> dict[str, Value]:
+def ask_keras_tuner(hp: Any, dimensions: Sequence[Dimension]) -> dict[str, Value]:
     """Return a value of each dimension that is active, by name.
 
-    All dimensions are declared, in the scopes of their conditions: a tuner that meets one for the first time in the
-    middle of a search gives it its default, not a value that it has drawn.
+    All dimensions are declared, with their conditions: a tuner that meets one for the first time in the middle of a
+    search gives it its default, not a value that it has drawn.
     """
+    import keras_tuner
+
+    space = {"space": [keras_tuner_config(dimension) for dimension in dimensions], "values": {}}
+    # Scopes, which KerasTuner offers for conditions, take no two parents that are independent of each other.
+    hp.merge(keras_tuner.HyperParameters.from_config(space), overwrite=False)
     values: dict[str, Value] = {}
     for dimension in dimensions:
-        with ExitStack() as scopes:
-            for parent, allowed in dimension.conditions:
-                scopes.enter_context(hp.conditional_scope(parent, list(allowed)))
-            found = _declared(hp, dimension)
         if dimension.is_active(values):
-            values[dimension.name] = found
+            values[dimension.name] = hp.get(dimension.name)
     return values
+
+
+def keras_tuner_config(dimension: Dimension) -> dict[str, Any]:
+    """Return a dimension as `keras_tuner.HyperParameters.from_config` reads it."""
+    conditions = [
+        {"class_name": "Parent", "config": {"name": parent, "values": list(values)}}
+        for parent, values in dimension.conditions
+    ]
+    shared = {"name": dimension.name, "default": dimension.start, "conditions": conditions}
+    if dimension.choices:
+        is_ordered = not isinstance(dimension.choices[0], str)
+        return {"class_name": "Choice", "config": shared | {"values": list(dimension.choices), "ordered": is_ordered}}
+    number = int if dimension.integer else float
+    step = None if dimension.step is None else number(dimension.step)
+    if dimension.integer and step is None and not dimension.log:
+        step = 1
+    config = shared | {
+        "default": number(dimension.start),
+        "min_value": number(dimension.low),
+        "max_value": number(dimension.high),
+        "step": step,
+        "sampling": "log" if dimension.log else "linear",
+    }
+    return {"class_name": "Int" if dimension.integer else "Float", "config": config}
 
 
 def _suggested(trial: Any, dimension: Dimension) -> Value:
@@ -44,17 +68,3 @@ def _suggested(trial: Any, dimension: Dimension) -> Value:
         step = int(dimension.step or 1)
         return int(trial.suggest_int(name, int(dimension.low), int(dimension.high), step=step, log=dimension.log))
     return float(trial.suggest_float(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log))
-
-
-def _declared(hp: Any, dimension: Dimension) -> Any:
-    """Declare a dimension; return its value, None where KerasTuner finds it inactive."""
-    name, start = dimension.name, dimension.start
-    if dimension.choices:
-        return hp.Choice(name, list(dimension.choices), default=start)
-    declare = hp.Int if dimension.integer else hp.Float
-    number = int if dimension.integer else float
-    sampling = "log" if dimension.log else "linear"
-    step = None if dimension.step is None else number(dimension.step)
-    low, high = number(dimension.low), number(dimension.high)
-    found = declare(name, low, high, step=step, sampling=sampling, default=number(start))
-    return None if found is None else number(found)

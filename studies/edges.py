@@ -25,7 +25,7 @@ class AtEdge:
     """The best learning rate lies so near to an end of its optimizer's bounds that a better one may lie beyond.
 
     Attributes:
-        optimizer: whose bounds.
+        optimizer: whose bounds, with the batch size where they are of one.
         edge: which end.
         lr: the rate.
         low: the lower bound.
@@ -51,14 +51,13 @@ def at_edge(result: TrialResult, space: SearchSpace) -> AtEdge | None:
         result: the winner.
         space: what was searched.
     """
-    for found in space.optimizers:
-        if found.name == result.config.optimizer_name:
-            place = math.log(result.config.lr / found.low) / math.log(found.high / found.low)
-            if place < EDGE_SHARE:
-                return AtEdge(found.name, Edge.LOW, result.config.lr, found.low, found.high)
-            if place > 1 - EDGE_SHARE:
-                return AtEdge(found.name, Edge.HIGH, result.config.lr, found.low, found.high)
-    return None
+    lr, found = result.config.lr, space.range_of(result.config)
+    if found is None:
+        return None
+    place = math.log(lr / found.low) / math.log(found.high / found.low)
+    if place < EDGE_SHARE:
+        return AtEdge(found.label, Edge.LOW, lr, found.low, found.high)
+    return AtEdge(found.label, Edge.HIGH, lr, found.low, found.high) if place > 1 - EDGE_SHARE else None
 
 
 def widen(space: SearchSpace, result: TrialResult, *, decades: float = WIDENED_DECADES) -> SearchSpace:
@@ -84,7 +83,7 @@ def widen(space: SearchSpace, result: TrialResult, *, decades: float = WIDENED_D
     low = found.low / factor if found.edge is Edge.LOW else found.low
     high = found.high * factor if found.edge is Edge.HIGH else found.high
     ranges = (
-        replace(one, low=low, high=high, suggested=found.lr) if one.name == found.optimizer else one
+        replace(one, low=low, high=high, suggested=found.lr) if one.label == found.optimizer else one
         for one in space.optimizers
     )
     return replace(space, optimizers=tuple(ranges))

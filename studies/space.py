@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from lrrt.bounds import Bounds
+from lrrt.range_result import Case
 from studies.asking import ask_keras_tuner, ask_optuna
 from studies.dimension import Dimension, Value
-from studies.families import FAMILIES
+from studies.families import FAMILIES, did_you_mean
+from studies.optimizer_range import OptimizerRange, Range, ranges_within
 from studies.trial import TrialConfig, is_reserved
-
-Range = tuple[float, float]
 
 
 class ForeignStudy(ValueError):
     """A study that was kept belongs to another search space."""
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizerRange:
-    """One optimizer and the learning rates that are searched for it; `suggested` is tried first where there is one.
-
-    Raises:
-        ValueError: unless `0 < low < high`.
-    """
-
-    name: str
-    low: float
-    high: float
-    suggested: float | None = None
-    is_fallback: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.low < self.high:
-            raise ValueError(f"`0 < low < high` must hold for {self.name}, got low={self.low!r}, high={self.high!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +30,9 @@ class SearchSpace:
     hyperparameters of the user's model; see `own_dimensions`.
 
     Raises:
-        ValueError: for a space without an optimizer, a schedule or a batch size, with an unknown schedule, with a
-            range that is none, or with an own hyperparameter whose name is taken.
+        ValueError: for a space without an optimizer, a schedule or a batch size, with one twice, with an unknown
+            schedule, with a range that is none, with ranges for some batch sizes only, or with an own hyperparameter
+            whose name is taken.
     """
 
     optimizers: tuple[OptimizerRange, ...]
@@ -66,7 +49,11 @@ class SearchSpace:
                 raise ValueError(f"A search space must have at least one of `{name}`, got none.")
         unknown = [schedule for schedule in self.schedules if schedule not in FAMILIES]
         if unknown:
-            raise ValueError(f"`schedules` must be of {', '.join(FAMILIES)}, got {', '.join(map(repr, unknown))}.")
+            hint = did_you_mean(unknown[0], FAMILIES)
+            raise ValueError(f"`schedules` must be of {', '.join(FAMILIES)}, got {unknown[0]!r}.{hint}")
+        if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in self.batch_sizes):
+            raise ValueError(f"`batch_sizes` must be whole numbers >= 1, got {self.batch_sizes!r}.")
+        self._check_ranges()
         if self.weight_decay and not 0 < self.weight_decay[0] < self.weight_decay[1]:
             raise ValueError(f"`0 < low < high` must hold for weight_decay, got {self.weight_decay!r}.")
         if self.momentum and not 0 < self.momentum[0] < self.momentum[1] < 1:
@@ -75,11 +62,22 @@ class SearchSpace:
         if taken:
             raise ValueError(f"A model's own hyperparameters must have other names than ours, got {taken[0]!r}.")
 
+        names = [
+            *self.schedules,
+            *map(str, self.batch_sizes),
+            *(found.label for found in self.optimizers),
+            *(dimension.name for dimension in self.own),
+        ]
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ValueError(f"Each value and each name of a search space must be its own, got {twice[0]!r} twice.")
+
     @classmethod
     def from_bounds(
         cls,
         bounds: Mapping[str, Bounds],
         *,
+        cases: Mapping[str, Case] | None = None,
         schedules: Sequence[str] = ("fixed",),
         batch_sizes: Sequence[int] = (32,),
         fallback_range: Range | None = None,
@@ -91,7 +89,9 @@ class SearchSpace:
         """Narrow the rates of each optimizer to what its range test found.
 
         Args:
-            bounds: by optimizer.
+            bounds: by optimizer, or by label where `cases` tells what each is of.
+            cases: of the range test's result. Bounds that were measured at several batch sizes are searched at the
+                batch size that they are of, as `lr__<optimizer>__<batch size>`.
             schedules: names of schedule families.
             batch_sizes: samples a batch.
             fallback_range: (low, high), searched for an optimizer whose range test had no answer; such an optimizer is
@@ -100,10 +100,12 @@ class SearchSpace:
             weight_decay: (low, high), searched on a logarithmic scale.
             momentum: (low, high).
             own: the hyperparameters of the user's model.
+
+        Raises:
+            ValueError: for bounds of several models, or without a batch size that is searched.
         """
-        ranges = [_range_of(name, found, fallback_range) for name, found in bounds.items()]
         return cls(
-            tuple(found for found in ranges if found),
+            ranges_within(bounds, cases or {}, batch_sizes, fallback_range),
             tuple(schedules),
             tuple(batch_sizes),
             searches_warmup,
@@ -115,10 +117,10 @@ class SearchSpace:
     def dimensions(self) -> tuple[Dimension, ...]:
         """Return every dimension, each after those that its conditions name."""
         return (
-            Dimension("optimizer", tuple(found.name for found in self.optimizers)),
+            Dimension("optimizer", tuple(dict.fromkeys(found.name for found in self.optimizers))),
             Dimension("schedule", self.schedules),
             Dimension("batch_size", self.batch_sizes),
-            *(_rate_dimension(found) for found in self.optimizers),
+            *(found.dimension() for found in self.optimizers),
             *(dimension for name in self.schedules for dimension in self._family_dimensions(name)),
             *([Dimension("weight_decay", (), *self.weight_decay, log=True)] if self.weight_decay else []),
             *([Dimension("momentum", (), *self.momentum)] if self.momentum else []),
@@ -134,12 +136,17 @@ class SearchSpace:
         return TrialConfig.from_parameters(ask(trial, self.dimensions()))
 
     def suggested_parameters(self) -> list[dict[str, Value]]:
-        """Return, for each optimizer, what its range test suggests, for the first trials of a study."""
+        """Return, for each range of rates, what its range test suggests, for the first trials of a study."""
         return [
-            {"optimizer": found.name, f"lr__{found.name}": found.suggested}
+            {parent: values[0] for parent, values in found.dimension().conditions} | {found.rate_name: found.suggested}
             for found in self.optimizers
             if found.suggested is not None
         ]
+
+    def range_of(self, config: TrialConfig) -> OptimizerRange | None:
+        """Return the range that the rate of a trial was searched in; None where it is not of this space."""
+        values = config.parameters()
+        return next((found for found in self.optimizers if found.rate_name in values), None)
 
     def holds(self, config: TrialConfig) -> bool:
         """Say whether the values of a trial lie in this space: all that are active, and no others."""
@@ -168,6 +175,17 @@ class SearchSpace:
             shown = "; ".join(f"{name} was {kept[name]!r}, now {own[name]!r}" for name in differing)
             raise ForeignStudy(f"{where} must be of this search space, but {shown}. Take another name or folder.")
 
+    def _check_ranges(self) -> None:
+        sizes: dict[str, list[int | None]] = {}
+        for found in self.optimizers:
+            sizes.setdefault(found.name, []).append(found.batch_size)
+        for name, of_it in sizes.items():
+            if set(of_it) not in ({None}, set(self.batch_sizes)):
+                raise ValueError(
+                    f"`optimizers` must have one range of {name}, or one for each of batch_sizes={self.batch_sizes}, "
+                    f"got batch_size={', '.join(map(str, of_it))}."
+                )
+
     def _family_dimensions(self, schedule: str) -> list[Dimension]:
         return [
             Dimension(
@@ -183,21 +201,3 @@ class SearchSpace:
             for parameter in FAMILIES[schedule].parameters
             if parameter.name != "warmup" or self.searches_warmup
         ]
-
-
-def _rate_dimension(found: OptimizerRange) -> Dimension:
-    return Dimension(
-        f"lr__{found.name}",
-        (),
-        found.low,
-        found.high,
-        log=True,
-        default=found.suggested,
-        conditions=(("optimizer", (found.name,)),),
-    )
-
-
-def _range_of(name: str, bounds: Bounds, fallback: Range | None) -> OptimizerRange | None:
-    if bounds.low is not None and bounds.high is not None:
-        return OptimizerRange(name, bounds.low, bounds.high, bounds.suggested)
-    return None if fallback is None else OptimizerRange(name, *fallback, is_fallback=True)

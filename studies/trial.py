@@ -38,7 +38,8 @@ class TrialConfig:
 
     `lr` is the peak of the schedule; `schedule_parameters` are the schedule family's own, in fractions of the
     training's length or of the peak, by name. `weight_decay` and `momentum` are the optimizer's own where they are
-    None; `own` are the hyperparameters of the user's model, by name.
+    None; `own` are the hyperparameters of the user's model, by name. `lr_is_of_batch_size` tells that the rate was
+    searched in bounds of this batch size alone, which gives it another name; see `rate_name`.
 
     Raises:
         ValueError: for a rate or a batch size that is not positive, or an unknown schedule.
@@ -52,6 +53,7 @@ class TrialConfig:
     weight_decay: float | None = None
     momentum: float | None = None
     own: tuple[tuple[str, Value], ...] = ()
+    lr_is_of_batch_size: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.lr < math.inf:
@@ -65,17 +67,20 @@ class TrialConfig:
     def from_parameters(cls, parameters: Mapping[str, Value]) -> Self:
         """Read the flat names that every engine uses: optimizer, schedule, lr__sgd, step__factor, batch_size."""
         optimizer, schedule = str(parameters["optimizer"]), str(parameters["schedule"])
+        batch_size = int(parameters["batch_size"])
+        is_of_batch_size = rate_name(optimizer, batch_size) in parameters
         prefix = f"{schedule}__"
         own = {name.removeprefix(prefix): float(value) for name, value in parameters.items() if name.startswith(prefix)}
         return cls(
             optimizer,
             schedule,
-            float(parameters[f"lr__{optimizer}"]),
-            int(parameters["batch_size"]),
+            float(parameters[rate_name(optimizer, batch_size if is_of_batch_size else None)]),
+            batch_size,
             tuple(sorted(own.items())),
             _optional(parameters, "weight_decay"),
             _optional(parameters, "momentum"),
             tuple(sorted((name, value) for name, value in parameters.items() if not is_reserved(name))),
+            is_of_batch_size,
         )
 
     def parameters(self) -> dict[str, Value]:
@@ -85,7 +90,7 @@ class TrialConfig:
         return {
             "optimizer": self.optimizer_name,
             "schedule": self.schedule,
-            f"lr__{self.optimizer_name}": self.lr,
+            rate_name(self.optimizer_name, self.batch_size if self.lr_is_of_batch_size else None): self.lr,
             **{f"{self.schedule}__{name}": _as_declared(self.schedule, name, value) for name, value in own},
             "batch_size": self.batch_size,
             **{name: value for name, value in of_optimizer.items() if value is not None},
@@ -188,6 +193,15 @@ class TrialResult:
             error=data["error"],
             planned_epochs=data.get("planned_epochs", 0),  # absent in files of version 0.1.0
         )
+
+
+def rate_name(optimizer: str, batch_size: int | None = None) -> str:
+    """Return what every engine calls an optimizer's rate, where each batch size has bounds of its own with that size.
+
+    >>> rate_name("sgd"), rate_name("sgd", 32)
+    ('lr__sgd', 'lr__sgd__32')
+    """
+    return f"lr__{optimizer}" if batch_size is None else f"lr__{optimizer}__{batch_size}"
 
 
 def is_reserved(name: str) -> bool:

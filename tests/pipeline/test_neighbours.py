@@ -25,6 +25,9 @@ SPACE = SearchSpace(
         Dimension("kind", ("dense", "conv")),
     ),
 )
+BY_BATCH_SIZE = SearchSpace(
+    tuple(OptimizerRange("sgd", 0.01, 1.0, 0.1, batch_size=size) for size in (32, 64)), batch_sizes=(32, 64)
+)
 BLOCKED = "import sys; sys.modules.update(dict.fromkeys(('lrrt', 'studies', 'pipeline'))); "
 
 
@@ -39,28 +42,40 @@ def space_json(tmp_path):
     return tmp_path / "space.json"
 
 
-def test_optuna_reads_the_very_distributions_of_the_study(space_json):
+@pytest.fixture(params=[SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
+def space(request):
+    return request.param
+
+
+def test_optuna_reads_the_very_distributions_of_the_study(space):
     import optuna
 
     from studies.optuna_samplers import distribution
 
-    written = json.loads(space_json.read_text())["optuna"]
+    written = json.loads(json.dumps(space_as_dict(space)))["optuna"]
 
     assert {name: optuna.distributions.json_to_distribution(json.dumps(kept)) for name, kept in written.items()} == {
-        dimension.name: distribution(dimension) for dimension in SPACE.dimensions()
+        dimension.name: distribution(dimension) for dimension in space.dimensions()
     }
 
 
-def test_keras_tuner_reads_the_very_hyperparameters_of_the_study(space_json):
+def test_keras_tuner_reads_the_very_hyperparameters_of_the_study(space):
     import keras_tuner
 
     from studies.asking import ask_keras_tuner
 
     own = keras_tuner.HyperParameters()
-    ask_keras_tuner(own, SPACE.dimensions())
-    read = keras_tuner.HyperParameters.from_config(json.loads(space_json.read_text())["keras_tuner"])
+    ask_keras_tuner(own, space.dimensions())
+    read = keras_tuner.HyperParameters.from_config(json.loads(json.dumps(space_as_dict(space)))["keras_tuner"])
 
     assert read.get_config()["space"] == own.get_config()["space"]
+
+
+def test_the_first_trials_in_the_file_are_those_of_the_study():
+    assert space_as_dict(BY_BATCH_SIZE)["first_trials"] == [
+        {"optimizer": "sgd", "batch_size": 32, "lr__sgd__32": 0.1},
+        {"optimizer": "sgd", "batch_size": 64, "lr__sgd__64": 0.1},
+    ]
 
 
 @pytest.mark.parametrize("script", ["own_optuna.py", "own_keras_tuner.py"])

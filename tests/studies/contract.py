@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,11 @@ SPACE = SearchSpace(
     ),
 )
 SMALL = SearchSpace((SGD, ADAM), ("fixed", "exponential", "triangular"))
+BY_BATCH_SIZE = SearchSpace(
+    (replace(SGD, batch_size=16), OptimizerRange("sgd", 2e-2, 2.0, 0.3, batch_size=32), ADAM),
+    ("fixed", "triangular"),
+    (16, 32),
+)
 NUM_TRIALS = 12
 
 
@@ -57,11 +63,12 @@ class StudyContract:
     def sampler(self, request):
         return request.param
 
-    def test_every_proposal_lies_inside_the_space_and_has_the_parameters_of_its_choices(self, sampler, tmp_path):
-        for result in self.open(SPACE, tmp_path, sampler=sampler).run(Bowl(), num_trials=24):
+    @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
+    def test_every_proposal_lies_inside_the_space_and_has_the_parameters_of_its_choices(self, space, sampler, tmp_path):
+        for result in self.open(space, tmp_path, sampler=sampler).run(Bowl(), num_trials=24):
             values = result.config.parameters()
-            assert SPACE.holds(result.config), values
-            assert set(values) == {found.name for found in SPACE.dimensions() if found.is_active(values)}
+            assert space.holds(result.config), values
+            assert set(values) == {found.name for found in space.dimensions() if found.is_active(values)}
 
     def test_the_first_trials_are_what_the_range_tests_suggest(self, sampler, tmp_path):
         results = self.open(SPACE, tmp_path, sampler=sampler).run(Bowl(), num_trials=2)

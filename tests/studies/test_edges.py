@@ -28,6 +28,16 @@ def test_a_space_is_widened_by_a_decade_at_the_winner_s_edge_alone():
     assert widen(SPACE, winner(1e-4, "adam"), decades=2).optimizers[1].low == pytest.approx(1e-6)
 
 
+def test_the_bounds_of_a_batch_size_are_judged_and_widened_alone():
+    ranges = tuple(OptimizerRange("sgd", 1e-3, 1e-1, batch_size=size) for size in (16, 32))
+    space = SearchSpace(ranges, batch_sizes=(16, 32))
+    config = TrialConfig("sgd", "fixed", 0.0999, 32, lr_is_of_batch_size=True)
+    best = TrialResult(0, config, TrialState.COMPLETED, (1.0,), (1.0,))
+
+    assert "(sgd, batch_size=32: 0.0999 of 0.001 to 0.1)" in at_edge(best, space).reason
+    assert [found.high for found in widen(space, best).optimizers] == [0.1, pytest.approx(1.0)]
+
+
 def test_a_space_whose_winner_lies_inside_stays():
     assert widen(SPACE, winner(1e-2)) == SPACE
 

@@ -1,6 +1,7 @@
 """What is true of the search space, the values it gives, and the trials made of them."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,14 +9,21 @@ import optuna
 import pytest
 from keras_tuner import HyperParameters
 
-from lrrt import Bounds, Verdict
-from studies import FAMILIES, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
+from lrrt import Bounds, Case, Verdict
+from studies import FAMILIES, Dimension, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
 ADAM = OptimizerRange("adam", 1e-4, 1e-2, 2e-3)
 SPACE = SearchSpace((SGD, ADAM), tuple(FAMILIES), (16, 32))
 FOUND = Bounds(1e-4, 1e-2, 2e-3, Verdict.FOUND, "")
 ABSENT = Bounds(None, None, None, Verdict.FLAT, "")
+AT_16, AT_32 = replace(SGD, batch_size=16), OptimizerRange("sgd", 2e-2, 2.0, 0.4, batch_size=32)
+BY_SIZE = SearchSpace((AT_16, AT_32, ADAM), ("fixed", "triangular"), (16, 32))
+CASES = {
+    "sgd, batch_size=16": Case("sgd", "sgd", 16),
+    "sgd, batch_size=32": Case("sgd", "sgd", 32),
+    "adam": Case("adam", "adam", 16),
+}
 
 
 def test_every_proposal_lies_inside_its_optimizer_s_bounds():
@@ -29,17 +37,20 @@ def test_every_proposal_lies_inside_its_optimizer_s_bounds():
         assert bounds.low <= config.lr <= bounds.high
 
 
-def test_both_engines_give_the_same_config_for_the_same_values():
+@pytest.mark.parametrize("space", [SPACE, BY_SIZE], ids=["shared bounds", "bounds by batch size"])
+def test_both_engines_give_the_same_config_for_the_same_values(space):
     """The parameters that are active, their names and what is made of them do not depend on the engine."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     for _ in range(60):
         trial = study.ask()
-        config = SPACE.suggest(trial)
+        config = space.suggest(trial)
         hp = HyperParameters()
         hp.values = dict(trial.params)
 
-        assert SPACE.suggest(hp) == config
+        assert space.suggest(hp) == config
         assert trial.params == config.parameters()
+        assert TrialConfig.from_parameters(config.parameters()) == config
+        assert space.holds(config)
 
 
 def test_only_the_chosen_optimizer_and_family_are_asked_for():
@@ -63,9 +74,69 @@ def test_an_optimizer_without_bounds_or_fallback_is_left_out():
     assert [found.name for found in SearchSpace.from_bounds({"sgd": FOUND, "adam": ABSENT}).optimizers] == ["sgd"]
 
 
+def test_bounds_of_several_batch_sizes_are_searched_at_the_size_that_they_are_of():
+    bounds = {"sgd, batch_size=16": FOUND, "sgd, batch_size=32": replace(FOUND, high=0.1), "adam": FOUND}
+    space = SearchSpace.from_bounds(bounds, cases=CASES, batch_sizes=(16, 32))
+    rates = {found.name: found for found in space.dimensions() if found.name.startswith("lr__")}
+
+    assert {name: found.high for name, found in rates.items()} == {
+        "lr__sgd__16": 1e-2,
+        "lr__sgd__32": 0.1,
+        "lr__adam": 1e-2,
+    }
+    assert rates["lr__sgd__32"].conditions == (("optimizer", ("sgd",)), ("batch_size", (32,)))
+    assert space.dimensions()[0].choices == ("sgd", "adam")
+    assert space.suggested_parameters() == [
+        {"optimizer": "sgd", "batch_size": 16, "lr__sgd__16": 2e-3},
+        {"optimizer": "sgd", "batch_size": 32, "lr__sgd__32": 2e-3},
+        {"optimizer": "adam", "lr__adam": 2e-3},
+    ]
+
+
+def test_where_one_batch_size_is_searched_its_bounds_have_the_optimizer_s_name():
+    bounds = {"sgd, batch_size=16": FOUND, "sgd, batch_size=32": replace(FOUND, high=0.1)}
+    (found,) = SearchSpace.from_bounds(bounds, cases=CASES, batch_sizes=(32,)).optimizers
+
+    assert (found.rate_name, found.label, found.high) == ("lr__sgd", "sgd", 0.1)
+
+
+def test_an_optimizer_without_bounds_at_one_batch_size_falls_back_there_or_is_left_out():
+    bounds = {"sgd, batch_size=16": FOUND, "sgd, batch_size=32": ABSENT, "adam": FOUND}
+    space = SearchSpace.from_bounds(bounds, cases=CASES, batch_sizes=(16, 32), fallback_range=(1e-5, 1e-1))
+    without = SearchSpace.from_bounds(bounds, cases=CASES, batch_sizes=(16, 32))
+
+    assert [found.label for found in space.optimizers if found.is_fallback] == ["sgd, batch_size=32"]
+    assert [found.label for found in without.optimizers] == ["adam"]
+
+
+def test_bounds_without_a_batch_size_that_is_searched_are_refused():
+    bounds = {"sgd, batch_size=16": FOUND, "sgd, batch_size=32": FOUND}
+
+    with pytest.raises(ValueError, match=r"Bounds of sgd must be of each batch size .* got 16, 32 without 64\."):
+        SearchSpace.from_bounds(bounds, cases=CASES, batch_sizes=(16, 64))
+
+
+def test_bounds_of_two_models_are_refused():
+    cases = {f"sgd, units={units}": Case("sgd", "sgd", 32, (("units", units),)) for units in (8, 16)}
+
+    with pytest.raises(ValueError, match="`bounds` must be of one model, got two of sgd at batch_size=32"):
+        SearchSpace.from_bounds(dict.fromkeys(cases, FOUND), cases=cases)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"optimizers": (SGD, SGD)}, "must be its own, got 'sgd' twice"),
+        (
+            {"optimizers": (AT_16,), "batch_sizes": (16, 32)},
+            "one range of sgd, or one for each of .* got batch_size=16",
+        ),
+        ({"optimizers": (SGD, AT_16), "batch_sizes": (16,)}, "one range of sgd, .* got batch_size=None, 16"),
+        ({"schedules": ("fixed", "fixed")}, "must be its own, got 'fixed' twice"),
+        ({"schedules": ("one-cycle",)}, "got 'one-cycle'. Did you mean 'one_cycle'?"),
+        ({"batch_sizes": (16, 0)}, r"`batch_sizes` must be whole numbers >= 1, got \(16, 0\)"),
+        ({"batch_sizes": (16.0,)}, r"`batch_sizes` must be whole numbers >= 1, got \(16.0,\)"),
+        ({"own": (Dimension("units", (8,)), Dimension("units", (9,)))}, "must be its own, got 'units' twice"),
         ({"optimizers": ()}, "at least one of `optimizers`, got none"),
         ({"schedules": ()}, "at least one of `schedules`, got none"),
         ({"batch_sizes": ()}, "at least one of `batch_sizes`, got none"),
