@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Batch = tuple[Any, ...]  # (x,), (x, y) or (x, y, sample_weight)
 MAX_PARTS = 3
+TEXT_KINDS = "SU"  # of a NumPy dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,9 @@ def array_batches(
     if not 1 <= len(parts) <= MAX_PARTS:
         raise ValueError(f"{name} must be (x,), (x, y) or (x, y, sample_weight), got {len(parts)} parts.")
     arrays = keras.tree.map_structure(lambda value: _as_array(value, name), _as_tuples(parts))
+    for labels in keras.tree.flatten(arrays[1:]):
+        if labels.dtype.kind in TEXT_KINDS:
+            raise TypeError(f"Labels and weights of {name} must be numbers, got text: {labels.flat[0]!r:.80}.")
     num_samples = _count_samples(keras.tree.flatten(arrays), name)
     check_batch_size(batch_size, num_samples, name)
     if class_weight is not None:
@@ -118,6 +122,8 @@ def check_batch_size(batch_size: int, num_samples: int, name: str) -> None:
 
 def _weighted(arrays: Batch, class_weight: Mapping[int, float], name: str) -> Batch:
     """Turn class weights into sample weights, multiplied with those that are there."""
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(f"`class_weight` must be {{class: weight}}, got {class_weight!r:.80}.")
     if len(arrays) == 1 or isinstance(arrays[1], dict | tuple):
         raise ValueError(f"`class_weight` must be given with labels in one array, {name} has none.")
     labels = arrays[1].argmax(axis=-1) if arrays[1].ndim > 1 and arrays[1].shape[-1] > 1 else arrays[1].reshape(-1)

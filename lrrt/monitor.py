@@ -52,6 +52,8 @@ def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
     Raises:
         ValueError: for a metric that was not compiled, an unknown mode, or a metric whose direction is not known.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"`monitor` must be the name of a loss or a compiled metric, got {name!r:.80}.")
     if mode not in ("auto", "min", "max"):
         raise ValueError(f'`monitor_mode` must be "auto", "min" or "max", got {mode!r}.')
     every = VALIDATION_EVERY if name.startswith(ON_VALIDATION) else 1

@@ -14,7 +14,7 @@ START_LR = 1e-3  # what a fresh optimizer holds until the loop sets the rate of 
 
 
 def as_optimizers(
-    optimizers: Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer],
+    optimizers: str | keras.Optimizer | Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer],
 ) -> dict[str, keras.Optimizer]:
     """Return optimizers by label: a name is its own label, an optimizer has the lower-case name of its class.
 
@@ -24,8 +24,12 @@ def as_optimizers(
         TypeError: for what is neither a name nor a Keras optimizer.
         ValueError: for no optimizer at all, an unknown name, or two optimizers with one label.
     """
-    if isinstance(optimizers, str):
+    import keras
+
+    if isinstance(optimizers, str | keras.Optimizer):
         optimizers = [optimizers]
+    if not isinstance(optimizers, Iterable):
+        raise TypeError(f"`optimizers` must be names, Keras optimizers or {{label: either}}, got {optimizers!r:.80}.")
     named = optimizers.items() if isinstance(optimizers, Mapping) else [(_label(item), item) for item in optimizers]
     patterns: dict[str, keras.Optimizer] = {}
     for label, item in named:

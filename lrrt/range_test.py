@@ -70,6 +70,12 @@ def range_test(
     Raises:
         TypeError, ValueError: for each argument out of its domain, naming what was received.
     """
+    if batch_sizes is not None and not isinstance(batch_sizes, Sequence):
+        raise TypeError(f"`batch_sizes` must be several sizes, as [32, 128], got {batch_sizes!r:.80}.")
+    if not all(isinstance(values, Mapping) for values in hyperparameters):
+        raise TypeError(
+            f"`hyperparameters` must be several models' values, as [{{..}}, {{..}}], got {hyperparameters!r:.80}."
+        )
     tests = [
         _test_model(
             Loops(
@@ -85,7 +91,7 @@ def range_test(
             ),
             values,
             len(hyperparameters) > 1,
-            ramp=ramp or Ramp(),
+            ramp=Ramp() if ramp is None else ramp,
             repeats=repeats,
             seed=seed,
             batch_sizes=batch_sizes,
@@ -124,12 +130,11 @@ def run_range_test(
     Raises:
         ValueError: for a number of repeats or of steps that is no count.
     """
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"`repeats` must be a whole number >= 1, got {repeats!r}.")
-    if isinstance(confirm_steps, bool) or not isinstance(confirm_steps, int) or confirm_steps < 0:
-        raise ValueError(f"`confirm_steps` must be a whole number >= 0, got {confirm_steps!r}.")
-    if confirm_steps and loops.validation is None:
-        raise ValueError("`confirm_steps` must come with `validation_data`, got none.")
+    if not isinstance(ramp, Ramp):
+        raise TypeError(f"`ramp` must be an lrrt.Ramp, got {type(ramp).__name__}: {ramp!r:.80}.")
+    _check_count("repeats", repeats, least=1)
+    _check_count("seed", seed, least=0)
+    _check_confirmation(loops, confirm_steps)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
     cases = _cases(loops, batch_sizes, hyperparameters or {})
@@ -146,6 +151,21 @@ def run_range_test(
     return RangeTestResult(curves, bounds, cases, ramp, seed)
 
 
+def _check_count(name: str, value: int, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"`{name}` must be a whole number >= {least}, got {value!r}.")
+
+
+def _check_confirmation(loops: Loops, confirm_steps: int) -> None:
+    """Refuse now what would be refused after the ramps."""
+    _check_count("confirm_steps", confirm_steps, least=0)
+    if confirm_steps == 0:
+        return
+    if loops.validation is None:
+        raise ValueError("`confirm_steps` must come with `validation_data`, got none.")
+    _ = loops.validation.num_batches  # raises where it has no end
+
+
 def _test_model(loops: Loops, values: Mapping[str, Any], several: bool, **arguments: Any) -> RangeTestResult:
     with loops.left_as_found():
         return run_range_test(loops, hyperparameters=values if several else None, **arguments)
@@ -153,7 +173,11 @@ def _test_model(loops: Loops, values: Mapping[str, Any], several: bool, **argume
 
 def _cases(loops: Loops, batch_sizes: Sequence[int] | None, values: Mapping[str, Any]) -> dict[str, Case]:
     """Return what is tested, by label; every batch size is checked before anything is trained."""
-    sizes = [loops.batch_size] if not batch_sizes else list(batch_sizes)
+    sizes = list(batch_sizes or [loops.batch_size])
+    if len(sizes) != len(set(sizes)):
+        raise ValueError(f"`batch_sizes` must differ from each other, got {sizes}.")
+    if len(sizes) > 1 and not loops.batch_size:
+        raise ValueError(f"`batch_sizes` must come with data in arrays, got {sizes} for data in batches of its own.")
     for size in batch_sizes or ():
         loops.check_batch_size(size)
     cases = {}

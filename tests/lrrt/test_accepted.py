@@ -107,12 +107,13 @@ def test_several_inputs_and_outputs_come_as_dicts():
     first_losses(two_inputs, ({"a": X[:, :4], "b": X[:, 4:]}, y))
 
 
-def test_several_inputs_come_as_a_tuple():
+def test_several_inputs_and_outputs_come_as_tuples():
     a, b = keras.Input((4,)), keras.Input((2,))
-    model = keras.Model([a, b], L.Dense(3, "softmax")(L.Concatenate()([a, b])))
-    model.compile("sgd", SPARSE)
+    both = L.Concatenate()([a, b])
+    model = keras.Model([a, b], [L.Dense(3, "softmax")(both), L.Dense(1)(both)])
+    model.compile("sgd", [SPARSE, "mse"])
 
-    first_losses(model, ((X[:, :4], X[:, 4:]), Y))
+    first_losses(model, ((X[:, :4], X[:, 4:]), (Y, X[:, :1])))
 
 
 def test_lists_of_numbers_are_arrays():
@@ -271,6 +272,17 @@ def test_optimizers_of_every_kind_are_tested_and_left_alone(optimizer):
     assert not optimizer.built
 
 
+def test_one_optimizer_needs_no_list():
+    np.testing.assert_array_equal(first_losses(dense, optimizers=keras.optimizers.SGD()), first_losses(dense))
+
+
+def test_a_linear_ramp_climbs_by_a_constant_amount():
+    ramp = lrrt.Ramp(0.01, 0.2, 20, "linear")
+    curve = lrrt.range_test(dense, (X, Y), optimizers=["sgd"], ramp=ramp, batch_size=16, repeats=1).curves["sgd"][0]
+
+    np.testing.assert_allclose(curve.lrs, np.linspace(0.01, 0.2, 20)[: len(curve.lrs)])
+
+
 def test_frozen_layers_stay_frozen():
     model = dense()
     model.layers[0].trainable = False
@@ -342,6 +354,24 @@ def test_what_is_watched_can_be_a_metric_or_validation_data(monitor, is_maximise
     assert lrrt.RangeTestResult.from_json(result.to_json()) == result
 
 
+def test_a_watched_metric_is_that_of_each_batch_alone():
+    """The loss as a metric is the loss: nothing of earlier batches is left in it."""
+    metric = keras.metrics.SparseCategoricalCrossentropy(name="again")
+    result = lrrt.range_test(
+        lambda: dense(metrics=[metric]),
+        (X, Y),
+        optimizers=["sgd"],
+        monitor="again",
+        batch_size=16,
+        ramp=SHORT,
+        repeats=1,
+    )
+    curve = result.curves["sgd"][0]
+
+    assert not curve.monitor.is_maximised
+    np.testing.assert_allclose(curve.monitored, curve.losses, rtol=1e-5)
+
+
 def test_a_watched_validation_loss_is_that_of_evaluate():
     model = dense()
     loops = lrrt.Loops(model, (X, Y), optimizers=["sgd"], validation_data=(X, Y), monitor="val_loss", batch_size=16)
@@ -372,11 +402,16 @@ def test_watching_validation_data_changes_nothing_of_the_training():
         ({"confirm_steps": 5}, "`confirm_steps` must come with `validation_data`, got none"),
         ({"confirm_steps": -1}, "`confirm_steps` must be a whole number >= 0, got -1"),
         ({"batch_sizes": [16, 1000]}, "got batch_size=1000 for 70 samples"),
+        (
+            {"batch_sizes": [8, 16], "data": tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)},
+            r"`batch_sizes` must come with data in arrays, got \[8, 16\] for data in batches of its own",
+        ),
     ],
 )
 def test_what_cannot_be_watched_or_compared_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        lrrt.range_test(lambda: dense(metrics=["accuracy"]), (X, Y), ramp=SHORT, **{"batch_size": 16} | arguments)
+        arguments = {"data": (X, Y), "batch_size": 16} | arguments
+        lrrt.range_test(lambda: dense(metrics=["accuracy"]), ramp=SHORT, **arguments)
 
 
 def test_a_loss_that_is_no_scalar_is_refused():

@@ -162,11 +162,32 @@ def test_pictures_show_all_optimizers_on_one_axis_with_bounds(result, tmp_path):
         ({"repeats": 0}, "`repeats` must be a whole number >= 1, got 0"),
         ({"batch_size": 0}, "`batch_size` must be a whole number >= 1, got 0"),
         ({"optimizers": ["adamm"]}, "Did you mean 'adam'"),
+        ({"seed": -1}, "`seed` must be a whole number >= 0, got -1"),
+        ({"seed": 1.5}, "`seed` must be a whole number >= 0, got 1.5"),
+        ({"batch_sizes": [16, 16]}, r"`batch_sizes` must differ from each other, got \[16, 16\]"),
     ],
 )
 def test_arguments_out_of_their_domain_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         lrrt.range_test(build_model, digits(), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"ramp": "fast"}, "`ramp` must be an lrrt.Ramp, got str: 'fast'"),
+        ({"optimizers": None}, "`optimizers` must be names, Keras optimizers or .*, got None"),
+        ({"batch_sizes": 16}, r"`batch_sizes` must be several sizes, as \[32, 128\], got 16"),
+        ({"hyperparameters": {"units": 4}}, "`hyperparameters` must be several models' values, .*, got {'units': 4}"),
+        ({"monitor": None}, "`monitor` must be the name of a loss or a compiled metric, got None"),
+        ({"class_weight": [1, 2]}, r"`class_weight` must be {class: weight}, got \[1, 2\]"),
+        ({"data": (digits()[0][:40], ["seven"] * 40)}, "Labels and weights of data must be numbers, got text: .*seven"),
+        ({"validation_data": 3}, "validation_data must be arrays .*, got int"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        lrrt.range_test(build_model, **{"data": digits()} | arguments)
 
 
 @pytest.mark.parametrize(
