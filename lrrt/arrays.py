@@ -50,6 +50,15 @@ class ArrayBatches:
         offsets = np.append(offsets, num_passes * self.num_samples)[: num_steps + 1]
         return tf.constant(order[: offsets[-1]], tf.int32), tf.constant(offsets, tf.int32)
 
+    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None) -> list[tuple[Any, ...]]:
+        """Return the plan of one run in parts: they share its order."""
+        order, offsets = self.plan(sum(sizes), rng)
+        ends = np.cumsum(sizes)
+        return [(order, offsets[end - size : end + 1]) for size, end in zip(sizes, ends, strict=True)]
+
+    def repeatable(self, num_steps: int) -> ArrayBatches:
+        return self
+
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         import keras
         import tensorflow as tf

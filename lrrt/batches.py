@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -37,6 +37,16 @@ class Batches(Protocol):
 
     def plan(self, num_steps: int, rng: np.random.Generator | None) -> tuple[Any, ...]:
         """Return what the loop needs to take `num_steps` batches; shuffled by `rng`, in order where it is None."""
+
+    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None) -> list[tuple[Any, ...]]:
+        """Return the plan of one run in parts of these sizes, to be taken in turn."""
+
+    def repeatable(self, num_steps: int) -> Batches:
+        """Return batches whose runs of `num_steps` all begin with the same; what can be read once only is kept.
+
+        Raises:
+            ValueError: where the data ends before, or is too large to be kept.
+        """
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         """Return batch number `step` of a plan."""

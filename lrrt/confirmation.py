@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lrrt.batches import Batches
 from lrrt.bounds import Bounds
 from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
 from lrrt.loops import Loops
@@ -83,10 +84,17 @@ def confirm(
 
 
 def try_rates(loop: TrainingLoop, weights: Values, lrs: Sequence[float], num_steps: int, seed: int = 0) -> Confirmation:
-    """Train so many steps at each constant rate, each time from the same weights and on the same order of the data."""
+    """Train so many steps at each constant rate, each time from the same weights and on the same order of the data.
+
+    What a generator yields next is kept and trained on again at each rate; a dataset that shuffles itself does so anew.
+
+    Raises:
+        ValueError: where a generator ends before, or yields more than can be kept.
+    """
+    batches = loop.batches.repeatable(num_steps)
     loop.restart(weights)
     start_val_loss = loop.validate()
-    runs = [_train(loop, weights, lr, num_steps, seed) for lr in lrs]
+    runs = [_train(loop, batches, weights, lr, num_steps, seed) for lr in lrs]
     reached = [_reached(val_losses, losses) for val_losses, losses in runs]
     return Confirmation(
         lrs=tuple(lrs),
@@ -139,17 +147,17 @@ def sharpen(
     return replace(bounds, low=low, high=high, suggested=suggested, reason=f"{bounds.reason}; sharpened by {of}")
 
 
-def _train(loop: TrainingLoop, weights: Values, lr: float, num_steps: int, seed: int) -> tuple[list[float], Floats]:
+def _train(
+    loop: TrainingLoop, batches: Batches, weights: Values, lr: float, num_steps: int, seed: int
+) -> tuple[list[float], Floats]:
     """Return the validation losses at the looks and each step's loss; both end early where a loss is not finite."""
-    # A stream starts again at each call, and would show its first batches only: it is trained on in one go.
-    num_looks = min(NUM_LOOKS, num_steps) if loop.batches.batch_size else 1
-    ends = np.arange(1, num_looks + 1) * num_steps // num_looks
-    rng = np.random.default_rng(seed)
+    num_looks = min(NUM_LOOKS, num_steps)
+    sizes = np.diff(np.arange(num_looks + 1) * num_steps // num_looks).tolist()
     loop.restart(weights)
     val_losses: list[float] = []
     losses = np.empty(0)
-    for size in np.diff(ends, prepend=0):
-        steps = loop.train(np.full(size, lr), rng)
+    for size, plan in zip(sizes, batches.plans(sizes, np.random.default_rng(seed)), strict=True):
+        steps = loop.train(np.full(size, lr), plan=plan)
         losses = np.append(losses, steps.losses)
         val_losses.append(loop.validate() if steps.is_finite else math.nan)
         if not math.isfinite(val_losses[-1]):

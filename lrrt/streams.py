@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+KEPT_BYTES = 2**30  # of batches from a generator, for data that is trained on more than once
+ITERATED_AGAIN = "Pass data that can be iterated again: arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+
 
 @dataclass(frozen=True, slots=True)
 class StreamBatches:
     """Batches from an iterator; their size and their order are the data's own.
 
-    `open_stream` makes a tf.data.Dataset of so many steps; `length` is the batches of
-    an epoch, None for data without an end; `first` is a
-    batch to build a model and to probe with.
+    `open_stream` makes a tf.data.Dataset of so many steps; `length` is the batches of an epoch, None for data without
+    an end; `first` is a batch to build a model and to probe with; `is_read_once` says that each step's batch is gone
+    once it is taken.
     """
 
     element_spec: Any
@@ -30,6 +33,7 @@ class StreamBatches:
     length: int | None
     first: Batch
     name: str
+    is_read_once: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -40,7 +44,7 @@ class StreamBatches:
         if self.length is None:
             raise ValueError(
                 f"{self.name} must end for a training by epochs, got data without an end. Say how long an epoch is, "
-                "with .take(n) on a tf.data.Dataset."
+                "with .take(n) on a tf.data.Dataset; a generator cannot say."
             )
         return self.length
 
@@ -53,6 +57,37 @@ class StreamBatches:
     def plan(self, num_steps: int, rng: np.random.Generator | None) -> tuple[Any, ...]:
         """Return an iterator over so many steps."""
         return (iter(self.open_stream(num_steps, rng)),)
+
+    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None) -> list[tuple[Any, ...]]:
+        """Return one iterator for all parts: each goes on where the one before ended."""
+        return [self.plan(sum(sizes), rng)] * len(sizes)
+
+    def repeatable(self, num_steps: int) -> StreamBatches:
+        """Return the same, or, where batches are read once, the next `num_steps` of them, kept in memory.
+
+        Raises:
+            ValueError: where the data ends before, or these batches need more than a gibibyte.
+        """
+        import tensorflow as tf
+
+        if not self.is_read_once:
+            return self
+        num_bytes = num_steps * _num_bytes(self.first)
+        if num_bytes > KEPT_BYTES:
+            raise ValueError(
+                f"Batches of {self.name} trained on at several rates must fit into {KEPT_BYTES:.1e} bytes, got "
+                f"{num_steps} batches of {num_bytes:.1e} bytes from a generator. {ITERATED_AGAIN}"
+            )
+        kept = list(self.open_stream(num_steps, None))
+        if len(kept) < num_steps:
+            raise ValueError(
+                f"{self.name} must last for {num_steps} more steps, but it ended after {len(kept)}. {ITERATED_AGAIN}"
+            )
+
+        def open_kept(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:
+            return tf.data.Dataset.from_generator(lambda: iter(kept[:num_steps]), output_signature=self.element_spec)
+
+        return replace(self, open_stream=open_kept, is_read_once=False)
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         return _as_parts(plan[0].get_next())
@@ -136,7 +171,7 @@ def _from_generator(generator: Iterator[Any], name: str) -> StreamBatches:
         for batch in itertools.islice(rest, num_steps):
             yield _as_parts(batch)
 
-    return _generated(batches, None, first, name)
+    return replace(_generated(batches, None, first, name), is_read_once=True)
 
 
 def _generated(
@@ -170,6 +205,12 @@ def _checked(batch: Any, name: str) -> Batch:
     if not 1 <= len(parts) <= MAX_PARTS:
         raise ValueError(f"A batch of {name} must be (x,), (x, y) or (x, y, sample_weight), got {len(parts)} parts.")
     return array_batches(parts, 1, name=f"the first batch of {name}").arrays
+
+
+def _num_bytes(batch: Batch) -> int:
+    import keras
+
+    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in keras.tree.flatten(batch))
 
 
 def _as_parts(batch: Any) -> Batch:

@@ -17,6 +17,7 @@ from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.optimizers import scaled_for
+from lrrt.streams import ITERATED_AGAIN
 
 if TYPE_CHECKING:
     import keras
@@ -102,7 +103,12 @@ class TrainingLoop:
             self._restore(list(weights), self._fresh_optimizer)
 
     def train(
-        self, rates: ArrayLike, rng: np.random.Generator | None = None, momenta: ArrayLike | None = None
+        self,
+        rates: ArrayLike,
+        rng: np.random.Generator | None = None,
+        momenta: ArrayLike | None = None,
+        *,
+        plan: tuple[Any, ...] | None = None,
     ) -> Steps:
         """Train one step for each learning rate.
 
@@ -110,6 +116,7 @@ class TrainingLoop:
             rates: learning rates, shape `(num_steps,)`.
             rng: shuffles the data; None keeps its order.
             momenta: the momentum of each step, shape `(num_steps,)`, where the loop has a variable for it.
+            plan: which batches are trained on, from a `plans` of batches like the loop's, in place of `rng`.
 
         Returns:
             What each step showed. A loss that is not finite is recorded and ends the run.
@@ -128,12 +135,11 @@ class TrainingLoop:
             )
         with self.running():
             try:
-                plan = self.batches.plan(len(table), rng)
+                plan = self.batches.plan(len(table), rng) if plan is None else plan
                 *recorded, num_steps = self._train(table, moving, *plan, num_steps=len(table))
             except tf.errors.OutOfRangeError:
                 raise ValueError(
-                    f"The data must last for {len(table)} more steps, but it ended before. Pass data that can be "
-                    "iterated again: arrays, a tf.data.Dataset or a keras.utils.PyDataset."
+                    f"The data must last for {len(table)} more steps, but it ended before. {ITERATED_AGAIN}"
                 ) from None
         done = int(num_steps)
         return Steps(*(values.numpy()[:done] for values in recorded))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import chain
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrrt import Bounds, Loops, Ramp, Verdict, run_range_test
+from lrrt.batches import as_batches
 from lrrt.confirmation import Confirmation, confirm, sharpen
 
 LRS = tuple(np.geomspace(1e-3, 3e-2, 5).tolist())
@@ -135,13 +137,55 @@ def test_bounds_stay_where_every_rate_diverges():
     assert "all of 5 short trainings diverged" in sharpened.reason
 
 
-def test_a_stream_is_trained_on_in_one_go():
-    """It begins again at each call of the loop: in quarters, only its first quarter would ever be seen."""
-    x, y = np.ones((64, 1), "float32"), np.repeat([0.0, 3.0], [48, 16]).astype("float32")[:, None]
-    loops = bowl_loops(data=tf.data.Dataset.from_tensor_slices((x, y)).batch(8))
-    _, spent = confirm(loops, "sgd", around(0.02, 0.4), num_steps=8)
+ONES = np.ones((64, 1), "float32")
 
-    assert max(spent.val_losses) < spent.start_val_loss
+
+def targets(*parts):
+    return np.repeat(parts, 64 // len(parts)).astype("float32")[:, None]
+
+
+@pytest.mark.parametrize("quarters", [(0, 0, 0, 3), (3, 0, 0, 0)], ids=["in the last quarter", "in the first"])
+def test_a_stream_goes_on_from_look_to_look(quarters):
+    """Only one quarter of it leads to the lowest validation loss; all are seen, and each has a look at its end."""
+    loops = bowl_loops(data=tf.data.Dataset.from_tensor_slices((ONES, targets(*quarters))).batch(8))
+    _, spent = confirm(loops, "sgd", around(0.3, 0.5), num_steps=8)
+
+    assert max(spent.val_losses) < 0.2 * spent.start_val_loss
+
+
+def batches_of(y):
+    return ((ONES[:8], y[i : i + 8]) for i in range(0, len(y), 8))
+
+
+def test_every_rate_is_trained_on_the_same_batches_of_a_generator():
+    """What it yields later, by which the weight would grow, is left for later."""
+    y, later = targets(0, 3, 1, 3), targets(1e3, 1e4)
+    once = bowl_loops(data=chain(batches_of(y), batches_of(later)))
+    again = bowl_loops(data=tf.data.Dataset.from_tensor_slices((ONES, y)).batch(8))
+
+    assert confirm(once, "sgd", around(0.02, 0.4), num_steps=8) == confirm(again, "sgd", around(0.02, 0.4), num_steps=8)
+    assert once.get("sgd").train([0.1]).losses > 1e5
+    assert once.num_traces == {("sgd", 0): 1}
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "message"),
+    [
+        (9, "data must last for 9 more steps, but it ended after 8. Pass data that can be iterated again"),
+        (10**9, r"must fit into 1.1e\+09 bytes, got 1000000000 batches of 6.4e\+10 bytes from a generator"),
+    ],
+)
+def test_a_generator_that_cannot_be_kept_is_refused(num_steps, message):
+    with pytest.raises(ValueError, match=message):
+        confirm(bowl_loops(data=batches_of(targets(3))), "sgd", BOUNDS, num_steps=num_steps)
+
+
+def test_validation_data_without_an_end_is_refused_before_anything_is_trained():
+    loops = bowl_loops()
+    loops.validation = as_batches(tf.data.Dataset.from_tensor_slices((ONES, ONES)).repeat(), 8, name="validation_data")
+    with pytest.raises(ValueError, match="validation_data must end for a training by epochs"):
+        run_range_test(loops, Ramp(), confirm_steps=5)
+    assert loops.num_traces == {}
 
 
 def test_bounds_without_rates_come_back_as_they_are():

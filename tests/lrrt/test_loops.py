@@ -42,6 +42,18 @@ def test_the_order_comes_from_the_seed():
     assert seen_in(batches, 4, seed=1) == seen_in(batches, 4, seed=1) != seen_in(batches, 4, seed=2)
 
 
+def test_a_run_in_parts_takes_the_batches_of_a_whole_one():
+    batches = as_batches((X, np.arange(12)), 5)
+    parts = batches.plans([2, 1, 3], np.random.default_rng(0))
+    seen = [
+        batches.take(step, *plan)[1].numpy().tolist()
+        for size, plan in zip([2, 1, 3], parts, strict=True)
+        for step in range(size)
+    ]
+
+    assert seen == seen_in(batches, 6, seed=0)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
