@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
 from pipeline.report import StageReport
-from studies import OverfitVerdict, TrialResult
+from pipeline.report_rows import row_of
+from studies import Edge, OverfitVerdict, TrialResult, at_edge
 
-EDGE = 0.1  # a rate within this part of the bounds, in log rate, lies at their end
 LATE = 0.75  # a best trial after this part of the study came late
 MANY = 0.3  # so many diverging trials are worth a word
 FEW_TRIALS = 8  # fewer say nothing about late or early
@@ -24,31 +23,41 @@ _BY_OVERFITTING = {
     OverfitVerdict.DIVERGED: "It diverged after its best epoch: prefer a schedule that decays, or a lower rate.",
     OverfitVerdict.TOO_FEW_EPOCHS: "It has too few epochs to tell over- from underfitting: raise [study] epochs.",
 }
-# A trial that ended early, because it had stopped improving, would not use more epochs.
-_ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
 
 
 def advise(report: StageReport) -> tuple[str, ...]:
     """Return what to do next, the most important first; each is a sentence or two."""
-    return (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
+    findings = (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
+    rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
+    return (*_about_model(report), *findings, *rest)
+
+
+def _about_model(report: StageReport) -> Iterator[str]:
+    model = report.summary["best"]["model_file"]
+    if model and model.endswith(".keras"):
+        yield (
+            f'Use {model}: keras.saving.load_model("{model}") gives the best trial\'s model as it was after its best '
+            "epoch."
+        )
+    elif model:
+        yield (
+            f'Use {model}: build_model().load_weights("{model}") gives the best trial\'s model as it was after its '
+            "best epoch."
+        )
 
 
 def _about_best(report: StageReport) -> Iterator[str]:
-    model = report.summary["best"]["model_file"]
-    if model:
-        yield f"Use {model}: it is the best trial's model as it was after its best epoch."
-    advice = _BY_OVERFITTING.get(report.overfitting.verdict)
-    is_cut_short = len(report.best.val_losses) < report.best.planned_epochs
-    if advice and not (is_cut_short and report.overfitting.verdict in _ASKS_FOR_EPOCHS):
+    row = row_of(report.best)
+    advice = _BY_OVERFITTING.get(row.overfitting.verdict)
+    if advice and not row.is_cut_short:
         yield advice
-    config = report.best.config
-    found = next(found for found in report.space.optimizers if found.name == config.optimizer_name)
-    place = math.log(config.lr / found.low) / math.log(found.high / found.low)
-    if not EDGE <= place <= 1 - EDGE:
-        end, low, high = ("upper", found.low, found.high * 10) if place > 0.5 else ("lower", found.low / 10, found.high)
+    edge = at_edge(report.best, report.space)
+    if edge is not None:
+        name = report.best.config.optimizer_name
+        low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)
         yield (
-            f"Its rate lies at the {end} end of the bounds of {found.name}. To search beyond, give the range by hand: "
-            f"lrrt search search.toml --range {found.name}={low:.1e}:{high:.1e}"
+            f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond. To search there: lrrt search "
+            f"search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out --state wider/state"
         )
 
 
@@ -70,3 +79,9 @@ def _about_range_tests(report: StageReport) -> Iterator[str]:
     for name, found in report.range_test.bounds.items():
         if found.verdict is not Verdict.FOUND:
             yield f"Range test of {name}: {found.reason}."
+
+
+def _about_use(report: StageReport) -> Iterator[str]:
+    yield (
+        "To search these bounds with a script of your own, read space.json: it is Optuna's and KerasTuner's own format."
+    )

@@ -5,39 +5,40 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pipeline.advice import advise
 from pipeline.config import StageConfig
 from pipeline.config_file import to_toml
-from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers, plot_parallel, plot_slices, scale_rates
+from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers, scale_rates
 from pipeline.report import StageReport
+from pipeline.report_rows import BestRow, best_rows, endings, epochs_saved, optimizer_rows, row_of
+from pipeline.value_pictures import plot_importances, plot_parallel, plot_slices
 from pipeline.versions import versions
-from studies import TrialResult, check_overfitting, plot_losses
+from studies import plot_losses
+from studies.importance import MIN_TRIALS, importances
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = "report.html.jinja"
-NUM_BEST = 5  # trials in the table
 PHONE_SIZE = (5.2, 3.6)  # inches; drawn this small, the letters can be read on a phone
-NUM_PICTURES = 3  # of them with a picture of their losses
+NUM_PICTURES = 4  # of the best trials, with a picture of their losses
 
 
 def study_pictures(report: StageReport) -> dict[str, str]:
     """Return the pictures of the study as SVG, by name."""
     trials = report.trials
+    shares = importances(trials, report.space)
     figures = {
         "narrowing": plot_narrowing(report.range_test, report.space, report.best),
         "history": plot_history(trials),
         "optimizers": plot_optimizers(trials),
         "slices": plot_slices(trials, report.space),
         "parallel": plot_parallel(trials),
+        **({"importances": plot_importances(shares)} if shares else {}),
     }
     return {name: to_svg(figure, name) for name, figure in figures.items()}
 
@@ -55,9 +56,9 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
 
     # Whatever comes from the user's task is escaped; the pictures alone are markup, and matplotlib escapes their text.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(rate=_rate, score=_score, duration=_duration)
+    environment.filters.update(rate=_rate, score=_score, duration=_duration, percent=_percent, count=_count)
     template = environment.from_string(files("pipeline").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    best_trials = _best_trials(report.trials)
+    best = best_rows(report.trials)
     all_pictures = dict(pictures)
     if any(report.range_test.curves.values()):  # none where the bounds were given
         all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
@@ -66,15 +67,17 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         config=config,
         report=report,
         best=report.best,
+        best_row=row_of(report.best),
+        decades_tested=math.log10(report.range_test.ramp.end_lr / report.range_test.ramp.start_lr),
         summary=report.summary,
         advice=advise(report),
-        bounds=report.range_test.bounds,
         pictures={name: Markup(svg) for name, svg in all_pictures.items()},
-        best_trials=best_trials,
-        loss_pictures=[(trial, verdict, Markup(svg)) for trial, verdict, svg in _loss_pictures(best_trials)],
-        optimizers=_by_optimizer(report),
-        failures=_failures(report.trials),
-        epochs=_epochs(report.trials, config.study.epochs),
+        optimizers=optimizer_rows(report),
+        best_rows=best,
+        loss_pictures=[(row, Markup(svg)) for row, svg in _loss_pictures(best)],
+        endings=endings(report.trials),
+        epochs_saved=epochs_saved(report.trials),
+        min_trials=MIN_TRIALS,
         config_text=to_toml(config),
         versions=versions(),
     )
@@ -103,55 +106,27 @@ def _for_phones(figure: Figure) -> Figure:
     return figure
 
 
-def _best_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
-    scored = [trial for trial in trials if trial.state.name == "COMPLETED" and trial.score is not None]
-    return sorted(scored, key=lambda trial: (trial.score, trial.number))[:NUM_BEST]
-
-
-def _loss_pictures(trials: Sequence[TrialResult]) -> Iterator[tuple[TrialResult, str, str]]:
-    for trial in trials[:NUM_PICTURES]:
-        found = check_overfitting(trial.train_losses, trial.val_losses)
-        figure = plot_losses(trial.curves(), found, title=f"Trial {trial.number}")
-        yield trial, found.reason, to_svg(figure, f"losses-{trial.number}")
-
-
-def _by_optimizer(report: StageReport) -> list[dict[str, Any]]:
-    rows = []
-    for found in report.space.optimizers:
-        trials = [trial for trial in report.trials if trial.config.optimizer_name == found.name]
-        scores = [trial.score for trial in trials if trial.state.name == "COMPLETED" and trial.score is not None]
-        rows.append(
-            {
-                "name": found.name,
-                "num_trials": len(trials),
-                "num_completed": len(scores),
-                "best": min(scores, default=None),
-                "median": float(np.median(scores)) if scores else None,
-                "share": math.log10(found.high / found.low)
-                / math.log10(report.range_test.ramp.end_lr / report.range_test.ramp.start_lr),
-            }
-        )
-    return rows
-
-
-def _failures(trials: Sequence[TrialResult]) -> list[tuple[str, str, int]]:
-    """Count the trials that were not trained to their end, by how they ended and with which error."""
-    ended = Counter((t.state.value, t.error) for t in trials if t.state.name != "COMPLETED")
-    return [(state, error, count) for (state, error), count in ended.most_common()]
-
-
-def _epochs(trials: Sequence[TrialResult], wanted: int) -> dict[str, int]:
-    ran = {trial.number: len(trial.train_losses) for trial in trials}
-    pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
-    return {"trained": sum(ran.values()), "saved": sum(wanted - ran[trial.number] for trial in pruned)}
+def _loss_pictures(best: Sequence[BestRow]) -> Iterator[tuple[BestRow, str]]:
+    for row in best[:NUM_PICTURES]:
+        title = f"Trial {row.trial.number}: {row.verdict}"
+        figure = plot_losses(row.trial.curves(), row.overfitting, title=title, verdict="", size=PHONE_SIZE)
+        yield row, to_svg(figure, f"losses-{row.trial.number}")
 
 
 def _rate(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2e}"
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _score(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _duration(seconds: float) -> str:

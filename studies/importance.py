@@ -70,7 +70,8 @@ def _as_optuna(
 ) -> optuna.trial.FrozenTrial:
     import optuna
 
-    found = next(found for found in space.optimizers if found.name == config.optimizer_name)
+    found = space.range_of(config)
+    assert found is not None, "the trials of a study lie in its space"
     place = math.log(config.lr / found.low) / math.log(found.high / found.low)
     values: dict[str, Value] = {**config.parameters(), RATE: min(max(place, 0.0), 1.0)}
     return optuna.trial.create_trial(

@@ -21,6 +21,7 @@ LOG_AXIS_RATIO = 100.0  # losses over more than two decades are drawn on a logar
 NARROW = 0.18  # of the axis; a region below it has no room for its name
 MARKED_EPOCHS = 40  # up to so many, each epoch gets a dot
 COLUMNS = 4
+ALL_IN_A_ROW = 7.0  # inches, from which on the legend fits in one row
 # What each picture varies besides the defaults; a family that is not named shows its first parameter's ends.
 EXAMPLES = {
     "fixed": ("warmup", (0.1, 0.3)),
@@ -30,7 +31,14 @@ EXAMPLES = {
 }
 
 
-def plot_losses(curves: LossCurves, report: OverfitReport, *, title: str = "Loss by epoch") -> Figure:
+def plot_losses(
+    curves: LossCurves,
+    report: OverfitReport,
+    *,
+    title: str = "Loss by epoch",
+    verdict: str | None = None,
+    size: tuple[float, float] = (8, 5),
+) -> Figure:
     """Draw training and validation loss by epoch, the best epoch marked, what lies before and after it shaded.
 
     The losses' axis is logarithmic where they are positive and span more than two decades. Losses that are not finite
@@ -40,11 +48,13 @@ def plot_losses(curves: LossCurves, report: OverfitReport, *, title: str = "Loss
         curves: losses by epoch.
         report: what `check_overfitting` says about the same losses.
         title: heading above the verdict.
+        verdict: what stands below the title; the sentence of the report where it is None.
+        size: width and height in inches.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     epochs = np.arange(1, len(curves.train) + 1)
     marker = "o" if len(epochs) <= MARKED_EPOCHS else ""
@@ -62,9 +72,10 @@ def plot_losses(curves: LossCurves, report: OverfitReport, *, title: str = "Loss
     _mark_best(axes, report)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
-    axes.set_title(title, fontsize=12, loc="left", pad=24)
-    axes.text(0, 1.02, report.verdict.value, transform=axes.transAxes, fontsize=9.5, color=GREY, va="bottom")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    verdict = report.verdict.value if verdict is None else verdict
+    axes.set_title(title, fontsize=12, loc="left", pad=24 if verdict else 6)
+    axes.text(0, 1.02, verdict, transform=axes.transAxes, fontsize=9.5, color=GREY, va="bottom")
+    figure.legend(loc="outside lower center", ncols=4 if size[0] >= ALL_IN_A_ROW else 2, frameon=False)
     return figure
 
 

@@ -16,7 +16,9 @@ from pipeline.advice import advise
 from pipeline.config import StageConfig, StudyConfig, TaskConfig
 from pipeline.html_report import render, study_pictures
 from pipeline.report import StageReport, summarise
+from pipeline.report_rows import epochs_saved
 from studies import SearchSpace, TrialConfig, TrialResult, TrialState, best_of, check_overfitting
+from studies.importance import MIN_TRIALS
 
 _SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
 browser = importlib.util.module_from_spec(_SPEC)
@@ -43,7 +45,7 @@ def trial(number, optimizer, lr, schedule="fixed", *, state=TrialState.COMPLETED
     val = () if state is TrialState.FAILED else (*(best + 0.5 * 0.3**epoch for epoch in range(5)), best)
     val = (*val[:2], math.nan) if state is TrialState.DIVERGED else val
     config = TrialConfig(optimizer, schedule, lr, batch_size, (("factor", 0.5),) if schedule == "step" else ())
-    return TrialResult(number, config, state, tuple(loss * 0.9 for loss in val), val, 100 * len(val), 1.5, error)
+    return TrialResult(number, config, state, tuple(loss * 0.9 for loss in val), val, 100 * len(val), 1.5, error, 6)
 
 
 TRIALS = (
@@ -105,13 +107,14 @@ def test_the_report_says_what_was_found_and_what_to_do_next(html):
         "Trial 1 reached the lowest validation loss, 0.1, after epoch 6 of 6.",
         "What to do next",
         "Use best/model.keras",
-        "sgd: bounds found.",
+        "sgd bounds found",
         "test accuracy0.9",
-        "1stopped, because a loss was not finite",
-        f"2raised an error{HOSTILE}",
+        "1stopped, because a loss was not finite trial 2",
+        f"2raised an error: {HOSTILE} trials 4, 5",
         "range tests400",
         "num_trials = 6",
-        "Pruning saved 0 epochs.",
+        "Not trained, of the epochs that were planned: 0 by early stopping, 0 by pruning, 3 by divergence.",
+        "How much each hyperparameter mattered is not told: that needs 20 trials",
     ):
         assert expected in text, expected
 
@@ -136,7 +139,7 @@ def test_a_study_of_one_trial_and_one_optimizer_has_a_report(html):
     report = report_of((trial(0, "sgd", 0.5),), edges=(("sgd", 0.2),))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
-    assert "None: all 1 trials were trained to their end." in text
+    assert "None: every trial was trained to its end" in text
 
 
 def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_range():
@@ -149,14 +152,17 @@ def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_rang
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "sgd: the loss did not fall at any rate" in text
-    assert "Range test of sgd: the loss did not fall at any rate" in advise(report)[-1]
+    assert any(line.startswith("Range test of sgd: the loss did not fall at any rate") for line in advise(report))
 
 
 @pytest.mark.parametrize(
     ("trials", "expected"),
     [
-        ((trial(0, "sgd", 1.6),), r"at the upper end of the bounds of sgd. .* --range sgd=6.2e-02:1.8e\+01"),
-        ((trial(0, "sgd", 0.065),), "at the lower end of the bounds of sgd"),
+        (
+            (trial(0, "sgd", 1.7),),
+            r"at the upper edge of its bounds \(sgd: 1.7 of .* --range sgd=6.2e-02:1.8e\+01 --out wider/out",
+        ),
+        ((trial(0, "sgd", 0.065),), "at the lower edge of its bounds"),
         ((*(trial(n, "sgd", 0.5) for n in range(7)), trial(7, "sgd", 0.5, best=0.1)), "came late, .*--trials 16"),
         ((*TRIALS[:2], *(trial(n, "adam", 0.03, state=TrialState.DIVERGED) for n in (2, 3))), "2 of 4 trials diverged"),
         (TRIALS, "2 of 6 trials raised an error"),
@@ -174,6 +180,32 @@ def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for
     assert "after epoch 6 of 6, where it had stopped improving (9 were planned)." in text
     assert not [line for line in advise(early) if "raise [study] epochs" in line]
     assert [line for line in advise(full) if "raise [study] epochs" in line]
+
+
+def test_epochs_are_told_by_what_saved_them():
+    cut = replace(trial(6, "sgd", 0.1, state=TrialState.PRUNED), planned_epochs=10)
+    early = replace(trial(7, "sgd", 0.1), planned_epochs=8)
+
+    assert epochs_saved((*TRIALS, cut, early)) == {"early stopping": 2, "pruning": 4, "divergence": 3}
+
+
+def test_what_mattered_is_drawn_where_there_are_trials_enough():
+    many = tuple(
+        trial(n, "sgd", 0.07 * 1.1**n, ("fixed", "exponential")[n % 2], best=0.1 + n) for n in range(MIN_TRIALS)
+    )
+    report = report_of(many, edges=(("sgd", 0.2),))
+    pictures = study_pictures(report)
+    text = " ".join(Page(render(report, CONFIG, pictures)).text.split())
+
+    assert "What mattered:" in text
+    assert "is not told" not in text
+    assert re.search(r">peak rate<.*>schedule<", " ".join(pictures["importances"].split()))
+
+
+def test_a_finding_that_asks_for_nothing_says_so():
+    done = tuple(replace(one, val_losses=(1.0, *(0.3,) * 8, 0.3), train_losses=(1.0,) * 10) for one in TRIALS[:1])
+    assert "Nothing found here asks for another run." in advise(report_of(done))
+    assert "Nothing found here asks for another run." not in advise(report_of(TRIALS))
 
 
 def test_a_model_that_was_not_saved_is_not_offered():
