@@ -79,23 +79,21 @@ def kept_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
 
 
 def keep_checkpoint(directory: RunDirectory, checkpoint: TrialCheckpoint) -> None:
-    """Keep where the running trial stands, so that a run that goes on need not repeat its epochs."""
-    folder = _weights_folder(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(_checkpoint_file(directory))
+    """Keep where a trial stands, so that whoever goes on with it need not repeat its epochs."""
+    checkpoint.save(_checkpoint_file(directory, checkpoint.number))
 
 
-def kept_checkpoint(directory: RunDirectory) -> TrialCheckpoint | None:
-    """Read where the trial stood that was interrupted; None where none was, or what is kept is broken."""
+def kept_checkpoint(directory: RunDirectory, number: int) -> TrialCheckpoint | None:
+    """Read where a trial stood that was interrupted; None where it was not, or what is kept is broken."""
     try:
-        return TrialCheckpoint.load(_checkpoint_file(directory))
+        return TrialCheckpoint.load(_checkpoint_file(directory, number))
     except (FileNotFoundError, BrokenCheckpoint):  # without it the trial begins anew, and nothing else is lost
         return None
 
 
-def drop_checkpoint(directory: RunDirectory) -> None:
-    """Forget where the running trial stood, because it has ended."""
-    _checkpoint_file(directory).unlink(missing_ok=True)
+def drop_checkpoint(directory: RunDirectory, number: int) -> None:
+    """Forget where a trial stood, because it has ended."""
+    _checkpoint_file(directory, number).unlink(missing_ok=True)
 
 
 def _read_range_test(file: Path) -> RangeTestResult | None:
@@ -115,8 +113,8 @@ def _weights_folder(directory: RunDirectory) -> Path:
     return directory.state / "checkpoints"
 
 
-def _checkpoint_file(directory: RunDirectory) -> Path:
-    return _weights_folder(directory) / "running.npz"
+def _checkpoint_file(directory: RunDirectory, number: int) -> Path:
+    return _weights_folder(directory) / f"slot-{number}.npz"
 
 
 def _weights_file(directory: RunDirectory, trial: TrialResult) -> Path:

@@ -17,6 +17,7 @@ from studies import (
     SearchSpace,
     Trained,
     Trainer,
+    TrialCheckpoint,
     TrialResult,
     best_of,
 )
@@ -65,15 +66,12 @@ def search(
     for found in study.space.optimizers:
         if found.is_fallback:
             tell(Note(f"{found.name}: no bounds, so the fallback range {found.low:g} to {found.high:g} is searched"))
-    checkpoint = kept_checkpoint(directory)
-    if checkpoint is not None:
-        tell(Note(f"trial {checkpoint.number} goes on after epoch {checkpoint.epoch} of {checkpoint.epochs}"))
     kept_at = time.monotonic()
 
     def on_trial(trained: Trained) -> None:
         best = best_of(results)
         keep_weights(directory, trained, best)
-        drop_checkpoint(directory)
+        drop_checkpoint(directory, trained.result.number)
         results.append(trained.result)
         tell(_trial_done(trained.result, best_of(results), len(results), num_trials))
 
@@ -86,9 +84,24 @@ def search(
         if reason is not None:
             raise reason
 
+    def resume(number: int) -> TrialCheckpoint | None:
+        checkpoint = kept_checkpoint(directory, number)
+        if checkpoint is not None:
+            tell(Note(f"trial {number} goes on after epoch {checkpoint.epoch} of {checkpoint.epochs}"))
+        return checkpoint
+
     with stopper.deferred():
         stopper.check()
-        return list(study.run(trainer, num_trials=num_trials, on_trial=on_trial, on_epoch=on_epoch, resume=checkpoint))
+        return list(
+            study.run(
+                trainer,
+                num_trials=num_trials,
+                on_trial=on_trial,
+                on_epoch=on_epoch,
+                resume=resume,
+                on_wait=stopper.check,
+            )
+        )
 
 
 def reasons(range_test: RangeTestResult) -> str:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.checkpoint import TrialCheckpoint
 from studies.space import ForeignStudy, SearchSpace
-from studies.study import OnTrial, TrialRunner, excess_gap, told_score
+from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialResult, TrialState
 from studies.whole_file import write_whole
@@ -75,7 +74,8 @@ class KerasTunerStudy:
         num_trials: int,
         on_trial: OnTrial = lambda trained: None,
         on_epoch: OnEpoch = lambda ended: None,
-        resume: TrialCheckpoint | None = None,
+        resume: Resume = nothing_kept,
+        on_wait: OnWait = lambda: None,
     ) -> Sequence[TrialResult]:
         """Go on until `num_trials` trials have ended, those of earlier runs included.
 
@@ -84,7 +84,8 @@ class KerasTunerStudy:
             num_trials: completed, pruned, diverged and failed ones all count.
             on_trial: told of each trial before it is kept; what it raises ends the run.
             on_epoch: told of each epoch that ended; what it raises, such as StopTraining, ends the run.
-            resume: what `on_epoch` kept of the trial that was interrupted; it goes on from there.
+            resume: gives what `on_epoch` kept of a trial, by its number, if anything; it goes on from there.
+            on_wait: not called: nothing is waited for.
 
         Returns:
             The results of all trials that have ended, in the order of their numbers; fewer than `num_trials` where all
@@ -111,7 +112,8 @@ class KerasTunerStudy:
 
         assert self._runner is not None, "KerasTuner asks for training inside `run`"
         try:
-            result = self._runner.run(self.space.suggest(trial.hyperparameters), self._results).result
+            config = self.space.suggest(trial.hyperparameters)
+            result = self._runner.run(config, self._results, number=len(self._results)).result
             content = json.dumps(result.as_dict(), allow_nan=False)
             write_whole(self._folder / f"trial_{trial.trial_id}" / RESULT_FILE, content.encode())
         except Exception as error:  # the caller's, or a full disk: KerasTuner would take it for a trial that failed

@@ -16,6 +16,12 @@ PENALTY_SHARE = 0.1  # a diverged trial is told as worse than the worst seen, by
 NO_SCORE = 1.0  # told for a diverged trial in a study where no loss was ever finite
 
 OnTrial = Callable[[Trained], None]
+OnWait = Callable[[], None]
+Resume = Callable[[int], TrialCheckpoint | None]  # by the number of the trial
+
+
+def nothing_kept(number: int) -> None:
+    """Say that no trial was interrupted."""
 
 
 class Study(Protocol):
@@ -28,7 +34,8 @@ class Study(Protocol):
         num_trials: int,
         on_trial: OnTrial = ...,
         on_epoch: OnEpoch = ...,
-        resume: TrialCheckpoint | None = None,
+        resume: Resume = ...,
+        on_wait: OnWait = ...,
     ) -> Sequence[TrialResult]:
         """Go on until `num_trials` trials have ended, those of earlier runs included; return them all."""
 
@@ -45,27 +52,41 @@ class TrialRunner:
         prunes: whether trials are cut that are worse than their peers.
         on_trial: the caller's; told of each trial that ended.
         on_epoch: the caller's; told of each epoch after which a trial is not cut.
-        resume: a trial that was interrupted; it goes on from there when the engine proposes its values again.
+        resume: gives where a trial of this number was interrupted, if it was; it goes on from there when the engine
+            proposes the same values again.
     """
 
     trainer: Trainer
     prunes: bool
     on_trial: OnTrial
     on_epoch: OnEpoch
-    resume: TrialCheckpoint | None
+    resume: Resume
 
-    def run(self, config: TrialConfig, results: Sequence[TrialResult]) -> Trained:
+    def run(
+        self,
+        config: TrialConfig,
+        results: Sequence[TrialResult],
+        *,
+        number: int,
+        check: Callable[[bool], None] = lambda ends: None,
+    ) -> Trained:
         """Train the next trial and tell the caller; an error of the user's model ends this trial, not the study.
 
         Args:
             config: the trial's values.
             results: the trials that have ended.
+            number: the trial's number.
+            check: the engine's; called at the end of each epoch, and at the end of the trial with True, before the
+                caller is told. What it raises ends the trial.
         """
-        trained = self._trained(config, results)
+        trained = self._trained(config, results, number, check)
+        check(True)
         self.on_trial(trained)
         return trained
 
-    def _trained(self, config: TrialConfig, results: Sequence[TrialResult]) -> Trained:
+    def _trained(
+        self, config: TrialConfig, results: Sequence[TrialResult], number: int, check: Callable[[bool], None]
+    ) -> Trained:
         callers_errors: list[Exception] = []
 
         def on_epoch(ended: EpochEnded) -> EpochDecision | None:
@@ -74,13 +95,14 @@ class TrialRunner:
             ):
                 return EpochDecision.PRUNE
             try:
+                check(False)
                 return self.on_epoch(ended)
             except Exception as error:
                 callers_errors.append(error)
                 raise
 
-        number = len(results)
-        resume = self.resume if self.resume is not None and self.resume.config == config else None
+        kept = self.resume(number)
+        resume = kept if kept is not None and kept.config == config else None
         try:
             return self.trainer.train(config, number=number, resume=resume, on_epoch=on_epoch)
         except Exception as error:  # the model is the user's code, which may raise anything somewhere in the space

@@ -44,8 +44,8 @@ def test_every_library_that_is_imported_is_a_dependency_and_the_other_way_round(
 def test_every_dependency_has_a_lower_bound(project):
     extras = project["project"]["optional-dependencies"]
 
-    for entry in [*project["project"]["dependencies"], *extras["dev"]]:
-        assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+", entry)
+    for entry in [*project["project"]["dependencies"], *(entry for extra in extras.values() for entry in extra)]:
+        assert re.fullmatch(r"[a-z0-9-]+(\[[a-z]+\])?>=[0-9.]+", entry)
 
 
 def test_the_three_packages_are_published_with_their_types(project, root):

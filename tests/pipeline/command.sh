@@ -51,7 +51,7 @@ code=$?
 said "stopped by SIGTERM; run the same command again to go on" stderr.txt
 [ ! -e out/summary.json ] || fail "there must be no summary yet"
 [ ! -e state/lock_holder.json ] || fail "the lock must be free"
-[ -e state/checkpoints/running.npz ] || fail "the running trial must be kept"
+ls state/checkpoints/slot-*.npz >/dev/null || fail "the running trial must be kept"
 expect 0 status search.toml
 said "^study: " stdout.txt
 

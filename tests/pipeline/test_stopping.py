@@ -47,7 +47,7 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
     with pytest.raises(Terminated):
         run(tmp_path / "stopped", stopper=StopsAfter(num_epochs, Terminated()), engine=engine)
 
-    assert (tmp_path / "stopped/state/checkpoints/running.npz").exists()
+    assert (tmp_path / "stopped/state/checkpoints/slot-2.npz").exists()
     assert not (tmp_path / "stopped/out/summary.json").exists()
 
     report, events = run(tmp_path / "stopped", engine=engine)
@@ -57,13 +57,13 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
     assert [e.text for e in events if isinstance(e, Note) and "goes on" in e.text] == [
         "trial 2 goes on after epoch 2 of 4"
     ]
-    assert not (tmp_path / "stopped/state/checkpoints/running.npz").exists()
+    assert not (tmp_path / "stopped/state/checkpoints/slot-2.npz").exists()
 
 
 def test_a_broken_checkpoint_costs_its_trial_s_epochs_and_nothing_else(tmp_path):
     with pytest.raises(TimeUsedUp):
         run(tmp_path, stopper=StopsAfter(2, TimeUsedUp()))
-    (tmp_path / "state/checkpoints/running.npz").write_bytes(b"torn")
+    (tmp_path / "state/checkpoints/slot-0.npz").write_bytes(b"torn")
     report, _ = run(tmp_path)
 
     assert len(report.trials) == 3

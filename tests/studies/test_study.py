@@ -107,8 +107,8 @@ def test_a_trial_that_was_running_when_the_process_died_is_asked_for_again(train
     results = OptunaStudy(SPACE, storage=storage).run(trainer, num_trials=2)
     states = [trial.state.name for trial in optuna.load_study(study_name="lrrt", storage=storage).trials]
 
-    assert [(result.config.optimizer_name, result.config.lr) for result in results] == [("adam", 2e-3), ("sgd", 0.2)]
-    assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert [(result.config.optimizer_name, result.config.lr) for result in results] == [("sgd", 0.2), ("adam", 2e-3)]
+    assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL", "WAITING"]  # the last for the third slot
 
 
 def test_a_diverged_trial_is_told_as_a_finite_number_worse_than_the_worst(trainer):

@@ -1,0 +1,65 @@
+"""Knows how a worker shows, while it trains a trial, that it is alive, and learns that its trial was taken over."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import optuna
+
+FIRST_BEAT_S = 1.0  # shorter trials cost the storage no heartbeat
+JOIN_S = 1.0  # for which the end of a trial waits for a heartbeat on its way to a storage that does not answer
+BEATS_A_GRACE = 6  # so that a few may be lost
+
+
+class Heartbeat:
+    """Beats in a thread of its own while a block runs, whatever the storage does meanwhile.
+
+    Optuna's own thread ends at the first error of the database, and nobody learns of it.
+
+    Args:
+        storage: where the trial is kept.
+        trial_id: Optuna's id of the trial.
+        grace_s: after how long without a beat others take the worker for lost.
+        is_mine: reads from the storage whether the trial is still this worker's.
+    """
+
+    def __init__(
+        self, storage: optuna.storages.RDBStorage, trial_id: int, *, grace_s: float, is_mine: Callable[[], bool]
+    ) -> None:
+        self._storage, self._trial_id = storage, trial_id
+        self._interval_s, self._is_mine = grace_s / BEATS_A_GRACE, is_mine
+        self._ended, self._lost = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the trial was found to be no longer this worker's."""
+        return self._lost.is_set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(JOIN_S)
+
+    def _beat(self) -> None:
+        pause = min(FIRST_BEAT_S, self._interval_s)
+        while not self._ended.wait(pause):
+            pause = self._interval_s
+            # The next beat may find the storage again; the worker itself meets the fault when it tells its result.
+            with contextlib.suppress(Exception):
+                if not self._is_mine():
+                    self._lost.set()
+                    break
+                self._storage.record_heartbeat(self._trial_id)
+        with contextlib.suppress(Exception):
+            self._storage.remove_session()
