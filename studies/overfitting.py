@@ -101,11 +101,11 @@ def check_overfitting(
 
     Overfitted: both the last validation loss and the median of the last three lie above the best one by more than
     `noise_factor` times the noise, and the training loss, judged by medians of three, is not higher than around the
-    best epoch; where it is, the training was unstable. Underfitted: the last fifth of the epochs brought, beyond the
-    noise, more than 5 % of the whole fall. The noise is estimated from each epoch's distance to the median of itself
-    and its two neighbours, which is 0 wherever a curve only falls or only rises; the later half counts, from the best
-    epoch on where that is earlier; a loss that wanders slowly is taken for a course, not for noise. No verdict depends
-    on the losses' unit or zero.
+    best epoch; where it is, the training was unstable. Underfitted: the last fifth of the epochs has the lowest loss
+    and brought, beyond the noise, more than 5 % of the whole fall. The noise is estimated from each epoch's distance to
+    the median of itself and its two neighbours, which is 0 wherever a curve only falls or only rises; the later half
+    counts, from the best epoch on where that is earlier; a loss that wanders slowly is taken for a course, not for
+    noise. No verdict depends on the losses' unit or zero.
 
     Args:
         train_losses: training loss after each epoch.
@@ -138,18 +138,38 @@ def check_overfitting(
     return _report(verdict, train, val, best, noise)
 
 
+def is_still_falling(val_losses: Sequence[float]) -> bool:
+    """Say whether a validation loss falls at its end, so that its training is not over; see `check_overfitting`.
+
+    Losses that are not finite, or of too few epochs to judge, are not said to fall.
+
+    >>> is_still_falling([1.0, 0.8, 0.6, 0.5, 0.4]), is_still_falling([1.0, 0.4, 0.6, 0.5, 0.45])
+    (True, False)
+    """
+    val = np.asarray(val_losses, float)
+    if len(val) < MIN_EPOCHS or not np.isfinite(val).all():
+        return False
+    best = int(val.argmin())
+    return _is_still_falling(val, best, _noise(val, best))
+
+
 def _judge(train: Floats, val: Floats, best: int, noise: float, noise_factor: float) -> OverfitVerdict:
     sustained_rise = min(val[-1], np.median(val[-LEVEL_EPOCHS:])) - val[best]
     if sustained_rise > noise_factor * noise:
         around_best = np.median(train[max(best - 1, 0) : best + 2])
         train_rose = np.median(train[-LEVEL_EPOCHS:]) > around_best
         return OverfitVerdict.UNSTABLE if train_rose else OverfitVerdict.OVERFITTED
+    return OverfitVerdict.UNDERFITTED if _is_still_falling(val, best, noise) else OverfitVerdict.HEALTHY
+
+
+def _is_still_falling(val: Floats, best: int, noise: float) -> bool:
     part = max(2, len(val) // 5)
     late_fall = val[-2 * part : -part].mean() - val[-part:].mean()
     whole_fall = np.median(val[:LEVEL_EPOCHS]) - val[best]
-    if late_fall > STILL_FALLING * whole_fall and late_fall > FALL_FACTOR * noise * math.sqrt(2 / part):
-        return OverfitVerdict.UNDERFITTED
-    return OverfitVerdict.HEALTHY
+    # A loss that comes back from a spike falls, too, but not below what it had reached before.
+    is_lower_than_ever = best >= len(val) - part
+    is_beyond_noise = late_fall > FALL_FACTOR * noise * math.sqrt(2 / part)
+    return bool(is_lower_than_ever and is_beyond_noise and late_fall > STILL_FALLING * whole_fall)
 
 
 def _noise(val: Floats, best: int) -> float:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from studies.overfitting import is_still_falling
 from studies.phases import is_cyclical, marks
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -21,8 +22,9 @@ def has_stopped_improving(
     """Say whether a training may end, because its validation loss has not improved for long enough.
 
     A decay is given until its middle, whatever it shows; then it must improve once in every `patience`. A cyclical
-    schedule is judged at the ends of its cycles only, where a whole cycle must have brought nothing; one cycle is
-    trained to its end.
+    schedule is judged at the ends of its cycles only, where a whole cycle, and `patience`, must have brought nothing;
+    one cycle is trained to its end. A loss that `check_overfitting` would say was still falling ends nothing, however
+    short the patience.
 
     Args:
         config: the trial's values.
@@ -40,12 +42,13 @@ def has_stopped_improving(
         return False
     epoch, best_epoch = len(val_losses), list(val_losses).index(min(finite)) + 1
     found = marks(config, epochs)
+    since = best_epoch if is_cyclical(config.schedule) or not found else max(best_epoch, found[0].epoch)
+    if epoch - since < max(MIN_PATIENCE, math.ceil(patience * epochs)) or is_still_falling(val_losses):
+        return False
     if is_cyclical(config.schedule):
         ends = [mark.epoch for mark in found]
         return epoch in ends[1:] and best_epoch <= ends[ends.index(epoch) - 1]
-    if not found:
-        return False
-    return epoch - max(best_epoch, found[0].epoch) >= max(MIN_PATIENCE, math.ceil(patience * epochs))
+    return bool(found)
 
 
 def is_worse_than_its_peers(

@@ -50,10 +50,21 @@ def test_a_validation_loss_that_still_falls_is_underfitted():
     assert (report.verdict, report.best_epoch, report.rise) == (OverfitVerdict.UNDERFITTED, 40, 0.0)
 
 
+def test_a_loss_that_comes_back_from_a_spike_is_not_underfitted():
+    """A trial of the digits, which had stopped improving: it fell at its end, but not below its fifth epoch."""
+    val = [0.416, 0.218, 0.346, 0.233, 0.173, 0.18, 0.391, 0.797, 0.265, 0.202]
+    assert check_overfitting(FALLING[:10], val).verdict is OverfitVerdict.HEALTHY
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_fall_that_noise_could_make_is_not_underfitted(seed):
     val = 1 + noise(seed, 0.1)
     assert check_overfitting(FALLING, val).verdict is not OverfitVerdict.UNDERFITTED
+
+
+def test_a_noisy_fall_is_mostly_underfitted():
+    verdicts = [check_overfitting(FALLING, 1 - EPOCHS / 40 + noise(seed, 0.05)).verdict for seed in range(100)]
+    assert verdicts.count(OverfitVerdict.UNDERFITTED) >= 95
 
 
 def test_a_curve_that_levelled_off_is_healthy():

@@ -4,10 +4,19 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from studies import FAMILIES, TrialConfig, TrialResult, TrialState, phases, pruning
+from studies import (
+    FAMILIES,
+    OverfitVerdict,
+    TrialConfig,
+    TrialResult,
+    TrialState,
+    check_overfitting,
+    phases,
+    pruning,
+)
 from studies.phases import is_cyclical, marks
 from studies.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
 
@@ -105,6 +114,27 @@ def test_cycles_end_only_after_a_whole_one_that_brought_nothing():
     assert [
         n for n in range(1, EPOCHS) if has_stopped_improving(cyclical, rising[:n], epochs=EPOCHS, patience=0.05)
     ] == [10, 15]
+
+
+def test_cycles_shorter_than_the_patience_are_given_all_of_it():
+    rising = (0.5, *(1.0,) * (EPOCHS - 1))
+    cyclical = config("triangular", num_cycles=8.0)
+    ended = [n for n in range(1, EPOCHS) if has_stopped_improving(cyclical, rising[:n], epochs=EPOCHS, patience=0.5)]
+    assert ended == [13, 15, 18]
+
+
+@settings(max_examples=300)
+@example("fixed", [*range(20, 2, -1), 3.2, 3.1], 0.05)  # two epochs without improvement, on a loss that falls
+@given(
+    st.sampled_from(sorted(FAMILIES)),
+    st.lists(st.integers(0, 640).map(lambda number: number / 64), min_size=1, max_size=40),
+    st.floats(0.01, 1.0),
+)
+def test_no_trial_that_stopped_improving_is_said_to_be_still_falling(schedule, losses, patience):
+    """The verdict tells to train longer; of a trial that was ended for want of improvement that would be wrong."""
+    epochs = len(losses) + 1
+    if has_stopped_improving(config(schedule), losses, epochs=epochs, patience=patience):
+        assert check_overfitting(losses, losses).verdict is not OverfitVerdict.UNDERFITTED
 
 
 @given(
