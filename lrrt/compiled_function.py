@@ -41,10 +41,17 @@ class CompiledFunction:
         """How often it was traced: 1 after its first call."""
         return int(self._function.experimental_get_tracing_count())
 
+    def trace(self) -> None:
+        """Trace it, where that has not been done; raises what the function raises."""
+        if self._executor is None:
+            executor = _one_thread if _may_use_one_thread(self._function) else nullcontext
+            self._function.get_concrete_function()
+            self._executor = executor
+
     def __call__(self, *arguments: Any, num_steps: int) -> Any:
         """Run it for so many steps, which tell how long a step is."""
-        if self._executor is None:
-            self._executor = _one_thread if _may_use_one_thread(self._function) else nullcontext
+        self.trace()
+        assert self._executor is not None, "chosen when it was traced"
         began = time.perf_counter()
         with self._executor():
             outputs = self._function(*arguments)

@@ -97,6 +97,11 @@ class TrainingLoop:
         """Batches whose gradients are added up for one update; 1 unless the optimizer accumulates gradients."""
         return getattr(self.optimizer, "inner_optimizer", self.optimizer).gradient_accumulation_steps or 1
 
+    def trace(self) -> None:
+        """Compile the training ahead of its first run; raises what the model's `train_step` raises in a graph."""
+        with self.running():
+            self._train.trace()
+
     def restart(self, weights: Values) -> None:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
         with self.running():
@@ -164,7 +169,7 @@ class TrainingLoop:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While the loop runs, the model's optimizer is the loop's; then it is again what it was."""
+        """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
         found, self.model.optimizer = self.model.optimizer, self.optimizer
         try:
             with self.model.distribute_strategy.scope():

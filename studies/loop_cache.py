@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lrrt.loops import Loops
@@ -14,6 +15,8 @@ from studies.trial import TrialConfig, momentum_name
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from lrrt.fit_loop import FitLoop
 
 KEPT_MODELS = 4  # whose loops are kept; each has its traced functions in memory
 ANY_MOMENTUM, ANY_WEIGHT_DECAY = 0.9, 1e-4  # until a trial sets its own; not 0, at which an optimizer leaves them out
@@ -44,6 +47,8 @@ class LoopCache:
         self._max_models = max_models
         self._kept: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
         self._searched: dict[int, tuple[TrainingLoop, dict[str, tf.Variable]]] = {}
+        self._fitting: dict[int, FitLoop] = {}
+        self._untraceable: dict[int, str] = {}
 
     def loops_of(self, config: TrialConfig) -> Loops:
         """Return the loops of a trial's model.
@@ -84,8 +89,37 @@ class LoopCache:
             variable.assign(searched[name])
         return loop
 
+    def fit_loop_of(self, loop: TrainingLoop) -> FitLoop:
+        """Return what trains through `model.fit` in place of a compiled loop."""
+        from lrrt.fit_loop import FitLoop
+
+        if id(loop) not in self._fitting:
+            self._fitting[id(loop)] = FitLoop(loop, eagerly=id(loop) in self._untraceable)
+        return self._fitting[id(loop)]
+
+    def why_not_compiled(self, loop: TrainingLoop) -> str:
+        """Say why a loop's model must be trained through `model.fit`; nothing where it need not.
+
+        Raises:
+            MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
+        """
+        import tensorflow as tf
+
+        if loop.model.run_eagerly:
+            return "the model was compiled with run_eagerly=True"
+        if id(loop) not in self._untraceable:
+            try:
+                loop.trace()
+                return ""
+            except (MemoryError, tf.errors.ResourceExhaustedError):
+                raise
+            except Exception as error:  # the model's train_step is the user's code, which may raise anything
+                self._untraceable[id(loop)] = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"the model's train_step cannot run in a graph ({self._untraceable[id(loop)]})"
+
     def _forget(self, loops: Loops) -> None:
         self._searched = {key: kept for key, kept in self._searched.items() if kept[0].model is not loops.model}
+        self._fitting = {key: kept for key, kept in self._fitting.items() if kept.model is not loops.model}
 
 
 class _SearchedMomentum:
@@ -141,4 +175,13 @@ def _with_variables(optimizer: Any, searched: Mapping[str, float]) -> dict[str, 
         vars(inner)["weight_decay"] = variables["weight_decay"]
     if "momentum" in variables:
         vars(inner)[momentum_name(inner)] = _SearchedMomentum(variables["momentum"])
+    vars(inner)["get_config"] = partial(_config_of, inner, variables)  # a callback may save the model
     return variables
+
+
+def _config_of(optimizer: Any, variables: Mapping[str, tf.Variable]) -> dict[str, Any]:
+    """Return an optimizer's config with the values of its variables."""
+    names = {"momentum": momentum_name(optimizer)} if "momentum" in variables else {}
+    values = {names.get(name, name): float(variable) for name, variable in variables.items()}
+    config: dict[str, Any] = {**type(optimizer).get_config(optimizer), **values}
+    return config

@@ -1,24 +1,27 @@
-"""Knows how to train one trial on the compiled loop: one TrialConfig in, one TrialResult out."""
+"""Knows how to train one trial: one TrialConfig in, one TrialResult out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lrrt.loops import Loops
-from lrrt.optimizers import fresh_optimizer
-from lrrt.training_loop import TrainingLoop, Values, assign, read
+from lrrt.optimizers import START_LR, fresh_optimizer
+from lrrt.training_loop import Values, assign
+from studies.callbacks import CallbackFactory, Hooks, make_callbacks, save_with_its_optimizer, want_batches
 from studies.checkpoint import TrialCheckpoint
 from studies.loop_cache import LoopCache
 from studies.momentum import momentum_table
 from studies.pruning import has_stopped_improving
 from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial_run import TrialRun
 
 if TYPE_CHECKING:
     import keras
@@ -71,19 +74,38 @@ class Trainer:
     Every trial starts from the same initial weights and the same order of the data, those of `seed`: trials differ by
     their configs alone, so that comparing them is not comparing luck.
 
+    Trials run in the compiled loop, and their callbacks' hooks at epochs around it: `logs` have the loss, and `val_`
+    with the loss and every metric; the metrics of the training data would cost a second pass over it and are not among
+    them. Where a callback has hooks at batches, or the model cannot run in a graph, the trial goes through
+    `model.fit`, step by step with the same rates and order of the data, and `on_note` is told so once. A callback that
+    raises fails its trial. What callbacks remember cannot be kept, so a trial that has any and was interrupted begins
+    again.
+
     Args:
         loops: the task's loops, or a cache of them where trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
         seed: what initial weights and the order of the data come from.
         patience: a trial ends where its validation loss has not improved for this fraction of `epochs`, at times that
             its schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
+        callbacks: a function, of a trial's config or of nothing, that makes the trial's Keras callbacks; it is called
+            once here, too, to see what it makes.
+        on_note: told what a user should know of how trials are trained, in a sentence.
 
     Raises:
-        ValueError: where there is no validation data, fewer than one epoch, or a patience that is no fraction.
+        TypeError: for a function that makes no callbacks.
+        ValueError: where there is no validation data, fewer than one epoch, a patience that is no fraction, or a
+            callback that sets the learning rate or keeps checkpoints to resume from.
     """
 
     def __init__(
-        self, loops: Loops | LoopCache, *, epochs: int, seed: int = 0, patience: float | None = PATIENCE
+        self,
+        loops: Loops | LoopCache,
+        *,
+        epochs: int,
+        seed: int = 0,
+        patience: float | None = PATIENCE,
+        callbacks: CallbackFactory | None = None,
+        on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"`epochs` must be >= 1, got {epochs!r}.")
@@ -95,10 +117,18 @@ class Trainer:
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
+        self.callbacks = callbacks
+        self._on_note = on_note
+        self._noted: set[str] = set()
+        self._make_callbacks(
+            TrialConfig(next(iter(self.cache.loops.patterns)), "fixed", START_LR, self.cache.loops.batch_size or 1)
+        )
 
     def with_seed(self, seed: int) -> Trainer:
         """Return a trainer that differs by its seed alone."""
-        return Trainer(self.cache, epochs=self.epochs, seed=seed, patience=self.patience)
+        other = copy(self)
+        other.seed = seed
+        return other
 
     def train(
         self,
@@ -121,19 +151,8 @@ class Trainer:
             ValueError: for a checkpoint of another trial, number of epochs or seed.
         """
         began = time.monotonic()
-        loop = self.cache.loop_of(config)
-        num_batches = loop.batches.num_batches
-        rates = config.learning_rates(self.epochs * num_batches).reshape(self.epochs, num_batches)
-        pattern = self.cache.loops_of(config).patterns[config.optimizer_name]
-        momenta = momentum_table(config, pattern, self.epochs * num_batches)
-        momenta = None if momenta is None else momenta.reshape(rates.shape)
-        if resume is None:
-            loop.restart(self.cache.loops_of(config).initial_weights(self.seed))
-            run = _Run(loop, np.random.default_rng(self.seed))
-        else:
-            self._check_checkpoint(resume, config)
-            run = _Run.resumed(loop, resume)
-        earlier = 0.0 if resume is None else resume.seconds
+        run, earlier = self._begin(config, resume)
+        rates, momenta = self._tables(config)
 
         def seconds() -> float:
             return round(earlier + time.monotonic() - began, 3)
@@ -142,6 +161,7 @@ class Trainer:
             return run.checkpoint(number, config, self.epochs, self.seed, seconds())
 
         state = TrialState.COMPLETED
+        run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
             if has_stopped_improving(config, run.val_losses, epochs=self.epochs, patience=self.patience):
                 break
@@ -153,6 +173,9 @@ class Trainer:
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
                 break
+            if run.hooks.want_to_stop:
+                break
+        run.hooks.tell("on_train_end")
         result = TrialResult(
             number=number,
             config=config,
@@ -177,8 +200,50 @@ class Trainer:
         pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
         model = loops.model
         model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
+        model.optimizer.build(model.trainable_variables)
         assign(model.variables, weights)
+        save_with_its_optimizer(model)
         return model
+
+    def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
+        """Return the run of a trial at its first epoch, or after its checkpoint's, and the seconds it took before."""
+        callbacks = self._make_callbacks(config)
+        loop = self.cache.loop_of(config)
+        by_batch = want_batches(callbacks)
+        reason = "a callback has hooks at every batch" if by_batch else self.cache.why_not_compiled(loop)
+        if reason:
+            self._note(f"trials go through model.fit, which takes many times longer: {reason}")
+        fitting = self.cache.fit_loop_of(loop) if reason or callbacks else None
+        hooks = Hooks(callbacks, loop, epochs=self.epochs)
+        if fitting is not None:
+            fitting.tell = hooks.tell
+        has_metrics = len(loop.model.metrics) > 1  # besides the loss
+        judge = fitting if callbacks and has_metrics else None
+        run = TrialRun(fitting if reason and fitting else loop, self.seed, hooks, judge)
+        if resume is not None:
+            self._check_checkpoint(resume, config)
+            if not callbacks:
+                run.take_up(resume)
+                return run, resume.seconds
+            self._note("a trial that was interrupted begins again, because what its callbacks remember is not kept")
+        run.begin(self.cache.loops_of(config).initial_weights(self.seed))
+        return run, 0.0
+
+    def _tables(self, config: TrialConfig) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the rates and the momenta of each step, shape `(epochs, num_batches)`."""
+        shape = self.epochs, self.cache.loop_of(config).batches.num_batches
+        num_steps = shape[0] * shape[1]
+        pattern = self.cache.loops_of(config).patterns[config.optimizer_name]
+        momenta = momentum_table(config, pattern, num_steps)
+        return config.learning_rates(num_steps).reshape(shape), None if momenta is None else momenta.reshape(shape)
+
+    def _make_callbacks(self, config: TrialConfig) -> list[keras.callbacks.Callback]:
+        return [] if self.callbacks is None else make_callbacks(self.callbacks, config)
+
+    def _note(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._on_note(text)
 
     def _check_checkpoint(self, resume: TrialCheckpoint, config: TrialConfig) -> None:
         for name, kept, wanted in (
@@ -188,54 +253,3 @@ class Trainer:
         ):
             if kept != wanted:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {kept!r}, got {wanted!r}.")
-
-
-class _Run:
-    """What one trial has shown so far."""
-
-    def __init__(self, loop: TrainingLoop, rng: np.random.Generator) -> None:
-        self.loop = loop
-        self.rng = rng
-        self.train_losses: list[float] = []
-        self.val_losses: list[float] = []
-        self.best_weights: Values | None = None
-        self.num_steps = 0
-
-    @classmethod
-    def resumed(cls, loop: TrainingLoop, kept: TrialCheckpoint) -> Self:
-        """Put the loop where the checkpoint was taken."""
-        rng = np.random.default_rng()
-        rng.bit_generator.state = dict(kept.rng_state)
-        run = cls(loop, rng)
-        loop.restart(kept.weights)
-        assign(loop.optimizer.variables, kept.optimizer_values)
-        run.train_losses, run.val_losses = list(kept.train_losses), list(kept.val_losses)
-        run.best_weights, run.num_steps = kept.best_weights, kept.num_steps
-        return run
-
-    def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
-        """Train and validate one epoch; say whether all its losses were finite."""
-        steps = self.loop.train(rates, self.rng, momenta)
-        self.num_steps += len(steps.losses)
-        self.train_losses.append(steps.mean_loss())
-        loss = self.loop.validate() if steps.is_finite else float("nan")
-        if steps.is_finite and np.isfinite(loss) and loss < min(self.val_losses, default=np.inf):
-            self.best_weights = self.loop.snapshot()
-        self.val_losses.append(loss)
-        return steps.is_finite and bool(np.isfinite(loss))
-
-    def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
-        return TrialCheckpoint(
-            number=number,
-            config=config,
-            epochs=epochs,
-            seed=seed,
-            train_losses=tuple(self.train_losses),
-            val_losses=tuple(self.val_losses),
-            num_steps=self.num_steps,
-            seconds=seconds,
-            rng_state=self.rng.bit_generator.state,
-            weights=self.loop.snapshot(),
-            optimizer_values=read(self.loop.optimizer.variables),
-            best_weights=self.best_weights,
-        )

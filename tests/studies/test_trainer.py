@@ -1,5 +1,6 @@
 """What is true of early stopping, pruning by the caller, and trials that are interrupted and go on."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -104,6 +105,17 @@ def test_a_trial_that_stops_improving_ends_early_with_its_best_weights(loops, di
         *digits["validation"], verbose=0, return_dict=True
     )["loss"]
     assert loss == pytest.approx(min(result.val_losses), rel=1e-5)
+
+
+def test_the_saved_model_has_the_optimizer_and_the_rate_of_its_trial(trainer, tmp_path):
+    """The digits' network was compiled with Adam."""
+    trained = trainer.train(TrialConfig("sgd", "exponential", 0.2, 32))
+    trainer.as_trained(trained.result, trained.best_weights).save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+
+    rates = trained.result.config.learning_rates(trained.result.num_steps)
+    assert type(loaded.optimizer) is keras.optimizers.SGD
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(rates[34 * trained.result.best_epoch - 1])
 
 
 def test_a_trial_that_the_caller_prunes_ends_there(trainer):

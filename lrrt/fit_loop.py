@@ -1,0 +1,155 @@
+"""Knows how to train through `model.fit` what the compiled loop cannot: eager models, and hooks at every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lrrt.batches import Batches
+from lrrt.training_loop import Steps, TrainingLoop, Values, assign
+
+Tell = Callable[[str, int, Any], None]
+
+
+class FitLoop:
+    """Trains as a `TrainingLoop` does, with its optimizer, rates and order of the data, but one batch after the other.
+
+    It is many times slower, and records the loss alone. `model.fit` is called for each run of steps, `tell` with the
+    name and the arguments of each hook at a batch; what is told of a step is that step's own, not the mean so far.
+
+    Args:
+        loop: the compiled loop in whose place it trains; it need not have been traced.
+        eagerly: whether the model is run without a graph, for a `train_step` that cannot be traced.
+    """
+
+    def __init__(self, loop: TrainingLoop, *, eagerly: bool = False) -> None:
+        self.loop = loop
+        self.model, self.optimizer = loop.model, loop.optimizer
+        self.batches, self.validation = loop.batches, loop.validation
+        self.tell: Tell = lambda hook, batch, logs: None
+        self._eagerly = eagerly or self.model.run_eagerly
+        self._functions: tuple[Any, Any] = (None, None)  # Keras's own, which are made for one optimizer
+
+    def restart(self, weights: Values) -> None:
+        """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
+        self.loop.restart(weights)
+
+    def snapshot(self) -> Values:
+        """Copy all variables of the model, on the device."""
+        return self.loop.snapshot()
+
+    def running(self) -> Any:
+        """While the block runs, the model's optimizer is the loop's."""
+        return self.loop.running()
+
+    def train(
+        self, rates: ArrayLike, rng: np.random.Generator | None = None, momenta: ArrayLike | None = None
+    ) -> Steps:
+        """Train one step for each learning rate; arguments and result are those of `TrainingLoop.train`.
+
+        The run ends early where what is told of a batch sets `model.stop_training`, too.
+        """
+        table = np.asarray(rates, np.float32)
+        recorder = _Recorder(self.loop, table, None if momenta is None else np.asarray(momenta, np.float32), self.tell)
+        with self._prepared():
+            stream = self._stream(self.batches, len(table), rng, recorder.sizes)
+            self.model.fit(stream, shuffle=False, verbose=0, callbacks=[recorder])
+            if recorder.weights is not None:
+                assign(self.model.variables, recorder.weights)
+        losses = np.array(recorder.losses, np.float32)
+        return Steps(losses, np.array(recorder.sizes[: len(losses)], np.int32), losses)
+
+    def validate(self) -> float:
+        """Return the validation loss."""
+        return self.validation_logs()["loss"]
+
+    def validation_logs(self) -> Mapping[str, float]:
+        """Return what `model.evaluate` says of the validation data: the loss and every metric.
+
+        Raises:
+            ValueError: where the loop has no validation data.
+        """
+        if self.validation is None:
+            raise ValueError("The loop must have validation data to validate on, got none.")
+        stream = self._stream(self.validation, self.validation.num_batches, None, [])
+        with self._prepared():
+            logs = self.model.evaluate(stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)])
+        return {name: float(value) for name, value in logs.items()}
+
+    @contextmanager
+    def _prepared(self) -> Iterator[None]:
+        """While the block runs, the model runs as this loop wants it; then it is again what it was."""
+        model = self.model
+        found = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
+        with self.loop.running():
+            model.run_eagerly, model.steps_per_execution = self._eagerly, 1
+            model.train_function, model.test_function = self._functions
+            try:
+                yield
+            finally:
+                self._functions = model.train_function, model.test_function
+                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = found
+
+    def _stream(self, batches: Batches, num_steps: int, rng: np.random.Generator | None, sizes: list[int]) -> Any:
+        """Return a tf.data.Dataset of so many batches, whose sizes are added to `sizes`."""
+        import tensorflow as tf
+
+        def generate() -> Iterator[Any]:
+            plan = batches.plan(num_steps, rng)
+            for step in range(num_steps):
+                batch = batches.take(step, *plan)
+                sizes.append(int(keras.tree.flatten(batch)[0].shape[0]))
+                yield batch
+
+        spec = keras.tree.map_structure(
+            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), batches.sample(1)
+        )
+        stream = tf.data.Dataset.from_generator(generate, output_signature=spec)
+        return stream.apply(tf.data.experimental.assert_cardinality(num_steps))
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Sets the rate and the momentum of each step, records its loss, and ends the run where it is not finite."""
+
+    def __init__(self, loop: TrainingLoop, rates: Any, momenta: Any, tell: Tell) -> None:
+        super().__init__()
+        self.loop, self.rates, self.momenta, self.tell = loop, rates, momenta, tell
+        self.losses: list[float] = []
+        self.sizes: list[int] = []
+        self.weights: Values | None = None
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.model.reset_metrics()
+        self.loop.optimizer.learning_rate = self.rates[batch]
+        if self.loop.momentum is not None:
+            self.loop.momentum.assign(self.momenta[batch])
+        self.tell("on_train_batch_begin", batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.losses.append(float(logs["loss"]))
+        self.tell("on_train_batch_end", batch, logs)
+        if not np.isfinite(self.losses[-1]):
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if getattr(self.loop.optimizer, "use_ema", False):  # `fit` now puts the averages in place of the weights
+            self.weights = self.loop.snapshot()
+
+
+class _TestHooks(keras.callbacks.Callback):
+    """Tells of the batches that are validated on."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__()
+        self.tell = tell
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.tell("on_test_batch_begin", batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.tell("on_test_batch_end", batch, logs)

@@ -1,0 +1,147 @@
+"""Knows the Keras callbacks that a user brings to every trial: how they are made, which may run, and their hooks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from studies.trial import TrialConfig
+
+if TYPE_CHECKING:
+    import keras
+
+    from lrrt.fit_loop import FitLoop
+    from lrrt.training_loop import TrainingLoop
+
+CallbackFactory = Callable[..., Sequence[Any]]
+"""(config) -> list of fresh keras.callbacks.Callback, or () -> one; called for every trial."""
+
+REFUSED = {
+    "ReduceLROnPlateau": "the rate is the trial's schedule's alone",
+    "LearningRateScheduler": "the rate is the trial's schedule's alone",
+    "BackupAndRestore": "a trial that is interrupted goes on by checkpoints of its own",
+}
+BATCH_HOOKS = tuple(f"on_{of}batch_{when}" for of in ("", "train_", "test_") for when in ("begin", "end"))
+# They look at batches to save every so many, unless they save by epochs.
+BY_EPOCH = ("ModelCheckpoint", "OrbaxCheckpoint")
+# A training ends at a loss that is not finite without it, too.
+NEEDLESS = ("TerminateOnNaN",)
+
+
+def make_callbacks(factory: CallbackFactory, config: TrialConfig) -> list[keras.callbacks.Callback]:
+    """Make the callbacks of a trial.
+
+    Raises:
+        TypeError: where the factory needs something else than a config, or makes no list of callbacks.
+        ValueError: for a callback that does what the trial does itself.
+    """
+    import keras
+
+    made = factory(config) if _takes_config(factory) else factory()
+    if not isinstance(made, list | tuple) or not all(isinstance(one, keras.callbacks.Callback) for one in made):
+        raise TypeError(
+            "`callbacks` must be a function, (config) or (), that returns a list of fresh keras.callbacks.Callback, "
+            f"got one that returns {made!r:.80}."
+        )
+    for one in made:
+        for kind in type(one).__mro__:
+            if kind.__name__ in REFUSED and kind.__module__.startswith("keras."):
+                raise ValueError(
+                    f"A callback must leave to the trial what is the trial's: {REFUSED[kind.__name__]}, got "
+                    f"{type(one).__name__}. Leave it out."
+                )
+    return list(made)
+
+
+def want_batches(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    """Say whether a callback has hooks at every batch, which the compiled loop cannot call."""
+    return any(_wants_batches(one) for one in callbacks)
+
+
+class Hooks:
+    """The hooks of a trial's callbacks, called as `fit` calls them, with the loop's optimizer in the model.
+
+    Args:
+        callbacks: fresh ones.
+        loop: the trial's.
+        epochs: of the whole trial.
+
+    Raises:
+        ValueError: by every hook, where a callback sets the learning rate.
+    """
+
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], loop: TrainingLoop | FitLoop, *, epochs: int
+    ) -> None:
+        from keras.callbacks import CallbackList
+
+        self._loop = loop
+        self.callbacks = CallbackList(list(callbacks), verbose=0, epochs=epochs, steps=loop.batches.num_batches)
+        self.callbacks.set_model(loop.model)
+        loop.model.stop_training = False
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any callbacks."""
+        return bool(self.callbacks.callbacks)
+
+    @property
+    def want_to_stop(self) -> bool:
+        """Whether a callback has set `model.stop_training`."""
+        return bool(self._loop.model.stop_training)
+
+    def tell(self, hook: str, *arguments: Any) -> None:
+        """Call a hook of every callback: `tell("on_epoch_end", 0, {"loss": 0.5})`."""
+        if self.any:
+            with self._loop.running(), self._rate_kept():
+                save_with_its_optimizer(self._loop.model)
+                getattr(self.callbacks, hook)(*arguments)
+
+    @contextmanager
+    def _rate_kept(self) -> Iterator[None]:
+        before = float(self._loop.optimizer.learning_rate)
+        yield
+        after = float(self._loop.optimizer.learning_rate)
+        if after != before:
+            raise ValueError(
+                f"A callback must leave the learning rate to the trial's schedule, but one set it from {before:g} to "
+                f"{after:g}. Leave it out, or search other schedules."
+            )
+
+
+def as_logs(loss: float, validation: Mapping[str, float]) -> dict[str, float]:
+    """Return what `on_epoch_end` is told, under `fit`'s names."""
+    return {"loss": loss, **{f"val_{name}": value for name, value in validation.items()}}
+
+
+def save_with_its_optimizer(model: keras.Model) -> None:
+    """Let a model that is saved say the optimizer that it has then, not the one that it was compiled with."""
+    import keras
+
+    def get_compile_config() -> dict[str, Any]:
+        config: dict[str, Any] = type(model).get_compile_config(model)
+        return {**config, "optimizer": keras.optimizers.serialize(model.optimizer)} if config else config
+
+    model.get_compile_config = get_compile_config
+
+
+def _takes_config(factory: CallbackFactory) -> bool:
+    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = inspect.signature(factory).parameters.values()
+    required = [found for found in parameters if found.default is found.empty and found.kind in positional]
+    if len(required) > 1:
+        raise TypeError(f"`callbacks` must need no argument, or a trial's config, got {len(required)} that it needs.")
+    return bool(required)
+
+
+def _wants_batches(callback: keras.callbacks.Callback) -> bool:
+    import keras
+
+    names = {kind.__name__ for kind in type(callback).__mro__ if kind.__module__.startswith("keras.")}
+    if names & set(NEEDLESS) or (names & set(BY_EPOCH) and callback.save_freq == "epoch"):
+        return False
+    found = (getattr(callback, hook) for hook in BATCH_HOOKS)
+    own = [hook for hook in found if getattr(hook, "__func__", hook) not in vars(keras.callbacks.Callback).values()]
+    return bool(own)
