@@ -1,11 +1,14 @@
 """What is true of reading range curves and of the bounds made of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrrt import Bounds, Ramp, RangeCurve, Stop, Verdict, find_bounds
+from lrrt.comparison import compare, in_words
 from lrrt.curve import find_breakdown, loss_deltas, smooth
 
 LRS = Ramp().rates()
@@ -69,6 +72,25 @@ def test_bounds_are_ordered_and_within_reason_or_absent(seed, fall_at, width, no
         assert 0 < found.low <= found.suggested <= found.high <= found.diverged <= LRS[-1]
 
 
+def test_a_cycle_may_climb_to_the_lowest_point_where_that_is_above_a_constant_rate():
+    """Smith (2018, section 4.1): a constant rate must be smaller than the maximum of a cycle."""
+    found = find_bounds(three())
+    higher, lower = (replace(found, lowest=factor * found.high) for factor in (2, 0.5))
+
+    assert (higher.cyclical_high, lower.cyclical_high) == (higher.lowest, lower.high)
+    assert Bounds(None, None, None, Verdict.FLAT, "").cyclical_high is None
+
+
+def test_the_best_of_two_is_named_with_doubt_only_where_their_repeats_overlap():
+    near, far = three(), [curve(LRS, 1 + np.array(found.losses)) for found in three()]
+    bounds = {"a": find_bounds(near), "b": find_bounds(near)}
+    sure, unsure = (in_words(compare({"a": near, "b": other}, bounds)) for other in (far, near))
+
+    assert sure.startswith("a reached the lowest loss, ")
+    assert "overlap" not in sure
+    assert "but its repeats overlap with those of b, so the order may be chance" in unsure
+
+
 def test_lion_is_given_smaller_rates():
     plain, lion = find_bounds(three()), find_bounds(three(), optimizer="lion")
 
@@ -94,6 +116,7 @@ def noise_only(seed):
     return curve(LRS, 2 + 0.3 * np.random.default_rng(seed).standard_normal(100))
 
 
+SEEMING_FALLS = 0, 1, 6  # seeds of noise whose smoothed losses sink by more than half of all noise does
 AT_FALL = int(np.searchsorted(LRS, 2e-2))
 NEGATIVE = -1 - 4 / (1 + (1e-2 / LRS) ** 2) + (LRS / 0.1) ** 4
 REACHING_0 = 2 - 2 / (1 + (1e-3 / LRS) ** 2) + (LRS / 0.3) ** 2
@@ -104,6 +127,7 @@ REACHING_0 = 2 - 2 / (1 + (1e-3 / LRS) ** 2) + (LRS / 0.3) ** 2
     [
         pytest.param([curve([1, 2, 3, 4, 5, 6], [10, 8, 4, 1, 4, 16])], Verdict.TOO_FEW_POINTS, id="six points"),
         pytest.param([curve(LRS, np.full(100, 3.0))], Verdict.FLAT, id="constant"),
+        pytest.param([noise_only(seed) for seed in SEEMING_FALLS], Verdict.TOO_NOISY, id="noise that seems to fall"),
         pytest.param([curve(LRS, np.linspace(9, 1, 100))], Verdict.NEVER_DIVERGES, id="monotone"),
         pytest.param([curve(LRS, NEGATIVE)], Verdict.FOUND, id="negative, then diverging"),
         pytest.param([curve(LRS, REACHING_0)], Verdict.FOUND, id="reaching 0"),
