@@ -121,7 +121,8 @@ class Evidence:
     """What was measured on one case.
 
     `whole` are the range test's curves with nothing cut off; `edge` and `diverged` what is read from them, as for the
-    bounds; `confirmed` the bounds that the short trainings of `confirmation` sharpened.
+    bounds; `confirmed` the bounds that the short trainings of `confirmation` sharpened; `kind` the optimizer's Keras
+    name.
     """
 
     whole: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
@@ -131,6 +132,7 @@ class Evidence:
     confirmed: Bounds
     confirmation: Confirmation | None
     full_steps: int
+    kind: str
 
 
 def main() -> None:
@@ -183,9 +185,10 @@ def measure(tasks: ModuleType, seed: int) -> Iterator[tuple[Case, Evidence]]:
         result = run_range_test(loops, Ramp(), repeats=REPEATS, seed=seed)
         for label, bounds in result.bounds.items():
             whole = tuple(whole_curve(loops, label, seed + repeat) for repeat in range(REPEATS))
-            edge, diverged = read_edge(result.curves[label], type(loops.patterns[label]).__name__.lower())
+            kind = result.cases[label].kind
+            edge, diverged = read_edge(result.curves[label], kind)
             confirmed, seen = confirm(loops, label, bounds, num_steps=full_steps // NUM_RATES, seed=seed)
-            yield (name, label), Evidence(whole, edge, diverged, bounds, confirmed, seen, full_steps)
+            yield (name, label), Evidence(whole, edge, diverged, bounds, confirmed, seen, full_steps, kind)
         print(f"measured {name}", file=sys.stderr, flush=True)
 
 
@@ -361,7 +364,9 @@ def from_confirmation(seen: Evidence, constants: Constants) -> Answer:
     tolerance, reach, trusted = constants
     if seen.confirmation is None:
         return answer_of(seen.bounds)
-    return answer_of(sharpen(seen.bounds, seen.confirmation, tolerance=tolerance, reach=reach, trusted=trusted))
+    return answer_of(
+        sharpen(seen.bounds, seen.confirmation, optimizer=seen.kind, tolerance=tolerance, reach=reach, trusted=trusted)
+    )
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ from lrrt.loops import Loops
 from lrrt.training_loop import TrainingLoop, Values
 
 # Fitted to full trainings of 42 real cases, as the bounds' factors are; benchmarks/bounds_quality.py scores them.
-NUM_RATES = (
-    5  # three or four a decade; with more of them each gets too few steps, with fewer a narrow optimum is missed
-)
-NUM_LOOKS = 4  # validations a rate; the lowest counts, as it does in a full training
+NUM_RATES = 4  # two or three a decade; with more of them each gets too few steps to show what it leads to
+NUM_LOOKS = 5  # validations a rate; the lowest counts, as it does in a full training
 SETTLED = 1 / 3  # the last part of the steps, whose mean is the training loss that was reached
 TRUSTED = 0.1  # where validation shows a smaller part of the progress than training does, training is judged on
 TOLERANCE = 0.05  # of the most progress: rates that are this much behind weigh 1/e in the mean
+LION_LONGER = 2.5  # Lion's step is its rate: a longer training gets as far at a lower one; 2 to 4 score alike
 REACH = 3.0  # the sharpened bounds reach this factor below and above what is suggested: just under a decade in all
 
 
@@ -62,7 +61,7 @@ def confirm(
         loops: the task, with validation data.
         label: which of the loops' optimizers.
         bounds: its bounds from a range test.
-        num_steps: training steps at each of 5 rates, all from the same starting weights on the same order of the data.
+        num_steps: training steps at each of 4 rates, all from the same starting weights on the same order of the data.
         seed: what the weights and the order are drawn from.
         batch_size: samples a batch; None for the loops' own.
 
@@ -80,7 +79,7 @@ def confirm(
         return bounds, None
     lrs = np.geomspace(bounds.low, bounds.high, NUM_RATES)
     seen = try_rates(loops.get(label, batch_size), loops.initial_weights(seed), lrs.tolist(), num_steps, seed)
-    return sharpen(bounds, seen), seen
+    return sharpen(bounds, seen, optimizer=type(loops.patterns[label]).__name__.lower()), seen
 
 
 def try_rates(loop: TrainingLoop, weights: Values, lrs: Sequence[float], num_steps: int, seed: int = 0) -> Confirmation:
@@ -111,6 +110,7 @@ def sharpen(
     bounds: Bounds,
     seen: Confirmation,
     *,
+    optimizer: str | None = None,
     tolerance: float = TOLERANCE,
     reach: float = REACH,
     trusted: float = TRUSTED,
@@ -119,7 +119,8 @@ def sharpen(
 
     A rate's progress is its fall below the starting loss, 0 where it rose or diverged, in parts of the furthest one.
     The suggested rate is the mean, in log rate, of those tried, each weighted by `exp(-(1 - progress) / tolerance)`:
-    equally good neighbours share it, and noise moves it little. The bounds are `[suggested / reach, reach *
+    equally good neighbours share it, and noise moves it little. For "lion", whose steps are as long as its rate and
+    lead less far in a short training, 1 / 2.5 of that is suggested. The bounds are `[suggested / reach, reach *
     suggested]`, moved into what they were, and kept from rates that diverged.
 
     Judged is the validation loss. A moving average of BatchNorm lags behind weights that have moved for a few steps
@@ -142,6 +143,7 @@ def sharpen(
         )
     weights = np.exp((falls / falls.max() - 1) / tolerance)
     suggested = math.exp(float(np.average(np.log(seen.lrs), weights=weights)))
+    suggested /= LION_LONGER if optimizer == "lion" else 1.0
     suggested = min(max(suggested, bounds.low), bounds.high)
     low, high = _around(suggested, reach, *_without_diverged(bounds.low, bounds.high, suggested, seen))
     return replace(bounds, low=low, high=high, suggested=suggested, reason=f"{bounds.reason}; sharpened by {of}")
