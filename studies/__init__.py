@@ -7,16 +7,19 @@ from studies.families import FAMILIES
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.loop_cache import LoopCache
 from studies.optimizer_range import OptimizerRange
-from studies.optuna_study import OptunaStudy
+from studies.optuna_study import OptunaStudy, kept_attributes
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.own_dimensions import own_dimensions
 from studies.plot import plot_losses, plot_schedules
 from studies.retraining import Repeated, cross_validate, make_folds, retrain
 from studies.schedules import make_schedule, rate_table
+from studies.slots import StudyProgress, WorkerSeen
 from studies.space import ForeignStudy, SearchSpace
+from studies.storage import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable
 from studies.study import Study, best_of
 from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.workers import Worker
 
 __all__ = [
     "FAMILIES",
@@ -30,6 +33,7 @@ __all__ = [
     "KerasTunerStudy",
     "LoopCache",
     "LossCurves",
+    "NoSuchStudy",
     "OptimizerRange",
     "OptunaStudy",
     "OverfitReport",
@@ -37,17 +41,23 @@ __all__ = [
     "Repeated",
     "SearchSpace",
     "StopTraining",
+    "StorageOfAnotherVersion",
+    "StorageUnreachable",
     "Study",
+    "StudyProgress",
     "Trained",
     "Trainer",
     "TrialCheckpoint",
     "TrialConfig",
     "TrialResult",
     "TrialState",
+    "Worker",
+    "WorkerSeen",
     "at_edge",
     "best_of",
     "check_overfitting",
     "cross_validate",
+    "kept_attributes",
     "make_folds",
     "make_schedule",
     "own_dimensions",

@@ -14,7 +14,7 @@ from studies.optuna_samplers import check_sampler, distribution, make_sampler, q
 from studies.slot_queue import Claimed, SlotQueue
 from studies.slots import RESULT, StudyProgress
 from studies.space import SearchSpace
-from studies.storage import Retrying, open_storage
+from studies.storage import NoSuchStudy, Retrying, address, open_storage
 from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -52,6 +52,7 @@ class OptunaStudy:
         known: results of another study, told to the sampler of a new one where they lie in the space; they do not
             count.
         attributes: plain data kept in a new study, for those who join it; see `kept_attributes`.
+        creates: whether a study that is not there is made.
         worker: this process; by default named by its batch scheduler, or by host and pid.
         grace_s: after how long without a sign of life a worker is taken for lost.
 
@@ -59,6 +60,7 @@ class OptunaStudy:
         ValueError: for an unknown sampler.
         ImportError: where a package that the sampler needs is not installed.
         ForeignStudy: where the storage has a study of this name and another space.
+        NoSuchStudy: where there is no study, and none must be made.
         StorageUnreachable: where the storage does not answer; all other methods raise it too.
         StorageOfAnotherVersion: where another version of Optuna made the storage.
     """
@@ -75,6 +77,7 @@ class OptunaStudy:
         max_gap: float | None = None,
         known: Sequence[TrialResult] = (),
         attributes: Mapping[str, Any] | None = None,
+        creates: bool = True,
         worker: Worker | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
@@ -84,8 +87,8 @@ class OptunaStudy:
         self._prunes, self._max_gap = prunes, max_gap
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
-            database = None if storage is None else open_storage(storage, creates=True)
-            self.study, kept = _open(name, database)
+            database = None if storage is None else open_storage(storage, creates=creates)
+            self.study, kept = _open(name, database, creates=creates)
         self._slots = SlotQueue(
             self.study,
             kept,
@@ -294,9 +297,28 @@ class _TakenOver(Exception):
     """Another worker has taken the trial for lost, and its slot waits again."""
 
 
-def _open(name: str, database: optuna.storages.RDBStorage | None) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
+def kept_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
+    """Return the attributes that a study was made with.
+
+    Raises:
+        NoSuchStudy: where the storage has no such study.
+        StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
+    """
+    with quiet_optuna():
+        return dict(_open(name, open_storage(storage, creates=False), creates=False)[0].user_attrs)
+
+
+def _open(
+    name: str, database: optuna.storages.RDBStorage | None, *, creates: bool
+) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
     import optuna
 
     storage = optuna.storages.get_storage(database)
-    study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
-    return study, storage
+    if creates:
+        study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
+        return study, storage
+    try:
+        return optuna.load_study(study_name=name, storage=storage), storage
+    except KeyError:
+        where = address(database.url) if database else "memory"
+        raise NoSuchStudy(f"{where} must hold the study {name!r}, but it does not.") from None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import re
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -140,18 +142,22 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
 
     parsed = _parsed(url)
     is_sqlite = parsed.get_backend_name() == "sqlite"
+    nothing = f"{address(url)} must hold a study, but it holds none."
+    if is_sqlite and not creates and not Path(parsed.database or "").exists():  # connecting would make the file
+        raise NoSuchStudy(nothing)
     # Optuna fills in what stands in braces, which a password may have.
     text = parsed.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     try:
         storage = optuna.storages.RDBStorage(
             text, engine_kwargs=_engine_options(parsed), skip_table_creation=not creates
         )
-    except sqlalchemy.exc.DBAPIError as error:
+    except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
         if not creates and _has_no_tables(error):
-            raise NoSuchStudy(f"{address(url)} must hold a study, but it holds none.") from error
+            raise NoSuchStudy(nothing) from error
         raise
     except RuntimeError as error:
         raise StorageOfAnotherVersion(f"The storage at {address(url)} is of another version. {error}") from error
+    weakref.finalize(storage, storage.engine.dispose)  # its connections must not outlive it
     if is_sqlite:
 
         @sqlalchemy.event.listens_for(storage.engine, "connect")
@@ -195,7 +201,8 @@ def _may_recover(error: BaseException) -> bool:
 
 
 def _has_no_tables(error: BaseException) -> bool:
-    return bool(re.search(r"no such table|does not exist|doesn't exist", str(error)))
+    found = error if getattr(error, "orig", None) else error.__cause__
+    return bool(re.search(r"no such table|relation .* does not exist|doesn't exist", str(found)))
 
 
 def _unreachable(url: str, fault: BaseException, seconds: float) -> str:

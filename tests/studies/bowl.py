@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 
 from studies import EpochDecision, EpochEnded, Trained, TrialResult, TrialState
 
@@ -13,8 +14,8 @@ OVERFLOW = 1e300
 class Bowl:
     """Trains as `studies.Trainer` does, on `CURVATURE / 2 * x**2` from x = 1, at the fixed rate `lr`."""
 
-    def __init__(self, epochs=8, steps=5, raises=lambda config: None, kill_at=None):
-        self.epochs, self.steps, self.raises, self.kill_at = epochs, steps, raises, kill_at
+    def __init__(self, epochs=8, steps=5, raises=lambda config: None, kill_at=None, epoch_s=0.0):
+        self.epochs, self.steps, self.raises, self.kill_at, self.epoch_s = epochs, steps, raises, kill_at, epoch_s
         self.trained = []
 
     def train(self, config, *, number=0, resume=None, on_epoch=lambda ended: None):
@@ -26,6 +27,7 @@ class Bowl:
             raise error
         x, losses, state = 1.0, [], TrialState.COMPLETED
         for epoch in range(1, self.epochs + 1):
+            time.sleep(self.epoch_s)
             x *= (1 - config.lr * CURVATURE) ** self.steps
             loss = CURVATURE / 2 * x * x if abs(x) < 1e150 else math.inf
             losses.append(loss)
