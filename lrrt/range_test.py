@@ -112,6 +112,7 @@ def run_range_test(
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
     on_start: Callable[[str], None] = lambda label: None,
+    on_repeat: Callable[[str, int], None] = lambda label, repeat: None,
     on_done: Callable[[str, Bounds], None] = lambda label, bounds: None,
 ) -> RangeTestResult:
     """Test the rates of each of the loops' optimizers, at each batch size.
@@ -125,6 +126,7 @@ def run_range_test(
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
         on_start: told the label of each case.
+        on_repeat: told its label and which of its repeats has ended, from 1.
         on_done: told its label and its bounds.
 
     Raises:
@@ -140,7 +142,11 @@ def run_range_test(
     cases = _cases(loops, batch_sizes, hyperparameters or {})
     for label, case in cases.items():
         on_start(label)
-        curves[label] = tuple(_record(loops, case, ramp, seed + repeat) for repeat in range(repeats))
+        recorded = []
+        for repeat in range(repeats):
+            recorded.append(_record(loops, case, ramp, seed + repeat))
+            on_repeat(label, repeat + 1)
+        curves[label] = tuple(recorded)
         bounds[label] = find_bounds(curves[label], optimizer=case.kind)
         if confirm_steps:
             size = case.batch_size or None

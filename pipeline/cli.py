@@ -1,5 +1,6 @@
 """Knows the command `lrrt`: which commands it has, in the order of their use, each with an example."""
 
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from pipeline.read_commands import init, plan, report, schema, status, validate
 from pipeline.run_commands import range_, run, search
+from pipeline.standard_streams import make_usable, say
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "init": (init, "lrrt init > search.toml"),
@@ -33,12 +35,13 @@ for _name, (_command, _example) in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; this is what `lrrt` and `python -m pipeline` start."""
+    make_usable()
     app(prog_name="lrrt")
 
 
 def _show_versions(wanted: bool) -> None:
     if wanted:
-        typer.echo(_versions())
+        say(_versions(), sys.stdout)
         raise typer.Exit
 
 

@@ -1,12 +1,14 @@
 """Knows how failures become exit codes and what is said of them."""
 
 import errno
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
+from pipeline.standard_streams import say
 from pipeline.stopping import Interrupted, Terminated, TimeUsedUp
 
 OUR_BUG = 70
@@ -68,7 +70,7 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
         code = exit_code(failure)
         if verbose and code in WITH_TRACEBACK:
             traceback.print_exception(failure)
-        typer.echo(f"lrrt: {_message(failure, code, verbose=verbose)}", err=True)
+        say(f"lrrt: {_message(failure, code, verbose=verbose)}", sys.stderr)
         raise typer.Exit(code) from None
 
 

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import typer
-
+from pipeline.standard_streams import say
 from pipeline.stopping import Stopper
 
 if TYPE_CHECKING:
@@ -50,4 +49,4 @@ def print_report(report: Report, *, as_json: bool) -> None:
     """Print the last line of stdout: the path of the summary, or the summary itself."""
     from pipeline.run_directory import as_json as to_json
 
-    typer.echo(to_json(report.summary) if as_json else str(report.summary_path))
+    say(to_json(report.summary) if as_json else str(report.summary_path), sys.stdout)

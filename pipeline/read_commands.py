@@ -1,5 +1,6 @@
 """Knows the commands that train no study: what a config is, what it will cost, how far a run has come."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,13 +9,14 @@ import typer
 from pipeline.exit_codes import exit_codes
 from pipeline.invocation import load, prepare
 from pipeline.options import AppDir, Config, Json, OptionalConfig, Out, Quiet, Seed, State, Trials, Verbose
+from pipeline.standard_streams import say
 
 
 def init() -> None:
     """Print a commented config, which runs as it is."""
     from pipeline.config_file import template
 
-    typer.echo(template(), nl=False)
+    say(template().rstrip(), sys.stdout)
 
 
 def validate(config: Config, quiet: Quiet = False) -> None:
@@ -22,7 +24,7 @@ def validate(config: Config, quiet: Quiet = False) -> None:
     with exit_codes(verbose=False):
         load(config, {})
         if not quiet:
-            typer.echo(f"{config} is a valid config.", err=True)
+            say(f"{config} is a valid config.", sys.stderr)
 
 
 def plan(
@@ -40,7 +42,7 @@ def plan(
         from pipeline.run_directory import as_json
 
         found = make_plan(settings)
-        typer.echo(as_json(found.as_dict()) if json else found.as_table(), nl=json)
+        say(as_json(found.as_dict()) if json else found.as_table().rstrip(), sys.stdout)
 
 
 def status(
@@ -58,7 +60,7 @@ def status(
         from pipeline.status import in_words, read_status
 
         found = read_status(settings, out=out, state=state)
-        typer.echo(as_json(found) if json else in_words(found))
+        say(as_json(found) if json else in_words(found), sys.stdout)
 
 
 def report(
@@ -73,7 +75,7 @@ def report(
         from pipeline.stage import rewrite_report
 
         rewrite_report(settings, out=out, state=state)
-        typer.echo(out / "report.html")
+        say(str(out / "report.html"), sys.stdout)
 
 
 def schema(
@@ -83,4 +85,4 @@ def schema(
     from pipeline.run_directory import as_json
     from pipeline.schemas import schema_of
 
-    typer.echo(as_json(schema_of(of), indent=2))
+    say(as_json(schema_of(of), indent=2), sys.stdout)

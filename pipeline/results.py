@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lrrt import RangeTestResult
 from pipeline.config import StageConfig
 from pipeline.config_file import to_toml
-from pipeline.console import Note, Tell
+from pipeline.events import Note, Tell
 from pipeline.html_report import render, study_pictures
 from pipeline.progress import kept_weights
 from pipeline.report import StageReport, curves_csv, summarise, trials_csv, trials_jsonl

@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from pipeline.exit_codes import exit_codes
 from pipeline.invocation import load, prepare, print_report, stoppable
 from pipeline.options import (
@@ -26,6 +24,7 @@ from pipeline.options import (
     Trials,
     Verbose,
 )
+from pipeline.standard_streams import say
 
 if TYPE_CHECKING:
     from lrrt import RangeTestResult
@@ -84,7 +83,8 @@ def range_(
 
         if only is not None:
             with telling(sys.stderr, "none" if quiet else progress) as tell:
-                typer.echo(run_range_part(settings, only, out=out, state=state, on_event=tell, stopper=stopper))
+                kept = run_range_part(settings, only, out=out, state=state, on_event=tell, stopper=stopper)
+            say(str(kept), sys.stdout)
             return
         with telling(sys.stderr, "none" if quiet else progress) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)

@@ -6,7 +6,7 @@ import time
 
 from lrrt import RangeTestResult, Verdict
 from pipeline.config import StageConfig
-from pipeline.console import Note, StudyStarted, Tell, TrialDone
+from pipeline.events import EpochDone, Note, StudyStarted, Tell, TrialDone
 from pipeline.progress import drop_checkpoint, keep_checkpoint, keep_weights, kept_checkpoint
 from pipeline.run_directory import RunDirectory
 from pipeline.stopping import Stopper
@@ -77,6 +77,7 @@ def search(
 
     def on_epoch(ended: EpochEnded) -> None:
         nonlocal kept_at
+        tell(EpochDone(ended.number, ended.epoch, ended.epochs, ended.train_losses[-1], ended.val_losses[-1]))
         reason = stopper.reason()
         if reason is not None or time.monotonic() - kept_at > CHECKPOINT_EVERY_S:
             keep_checkpoint(directory, ended.checkpoint())

@@ -11,7 +11,7 @@ from typing import Any
 
 from lrrt import Bounds, Loops, Ramp, RangeTestResult, run_range_test
 from pipeline.config import StageConfig
-from pipeline.console import RangeTestDone, RangeTestStarted, StageDone, StageStarted, Tell
+from pipeline.events import RangeTestDone, RangeTestStarted, StageDone, StageStarted, Tell
 from pipeline.mistakes import ConfigError
 from pipeline.preparation import prepare
 from pipeline.progress import keep_range_part, keep_range_test, kept_range_part, kept_range_test, range_part_file

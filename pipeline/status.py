@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import StageConfig
-from pipeline.console import printable
+from pipeline.events import printable
 from pipeline.progress import kept_range_test
 from pipeline.results import is_complete
 from pipeline.run_directory import RunDirectory

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.console import (
+from pipeline.console import telling
+from pipeline.events import (
+    EpochDone,
     Note,
     RangeTestDone,
     RangeTestStarted,
+    RepeatDone,
     StageDone,
     StageStarted,
     StudyStarted,
     TrialDone,
-    telling,
 )
 from pipeline.exit_codes import exit_code
 from pipeline.mistakes import ConfigError
@@ -31,15 +33,18 @@ from pipeline.stopping import Interrupted, Terminated, TimeUsedUp
 EVENTS = (
     StageStarted("start: nothing done before", Path("out")),
     RangeTestStarted("sgd", num_steps=100, repeats=3),
+    RepeatDone("sgd", 2, 3),
     RangeTestDone("sgd", 1e-3, 0.5, 0.05, "bounds found", 2.5),
     RangeTestStarted("adam", num_steps=100, repeats=3),
     RangeTestDone("adam", None, None, None, "the loss did not fall at any rate", 75.0),
     StudyStarted("optuna", num_trials=12, num_done=2),
+    EpochDone(2, 5, 12, train_loss=0.25, val_loss=0.5),
     TrialDone(2, 3, 12, "completed", 0.123456, 0.123456, "sgd", "fixed", 0.01, 12, 3.0),
     Note("adam: the fallback range is searched"),
     TrialDone(3, 4, 12, "diverged", None, 0.123456, "adam", "triangular", 0.09, 1, 4000.0),
     StageDone("best score 0.1235"),
 )
+PLAIN = [event for event in EVENTS if not isinstance(event, EpochDone | RepeatDone)]
 SHOW_ALL = """
 import sys
 from tests_events import EVENTS
@@ -96,7 +101,7 @@ def visible(text):
 def test_a_log_has_one_plain_line_an_event_with_its_time_in_utc():
     lines = told("plain").splitlines()
 
-    assert len(lines) == len(EVENTS)
+    assert len(lines) == len(PLAIN)
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", line) for line in lines)
     assert lines[2].endswith("range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02; bounds found (2.5 s)")
     assert lines[4].endswith("range test of adam: no bounds; the loss did not fall at any rate (1:15 min)")
@@ -119,7 +124,18 @@ def test_the_time_of_a_line_is_now_in_utc_wherever_the_machine_stands(monkeypatc
 
 
 def test_auto_is_plain_where_there_is_no_terminal():
-    assert len(told("auto").splitlines()) == len(EVENTS)
+    assert len(told("auto").splitlines()) == len(PLAIN)
+
+
+def test_a_long_trial_and_a_long_range_test_say_now_and_then_where_they_are(monkeypatch):
+    clock = iter([0.0, *(at for at in (30.0, 61.0, 61.0, 100.0, 122.0, 122.0))])
+    monkeypatch.setattr("pipeline.console.time.monotonic", lambda: next(clock))
+    shown = told("plain", [*(EpochDone(7, epoch, 9, 0.2, 0.3) for epoch in (1, 2, 3)), RepeatDone("sgd", 1, 3)])
+
+    assert [line.split(" ", 1)[1] for line in shown.splitlines()] == [
+        "trial 7: epoch 2 of 9, training loss 0.2, validation loss 0.3",
+        "range test of sgd: repeat 1 of 3 has ended",
+    ]
 
 
 def test_none_shows_nothing():
@@ -143,6 +159,8 @@ def test_a_terminal_shows_bounds_and_best_within_its_width(tmp_path, pytestconfi
     assert "4/12" in text
     assert re.search(r"1\s+diverged", text)
     assert "best 0.1235" in text
+    assert "trial 2: epoch 5 of 12" in " ".join(text.split())
+    assert "sgd: repeat 2 of 3" in " ".join(text.split())
     assert "the loss did not fall at any" in text
     assert max(len(line) for line in re.split(r"[\r\n]+", text)) <= columns
 
@@ -160,6 +178,70 @@ def test_no_color_is_honoured(tmp_path, pytestconfig):
     colour = r"\x1b\[[0-9;]*3[0-9][;m]"
     assert re.search(colour, coloured)
     assert not re.search(colour, plain)
+
+
+def command(root, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options},
+    )
+
+
+def without_a_reader():
+    ours, theirs = os.pipe()
+    os.close(ours)
+    return theirs
+
+
+def test_a_run_goes_on_where_the_reader_of_its_log_has_left(tmp_path, pytestconfig):
+    (tmp_path / "shown.py").write_text(
+        "import importlib.util as u, sys\n"
+        f"spec = u.spec_from_file_location('console_tests', {__file__!r})\n"
+        "module = u.module_from_spec(spec); spec.loader.exec_module(module)\n"
+        "from pipeline.console import telling\n"
+        "with telling(sys.stderr, 'plain') as tell:\n"
+        "    for event in module.EVENTS: tell(event)\n"
+        "print('went on')\n"
+    )
+    pipe = without_a_reader()
+    ended = subprocess.run(
+        [sys.executable, "shown.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+        stdout=subprocess.PIPE,
+        stderr=pipe,
+        text=True,
+        check=False,
+    )
+    os.close(pipe)
+    assert (ended.returncode, ended.stdout) == (0, "went on\n")
+
+
+def test_what_a_command_prints_may_be_left_unread(pytestconfig):
+    pipe = without_a_reader()
+    commands = [command(pytestconfig.rootpath, *words, stdout=pipe) for words in (["init"], ["schema"], ["--version"])]
+    codes = [one.wait(60) for one in commands]
+    os.close(pipe)
+
+    assert codes == [0, 0, 0]
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path, pytestconfig):
+    program = (
+        "import sys; from pipeline.standard_streams import make_usable, say; make_usable(); "
+        f"file = open({str(tmp_path / 'database')!r}, 'w'); "
+        "say('a log line', sys.stderr); say('a result', sys.stdout); "
+        "sys.exit(file.fileno())"
+    )
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" -c "{program}" <&- >&- 2>&-'],
+        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+        check=False,
+    )
+
+    assert ended.returncode >= 3
+    assert (tmp_path / "database").read_text() == ""
 
 
 def _class(name):

@@ -17,8 +17,8 @@ import pytest
 
 import pipeline
 from pipeline.config_file import load_config
-from pipeline.console import Note, RangeTestStarted, StageStarted, TrialDone
 from pipeline.digits_example import load_data
+from pipeline.events import Note, RangeTestStarted, StageStarted, TrialDone
 from pipeline.run_directory import CorruptState, ForeignRun
 from pipeline.task import TaskError, load_task
 

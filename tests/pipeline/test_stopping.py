@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import pipeline
-from pipeline.console import Note, TrialDone
+from pipeline.events import Note, TrialDone
 from pipeline.stopping import Interrupted, Stopper, Terminated, TimeUsedUp
 
 CONFIG = {"study.num_trials": 3, "study.epochs": 4, "range_test.num_steps": 60, "range_test.repeats": 1}
