@@ -17,14 +17,15 @@ ABOVE_EDGE = 1.5  # high = 1.5 edge, and never above the rate of divergence
 SUGGESTED_BELOW_EDGE = 5.0  # the middle of the flat part of the regret
 LION_FACTOR = 3.0  # Lion moves each weight by the whole rate: 3 to 10 times below Adam (Chen 2023, arXiv:2302.06675)
 SURE = 6.0  # standard errors of the drop, over all repeats together
+BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
 class Verdict(Enum):
-    """What a range test showed; the value is the sentence shown."""
+    """What a range test showed; the value is the sentence shown, to which `Bounds.reason` adds what this test tells."""
 
     FOUND = "bounds found"
-    LOW_CONFIDENCE = "bounds found, but noise or repeats that differ make them uncertain; raise repeats or num_steps"
+    LOW_CONFIDENCE = "bounds found, but they are uncertain"
     NEVER_DIVERGES = "the loss never rose again, so high is only where the test ended; raise end_lr"
     FLAT = "the loss did not fall at any rate; check the labels and that the model can train, or raise end_lr"
     TOO_NOISY = "the loss may have fallen, but the noise hides it; raise the batch size, repeats or num_steps"
@@ -111,32 +112,43 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
     shift = LION_FACTOR if optimizer == "lion" else 1.0
     edge = _median([reading.edge for reading in seen]) / shift
     diverged = _median([reading.diverged for reading in seen])
-    verdict = _judge(readings, seen)
+    low = edge / BELOW_EDGE
+    verdict, reason = _judge(readings, seen, is_below_ramp=low < min(curve.lrs[0] for curve in curves if curve.lrs))
     return Bounds(
-        low=edge / BELOW_EDGE,
+        low=low,
         high=min(ABOVE_EDGE * edge, diverged / shift),
         suggested=edge / SUGGESTED_BELOW_EDGE,
         verdict=verdict,
-        reason=verdict.value,
+        reason=reason,
         lowest=_median_or_none([reading.lowest for reading in seen]),
         steepest=_median_or_none([reading.steepest for reading in seen]),
         diverged=diverged,
     )
 
 
-def _judge(readings: Sequence[Reading], seen: Sequence[Reading]) -> Verdict:
+def _judge(readings: Sequence[Reading], seen: Sequence[Reading], *, is_below_ramp: bool) -> tuple[Verdict, str]:
+    """Return the verdict on readings that give bounds, and the sentence shown."""
+    if 2 * sum(reading.is_open for reading in seen) > len(seen):
+        return Verdict.NEVER_DIVERGES, Verdict.NEVER_DIVERGES.value
+    doubt = _doubt(readings, seen) or (BELOW_RAMP if is_below_ramp else None)
+    if doubt is None:
+        return Verdict.FOUND, Verdict.FOUND.value
+    return Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {doubt}"
+
+
+def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
+    """Return why bounds are uncertain and what helps, None where they are not."""
     edges = [reading.edge for reading in seen if reading.edge is not None]
     confidence = float(np.median([reading.confidence for reading in seen])) * math.sqrt(len(seen))
-    is_unsure = (
-        len(seen) < len(readings)
-        or any(reading.shape is Shape.FALLS_UNSEEN for reading in seen)
-        or max(edges) > AGREEMENT * 1.00001 * min(edges)
-        or confidence < SURE
-        or 2 * sum(reading.begins_falling for reading in seen) > len(seen)
-    )
-    if 2 * sum(reading.is_open for reading in seen) > len(seen):
-        return Verdict.NEVER_DIVERGES
-    return Verdict.LOW_CONFIDENCE if is_unsure else Verdict.FOUND
+    if len(seen) < len(readings):
+        return f"only {len(seen)} of {len(readings)} repeats showed them; raise repeats"
+    if any(reading.shape is Shape.FALLS_UNSEEN for reading in seen):
+        return "noise hides the fall of the loss, and only its rise is seen; raise num_steps or the batch size"
+    if max(edges) > AGREEMENT * 1.00001 * min(edges):
+        return f"the repeats differ by a factor of {max(edges) / min(edges):.0f}; raise repeats or num_steps"
+    if confidence < SURE:
+        return "the loss fell by hardly more than its noise; raise num_steps, repeats or the batch size"
+    return None
 
 
 def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:

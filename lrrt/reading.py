@@ -54,7 +54,6 @@ class Reading:
     steepest: float | None = None
     diverged: float | None = None
     is_open: bool = False
-    begins_falling: bool = False
 
 
 def read_curve(curve: RangeCurve) -> Reading:
@@ -90,7 +89,6 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
         steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: lowest + 1].argmin())]),
         diverged=diverged,
         is_open=not breaks_off and not bool(np.any(height[lowest:] > REGAINED)),
-        begins_falling=fallen < plateau_size(rates),
     )
 
 

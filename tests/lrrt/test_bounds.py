@@ -1,5 +1,6 @@
 """What is true of reading range curves and of the bounds made of them."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +105,26 @@ def test_one_wild_repeat_of_three_hardly_moves_the_bounds():
 
     assert abs(np.log10(with_wild.low / bounds.low)) < 0.2
     assert with_wild.verdict is Verdict.LOW_CONFIDENCE
+
+
+@pytest.mark.parametrize(
+    ("curves", "reason"),
+    [
+        ([*three()[:2], curve(*falling(fall_at=1e-4, diverge_at=3e-3))], "repeats differ by a factor of .*; raise rep"),
+        ([*three()[:2], curve(LRS, np.full(100, 2.0))], "only 2 of 3 repeats showed them; raise repeats"),
+        ([curve(*falling(noise=0.5, seed=1))], "hardly more than its noise; raise num_steps"),
+        ([curve(LRS[61:], falling()[1][61:])], "low lies below the first rate that was tried, .*; lower start_lr"),
+        (
+            [curve(*falling(noise=0.5, seed=2))],
+            "noise hides the fall of the loss, and only its rise is seen; raise num_st",
+        ),
+    ],
+)
+def test_uncertain_bounds_come_with_why_and_what_helps(curves, reason):
+    found = find_bounds(curves)
+
+    assert found.verdict is Verdict.LOW_CONFIDENCE
+    assert re.search(f"^{Verdict.LOW_CONFIDENCE.value}: .*{reason}", found.reason)
 
 
 def with_values(places, values):
