@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; yellow is left out, it is too light for a line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-LINE_STYLES = ("-", "--", "-.", ":")
+LINE_STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+    *("-", "--", "-.", ":"),
+    *((0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3))),
+)  # one for each colour, told apart without colour too
+LONG_LABEL = 16  # characters; two longer ones do not stand side by side in the legend
+HEIGHT, LEGEND_ROW = 4.5, 0.22  # inches
 HEADROOM = 0.6  # how far above the starting level the picture goes, in parts of the greatest drop
 
 Curves = Mapping[str, Sequence[RangeCurve]]
@@ -75,7 +81,9 @@ def _draw_all(
 ) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    axes = Figure(figsize=(8, 4.8), layout="constrained").add_subplot() if ax is None else ax
+    columns = 1 if any(len(label) > LONG_LABEL for label in curves) else 2
+    height = HEIGHT + LEGEND_ROW * math.ceil(len(curves) / columns)
+    axes = Figure(figsize=(8, height), layout="constrained").add_subplot() if ax is None else ax
     figure = axes.get_figure(root=True)
     assert figure is not None, "axes stand in a figure"
     axes.set_xscale("log")
@@ -90,7 +98,7 @@ def _draw_all(
     axes.set_xlabel("learning rate (log scale)")
     axes.grid(alpha=0.25)
     if axes.lines:
-        axes.legend(fontsize="small", loc="best")
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns)
     return figure, axes
 
 

@@ -53,7 +53,7 @@ def test_each_verdict_comes_with_its_sentence_and_a_picture(verdict, tmp_path):
     bounds = result.bounds["sgd"]
 
     assert bounds.verdict is verdict
-    assert bounds.reason == verdict.value
+    assert bounds.reason.startswith(verdict.value)
     assert (bounds.low is not None) == (verdict in WITH_RATES)
     assert verdict.value in str(result)
     assert lrrt.RangeTestResult.from_json(result.to_json()) == result
@@ -67,6 +67,30 @@ def test_a_picture_of_nothing_is_an_empty_one(curves):
     nothing = Bounds(None, None, None, Verdict.NON_FINITE, Verdict.NON_FINITE.value)
     for draw in (plot_losses, plot_loss_deltas):
         assert not draw({"sgd": curves}, {"sgd": nothing}).axes[0].get_legend()
+
+
+@pytest.mark.parametrize("kind", ["{}", "adam, batch_size={}, units=64"])
+def test_a_picture_of_six_tells_them_apart_and_hides_nothing(kind):
+    """Each line has a colour and a style of its own, each bounds' shade a band of its own; the legend stands below."""
+    lrs = lrrt.Ramp().rates()
+    curve = RangeCurve(tuple(lrs), tuple(2 - 1 / (1 + (1e-2 / lrs) ** 2) + (lrs / 0.3) ** 2))
+    labels = [kind.format(number) for number in range(6)]
+    curves, bounds = dict.fromkeys(labels, (curve,)), dict.fromkeys(labels, lrrt.find_bounds([curve]))
+    for draw in (plot_losses, plot_loss_deltas):
+        figure = draw(curves, bounds)
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        lines = [line for line in axes.lines if line.get_label() in {text.get_text() for text in legend_of(axes)}]
+        legend = axes.get_legend().get_window_extent()
+
+        assert len({line.get_color() for line in lines}) == len({str(line._dash_pattern) for line in lines}) == 6
+        assert len({patch.get_y() for patch in axes.patches}) == 6
+        assert legend.y1 < axes.get_window_extent().y0
+        assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+
+
+def legend_of(axes):
+    return axes.get_legend().get_texts()
 
 
 def test_pictures_are_drawn_on_axes_that_are_given():
