@@ -54,10 +54,11 @@ def at_edge(result: TrialResult, space: SearchSpace) -> AtEdge | None:
     lr, found = result.config.lr, space.range_of(result.config)
     if found is None:
         return None
-    place = math.log(lr / found.low) / math.log(found.high / found.low)
+    low, high = found.low, found.highest_peak(space.schedules)
+    place = math.log(lr / low) / math.log(high / low)
     if place < EDGE_SHARE:
-        return AtEdge(found.label, Edge.LOW, lr, found.low, found.high)
-    return AtEdge(found.label, Edge.HIGH, lr, found.low, found.high) if place > 1 - EDGE_SHARE else None
+        return AtEdge(found.label, Edge.LOW, lr, low, high)
+    return AtEdge(found.label, Edge.HIGH, lr, low, high) if place > 1 - EDGE_SHARE else None
 
 
 def widen(space: SearchSpace, result: TrialResult, *, decades: float = WIDENED_DECADES) -> SearchSpace:
@@ -83,7 +84,9 @@ def widen(space: SearchSpace, result: TrialResult, *, decades: float = WIDENED_D
     low = found.low / factor if found.edge is Edge.LOW else found.low
     high = found.high * factor if found.edge is Edge.HIGH else found.high
     ranges = (
-        replace(one, low=low, high=high, suggested=found.lr) if one.label == found.optimizer else one
+        replace(one, low=low, high=high, suggested=found.lr, cyclical_high=None)
+        if one.label == found.optimizer
+        else one
         for one in space.optimizers
     )
     return replace(space, optimizers=tuple(ranges))

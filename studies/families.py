@@ -146,6 +146,11 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
+def is_cyclical(schedule: str) -> bool:
+    """Say whether the rates of a family cycle, or rise and fall once as `one_cycle` does; a warm-up does not count."""
+    return schedule == "one_cycle" or any(parameter.name == "num_cycles" for parameter in FAMILIES[schedule].parameters)
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return a hint at the nearest known name, or nothing where none is near.
 

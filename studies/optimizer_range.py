@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lrrt.bounds import Bounds
 from lrrt.range_result import Case
 from studies.dimension import Condition, Dimension
+from studies.families import is_cyclical
 from studies.trial import rate_name
 
 Range = tuple[float, float]
@@ -18,10 +20,10 @@ class OptimizerRange:
     """One optimizer and the learning rates that are searched for it; `suggested` is tried first where there is one.
 
     `batch_size` is the one that the range is for, where each batch size has a range of its own; None for a range that
-    serves them all.
+    serves them all. `cyclical_high` is the largest maximum of a cyclical rate, where that is larger than `high`.
 
     Raises:
-        ValueError: unless `0 < low < high`.
+        ValueError: unless `0 < low < high < cyclical_high`.
     """
 
     name: str
@@ -30,10 +32,16 @@ class OptimizerRange:
     suggested: float | None = None
     is_fallback: bool = False
     batch_size: int | None = None
+    cyclical_high: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.low < self.high:
+        if not 0 < self.low < self.high < math.inf:
             raise ValueError(f"`0 < low < high` must hold for {self.label}, got low={self.low!r}, high={self.high!r}.")
+        if self.cyclical_high is not None and not self.high < self.cyclical_high < math.inf:
+            raise ValueError(
+                f"`high < cyclical_high` must hold for {self.label}, got high={self.high!r}, "
+                f"cyclical_high={self.cyclical_high!r}. Leave it out where cyclical rates go no higher."
+            )
 
     @property
     def label(self) -> str:
@@ -45,8 +53,17 @@ class OptimizerRange:
         """What engines call the rate: `lr__<optimizer>`, or `lr__<optimizer>__<batch size>`."""
         return rate_name(self.name, self.batch_size)
 
-    def dimension(self) -> Dimension:
-        """Return the rate as a dimension, active for this optimizer and, where the range is for one, batch size."""
+    def highest_peak(self, schedules: Sequence[str]) -> float:
+        """Return the upper end for the peak of such schedules: `cyclical_high` where all are cyclical, else `high`.
+
+        A constant rate must be smaller than the maximum of a cyclical one (Smith 2018, arXiv:1803.09820, section 4.1).
+        Where both kinds are searched they share one range, so that a sampler's trials of either tell of the other.
+        """
+        is_cyclical_only = all(is_cyclical(schedule) for schedule in schedules)
+        return self.cyclical_high if is_cyclical_only and self.cyclical_high else self.high
+
+    def dimension(self, schedules: Sequence[str]) -> Dimension:
+        """Return the peak of such schedules as a dimension, active for this optimizer and for its batch size."""
         conditions: list[Condition] = [("optimizer", (self.name,))]
         if self.batch_size is not None:
             conditions.append(("batch_size", (self.batch_size,)))
@@ -54,7 +71,7 @@ class OptimizerRange:
             self.rate_name,
             (),
             self.low,
-            self.high,
+            self.highest_peak(schedules),
             log=True,
             default=self.suggested,
             conditions=tuple(conditions),
@@ -114,6 +131,8 @@ def _needed(
 
 
 def _range_of(name: str, batch_size: int | None, bounds: Bounds, fallback: Range | None) -> OptimizerRange | None:
-    if bounds.low is not None and bounds.high is not None:
-        return OptimizerRange(name, bounds.low, bounds.high, bounds.suggested, batch_size=batch_size)
+    low, high, top = bounds.low, bounds.high, bounds.cyclical_high
+    if low is not None and high is not None and top is not None:
+        cyclical_high = top if top > high else None
+        return OptimizerRange(name, low, high, bounds.suggested, batch_size=batch_size, cyclical_high=cyclical_high)
     return None if fallback is None else OptimizerRange(name, *fallback, is_fallback=True, batch_size=batch_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from studies.families import FAMILIES
+from studies.families import FAMILIES, is_cyclical
 from studies.trial import TrialConfig
 
 # Of a decay. Validation losses at an eighth of the training ranked its final best three 13th to 16th of 18; from half
@@ -19,11 +19,6 @@ class Mark:
 
     progress: float
     epoch: int
-
-
-def is_cyclical(schedule: str) -> bool:
-    """Say whether the rates of a family climb again after they fell."""
-    return schedule == "one_cycle" or any(parameter.name == "num_cycles" for parameter in FAMILIES[schedule].parameters)
 
 
 def marks(config: TrialConfig, epochs: int) -> tuple[Mark, ...]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from studies.families import is_cyclical
 from studies.overfitting import is_still_falling
-from studies.phases import is_cyclical, marks
+from studies.phases import marks
 from studies.trial import TrialConfig, TrialResult, TrialState
 
 MIN_PEERS = 4  # trials of the family that a trial is compared with; a median of fewer says little

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studies.families import FAMILIES as FAMILIES  # known here to those who make schedules
-from studies.families import TAIL_DEPTH, TAIL_FRACTION, Family, check_parameters, find_family
+from studies.families import TAIL_DEPTH, TAIL_FRACTION, check_parameters, find_family
 
 Schedule = Any  # keras.optimizers.schedules.LearningRateSchedule; Keras is untyped
 Values = Mapping[str, float]
@@ -40,15 +40,40 @@ def make_schedule(family: str, peak_lr: float, num_steps: int, **parameters: flo
     known = find_family(family)
     peak, total = _check_peak(peak_lr), _check_count("num_steps", num_steps)
     values = {**known.defaults(), **check_parameters(known, parameters)}
-    warmup = values.get("warmup", 0.0)
-    warmup_steps = max(1, round(warmup * total)) if warmup else 0
-    _check_num_steps(known, total, warmup_steps, values)
+    warmup_steps = _warmup_steps(total, values)
+    check_num_steps(family, total, values)
     schedule = _build(family, peak, total - warmup_steps, values)
     if not warmup_steps:
         return schedule
     from studies.cyclical import WarmUp
 
     return WarmUp(schedule, peak, warmup_steps, WARMUP_START)
+
+
+def check_num_steps(family: str, num_steps: int, values: Values) -> None:
+    """Refuse a training that is too short for a family's parameters.
+
+    Args:
+        family: its name.
+        num_steps: updates in the whole training, warm-up included.
+        values: the family's parameters, all of them.
+
+    Raises:
+        ValueError: for fewer steps than the cycles, drops and warm-up need.
+    """
+    needed, warmup_steps = 1, _warmup_steps(num_steps, values)
+    if family == "one_cycle":
+        needed = ONE_CYCLE_STEPS
+    elif "num_cycles" in values:
+        needed = STEPS_PER_CYCLE * int(values["num_cycles"])
+    elif "num_drops" in values:
+        needed = int(values["num_drops"]) + 1
+    if num_steps < needed + warmup_steps:
+        asked = ", ".join(f"{name}={value:g}" for name, value in values.items()) or "no parameter"
+        raise ValueError(
+            f"{family!r} with {asked} needs at least {needed + warmup_steps} steps, got num_steps={num_steps}. "
+            "Train longer or ask for less."
+        )
 
 
 def rate_table(schedule: Schedule, num_steps: int) -> NDArray[np.float32]:
@@ -93,6 +118,11 @@ def one_cycle_momentum(
         raise ValueError(f"`0 <= low <= high < 1` must hold, got low={low!r}, high={high!r}.")
     turns = [0.0, rise_fraction, 1 - TAIL_FRACTION, 1.0]
     return np.interp(np.arange(count) / count, turns, [high, low, high, high]).astype(np.float32)
+
+
+def _warmup_steps(num_steps: int, values: Values) -> int:
+    warmup = values.get("warmup", 0.0)
+    return max(1, round(warmup * num_steps)) if warmup else 0
 
 
 def _build(family: str, peak: float, num_steps: int, values: Values) -> Schedule:
@@ -155,22 +185,6 @@ def _rate_at(schedule: Schedule, step: int) -> float:
     from keras import ops
 
     return float(ops.convert_to_numpy(schedule(ops.convert_to_tensor(step, dtype="int32"))))
-
-
-def _check_num_steps(family: Family, num_steps: int, warmup_steps: int, values: Values) -> None:
-    needed = 1
-    if family.name == "one_cycle":
-        needed = ONE_CYCLE_STEPS
-    elif "num_cycles" in values:
-        needed = STEPS_PER_CYCLE * int(values["num_cycles"])
-    elif "num_drops" in values:
-        needed = int(values["num_drops"]) + 1
-    if num_steps < needed + warmup_steps:
-        asked = ", ".join(f"{name}={value:g}" for name, value in values.items()) or "no parameter"
-        raise ValueError(
-            f"{family.name!r} with {asked} needs at least {needed + warmup_steps} steps, got num_steps={num_steps}. "
-            "Train longer or ask for less."
-        )
 
 
 def _check_peak(peak_lr: float) -> float:

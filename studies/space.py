@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from lrrt.bounds import Bounds
-from lrrt.range_result import Case
+from lrrt.range_result import Case, RangeTestResult
 from studies.asking import ask_keras_tuner, ask_optuna
 from studies.dimension import Dimension, Value
-from studies.families import FAMILIES, did_you_mean
+from studies.families import FAMILIES, Parameter, did_you_mean
 from studies.optimizer_range import OptimizerRange, Range, ranges_within
+from studies.schedules import check_num_steps
 from studies.trial import TrialConfig, is_reserved
 
 
@@ -28,6 +29,10 @@ class SearchSpace:
     `searches_warmup` adds the length of a warm-up to the schedules that can have one. `weight_decay` and `momentum`
     are searched where they have a range; the latter is `beta_1` of optimizers of Adam's kind. `own` are the
     hyperparameters of the user's model; see `own_dimensions`.
+
+    A schedule's peak lies inside its optimizer's bounds; in a space of cyclical schedules alone it may reach the
+    largest maximum of a cycle, and where others are searched too, all share the range of a constant rate. Under the
+    highest peak, the base of a cyclical schedule reaches down to the lower bound.
 
     Raises:
         ValueError: for a space without an optimizer, a schedule or a batch size, with one twice, with an unknown
@@ -89,7 +94,8 @@ class SearchSpace:
         """Narrow the rates of each optimizer to what its range test found.
 
         Args:
-            bounds: by optimizer, or by label where `cases` tells what each is of.
+            bounds: by optimizer, or by label where `cases` tells what each is of; in the order in which what they
+                suggest is tried.
             cases: of the range test's result. Bounds that were measured at several batch sizes are searched at the
                 batch size that they are of, as `lr__<optimizer>__<batch size>`.
             schedules: names of schedule families.
@@ -114,13 +120,26 @@ class SearchSpace:
             tuple(own),
         )
 
+    @classmethod
+    def from_result(cls, result: RangeTestResult, **options: Any) -> Self:
+        """Narrow the rates of each optimizer to what a range test found, at each batch size where it tested several.
+
+        The suggestions of the optimizers that reached the lowest losses in the test are tried first.
+
+        Args:
+            result: of `lrrt.range_test`.
+            **options: those of `from_bounds`.
+        """
+        bounds = {found.label: result.bounds[found.label] for found in result.standings()}
+        return cls.from_bounds(bounds, cases=result.cases, **options)
+
     def dimensions(self) -> tuple[Dimension, ...]:
         """Return every dimension, each after those that its conditions name."""
         return (
             Dimension("optimizer", tuple(dict.fromkeys(found.name for found in self.optimizers))),
             Dimension("schedule", self.schedules),
             Dimension("batch_size", self.batch_sizes),
-            *(found.dimension() for found in self.optimizers),
+            *(found.dimension(self.schedules) for found in self.optimizers),
             *(dimension for name in self.schedules for dimension in self._family_dimensions(name)),
             *([Dimension("weight_decay", (), *self.weight_decay, log=True)] if self.weight_decay else []),
             *([Dimension("momentum", (), *self.momentum)] if self.momentum else []),
@@ -138,7 +157,8 @@ class SearchSpace:
     def suggested_parameters(self) -> list[dict[str, Value]]:
         """Return, for each range of rates, what its range test suggests, for the first trials of a study."""
         return [
-            {parent: values[0] for parent, values in found.dimension().conditions} | {found.rate_name: found.suggested}
+            {parent: values[0] for parent, values in found.dimension(self.schedules).conditions}
+            | {found.rate_name: found.suggested}
             for found in self.optimizers
             if found.suggested is not None
         ]
@@ -154,6 +174,19 @@ class SearchSpace:
         active = [dimension for dimension in self.dimensions() if dimension.is_active(values)]
         names = {dimension.name for dimension in active}
         return names == set(values) and all(dimension.holds(values[dimension.name]) for dimension in active)
+
+    def check_num_steps(self, num_steps: int) -> None:
+        """Refuse a training that is too short for some schedule that may be proposed.
+
+        Args:
+            num_steps: updates in a whole trial, at the largest batch size.
+
+        Raises:
+            ValueError: for fewer steps than its cycles, drops and warm-up need.
+        """
+        for name in self.schedules:
+            highest = {parameter.name: parameter.high for parameter in self._family_parameters(name)}
+            check_num_steps(name, num_steps, highest)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for space.json and fingerprints."""
@@ -198,6 +231,16 @@ class SearchSpace:
                 default=parameter.default,
                 conditions=(("schedule", (schedule,)),),
             )
+            for parameter in self._family_parameters(schedule)
+        ]
+
+    def _family_parameters(self, schedule: str) -> list[Parameter]:
+        """Return those that are searched; the fraction that is a cycle's base begins at `low` for the highest peak."""
+        least_base = min(found.low / found.highest_peak(self.schedules) for found in self.optimizers)
+        return [
+            replace(parameter, low=min(max(parameter.low, least_base), parameter.default))
+            if parameter.name == "base_fraction"
+            else parameter
             for parameter in FAMILIES[schedule].parameters
             if parameter.name != "warmup" or self.searches_warmup
         ]

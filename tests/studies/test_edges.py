@@ -1,5 +1,7 @@
 """Whether the winner lies at an edge of its bounds, and the space that is searched then."""
 
+from dataclasses import replace
+
 import pytest
 
 from studies import Edge, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState, at_edge, widen
@@ -36,6 +38,16 @@ def test_the_bounds_of_a_batch_size_are_judged_and_widened_alone():
 
     assert "(sgd, batch_size=32: 0.0999 of 0.001 to 0.1)" in at_edge(best, space).reason
     assert [found.high for found in widen(space, best).optimizers] == [0.1, pytest.approx(1.0)]
+
+
+def test_in_a_space_of_cyclical_schedules_the_edge_is_the_largest_maximum_of_a_cycle():
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-1, cyclical_high=0.5),), ("triangular",))
+    config = TrialConfig("sgd", "triangular", 0.1, 32)
+    inside = TrialResult(0, config, TrialState.COMPLETED, (1.0,), (1.0,))
+    outside = replace(inside, config=replace(config, lr=0.49))
+
+    assert at_edge(inside, space) is None
+    assert widen(space, outside).optimizers[0].high == pytest.approx(5.0)
 
 
 def test_a_space_whose_winner_lies_inside_stays():

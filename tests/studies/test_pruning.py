@@ -17,7 +17,8 @@ from studies import (
     phases,
     pruning,
 )
-from studies.phases import is_cyclical, marks
+from studies.families import is_cyclical
+from studies.phases import marks
 from studies.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
 
 EPOCHS = 20

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from keras_tuner import HyperParameters
 
-from lrrt import Bounds, Case, Verdict
+from lrrt import Bounds, Case, Ramp, RangeCurve, RangeTestResult, Verdict, find_bounds
 from studies import FAMILIES, Dimension, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
@@ -24,6 +24,11 @@ CASES = {
     "sgd, batch_size=32": Case("sgd", "sgd", 32),
     "adam": Case("adam", "adam", 16),
 }
+
+
+def rate_of(space):
+    (found,) = [found for found in space.dimensions() if found.name.startswith("lr__")]
+    return found
 
 
 def test_every_proposal_lies_inside_its_optimizer_s_bounds():
@@ -123,6 +128,53 @@ def test_bounds_of_two_models_are_refused():
         SearchSpace.from_bounds(dict.fromkeys(cases, FOUND), cases=cases)
 
 
+def test_a_space_of_cyclical_schedules_alone_reaches_the_largest_maximum_of_a_cycle():
+    bounds = {"sgd": replace(FOUND, lowest=3e-2)}
+    cyclical = SearchSpace.from_bounds(bounds, schedules=("triangular", "one_cycle"))
+    both = SearchSpace.from_bounds(bounds, schedules=("triangular", "fixed"))
+
+    assert rate_of(cyclical).high == 3e-2
+    assert rate_of(both).high == rate_of(SearchSpace.from_bounds(bounds)).high == FOUND.high
+    assert rate_of(SearchSpace.from_bounds({"sgd": FOUND}, schedules=("triangular",))).high == FOUND.high
+
+
+def test_the_base_of_a_cycle_reaches_down_to_the_lower_bound_under_the_highest_peak():
+    space = SearchSpace((OptimizerRange("sgd", 1e-2, 0.1), OptimizerRange("adam", 1e-3, 2e-2)), ("triangular", "fixed"))
+    base = next(found for found in space.dimensions() if found.name == "triangular__base_fraction")
+
+    assert (base.low, base.high) == (pytest.approx(1e-3 / 2e-2), 0.5)
+    assert next(found for found in SPACE.dimensions() if found.name == base.name).low == pytest.approx(0.01)
+
+
+def test_the_domain_of_a_base_holds_its_default_however_narrow_the_bounds_are():
+    space = SearchSpace((OptimizerRange("sgd", 1e-2, 1.1e-2),), ("triangular", "one_cycle"))
+
+    assert {found.low for found in space.dimensions() if found.name.endswith("base_fraction")} == {0.25, 0.1}
+
+
+def test_the_suggestion_of_the_optimizer_that_got_furthest_is_tried_first():
+    lrs = tuple(10.0 ** (i / 8 - 5) for i in range(41))
+    curves = {
+        label: (RangeCurve(lrs, tuple(2 - depth * min(lr / 1e-2, 1) + (lr / 0.3) ** 2 for lr in lrs)),)
+        for label, depth in (("sgd", 0.5), ("adam", 1.0))
+    }
+    bounds = {label: find_bounds(repeats) for label, repeats in curves.items()}
+    result = RangeTestResult(curves, bounds, {name: Case(name, name, 32) for name in curves}, Ramp(), 0)
+    space = SearchSpace.from_result(result, schedules=("fixed", "cosine"))
+
+    assert [found["optimizer"] for found in space.suggested_parameters()] == ["adam", "sgd"]
+    assert space == SearchSpace.from_bounds({name: bounds[name] for name in ("adam", "sgd")}, schedules=space.schedules)
+
+
+@pytest.mark.parametrize(("schedule", "least"), [("fixed", 1), ("triangular", 16), ("step", 6), ("one_cycle", 3)])
+def test_a_training_too_short_for_a_schedule_that_may_be_proposed_is_refused(schedule, least):
+    space = SearchSpace((SGD,), (schedule,))
+    space.check_num_steps(least)
+
+    with pytest.raises(ValueError, match=r"needs at least \d+ steps|`num_steps`"):
+        space.check_num_steps(least - 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -152,6 +204,13 @@ def test_a_space_with_nothing_to_choose_is_refused(arguments, message):
 def test_a_range_that_is_no_range_is_refused(low, high):
     with pytest.raises(ValueError, match="`0 < low < high` must hold for sgd"):
         OptimizerRange("sgd", low, high)
+
+
+def test_a_cyclical_maximum_below_the_constant_one_is_refused():
+    with pytest.raises(
+        ValueError, match=r"`high < cyclical_high` must hold for sgd, got high=1\.0, cyclical_high=0\.5"
+    ):
+        replace(SGD, cyclical_high=0.5)
 
 
 @pytest.mark.parametrize(
