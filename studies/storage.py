@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
     from sqlalchemy import URL
 
 OPENING_S = 10.0  # for which a storage that does not answer is asked again when a study is opened
@@ -159,14 +160,29 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
         raise StorageOfAnotherVersion(f"The storage at {address(url)} is of another version. {error}") from error
     weakref.finalize(storage, storage.engine.dispose)  # its connections must not outlive it
     if is_sqlite:
-
-        @sqlalchemy.event.listens_for(storage.engine, "connect")
-        def set_pragmas(connection: Any, _: Any) -> None:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-
-        storage.engine.dispose()
+        _set_up_sqlite(storage.engine)
     return storage
+
+
+def _set_up_sqlite(engine: sqlalchemy.Engine) -> None:
+    """Keep a write-ahead log, and hold the lock from the beginning of each transaction.
+
+    Optuna looks whether a trial waits before it takes it. Other databases lock the row while it looks; SQLite, unless
+    told so, locks nothing before the first writing, so that two processes may both see that it waits.
+    """
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # Python's driver must not begin transactions of its own
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def lock(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()
 
 
 def _engine_options(url: URL) -> dict[str, Any]:
