@@ -18,11 +18,12 @@ FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.ve
 done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format clean
+.PHONY: help run test cluster-test lint format clean
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
 	@echo "make test     run the tests in JOBS=2 processes, or some: ARGS=\"tests/pipeline -x\""
+	@echo "make cluster-test  run the tests on a real Slurm and PostgreSQL, which it brings up on this machine"
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
 	@echo "make clean    remove the environment and caches; results in out/ and state/ stay"
@@ -32,6 +33,9 @@ run: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+cluster-test: $(READY)
+	@if tests/cluster/packages.sh; then $(BIN)/python -m pytest $(or $(ARGS),tests/cluster); fi
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -28,6 +28,8 @@ EXIT_CODES = {
     "sqlalchemy.exc.NoSuchModuleError": 2,
     "pipeline.search_bounds.NoBounds": 2,
     "pipeline.stage.NotFinished": 2,
+    "pipeline.cluster.NoSharedStorage": 2,
+    "pipeline.slurm.SlurmError": 2,
     "pipeline.search.NoUsableRange": 3,
     "pipeline.results.NoTrialCompleted": 4,
     "pipeline.results.QualityGateFailed": 5,
@@ -37,6 +39,8 @@ EXIT_CODES = {
     "pipeline.run_directory.RunLocked": 73,
     "pipeline.run_directory.ForeignRun": 73,
     "studies.space.ForeignStudy": 73,
+    "pipeline.cluster.NotShared": NEEDS_REPAIR,
+    "pipeline.cluster.SlotsLeft": TIME_USED_UP,
     "pipeline.run_directory.CorruptState": NEEDS_REPAIR,
     "sqlalchemy.exc.DatabaseError": NEEDS_REPAIR,
 }
@@ -94,7 +98,7 @@ def _chain_text(failure: BaseException | None) -> str:
 
 def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
     hint = "" if verbose or code not in WITH_TRACEBACK else " Run it again with -v to see where."
-    if code in STOPPED_BY:
+    if isinstance(failure, KeyboardInterrupt):
         return f"stopped {STOPPED_BY[code]}; run the same command again to go on."
     if code == OUR_BUG:
         return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {failure}{hint}"

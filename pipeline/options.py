@@ -42,6 +42,7 @@ Only = Annotated[
         show_default=False,
     ),
 ]
+Workers = Annotated[int, typer.Option("--workers", help="Workers at a time.", min=1, metavar="N")]
 FailOn = Annotated[
     Literal["overfit"] | None,
     typer.Option(help="Exit with 5 where the best trial is overfitted; the results are written all the same."),

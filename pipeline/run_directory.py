@@ -103,6 +103,14 @@ class RunDirectory:
     def fingerprint(self) -> Path:
         return self.state / "fingerprint.json"
 
+    @property
+    def jobs(self) -> Path:
+        return self.state / "jobs"
+
+    @property
+    def submission(self) -> Path:
+        return self.jobs / "submission.json"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Make both folders, keep other processes out while the block runs, and remove leftovers of torn writes.

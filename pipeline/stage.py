@@ -56,7 +56,7 @@ def run_stage(
         NoTrialCompleted: where no trial was trained to its end.
         RunLocked, ForeignRun: where the folders are in use, or belong to another study.
     """
-    with _claimed(config, out, state) as directory:
+    with claimed(config, out, state) as directory:
         return _go_on(config, directory, on_event, stopper or Stopper())
 
 
@@ -82,7 +82,7 @@ def run_search(
     if bounds is not None:
         config = _with_optimizers(config, tuple(bounds.bounds))
         given = {name: [found.low, found.high] for name, found in bounds.bounds.items()}
-    with _claimed(config, out, state, given) as directory:
+    with claimed(config, out, state, given) as directory:
         if kept_range_test(directory) is None:
             if bounds is None:
                 raise NoBounds(
@@ -106,12 +106,12 @@ def run_range_tests(
     Raises:
         NoUsableRange: where no optimizer has bounds.
     """
-    with _claimed(config, out, state) as directory:
+    with claimed(config, out, state) as directory:
         kept = kept_range_test(directory)
         text = "range tests: nothing left to do" if kept else "range tests: start"
         on_event(StageStarted(text, directory.out))
         if kept is None:
-            kept = _test_ranges(config, prepare(config)[1], directory, on_event, stopper or Stopper())
+            kept = test_ranges(config, prepare(config)[1], directory, on_event, stopper or Stopper())
         else:
             write_range_test(directory, kept)
         if all(found.low is None for found in kept.bounds.values()):
@@ -140,7 +140,7 @@ def run_range_part(
     if optimizer not in config.range_test.optimizers:
         raise ConfigError(f"--only must be one of {', '.join(config.range_test.optimizers)}, got {optimizer!r}.")
     directory = RunDirectory(Path(out), Path(state))
-    _claim(config, directory)
+    claim(config, directory)
     kept = kept_range_part(directory, optimizer)
     text = f"range test of {optimizer}: {'start' if kept is None else 'nothing left to do'}"
     on_event(StageStarted(text, directory.state))
@@ -155,7 +155,7 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
     Raises:
         NotFinished: where the run has not ended.
     """
-    with _claimed(config, out, state) as directory:
+    with claimed(config, out, state) as directory:
         kept = kept_range_test(directory)
         if kept is None or not directory.summary.exists():
             raise NotFinished(f"{directory.out} must hold the results of a finished run. Run `lrrt run` first.")
@@ -179,7 +179,7 @@ def _go_on(config: StageConfig, directory: RunDirectory, tell: Tell, stopper: St
         return read_report(directory, kept, study.space, done)
     tell(StageStarted(_beginning(kept, len(done), config), directory.out))
     task, loops = prepare(config)
-    kept = kept or _test_ranges(config, loops, directory, tell, stopper)
+    kept = kept or test_ranges(config, loops, directory, tell, stopper)
     study = study or open_study(config, directory, kept)
     trainer = Trainer(loops, epochs=config.study.epochs, seed=config.study.seed)
     results = search(config, directory, study, trainer, tell=tell, stopper=stopper)
@@ -189,16 +189,22 @@ def _go_on(config: StageConfig, directory: RunDirectory, tell: Tell, stopper: St
 
 
 @contextmanager
-def _claimed(
+def claimed(
     config: StageConfig, out: Path | str, state: Path | str, bounds: Mapping[str, object] | None = None
 ) -> Iterator[RunDirectory]:
+    """Keep other processes out of the folders, and other studies, while the block runs; `claim` says what is raised."""
     directory = RunDirectory(Path(out), Path(state))
     with directory.locked():
-        _claim(config, directory, bounds)
+        claim(config, directory, bounds)
         yield directory
 
 
-def _claim(config: StageConfig, directory: RunDirectory, bounds: Mapping[str, object] | None = None) -> None:
+def claim(config: StageConfig, directory: RunDirectory, bounds: Mapping[str, object] | None = None) -> None:
+    """Keep the folders for this study.
+
+    Raises:
+        ForeignRun: where they belong to another.
+    """
     # The number of trials is not part of it: a finished study goes on when it is raised. Nor are the machines.
     fields = config.model_dump(mode="json", exclude={"study": {"num_trials", "storage"}, "cluster": True})
     directory.claim(fields | ({} if bounds is None else {"bounds": bounds}))
@@ -208,7 +214,7 @@ def _with_optimizers(config: StageConfig, optimizers: tuple[str, ...]) -> StageC
     return config.model_copy(update={"range_test": config.range_test.model_copy(update={"optimizers": optimizers})})
 
 
-def _test_ranges(
+def test_ranges(
     config: StageConfig, loops: Loops, directory: RunDirectory, tell: Tell, stopper: Stopper
 ) -> RangeTestResult:
     """Test what other processes have not tested yet, join it with what they found, keep and write it."""

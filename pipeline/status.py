@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.config import StageConfig
 from pipeline.events import printable
 from pipeline.progress import kept_range_test
+from pipeline.queue_status import jobs_in_words, read_jobs
 from pipeline.results import is_complete
 from pipeline.run_directory import RunDirectory
 from pipeline.search import open_study
@@ -19,7 +20,8 @@ from studies import best_of
 def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> dict[str, Any]:
     """Return how far a run has come, as plain data; a run that is going on is not disturbed.
 
-    `phase` is "not started", "range tests", "study" or "done"; `holder` is the process that works on it, or None.
+    `phase` is "not started", "range tests", "study" or "done"; `holder` is the process that works on it, or None;
+    `jobs` are those of `lrrt submit` that the cluster's queue still has, or None where none were submitted.
     """
     directory = RunDirectory(Path(out), Path(state))
     kept = kept_range_test(directory)
@@ -44,6 +46,7 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
             **Counter(result.state.name.lower() for result in results),
         },
         "best": None if best is None else best.as_dict(),
+        "jobs": read_jobs(config.cluster, directory),
     }
 
 
@@ -54,7 +57,8 @@ def in_words(status: dict[str, Any]) -> str:
     if status["best"]:
         line += f", best validation loss {status['best']['score']:.4g} in trial {status['best']['number']}"
     holder = status["holder"]
-    return printable(f"{line}; {f'running as process {holder}' if holder else 'no process works on it'}")
+    line += f"; {f'running as process {holder}' if holder else 'no process works on it'}"
+    return printable("; ".join(filter(None, [line, jobs_in_words(status["jobs"])])))
 
 
 def _has_study(config: StageConfig, directory: RunDirectory) -> bool:

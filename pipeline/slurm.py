@@ -1,0 +1,88 @@
+"""Knows how Slurm is asked: to take a job, to cancel it, and what is in its queue."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CLIENT_TIMEOUT_S = 60.0  # a client whose controller is gone tries for minutes
+
+
+class SlurmError(RuntimeError):
+    """Slurm is not there, or refuses; the text has its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTask:
+    """A task in the queue: the name of its job, its state in Slurm's words, and why it waits or where it runs."""
+
+    job: str
+    state: str
+    reason: str
+
+    @property
+    def part(self) -> str:
+        """The last part of the job's name."""
+        return self.job.rpartition("-")[2]
+
+
+def submit_job(script: Path, *, after: str | None = None, whatever_happened: bool = True) -> str:
+    """Hand a script to Slurm and return the job's id.
+
+    Args:
+        script: the job; its options are in it.
+        after: the id of the job that it waits for.
+        whatever_happened: whether it starts also where that job failed; otherwise it is cancelled then.
+
+    Raises:
+        SlurmError: where Slurm does not take it.
+    """
+    shown = _ask(["sbatch", "--parsable", *dependency(after, whatever_happened=whatever_happened), str(script)])
+    return shown.partition(";")[0]  # the name of the cluster may follow
+
+
+def dependency(after: str | None, *, whatever_happened: bool) -> list[str]:
+    """Return the options by which a job waits for another."""
+    if after is None:
+        return []
+    if whatever_happened:
+        return [f"--dependency=afterany:{after}"]
+    return [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
+
+
+def cancel_jobs(ids: Sequence[str]) -> None:
+    """Take jobs back.
+
+    Raises:
+        SlurmError: where Slurm does not.
+    """
+    _ask(["scancel", *ids])
+
+
+def queued(names: Sequence[str]) -> list[QueuedTask]:
+    """Return what is in the queue of the jobs with these names; `sacct`, which many clusters lack, is not asked.
+
+    Raises:
+        SlurmError: where Slurm cannot be asked.
+    """
+    shown = _ask(["squeue", "--noheader", "--array", f"--name={','.join(names)}", "--format=%j|%T|%R"])
+    rows = [line.split("|", 2) for line in shown.splitlines()]
+    return [QueuedTask(name, state.lower(), reason.strip("()")) for name, state, reason in rows]
+
+
+def _ask(command: Sequence[str]) -> str:
+    program = command[0]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        raise SlurmError(
+            f"Slurm's command `{program}` must be on this machine, and it is not found. Run this on a login node of "
+            'the cluster, or set kind = "local" in [cluster].'
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(f"`{program}` must answer within {CLIENT_TIMEOUT_S:.0f} s, and it did not.") from None
+    if ended.returncode != 0:
+        raise SlurmError(f"`{program}` refused: {ended.stderr.strip() or f'exit code {ended.returncode}'}")
+    return ended.stdout.strip()

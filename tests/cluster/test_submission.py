@@ -1,0 +1,56 @@
+"""Shows how a real Slurm takes the jobs of a stage, and what it says where it does not."""
+
+from tests.cluster.slurm import wait_until
+
+HELD = 'sbatch = ["--hold"]'  # jobs that never start cost nothing
+
+
+def test_jobs_wait_in_the_queue_under_names_that_status_shows(stage, nodes):
+    stage.configure(HELD)
+    code, shown, told = stage.lrrt("submit", "search.toml", "--workers", "3")
+    assert (code, shown) == (0, "out/summary.json\n"), told
+    queued = nodes.jobs("lrrt-")
+    assert len(queued) == 2 + 1 + 3 + 1
+
+    code, shown, _ = stage.lrrt("status", "search.toml")
+    assert code == 0
+    held = ("range 2", "study 1", "workers 3", "finish 1")
+    assert f"jobs: {', '.join(f'{part} pending (JobHeldUser)' for part in held)}" in shown
+
+    code, _, told = stage.lrrt("submit", "search.toml", "--workers", "3")
+    assert code == 73
+    assert "has jobs in the queue: lrrt-" in told
+
+
+def test_sbatch_refuses_in_its_own_words_and_nothing_is_left_in_the_queue(stage, nodes):
+    stage.configure('partition = "no-such-partition"')
+    code, _, told = stage.lrrt("submit", "search.toml", "--workers", "2")
+
+    assert code == 2
+    assert "`sbatch` refused: sbatch: error: invalid partition specified: no-such-partition" in told
+
+    stage.configure(HELD, 'time = "10:00"', "gpus_per_worker = 2")
+    script = stage.folder / "sbatch"  # a site's own filter, which refuses the third job
+    script.write_text(
+        '#!/bin/bash\ncase "$*" in *workers.sh*) echo "no quota" >&2; exit 1;; esac\nexec /usr/bin/sbatch "$@"\n'
+    )
+    script.chmod(0o755)
+    stage.environment["PATH"] = f"{stage.folder}:{stage.environment['PATH']}"
+    code, _, told = stage.lrrt("submit", "search.toml", "--workers", "2")
+
+    assert code == 2
+    assert "`sbatch` refused: no quota" in told
+    assert nodes.jobs("lrrt-") == []
+
+
+def test_workers_of_a_study_that_failed_do_not_wait_for_ever(stage, nodes):
+    stage.configure(HELD)
+    assert stage.lrrt("submit", "search.toml", "--workers", "2")[0] == 0
+    (stage.folder / "search.toml").write_text("[task]\n")
+    for job in {job for job, _, _ in nodes.jobs("lrrt-")}:
+        nodes.ask("scontrol", "release", job)
+    wait_until(lambda: not nodes.jobs("lrrt-"), 60)
+
+    for part in ("range", "study", "finish"):
+        assert "this key is missing" in stage.logs(part)
+    assert stage.logs("workers") == ""
