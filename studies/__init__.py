@@ -4,6 +4,7 @@ from studies.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.dimension import Dimension
 from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
+from studies.keras_tuner_shared import shared_keras_tuner_study
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.loop_cache import LoopCache
 from studies.optimizer_range import OptimizerRange
@@ -65,5 +66,6 @@ __all__ = [
     "plot_schedules",
     "rate_table",
     "retrain",
+    "shared_keras_tuner_study",
     "widen",
 ]

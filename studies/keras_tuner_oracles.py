@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
@@ -52,15 +52,17 @@ class Remembering(keras_tuner.Oracle):
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return the values of the next trial, or STOPPED where all have been tried."""
-        number = len(self.trials)
+        values = self.values_of(len(self.trials))
+        return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
+
+    def values_of(self, number: int) -> Values | None:
+        """Return the values of a trial after those that the oracle knows; None where all have been tried."""
         self._seed_state = _drawn(self.study_seed, number)
         if number < len(self.suggestions):
             values: Values | None = self._filled(self.suggestions[number])
         else:
             values = self.next_values(number)
-        if values is None:
-            return {"status": "STOPPED", "values": None}
-        return {"status": "RUNNING", "values": {**values, **self._inside(values)}}
+        return None if values is None else {**values, **self._inside(values)}
 
     def next_values(self, number: int) -> Values | None:
         """Return what the oracle proposes after its first trials; None where all has been tried."""
@@ -70,12 +72,19 @@ class Remembering(keras_tuner.Oracle):
         return values
 
     def restore(self, ended: Sequence[tuple[str, TrialResult]], told: Callable[[int], float]) -> None:
-        """Make the trials that have ended this oracle's own, in place of all it knew.
+        """Make the trials that have ended this oracle's own, in place of all it knew, and write KerasTuner's files.
 
         Args:
             ended: the KerasTuner id and the result of each.
             told: gives the finite score that trial number i was told with.
         """
+        self.recall(ended, told)
+        for trial in self.trials.values():
+            self._save_trial(trial)
+        self.save()
+
+    def recall(self, ended: Sequence[tuple[str, TrialResult]], told: Callable[[int], float]) -> None:
+        """Make the trials that have ended this oracle's own, in place of all it knew; arguments as for `restore`."""
         for kept in (self.trials, self.ongoing_trials, self._id_to_hash, self._run_times):
             kept.clear()
         for order in (self.start_order, self.end_order, self._retry_queue):
@@ -88,8 +97,11 @@ class Remembering(keras_tuner.Oracle):
             self.end_order.append(trial_id)
             self._run_times[trial_id] = 1
             self._record_values(trial)
-            self._save_trial(trial)
-        self.save()
+
+    def remember_running(self, running: Iterable[Values]) -> None:
+        """Take the values that other workers train for tried, until the next `recall`."""
+        for values in running:
+            self._tried_so_far.add(self._compute_values_hash(values))
 
     def _ended_trial(self, trial_id: str, result: TrialResult, score: float) -> Any:
         hp = self.get_space()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from studies.dimension import Value
 from studies.heartbeat import Heartbeat
 from studies.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
 from studies.slot_queue import Claimed, SlotQueue
-from studies.slots import RESULT, StudyProgress
+from studies.slots import EXHAUSTED, RESULT, SlotTable, StudyProgress, values_of
 from studies.space import SearchSpace
 from studies.storage import NoSuchStudy, Retrying, address, open_storage
 from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
@@ -28,6 +30,10 @@ GRACE_S = 60.0  # without a sign of life; a worker that the network lost for lon
 POLL_S = 2.0  # between looks at the trials of other workers, when they are all that is left
 GIVE_BACK_S = 5.0  # for which a worker that is told to stop tries to give its slot back; a scheduler waits 30 s
 IN_MEMORY = "sqlite://"  # names, for messages that never come, what no other process can reach
+
+
+Propose = Callable[[int, Sequence[TrialResult], Sequence[dict[str, Value]]], dict[str, Value] | None]
+"""(a trial's number, the results, the values in training) -> the trial's values; None where nothing is left."""
 
 
 class OptunaStudy:
@@ -52,6 +58,7 @@ class OptunaStudy:
         known: results of another study, told to the sampler of a new one where they lie in the space; they do not
             count.
         attributes: plain data kept in a new study, for those who join it; see `kept_attributes`.
+        propose: gives the values of trials in place of the sampler.
         creates: whether a study that is not there is made.
         worker: this process; by default named by its batch scheduler, or by host and pid.
         grace_s: after how long without a sign of life a worker is taken for lost.
@@ -77,6 +84,7 @@ class OptunaStudy:
         max_gap: float | None = None,
         known: Sequence[TrialResult] = (),
         attributes: Mapping[str, Any] | None = None,
+        propose: Propose | None = None,
         creates: bool = True,
         worker: Worker | None = None,
         grace_s: float = GRACE_S,
@@ -85,6 +93,7 @@ class OptunaStudy:
         self.space = space
         self._sampler, self._seed = sampler, seed
         self._prunes, self._max_gap = prunes, max_gap
+        self._propose = propose
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
@@ -98,6 +107,21 @@ class OptunaStudy:
             suggestions=space.suggested_parameters(),
         )
         self._retry(lambda: self._claim_name(known, attributes or {}))
+
+    @classmethod
+    def join(cls, storage: str, *, name: str = "lrrt", **options: Any) -> Self:
+        """Open a study that others made, with the space that it was made with.
+
+        Args:
+            storage: its URL.
+            name: the study's name in it.
+            options: all others of this class.
+
+        Raises:
+            NoSuchStudy: where it is not there.
+        """
+        space = SearchSpace.from_dict(kept_attributes(storage, name)[SPACE])
+        return cls(space, storage=storage, name=name, creates=False, **options)
 
     def run(
         self,
@@ -202,11 +226,14 @@ class OptunaStudy:
         """Train the trial of a slot that was claimed; say whether it counts, or was taken over by another worker."""
         try:
             with self._beating(claimed) as check:
+                table = retry(self._slots.table)
+                results = self._slots.results(table)
+                if self._propose is not None:
+                    retry(lambda: self._ask_proposer(claimed, table, results))
                 trial, config = retry(lambda: self._suggested(claimed))
-                results = retry(lambda: self._slots.results(self._slots.table()))
                 result = runner.run(config, results, number=claimed.slot, check=check).result
                 retry(lambda: self._finish(trial, result))
-        except _TakenOver:
+        except (_TakenOver, _NothingLeft):
             return False
         except BaseException:
             with contextlib.suppress(Exception):  # who starts next finds that this process has ended
@@ -233,6 +260,24 @@ class OptunaStudy:
                     raise _TakenOver
 
             yield check
+
+    def _ask_proposer(self, claimed: Claimed, table: SlotTable, results: Sequence[TrialResult]) -> None:
+        """Have the trial's values come from the proposer, unless the slot waited with all of them."""
+        import optuna
+
+        kept = values_of(self._slots.storage.get_trial(claimed.trial_id))
+        if self.space.fills(kept):
+            return
+        assert self._propose is not None, "asked only where there is one"
+        others = [values_of(trial) for slot, trial in table.running.items() if slot != claimed.slot]
+        values = self._propose(claimed.slot, results, others)
+        if values is None:
+            self._slots.storage.set_trial_user_attr(claimed.trial_id, EXHAUSTED, value=True)
+            self._slots.fail_id(claimed.trial_id)
+            raise _NothingLeft
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self.study.sampler = optuna.samplers.PartialFixedSampler(values, optuna.samplers.RandomSampler(self._seed))
 
     def _suggested(self, claimed: Claimed) -> tuple[optuna.Trial, TrialConfig]:
         import optuna
@@ -291,6 +336,10 @@ class OptunaStudy:
                         value=told_score(result, known[:index]),
                     )
                 )
+
+
+class _NothingLeft(Exception):
+    """The proposer has tried all of the space."""
 
 
 class _TakenOver(Exception):

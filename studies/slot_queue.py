@@ -154,10 +154,14 @@ class SlotQueue:
 
     def fail(self, trial: FrozenTrial) -> bool:
         """Mark a trial as lost; say whether it had not ended before."""
+        return self.fail_id(trial._trial_id)
+
+    def fail_id(self, trial_id: int) -> bool:
+        """Do the same with Optuna's id of the trial."""
         import optuna
 
         try:
-            return self.storage.set_trial_state_values(trial._trial_id, state=optuna.trial.TrialState.FAIL)
+            return self.storage.set_trial_state_values(trial_id, state=optuna.trial.TrialState.FAIL)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
 

@@ -188,9 +188,23 @@ class SearchSpace:
             highest = {parameter.name: parameter.high for parameter in self._family_parameters(name)}
             check_num_steps(name, num_steps, highest)
 
+    def fills(self, values: Mapping[str, Value]) -> bool:
+        """Say whether values are given for all dimensions that are active with them."""
+        return all(dimension.name in values for dimension in self.dimensions() if dimension.is_active(values))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for space.json and fingerprints."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` became as JSON."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()
+        }
+        values["optimizers"] = tuple(OptimizerRange(**found) for found in kept["optimizers"])
+        values["own"] = tuple(Dimension.from_dict(found) for found in kept["own"])
+        return cls(**values)
 
     def check_kept(self, kept: Mapping[str, Any], where: str) -> None:
         """Refuse to go on with a study that was kept of another space.
