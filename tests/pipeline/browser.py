@@ -1,5 +1,6 @@
 """Drives a real headless browser by the WebDriver protocol, which needs no library."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -48,6 +49,32 @@ def page(url, *, folder, width, height=844):
                 ask("DELETE", "")
         finally:
             process.terminate()
+
+
+def visit(path, *, folder, width):
+    """Open a file; return what its page asked for, complained of and looks like, the size of each picture included."""
+    url = path.resolve().as_uri()
+    with page(url, folder=folder, width=width) as ask:
+        errors = [entry["message"] for entry in ask("POST", "/se/log", {"type": "browser"})]
+        events = [json.loads(entry["message"])["message"] for entry in ask("POST", "/se/log", {"type": "performance"})]
+        requests = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
+        measure = (
+            "return {title: document.title, width: document.documentElement.scrollWidth, screen: innerWidth, "
+            "height: document.body.scrollHeight, text: document.body.innerText, "
+            "pictures: [...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().height), "
+            "letters: Math.min(...[...document.querySelectorAll('svg text')].map(text => parseFloat("
+            "getComputedStyle(text).fontSize) * text.ownerSVGElement.getScreenCTM().a))}"
+        )
+        found = ask("POST", "/execute/sync", {"script": measure, "args": []})
+    # data: is the page's own, chrome: the browser's.
+    outside = [address for address in requests if address != url and not address.startswith(("data:", "chrome:"))]
+    return {**found, "errors": errors, "outside": outside}
+
+
+def screenshot(path, *, folder, width, height):
+    """Return a picture, as PNG, of the top of a file's page."""
+    with page(path.resolve().as_uri(), folder=folder, width=width, height=height) as ask:
+        return base64.b64decode(ask("GET", "/screenshot"))
 
 
 def _ask(port, method, path, body):

@@ -1,8 +1,6 @@
 """Shows that report.html says what was found, on any screen, without a script or a request."""
 
-import base64
 import importlib.util
-import json
 import math
 import re
 from dataclasses import replace
@@ -216,25 +214,11 @@ def test_a_model_that_was_not_saved_is_not_offered():
 @needs_browser
 def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrolling(html, tmp_path, width):
     (tmp_path / "report.html").write_text(html, encoding="utf-8")
-    url = (tmp_path / "report.html").as_uri()
-    with browser.page(url, folder=tmp_path / "profile", width=width) as ask:
-        errors = [entry["message"] for entry in ask("POST", "/se/log", {"type": "browser"})]
-        events = [json.loads(e["message"])["message"] for e in ask("POST", "/se/log", {"type": "performance"})]
-        requests = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-        measure = (
-            "return [document.title, document.documentElement.scrollWidth, innerWidth, document.body.scrollHeight]"
-        )
-        title, page_width, window_width, page_height = ask("POST", "/execute/sync", {"script": measure, "args": []})
-        picture = "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height)"
-        heights = ask("POST", "/execute/sync", {"script": picture, "args": []})
-        shot = base64.b64decode(ask("GET", "/screenshot"))
+    shown = browser.visit(tmp_path / "report.html", folder=tmp_path / "profile", width=width)
 
-    assert errors == []
-    assert {request for request in requests if not request.startswith(("data:", "chrome:"))} == {
-        url
-    }  # chrome: is its own
-    assert title == "lrrt: my_task:build_model"
-    assert page_width <= window_width == width
-    assert page_height > 2000
-    assert min(heights) > 50
-    assert shot.startswith(b"\x89PNG")
+    assert (shown["errors"], shown["outside"]) == ([], [])
+    assert shown["title"] == "lrrt: my_task:build_model"
+    assert shown["width"] <= shown["screen"] == width
+    assert shown["height"] > 2000
+    assert min(shown["pictures"]) > 50
+    assert shown["letters"] > 7  # pixels; a phone's are small
