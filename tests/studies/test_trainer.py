@@ -85,7 +85,7 @@ def test_a_study_goes_on_inside_the_trial_that_was_interrupted(trainer, tmp_path
         OptunaStudy(SMALL, storage=storage).run(trainer, num_trials=2, on_epoch=stop)
     epochs = []
     results = OptunaStudy(SMALL, storage=storage).run(
-        trainer, num_trials=2, resume=kept[0], on_epoch=lambda ended: epochs.append(ended.epoch)
+        trainer, num_trials=2, resume={1: kept[0]}.get, on_epoch=lambda ended: epochs.append(ended.epoch)
     )
     whole = trainer.train(results[1].config).result
 
