@@ -104,6 +104,10 @@ class Loops:
                 self._loops[key] = TrainingLoop(self.model, made, batches, validation, self.monitor)
         return self._loops[key]
 
+    def drop(self, optimizer: str, batch_size: int | None = None) -> None:
+        """Let go of a loop and of what it holds; `get` makes it anew."""
+        self._loops.pop((optimizer, self._in_batches_of(batch_size).batch_size), None)
+
     def check_batch_size(self, batch_size: int) -> None:
         """Refuse a batch size that `get` would refuse, without compiling anything.
 

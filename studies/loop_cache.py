@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +48,7 @@ class LoopCache:
         self._make_loops = make_loops
         self._max_models = max_models
         self._kept: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
-        self._searched: dict[int, tuple[TrainingLoop, dict[str, tf.Variable]]] = {}
-        self._fitting: dict[int, FitLoop] = {}
-        self._untraceable: dict[int, str] = {}
+        self._beside: dict[int, _Beside] = {}
 
     def loops_of(self, config: TrialConfig) -> Loops:
         """Return the loops of a trial's model.
@@ -73,19 +73,16 @@ class LoopCache:
         """Return the loop that trains a trial, its optimizer's weight decay set; `train` is given the momentum."""
         loops = self.loops_of(config)
         pattern = loops.patterns[config.optimizer_name]
-        searched = {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
-        if moves_momentum(config, pattern):
-            searched["momentum"] = momentum_of(config, pattern)
-        if not searched:
-            return loops.get(config.optimizer_name, config.batch_size)
-        label = f"{config.optimizer_name} with searched {' and '.join(searched)}"
+        searched = _searched(config, pattern)
+        label = _label(config, searched)
         if label not in loops.patterns:
             loops.patterns[label] = _pattern(pattern, searched)
         loop = loops.get(label, config.batch_size)
-        if id(loop) not in self._searched:
-            self._searched[id(loop)] = loop, _with_variables(loop.optimizer, searched)
-            loop.momentum = self._searched[id(loop)][1].get("momentum")
-        for name, variable in self._searched[id(loop)][1].items():
+        variables = self._of(loop).variables
+        if searched and not variables:
+            variables.update(_with_variables(loop.optimizer, searched))
+            loop.momentum = variables.get("momentum")
+        for name, variable in variables.items():
             variable.assign(searched[name])
         return loop
 
@@ -93,9 +90,10 @@ class LoopCache:
         """Return what trains through `model.fit` in place of a compiled loop."""
         from lrrt.fit_loop import FitLoop
 
-        if id(loop) not in self._fitting:
-            self._fitting[id(loop)] = FitLoop(loop, eagerly=id(loop) in self._untraceable)
-        return self._fitting[id(loop)]
+        beside = self._of(loop)
+        if beside.fitting is None:
+            beside.fitting = FitLoop(loop, eagerly=bool(beside.untraceable))
+        return beside.fitting
 
     def why_not_compiled(self, loop: TrainingLoop) -> str:
         """Say why a loop's model must be trained through `model.fit`; nothing where it need not.
@@ -107,19 +105,61 @@ class LoopCache:
 
         if loop.model.run_eagerly:
             return "the model was compiled with run_eagerly=True"
-        if id(loop) not in self._untraceable:
+        beside = self._of(loop)
+        if not beside.untraceable:
             try:
                 loop.trace()
                 return ""
             except (MemoryError, tf.errors.ResourceExhaustedError):
                 raise
             except Exception as error:  # the model's train_step is the user's code, which may raise anything
-                self._untraceable[id(loop)] = f"{type(error).__name__}: {error}".splitlines()[0]
-        return f"the model's train_step cannot run in a graph ({self._untraceable[id(loop)]})"
+                beside.untraceable = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"the model's train_step cannot run in a graph ({beside.untraceable})"
+
+    @contextmanager
+    def room_for(self, config: TrialConfig) -> Iterator[None]:
+        """Where the block runs out of memory, let go of the loop of its trial, so that the next has its room."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            self._drop(config)
+            raise
+
+    def _drop(self, config: TrialConfig) -> None:
+        if config.own:
+            found = self._kept.pop(config.own, None)
+            if found is not None:
+                self._forget(found)
+            return
+        label = _label(config, _searched(config, self.loops.patterns[config.optimizer_name]))
+        if label in self.loops.patterns:
+            self._beside.pop(id(self.loops.get(label, config.batch_size)), None)
+            self.loops.drop(label, config.batch_size)
 
     def _forget(self, loops: Loops) -> None:
-        self._searched = {key: kept for key, kept in self._searched.items() if kept[0].model is not loops.model}
-        self._fitting = {key: kept for key, kept in self._fitting.items() if kept.model is not loops.model}
+        self._beside = {key: kept for key, kept in self._beside.items() if kept.loop.model is not loops.model}
+
+    def _of(self, loop: TrainingLoop) -> _Beside:
+        return self._beside.setdefault(id(loop), _Beside(loop))
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What is kept beside a loop: it is changed as the loop is used. It holds the loop, whose id would be used again.
+
+    Attributes:
+        loop: it.
+        variables: in place of what is searched, by name.
+        fitting: what trains through `model.fit` in its place.
+        untraceable: why its model cannot run in a graph; "" where it can, or where that is not known.
+    """
+
+    loop: TrainingLoop
+    variables: dict[str, tf.Variable] = field(default_factory=dict)
+    fitting: FitLoop | None = None
+    untraceable: str = ""
 
 
 class _SearchedMomentum:
@@ -152,6 +192,19 @@ class _SearchedMomentum:
         import tensorflow as tf
 
         return tf.convert_to_tensor(self.variable, dtype=dtype, name=name)
+
+
+def _searched(config: TrialConfig, pattern: Any) -> dict[str, float]:
+    """Return what a trial changes of its optimizer beside the rate, by name."""
+    found = {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
+    if moves_momentum(config, pattern):
+        found["momentum"] = momentum_of(config, pattern)
+    return found
+
+
+def _label(config: TrialConfig, searched: Mapping[str, float]) -> str:
+    name = config.optimizer_name
+    return f"{name} with searched {' and '.join(searched)}" if searched else name
 
 
 def _pattern(pattern: Any, searched: Mapping[str, float]) -> Any:

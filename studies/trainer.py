@@ -149,7 +149,29 @@ class Trainer:
 
         Raises:
             ValueError: for a checkpoint of another trial, number of epochs or seed.
+            MemoryError, tf.errors.ResourceExhaustedError: where there is no room; what the trial held is let go of.
         """
+        with self.cache.room_for(config):
+            return self._train(config, number, resume, on_epoch)
+
+    def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
+        """Return the model as a trial left it after its best epoch, ready to be saved and evaluated.
+
+        Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
+        """
+        assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
+        num_batches = self.cache.loop_of(result.config).batches.num_batches
+        rates = result.config.learning_rates(self.epochs * num_batches)
+        loops = self.cache.loops_of(result.config)
+        pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
+        model = loops.model
+        model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
+        model.optimizer.build(model.trainable_variables)
+        assign(model.variables, weights)
+        save_with_its_optimizer(model)
+        return model
+
+    def _train(self, config: TrialConfig, number: int, resume: TrialCheckpoint | None, on_epoch: OnEpoch) -> Trained:
         began = time.monotonic()
         run, earlier = self._begin(config, resume)
         rates, momenta = self._tables(config)
@@ -187,23 +209,6 @@ class Trainer:
             planned_epochs=self.epochs,
         )
         return Trained(result, run.best_weights)
-
-    def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
-        """Return the model as a trial left it after its best epoch, ready to be saved and evaluated.
-
-        Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
-        """
-        assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
-        num_batches = self.cache.loop_of(result.config).batches.num_batches
-        rates = result.config.learning_rates(self.epochs * num_batches)
-        loops = self.cache.loops_of(result.config)
-        pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
-        model = loops.model
-        model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
-        model.optimizer.build(model.trainable_variables)
-        assign(model.variables, weights)
-        save_with_its_optimizer(model)
-        return model
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch, or after its checkpoint's, and the seconds it took before."""

@@ -1,0 +1,58 @@
+"""Trials for which there is no room, or nothing to judge them by, and trainings too short for their schedules."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lrrt import Loops
+from studies import Dimension, LoopCache, OptimizerRange, OptunaStudy, SearchSpace, Trainer, TrialConfig, TrialState
+
+X, Y = np.zeros((64, 8), "float32"), np.zeros((64, 1), "float32")
+TOO_MANY_UNITS = 2**45  # 8 inputs of 4 bytes each: 1 PiB
+
+
+def build(hp):
+    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(hp.Int("units", 1, TOO_MANY_UNITS))])
+    model.compile("sgd", "mse")
+    return model
+
+
+class Greedy(keras.Sequential):
+    """Asks for 1 PiB in the graph, as a batch too large for the device does."""
+
+    def train_step(self, data):
+        rows = tf.shape(data[0], tf.int64)[0]
+        huge = tf.zeros(tf.stack([rows * 2**22, 2**22]))
+        return super().train_step((data[0] + tf.reduce_max(huge), data[1]))
+
+
+def greedy():
+    model = Greedy([keras.layers.Input((8,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_a_trial_whose_model_has_no_room_fails_alone():
+    def make_loops(values):
+        return Loops(build, (X, Y), optimizers=["sgd"], validation_data=(X, Y), hyperparameters=values)
+
+    cache = LoopCache(make_loops({}), make_loops)
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=(Dimension("units", (2, TOO_MANY_UNITS)),))
+    results = OptunaStudy(space).run(Trainer(cache, epochs=1), num_trials=6)
+    states = {(dict(result.config.own)["units"], result.state) for result in results}
+    (error,) = {result.error.split(":")[0] for result in results if result.error}
+
+    assert states == {(2, TrialState.COMPLETED), (TOO_MANY_UNITS, TrialState.FAILED)}
+    assert error == "ResourceExhaustedError"
+
+
+def test_a_trial_that_runs_out_of_memory_lets_go_of_its_loop():
+    loops = Loops(greedy, (X, Y), optimizers=["sgd", "adam"], validation_data=(X, Y))
+    trainer = Trainer(loops, epochs=1)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        trainer.train(TrialConfig("sgd", "fixed", 1e-3, 32))
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        trainer.train(TrialConfig("adam", "one_cycle", 1e-3, 32))
+
+    assert loops.num_traces == {}
