@@ -116,6 +116,14 @@ class Loops:
         """
         self._in_batches_of(batch_size)
 
+    def num_batches(self, batch_size: int) -> int:
+        """Return how many batches of this size an epoch has; data that brings its own size has its own number.
+
+        Raises:
+            ValueError: for a batch size that does not fit the data, or data without an end.
+        """
+        return self._in_batches_of(batch_size).num_batches
+
     def initial_weights(self, seed: int) -> Values:
         """Return what all variables of the model are before a run with this seed, in the order of its variables."""
         if self._build_model is None:

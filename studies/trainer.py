@@ -19,7 +19,9 @@ from studies.callbacks import CallbackFactory, Hooks, make_callbacks, save_with_
 from studies.checkpoint import TrialCheckpoint
 from studies.loop_cache import LoopCache
 from studies.momentum import momentum_table
+from studies.preflight import check_length, check_validation
 from studies.pruning import has_stopped_improving
+from studies.space import SearchSpace
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.trial_run import TrialRun
 
@@ -93,8 +95,8 @@ class Trainer:
 
     Raises:
         TypeError: for a function that makes no callbacks.
-        ValueError: where there is no validation data, fewer than one epoch, a patience that is no fraction, or a
-            callback that sets the learning rate or keeps checkpoints to resume from.
+        ValueError: where there is no validation data, or it is not finite, fewer than one epoch, a patience that is no
+            fraction, or a callback that sets the learning rate or keeps checkpoints to resume from.
     """
 
     def __init__(
@@ -112,8 +114,7 @@ class Trainer:
         if patience is not None and not 0 < patience <= 1:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
         self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
-        if self.cache.loops.validation is None:
-            raise ValueError("A study must have validation data to score its trials, got none.")
+        check_validation(self.cache.loops.validation)
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
@@ -129,6 +130,14 @@ class Trainer:
         other = copy(self)
         other.seed = seed
         return other
+
+    def check_space(self, space: SearchSpace) -> None:
+        """Refuse a space with schedules that need longer trainings than this trainer's.
+
+        Raises:
+            ValueError: saying which, and how long.
+        """
+        check_length(space, self.cache.loops, epochs=self.epochs)
 
     def train(
         self,

@@ -53,6 +53,55 @@ def test_a_trial_that_runs_out_of_memory_lets_go_of_its_loop():
     with pytest.raises(tf.errors.ResourceExhaustedError):
         trainer.train(TrialConfig("sgd", "fixed", 1e-3, 32))
     with pytest.raises(tf.errors.ResourceExhaustedError):
-        trainer.train(TrialConfig("adam", "one_cycle", 1e-3, 32))
+        trainer.train(TrialConfig("adam", "one_cycle", 1e-3, 16))
 
     assert loops.num_traces == {}
+
+
+def dense():
+    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def broken_at(row):
+    x = X.copy()
+    x[row] = np.nan
+    return x
+
+
+def test_validation_data_with_nan_is_refused_before_anything_trains():
+    with pytest.raises(ValueError, match="validation_data must be finite, got NaN or infinity in 1 of 64 samples"):
+        Loops(dense, (X, Y), optimizers=["sgd"], validation_data=(broken_at(40), Y))
+
+
+def test_nan_in_a_later_batch_of_validation_data_is_refused_before_anything_trains():
+    stream = tf.data.Dataset.from_tensor_slices((broken_at(40), Y)).batch(16)
+    loops = Loops(dense, (X, Y), optimizers=["sgd"], validation_data=stream)
+    with pytest.raises(ValueError, match=r"must be finite, got NaN or infinity in batch 2 of 4. Drop or fill"):
+        Trainer(loops, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs", "message"),
+    [
+        ("triangular", 3, r"3 epochs of 4 batches of 16, but 'triangular' with num_cycles=8.* at least 16 steps"),
+        ("one_cycle", 1, ""),
+        ("triangular", 4, ""),
+        (
+            "step",
+            1,
+            r"'step' with num_drops=5.* at least 7 steps, got num_steps=4.* Raise `epochs`, or leave 'step' out",
+        ),
+        ("exponential", 1, ""),
+    ],
+)
+def test_a_space_with_schedules_longer_than_the_trainings_is_refused(schedule, epochs, message):
+    loops = Loops(dense, (X, Y), optimizers=["sgd"], validation_data=(X, Y))
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), (schedule,), (8, 16), searches_warmup=schedule == "step")
+    trainer = Trainer(loops, epochs=epochs)
+    if message:
+        with pytest.raises(ValueError, match=message):
+            trainer.check_space(space)
+    else:
+        trainer.check_space(space)
