@@ -70,8 +70,15 @@ class LoopCache:
         return self._kept[config.own]
 
     def loop_of(self, config: TrialConfig) -> TrainingLoop:
-        """Return the loop that trains a trial, its optimizer's weight decay set; `train` is given the momentum."""
+        """Return the loop that trains a trial, its optimizer's weight decay set; `train` is given the momentum.
+
+        Raises:
+            ValueError: for an optimizer, a batch size or own hyperparameters that the loops do not have.
+        """
         loops = self.loops_of(config)
+        if config.optimizer_name not in loops.patterns:
+            known = ", ".join(self.loops.patterns)
+            raise ValueError(f"A trial's optimizer must be one of {known}, got {config.optimizer_name!r}.")
         pattern = loops.patterns[config.optimizer_name]
         searched = _searched(config, pattern)
         label = _label(config, searched)

@@ -1,10 +1,10 @@
-"""Knows when a trial may end early: it stopped improving, or it is worse than its peers at the same phase."""
+"""Knows when a trial may end early: it stopped improving, or is worse than its peers at one phase, or on one fold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from statistics import median
+from statistics import fmean, median, stdev
 
 from studies.families import is_cyclical
 from studies.overfitting import is_still_falling
@@ -13,6 +13,7 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 
 MIN_PEERS = 4  # trials of the family that a trial is compared with; a median of fewer says little
 MIN_PATIENCE = 2  # epochs
+MIN_FOLDS = 2  # before a config may be left
 FLAT_AFTER = 0.25  # of the training; a rate that begins low must have had time to move the loss
 FLAT_SHARE = 0.01  # of the fall that its peers show: whoever fell less than this is not learning
 
@@ -83,6 +84,24 @@ def is_worse_than_its_peers(
             shown = [loss for peer in peers if (loss := _shown_at(peer, mark.progress, epochs)) is not None]
             return len(shown) >= MIN_PEERS and min(val_losses) > median(shown)
     return False
+
+
+def is_worse_on_folds(scores: Sequence[float], best: Sequence[float]) -> bool:
+    """Say whether a config needs no more folds, because it is clearly worse than the best one so far.
+
+    It is where its mean lies above the best's on the same folds by more than the spread of the best over all folds.
+    The same folds, because one that is hard to predict is so for both. One fold alone decides nothing.
+
+    Args:
+        scores: of the first folds.
+        best: of all folds of the config with the best mean, in the same order.
+
+    >>> is_worse_on_folds([0.5, 0.6], [0.2, 0.3, 0.4]), is_worse_on_folds([0.25, 0.35], [0.2, 0.3, 0.4])
+    (True, False)
+    """
+    if len(scores) < MIN_FOLDS or len(best) < len(scores):
+        return False
+    return fmean(scores) - fmean(best[: len(scores)]) > stdev(best)
 
 
 def _is_peer(other: TrialResult, config: TrialConfig) -> bool:

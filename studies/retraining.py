@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from studies.pruning import is_worse_on_folds
 from studies.trainer import Trained, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -27,11 +29,18 @@ class Repeated:
 
     Attributes:
         config: the values trained with.
-        results: one of each training, in the order of the seeds or folds.
+        results: one of each training, in the order of the seeds or folds, which is its number.
+        num_planned: how many trainings there would have been, had it not been clearly worse than another config.
     """
 
     config: TrialConfig
     results: tuple[TrialResult, ...]
+    num_planned: int = 0
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether it was not trained on all folds, because its first ones were clearly worse than another's."""
+        return len(self.results) < self.num_planned
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -41,8 +50,9 @@ class Repeated:
 
     @property
     def mean_score(self) -> float | None:
-        """The mean of the scores; None where a training did not come to its end."""
-        return fmean(self.scores) if self.scores and len(self.scores) == len(self.results) else None
+        """The mean of the scores; None where a training did not come to its end, or was left out."""
+        has_all = bool(self.scores) and len(self.scores) == len(self.results) and not self.is_pruned
+        return fmean(self.scores) if has_all else None
 
     @property
     def spread(self) -> float | None:
@@ -55,6 +65,7 @@ class Repeated:
             "parameters": self.config.parameters(),
             "mean_score": self.mean_score,
             "spread": self.spread,
+            "num_planned": self.num_planned,
             "results": [result.as_dict() for result in self.results],
         }
 
@@ -65,6 +76,7 @@ def retrain(
     *,
     top: int = 3,
     seeds: Sequence[int] = SEEDS,
+    known: Iterable[TrialResult] = (),
     on_trained: Callable[[Trained], None] = lambda trained: None,
 ) -> list[Repeated]:
     """Train the best few configs again, each with fresh initial weights and order of the data.
@@ -77,7 +89,8 @@ def retrain(
         results: of a study.
         top: how many configs, the best first.
         seeds: of the trainings of each config.
-        on_trained: told of each training.
+        known: results that `on_trained` was told by a process that was killed; they are not trained again.
+        on_trained: told of each training; one that raised an error is told as failed.
 
     Returns:
         The configs with their trainings, the best mean first; those that did not come to an end last.
@@ -90,7 +103,8 @@ def retrain(
     scored = [result for result in results if result.state is TrialState.COMPLETED and result.score is not None]
     ranked = dict.fromkeys(result.config for result in sorted(scored, key=lambda one: (one.score, one.number)))
     trainers = [trainer.with_seed(seed) for seed in seeds]
-    return _ranked(_repeated(config, trainers, on_trained) for config in list(ranked)[:top])
+    repeat = _Repetition(trainers.__getitem__, len(trainers), known, on_trained)
+    return _ranked(repeat.train(config) for config in list(ranked)[:top])
 
 
 def cross_validate(
@@ -100,9 +114,11 @@ def cross_validate(
     *,
     epochs: int,
     seed: int = 0,
+    prunes: bool = False,
+    known: Iterable[TrialResult] = (),
     on_trained: Callable[[Trained], None] = lambda trained: None,
 ) -> list[Repeated]:
-    """Train configs on every fold of the data.
+    """Train configs on every fold of the data, one config after the other, the most promising first.
 
     Args:
         make_loops: (indices to train on, indices to validate on) -> the loops of a fold.
@@ -110,13 +126,18 @@ def cross_validate(
         configs: the values to train with.
         epochs: passes over the training data of a fold.
         seed: of initial weights and the order of the data.
-        on_trained: told of each training.
+        prunes: whether a config is left after its first folds where they are clearly worse than those of the best
+            config before; see `studies.pruning.is_worse_on_folds`.
+        known: results that `on_trained` was told by a process that was killed; they are not trained again.
+        on_trained: told of each training, whose number is its fold's; one that raised an error is told as failed.
 
     Returns:
-        The configs with one training of each fold, the best mean first.
+        The configs with one training of each fold, the best mean first; those left after their first folds last.
     """
-    trainers = [Trainer(make_loops(*fold), epochs=epochs, seed=seed) for fold in folds]
-    return _ranked(_repeated(config, trainers, on_trained) for config in configs)
+    all_folds = list(folds)
+    trainer_of = cache(lambda number: Trainer(make_loops(*all_folds[number]), epochs=epochs, seed=seed))
+    repeat = _Repetition(trainer_of, len(all_folds), known, on_trained, prunes=prunes)
+    return _ranked(repeat.train(config) for config in configs)
 
 
 def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed: int = 0) -> Iterator[Fold]:
@@ -151,13 +172,50 @@ def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed
     yield from StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(placeholder, np.asarray(labels))
 
 
-def _repeated(config: TrialConfig, trainers: Sequence[Trainer], on_trained: Callable[[Trained], None]) -> Repeated:
-    results = []
-    for number, trainer in enumerate(trainers):
-        trained = trainer.train(config, number=number)
-        on_trained(trained)
-        results.append(trained.result)
-    return Repeated(config, tuple(results))
+class _Repetition:
+    """Trains configs several times each, and remembers the best scores."""
+
+    def __init__(
+        self,
+        trainer_of: Callable[[int], Trainer],
+        num_trainings: int,
+        known: Iterable[TrialResult],
+        on_trained: Callable[[Trained], None],
+        *,
+        prunes: bool = False,
+    ) -> None:
+        self._trainer_of = trainer_of
+        self._num_trainings = num_trainings
+        self._known = {(result.config, result.number): result for result in known}
+        self._on_trained = on_trained
+        self._prunes = prunes
+        self._best: Repeated | None = None
+
+    def train(self, config: TrialConfig) -> Repeated:
+        results: list[TrialResult] = []
+        while len(results) < self._num_trainings and not self._is_left(config, results):
+            results.append(self._result(config, len(results)))
+        found = Repeated(config, tuple(results), self._num_trainings)
+        self._best = _ranked([found] if self._best is None else [self._best, found])[0]
+        return found
+
+    def _is_left(self, config: TrialConfig, results: Sequence[TrialResult]) -> bool:
+        if not self._prunes or self._best is None or self._best.mean_score is None:
+            return False
+        shown = Repeated(config, tuple(results))
+        has_ended_badly = len(shown.scores) < len(results)  # and so will have no mean
+        return has_ended_badly or is_worse_on_folds(shown.scores, self._best.scores)
+
+    def _result(self, config: TrialConfig, number: int) -> TrialResult:
+        if (config, number) in self._known:
+            return self._known[config, number]
+        try:
+            trained = self._trainer_of(number).train(config, number=number)
+        except Exception as error:  # the model is the user's code, which may raise anything
+            message = f"{type(error).__name__}: {error}"
+            trained = Trained(TrialResult(number, config, TrialState.FAILED, error=message), None)
+        self._on_trained(trained)
+        return trained.result
 
 
 def _ranked(repeated: Iterable[Repeated]) -> list[Repeated]:
