@@ -106,6 +106,7 @@ def run_range_test(
     loops: Loops,
     ramp: Ramp,
     *,
+    optimizers: Sequence[str] | None = None,
     repeats: int = 3,
     seed: int = 0,
     batch_sizes: Sequence[int] | None = None,
@@ -120,6 +121,7 @@ def run_range_test(
     Args:
         loops: the task.
         ramp: the rates that are tried.
+        optimizers: which of the loops' optimizers; all where there are none.
         repeats: curves of each case.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
         batch_sizes: samples a batch; the loops' own where there are none.
@@ -139,7 +141,7 @@ def run_range_test(
     _check_confirmation(loops, confirm_steps)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
-    cases = _cases(loops, batch_sizes, hyperparameters or {})
+    cases = _cases(loops, optimizers or list(loops.patterns), batch_sizes, hyperparameters or {})
     for label, case in cases.items():
         on_start(label)
         recorded = []
@@ -177,7 +179,9 @@ def _test_model(loops: Loops, values: Mapping[str, Any], several: bool, **argume
         return run_range_test(loops, hyperparameters=values if several else None, **arguments)
 
 
-def _cases(loops: Loops, batch_sizes: Sequence[int] | None, values: Mapping[str, Any]) -> dict[str, Case]:
+def _cases(
+    loops: Loops, optimizers: Sequence[str], batch_sizes: Sequence[int] | None, values: Mapping[str, Any]
+) -> dict[str, Case]:
     """Return what is tested, by label; every batch size is checked before anything is trained."""
     sizes = list(batch_sizes or [loops.batch_size])
     if len(sizes) != len(set(sizes)):
@@ -187,11 +191,12 @@ def _cases(loops: Loops, batch_sizes: Sequence[int] | None, values: Mapping[str,
     for size in batch_sizes or ():
         loops.check_batch_size(size)
     cases = {}
-    for optimizer, pattern in loops.patterns.items():
+    for optimizer in optimizers:
+        kind = type(loops.patterns[optimizer]).__name__.lower()
         for size in sizes:
             varied = ({"batch_size": size} if len(sizes) > 1 else {}) | dict(values)
             label = ", ".join([optimizer, *(f"{name}={value}" for name, value in varied.items())])
-            cases[label] = Case(optimizer, type(pattern).__name__.lower(), size, tuple(values.items()))
+            cases[label] = Case(optimizer, kind, size, tuple(values.items()))
     return cases
 
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.beginning import begin, earlier_run
 from pipeline.config import StageConfig
-from pipeline.console import Note, StageDone, StageStarted, Tell
+from pipeline.events import Note, StageDone, StageStarted, Tell
 from pipeline.jobs import Job, Part, Submission, all_jobs, log_file, round_jobs, script, script_file
 from pipeline.local_jobs import run_tasks
 from pipeline.preparation import prepare
-from pipeline.progress import kept_range_part, kept_range_test
+from pipeline.progress import kept_range_test
 from pipeline.queue_status import keep_submission, tasks_in_queue
 from pipeline.results import is_complete
 from pipeline.run_directory import RunDirectory, RunLocked, write_text
-from pipeline.search import open_study
 from pipeline.slurm import SlurmError, cancel_jobs, dependency, submit_job
-from pipeline.stage import claim, claimed, run_stage, test_ranges
+from pipeline.stage import run_stage
 from pipeline.stopping import Stopper
 from studies import OptunaStudy
 
@@ -128,8 +128,8 @@ def submit(cluster: Cluster, *, is_dry_run: bool = False, say: Callable[[str], N
         for job in jobs:
             say(_as_text(cluster, job))
         return
-    claim(config, directory)
-    if has_bounds and is_complete(directory, config.study.num_trials):
+    earlier = earlier_run(config, directory)
+    if earlier and earlier.studies and is_complete(config, directory, earlier.studies):
         tell(StageStarted("nothing left to do", directory.out))
         return
     if config.cluster.kind == "slurm" and (tasks := tasks_in_queue(directory)):
@@ -147,10 +147,9 @@ def gather(config: StageConfig, directory: RunDirectory, *, tell: Tell, stopper:
     Raises:
         NoUsableRange: where every optimizer's loss is not finite from the first step.
     """
-    with claimed(config, directory.out, directory.state):
-        kept = kept_range_test(directory)
-        if kept is None:
-            missing = [name for name in config.range_test.optimizers if kept_range_part(directory, name) is None]
+    with directory.locked():
+        if kept_range_test(directory) is None:
+            missing = [name for name in config.range_test.optimizers if kept_range_test(directory, name) is None]
             if missing:
                 tell(
                     Note(
@@ -158,9 +157,11 @@ def gather(config: StageConfig, directory: RunDirectory, *, tell: Tell, stopper:
                         f"(see {directory.jobs}), or this machine does not see their folder; they are tested here"
                     )
                 )
-            kept = test_ranges(config, prepare(config)[1], directory, tell, stopper)
-        _shared(open_study(config, directory, kept)).add_slots(config.study.num_trials)
-        tell(StageDone(f"the study waits for workers with {config.study.num_trials} trials"))
+        begun = begin(config, directory, prepare(config), tell=tell, stopper=stopper)
+        assert begun.studies is not None, "a run that has begun has a study"
+        num_left = begun.studies.num_wanted(config) - len(begun.studies.earlier())
+        _shared(begun.studies.last).add_slots(num_left)
+        tell(StageDone(f"the study waits for workers with {num_left} trials"))
 
 
 def finish(cluster: Cluster, number: int, *, tell: Tell, stopper: Stopper) -> StageReport | None:
@@ -180,13 +181,13 @@ def finish(cluster: Cluster, number: int, *, tell: Tell, stopper: Stopper) -> St
         SlotsLeft: where this was the last round.
     """
     config, directory = cluster.config, cluster.directory
-    kept = kept_range_test(directory)
-    if kept is None:
+    earlier = earlier_run(config, directory)
+    if earlier is None or earlier.studies is None:
         raise NotShared(
             f"{directory.state.resolve()} must hold the bounds that the job before found, but it does not: that job "
             f"failed (its output is in {directory.jobs}), or not every node sees this folder."
         )
-    left = _slots_left(_shared(open_study(config, directory, kept)), tell, stopper)
+    left = _slots_left(_shared(earlier.studies.last), tell, stopper)
     if not left:
         return run_stage(config, out=directory.out, state=directory.state, on_event=tell, stopper=stopper)
     if number >= config.cluster.max_rounds:

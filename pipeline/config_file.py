@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config import StageConfig, TaskConfig
-from pipeline.laws import without_password
+from pipeline.laws import NONE, without_password
 from pipeline.mistakes import ConfigError, Key, lines_of, told
 
 ENVIRONMENT = "LRRT_"
@@ -78,10 +78,16 @@ def _written(config: StageConfig, *, commented: bool) -> str:
 
 def _commented(row: str, comment: str) -> list[str]:
     beside = f"{row:<36}  # {comment}"
-    return [beside] if len(beside) <= LINE_WIDTH else [*(f"# {line}" for line in textwrap.wrap(comment)), row]
+    return (
+        [beside]
+        if len(beside) <= LINE_WIDTH
+        else [*(f"# {line}" for line in textwrap.wrap(comment, LINE_WIDTH - 2)), row]
+    )
 
 
 def _toml(value: object) -> str:
+    if value is None:
+        return json.dumps(NONE)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value, ensure_ascii=False)  # printable text, whole and finite numbers are written alike in both

@@ -37,14 +37,14 @@ EXIT_CODES = {
     "sqlalchemy.exc.OperationalError": STORAGE_UNREACHABLE,
     "optuna.exceptions.StorageInternalError": STORAGE_UNREACHABLE,
     "pipeline.run_directory.RunLocked": 73,
-    "pipeline.run_directory.ForeignRun": 73,
+    "pipeline.claim.ForeignRun": 73,
     "studies.space.ForeignStudy": 73,
     "pipeline.cluster.NotShared": NEEDS_REPAIR,
     "pipeline.cluster.SlotsLeft": TIME_USED_UP,
     "pipeline.run_directory.CorruptState": NEEDS_REPAIR,
     "sqlalchemy.exc.DatabaseError": NEEDS_REPAIR,
 }
-DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
 SQLITE_DISK_FAULTS = ("disk is full", "disk I/O error", "readonly database", "unable to open database file")
 WITH_TRACEBACK = {65, STORAGE_UNREACHABLE, OUR_BUG, NEEDS_REPAIR}  # codes whose traceback helps; shown with -v
 

@@ -3,11 +3,14 @@
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from studies.keras_tuner_study import SAMPLERS as KERAS_TUNER_SAMPLERS
+from studies.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
+from studies.optuna_samplers import check_sampler
 from studies.schedules import FAMILIES
 
 # Keras is not imported to check a config. Left out: wrappers (LossScale, Multi) and Lamb, which `keras.optimizers.get`
@@ -16,8 +19,20 @@ OPTIMIZERS = (
     *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion", "muon"),
     *("adafactor", "schedulefreeadamw"),
 )
+WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
+SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
+SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
+NONE = "none"  # how a key is told to have no value, because TOML has no word for it
 MAX_COUNT = 1_000_000  # more trials, epochs or steps than this is a slip of the finger
 MAX_SEED = 2**32 - 1  # what NumPy and Keras take
+
+
+class MistakenKey(ValueError):
+    """A key of a table breaks a law that another table's keys take part in."""
+
+    def __init__(self, key: str, law: str) -> None:
+        super().__init__(law)
+        self.key = key
 
 
 def without_password(url: str) -> str:
@@ -45,7 +60,7 @@ def did_you_mean(name: object, known: tuple[str, ...]) -> str:
     return f' Did you mean "{close[0]}"?' if close else ""
 
 
-def listed(names: tuple[str, ...]) -> str:
+def listed(names: Iterable[str]) -> str:
     """Return names in quotes, with commas."""
     return ", ".join(f'"{name}"' for name in names)
 
@@ -58,6 +73,10 @@ def _names(kind: str, known: tuple[str, ...]) -> BeforeValidator:
         return f"each must be a known {kind}, got {shown(name)}.{hint}"
 
     return BeforeValidator(_list_of(law))
+
+
+def _or_none(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"const": NONE}]}
 
 
 def _list_schema(item: dict[str, Any]) -> WithJsonSchema:
@@ -90,6 +109,62 @@ def _range(values: object) -> tuple[float, float]:
     if not 0 < low < high < math.inf:
         raise ValueError(f"`0 < low < high` must hold, got low={low!r}, high={high!r}.")
     return low, high
+
+
+def _range_or_none(values: object) -> tuple[float, float] | None:
+    return None if values in (None, NONE) else _range(values)
+
+
+def _momentum_or_none(values: object) -> tuple[float, float] | None:
+    found = _range_or_none(values)
+    if found and found[1] >= 1:
+        raise ValueError(f"`0 < low < high < 1` must hold, got low={found[0]!r}, high={found[1]!r}.")
+    return found
+
+
+def _patience(value: object) -> float | None:
+    if value in (None, NONE):
+        return None
+    if not _is_number(value) or not 0 <= value <= 1:  # type: ignore[operator]  # a number, by the first condition
+        raise ValueError(f'must be a part of the epochs, from 0 to 1, or "none", got {shown(value)}.')
+    return float(value) or None  # type: ignore[arg-type]
+
+
+def _gap(value: object) -> float | None:
+    if value in (None, NONE):
+        return None
+    if not _is_number(value) or not 0 <= value < math.inf:  # type: ignore[operator]
+        raise ValueError(f'must be a number >= 0 or "none", got {shown(value)}.')
+    return float(value)  # type: ignore[arg-type]
+
+
+def _num_folds(number: int) -> int:
+    if number == 1:
+        raise ValueError("must be 0, for none, or 2 and more, got 1.")
+    return number
+
+
+def _metric(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError(f'must name "loss" or a compiled metric, got {shown(name)}.')
+    return name
+
+
+def sampler_law(engine: object, sampler: str) -> None:
+    """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
+
+    Raises:
+        ValueError: with the samplers that the engine has.
+    """
+    known = SAMPLERS_OF.get(str(engine), SAMPLERS)  # an engine that broke its own law is told for itself
+    if sampler not in known:
+        others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
+        raise ValueError(f'must be one of {listed(known)} with engine "{engine}", got {sampler!r} of {others[0]}.')
+    if engine == "optuna":
+        try:
+            check_sampler(sampler)
+        except ImportError as error:
+            raise ValueError(str(error)) from None
 
 
 def _reference(text: str) -> str:
@@ -135,6 +210,7 @@ def _is_number(value: object) -> bool:
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Reference = Annotated[str, AfterValidator(_reference)]
+OptionalReference = Annotated[str, AfterValidator(lambda text: _reference(text) if text else text)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Optimizers = Annotated[tuple[str, ...], _names("optimizer", OPTIMIZERS), _list_schema({"enum": OPTIMIZERS})]
@@ -142,10 +218,10 @@ Schedules = Annotated[tuple[str, ...], _names("schedule", tuple(FAMILIES)), _lis
 BatchSizes = Annotated[
     tuple[int, ...], BeforeValidator(_list_of(_batch_size_law)), _list_schema({"type": "integer", "minimum": 1})
 ]
-LowAndHigh = Annotated[
-    tuple[float, float],
-    BeforeValidator(_range),
-    WithJsonSchema({"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2}),
+_LOW_AND_HIGH = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2}
+LowAndHigh = Annotated[tuple[float, float], BeforeValidator(_range), WithJsonSchema(_LOW_AND_HIGH)]
+RangeOrNone = Annotated[
+    tuple[float, float] | None, BeforeValidator(_range_or_none), WithJsonSchema(_or_none(_LOW_AND_HIGH))
 ]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 JobTime = Annotated[str, AfterValidator(_job_time)]
@@ -154,3 +230,16 @@ SbatchOptions = Annotated[
     BeforeValidator(_sbatch_options),
     WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": "^--?[a-zA-Z]"}}),
 ]
+MomentumOrNone = Annotated[
+    tuple[float, float] | None, BeforeValidator(_momentum_or_none), WithJsonSchema(_or_none(_LOW_AND_HIGH))
+]
+Patience = Annotated[
+    float | None,
+    BeforeValidator(_patience),
+    WithJsonSchema(_or_none({"type": "number", "minimum": 0, "maximum": 1})),
+]
+Gap = Annotated[float | None, BeforeValidator(_gap), WithJsonSchema(_or_none({"type": "number", "minimum": 0}))]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]
+Metric = Annotated[str, AfterValidator(_metric)]

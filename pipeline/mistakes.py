@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.config import StageConfig
-from pipeline.laws import did_you_mean, listed, shown
+from pipeline.laws import MistakenKey, did_you_mean, listed, shown
 
 Key = tuple[str, ...]
 T = TypeVar("T")
@@ -82,7 +82,9 @@ def _place(key: Key, places: Mapping[Key, T]) -> T | None:
 
 
 def _key(detail: ErrorDetails) -> Key:
-    return tuple(part for part in detail["loc"] if isinstance(part, str))
+    key = tuple(part for part in detail["loc"] if isinstance(part, str))
+    error = detail.get("ctx", {}).get("error")
+    return (*key, error.key) if isinstance(error, MistakenKey) else key
 
 
 def _law(detail: ErrorDetails, key: Key) -> str:
@@ -101,12 +103,17 @@ def _law(detail: ErrorDetails, key: Key) -> str:
             return f"must be a whole number{got}"
         case "float_type":
             return f"must be a number{got}"
+        case "bool_type":
+            return f"must be true or false{got}"
         case "string_type":
             return f"must be text in quotes{got}"
         case "model_type" | "model_attributes_type":
             return f"must be a table, [{key[0]}]{got}"
-        case "greater_than_equal" | "greater_than" | "less_than_equal":
-            sign, limit = {"ge": ">=", "gt": ">", "le": "<="}[next(iter(context))], next(iter(context.values()))
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
+            sign, limit = (
+                {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}[next(iter(context))],
+                next(iter(context.values())),
+            )
             return f"must be {sign} {limit:g}{got}" if isinstance(limit, float) else f"must be {sign} {limit}{got}"
         case "finite_number":
             return f"must be a finite number{got}"

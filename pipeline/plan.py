@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from lrrt import Loops
+from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from pipeline.config import StageConfig
 from pipeline.preparation import prepare
+from pipeline.widening import MAX_WIDENINGS, num_widened_trials
 
 MEASURED_STEPS = 10
 MEASURED_RATE = 1e-6  # too small to change what a step costs by what it learns
@@ -98,26 +100,51 @@ def make_plan(config: StageConfig) -> Plan:
     Raises:
         TaskError: where the task's data or model break their contract.
     """
-    _, loops = prepare(config)
+    loops = prepare(config).cache.loops
     sizes = config.study.batch_sizes
     measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
     return Plan(measured, price(config, {(found.optimizer, found.batch_size): found for found in measured}))
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
-    """Return the cost of each range test, and of the trials at the mean over optimizers and batch sizes."""
-    test, study = config.range_test, config.study
-    parts = []
-    for name in test.optimizers:
-        found = measured[name, config.range_test_batch_size]
-        num_steps = test.num_steps * test.repeats
-        parts.append(PlannedPart(f"range test of {name}", num_steps, 0, num_steps * found.step_s + found.compile_s))
-    epochs = study.num_trials * study.epochs
+    """Return the cost of each range test, and of all that trains for epochs at the mean over optimizers and batches."""
+    study = config.study
+    tests = [
+        _price_range_test(config, measured[name, size])
+        for name in config.range_test.optimizers
+        for size in config.tested_batch_sizes
+    ]
+    others = sum(found.compile_s for (_, size), found in measured.items() if size not in config.tested_batch_sizes)
+    compile_s = max(found.compile_s for found in measured.values())
+    folds, top = study.folds, study.top_retrained
+    widened = MAX_WIDENINGS * num_widened_trials(config) if study.widen else 0
+    trainings = {
+        f"{study.num_trials} trials": (study.num_trials, others),
+        f"{widened} trials where bounds are widened": (widened, 0.0),
+        f"{top} best trials on {study.retrain_seeds} seeds": (top * study.retrain_seeds, 0.0),
+        # Each fold has data of its own, so its loops are compiled anew.
+        f"{top} best trials on {folds} folds": (top * folds, folds * top * compile_s),
+    }
+    epochs = {name: (number * study.epochs, once) for name, (number, once) in trainings.items() if number}
+    return (*tests, *(_price_epochs(name, number, once, measured) for name, (number, once) in epochs.items()))
+
+
+def _price_range_test(config: StageConfig, found: Measured) -> PlannedPart:
+    test = config.range_test
+    name = f"range test of {found.optimizer}"
+    if len(config.tested_batch_sizes) > 1:
+        name += f", batch_size={found.batch_size}"
+    num_steps = test.num_steps * test.repeats + NUM_RATES * test.confirm_steps
+    looks_s = NUM_RATES * NUM_LOOKS * found.validation_s if test.confirm_steps else 0.0
+    return PlannedPart(name, num_steps, 0, num_steps * found.step_s + looks_s + found.compile_s)
+
+
+def _price_epochs(
+    name: str, num_epochs: int, once_s: float, measured: Mapping[tuple[str, int], Measured]
+) -> PlannedPart:
     steps = float(np.mean([found.steps_per_epoch for found in measured.values()]))
     epoch_s = float(np.mean([found.steps_per_epoch * found.step_s + found.validation_s for found in measured.values()]))
-    others = sum(found.compile_s for (_, size), found in measured.items() if size != config.range_test_batch_size)
-    parts.append(PlannedPart(f"{study.num_trials} trials", round(epochs * steps), epochs, epochs * epoch_s + others))
-    return tuple(parts)
+    return PlannedPart(name, round(num_epochs * steps), num_epochs, num_epochs * epoch_s + once_s)
 
 
 def _measure(loops: Loops, optimizer: str, batch_size: int) -> Measured:

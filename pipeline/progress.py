@@ -4,58 +4,150 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
+from pipeline.fingerprints import Fields, TaskPrint
+from pipeline.ranking import top_of
 from pipeline.run_directory import CorruptState, RunDirectory, replacing, write_json
-from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult, best_of
+from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult
 
 if TYPE_CHECKING:
     from lrrt.training_loop import Values
 
 
-def keep_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
-    """Keep the range tests, so that a run that goes on need not repeat them."""
-    write_json(_range_test_file(directory), result.as_dict())
+CHECKPOINT_EVERY_S = 60.0  # what a killed process may lose of a long training; writing it takes a fraction of a second
 
 
-def kept_range_test(directory: RunDirectory) -> RangeTestResult | None:
-    """Read the range tests that were kept; None where there are none yet.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A further training of a trial's values, named after what it was on: "seed 1", "fold 2 of 5"."""
+
+    name: str
+    result: TrialResult
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; the number is the trial's."""
+        return {"training": self.name, **self.result.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """The search went on in wider bounds, because trial number `trial` was the best when `num_ended` had ended."""
+
+    trial: int
+    num_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRangeTest:
+    """Range tests, and all that they depend on; None where the bounds were given."""
+
+    result: RangeTestResult
+    fields: Fields | None
+
+
+def keep_range_test(directory: RunDirectory, kept: KeptRangeTest, *, optimizer: str | None = None) -> Path:
+    """Keep the range tests, so that a run that goes on need not repeat them; return the file.
+
+    Args:
+        directory: whose.
+        kept: the range tests.
+        optimizer: of which they are a part; others may be tested elsewhere at the same time.
+    """
+    file = directory.kept_range_test(optimizer)
+    write_json(file, {"fields": kept.fields, "range_test": kept.result.as_dict()})
+    return file
+
+
+def kept_range_test(directory: RunDirectory, optimizer: str | None = None) -> KeptRangeTest | None:
+    """Read the range tests that were kept, of all optimizers or of one; None where they have not ended.
 
     Raises:
         CorruptState: where they cannot be read.
     """
-    return _read_range_test(_range_test_file(directory))
+    file = directory.kept_range_test(optimizer)
+    with _reading(file, "the range tests"):
+        if not file.exists():
+            return None
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        return KeptRangeTest(RangeTestResult.from_dict(kept["range_test"]), kept["fields"])
 
 
-def range_part_file(directory: RunDirectory, optimizer: str) -> Path:
-    """Return where the range tests of one optimizer are kept until those of all are gathered."""
-    return directory.state / "range_test" / f"{optimizer}.json"
+def keep_task(directory: RunDirectory, task: TaskPrint) -> None:
+    """Keep what tells the task from others, so that a study can be opened without loading it."""
+    write_json(directory.kept_task, task.as_dict())
 
 
-def keep_range_part(directory: RunDirectory, optimizer: str, result: RangeTestResult) -> None:
-    """Keep the range tests of one optimizer; others may be tested elsewhere at the same time."""
-    write_json(range_part_file(directory, optimizer), result.as_dict())
+def kept_task(directory: RunDirectory) -> TaskPrint | None:
+    """Read what was kept of the task; None where it was not loaded yet.
+
+    Raises:
+        CorruptState: where it cannot be read.
+    """
+    with _reading(directory.kept_task, "what tells the task from others"):
+        if not directory.kept_task.exists():
+            return None
+        return TaskPrint.from_dict(json.loads(directory.kept_task.read_text(encoding="utf-8")))
 
 
-def kept_range_part(directory: RunDirectory, optimizer: str) -> RangeTestResult | None:
-    """Read the range tests of one optimizer; None where they have not ended.
+def keep_trainings(directory: RunDirectory, trainings: Iterable[Training]) -> None:
+    """Keep the further trainings of the best trials, so that a run that goes on repeats none of them."""
+    write_json(directory.kept_trainings, {"trainings": [training.as_dict() for training in trainings]})
+
+
+def kept_trainings(directory: RunDirectory) -> list[Training]:
+    """Read the further trainings that were kept.
 
     Raises:
         CorruptState: where they cannot be read.
     """
-    return _read_range_test(range_part_file(directory, optimizer))
+    file = directory.kept_trainings
+    with _reading(file, "further trainings"):
+        if not file.exists():
+            return []
+        kept = json.loads(file.read_text(encoding="utf-8"))["trainings"]
+        return [Training(one["training"], TrialResult.from_dict(one)) for one in kept]
 
 
-def keep_weights(directory: RunDirectory, trained: Trained, best: TrialResult | None) -> None:
-    """Keep the weights of a trial that is the best so far; those of the one before go when the next trial ends."""
+def keep_widenings(directory: RunDirectory, widenings: Iterable[Widening]) -> None:
+    """Keep where the search went on in wider bounds."""
+    write_json(directory.kept_widenings, {"widenings": [asdict(widening) for widening in widenings]})
+
+
+def kept_widenings(directory: RunDirectory) -> list[Widening]:
+    """Read where the search went on in wider bounds.
+
+    Raises:
+        CorruptState: where it cannot be read.
+    """
+    file = directory.kept_widenings
+    with _reading(file, "widenings"):
+        if not file.exists():
+            return []
+        return [Widening(**one) for one in json.loads(file.read_text(encoding="utf-8"))["widenings"]]
+
+
+def keep_weights(directory: RunDirectory, trained: Trained, top: Sequence[TrialResult], num_kept: int) -> None:
+    """Keep the weights of a trial that is among the best few so far.
+
+    Args:
+        directory: where.
+        trained: the trial that has just ended.
+        top: the best few of those before, whose weights stay until the next trial ends.
+        num_kept: how many they may be.
+    """
     import numpy as np
 
+    files = {_weights_file(directory, trial) for trial in top}
     for file in _weights_folder(directory).glob("trial-*.npz"):
-        if best is None or file != _weights_file(directory, best):
+        if file not in files:
             file.unlink()
-    if trained.best_weights is not None and best_of([*([best] if best else []), trained.result]) is trained.result:
+    if trained.best_weights is not None and trained.result in top_of([*top, trained.result], num_kept):
         with replacing(_weights_file(directory, trained.result)) as partial:
             np.savez(partial, *(np.asarray(value) for value in trained.best_weights))
 
@@ -85,8 +177,13 @@ def keep_checkpoint(directory: RunDirectory, checkpoint: TrialCheckpoint) -> Non
 
 def kept_checkpoint(directory: RunDirectory, number: int) -> TrialCheckpoint | None:
     """Read where a trial stood that was interrupted; None where it was not, or what is kept is broken."""
+    return read_checkpoint(_checkpoint_file(directory, number))
+
+
+def read_checkpoint(file: Path) -> TrialCheckpoint | None:
+    """Read where a training stood that was interrupted; None where there is none, or it is broken."""
     try:
-        return TrialCheckpoint.load(_checkpoint_file(directory, number))
+        return TrialCheckpoint.load(file)
     except (FileNotFoundError, BrokenCheckpoint):  # without it the trial begins anew, and nothing else is lost
         return None
 
@@ -96,17 +193,12 @@ def drop_checkpoint(directory: RunDirectory, number: int) -> None:
     _checkpoint_file(directory, number).unlink(missing_ok=True)
 
 
-def _read_range_test(file: Path) -> RangeTestResult | None:
-    if not file.exists():
-        return None
+@contextmanager
+def _reading(file: Path, content: str) -> Iterator[None]:
     try:
-        return RangeTestResult.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptState(f"{file} must hold range tests, but it cannot be read: {error}. Remove it.") from error
-
-
-def _range_test_file(directory: RunDirectory) -> Path:
-    return directory.state / "range_test.json"
+        raise CorruptState(f"{file} must hold {content}, but it cannot be read: {error!r:.200}. Remove it.") from error
 
 
 def _weights_folder(directory: RunDirectory) -> Path:
@@ -114,7 +206,7 @@ def _weights_folder(directory: RunDirectory) -> Path:
 
 
 def _checkpoint_file(directory: RunDirectory, number: int) -> Path:
-    return _weights_folder(directory) / f"slot-{number}.npz"
+    return directory.checkpoint(f"slot-{number}")
 
 
 def _weights_file(directory: RunDirectory, trial: TrialResult) -> Path:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from pipeline.config import StageConfig
-from pipeline.config_file import to_toml
+from pipeline.config import AFTER_SEARCH, StageConfig
+from pipeline.config_file import load_config, to_toml
 from pipeline.events import Note, Tell
 from pipeline.html_report import render, study_pictures
 from pipeline.progress import kept_weights
-from pipeline.report import StageReport, curves_csv, summarise, trials_csv, trials_jsonl
+from pipeline.report import (
+    StageReport,
+    curves_csv,
+    summarise,
+    trials_csv,
+    trials_jsonl,
+    trials_retrained_jsonl,
+)
+from pipeline.retraining import Retrained, kept_retrained, winner_of
 from pipeline.run_directory import RunDirectory, replacing, write_json, write_text
 from pipeline.space_file import space_as_dict
 from pipeline.task import Task
-from studies import SearchSpace, Trainer, TrialResult, best_of, check_overfitting, plot_losses
+from pipeline.widening import Studies
+from studies import Trainer, TrialResult, at_edge, check_overfitting, plot_losses
 
 if TYPE_CHECKING:
     import keras
@@ -51,9 +61,9 @@ def write_results(
     config: StageConfig,
     directory: RunDirectory,
     range_test: RangeTestResult,
-    space: SearchSpace,
-    results: Sequence[TrialResult],
+    studies: Studies,
     *,
+    retrained: Sequence[Retrained],
     trainer: Trainer,
     task: Task,
     tell: Tell,
@@ -63,13 +73,15 @@ def write_results(
     Raises:
         NoTrialCompleted: where there is no best trial; the tables of the trials are written all the same.
     """
-    best = best_of(results)
+    space, results = studies.space, studies.results()
+    best = winner_of(config, results, retrained)
     directory.summary.unlink(missing_ok=True)  # it says that the other files are whole and agree with each other
     write_range_test(directory, range_test)
     write_text(directory.resolved_config, to_toml(config))
     write_json(directory.space, space_as_dict(space))
     write_text(directory.trials_csv, trials_csv(results))
     write_text(directory.trials_jsonl, trials_jsonl(results))
+    write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
@@ -80,12 +92,25 @@ def write_results(
     model = trainer.as_trained(best, weights)
     model_file = _save_model(directory, model, tell)
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
-    summary = summarise(range_test, space, results, best, overfitting, test=test, model_file=model_file)
-    report = StageReport(range_test, space, tuple(results), best, overfitting, summary, directory.summary)
+    edge, widened = at_edge(best, space), studies.edges
+    summary = summarise(
+        range_test,
+        space,
+        results,
+        best,
+        overfitting,
+        test=test,
+        model_file=model_file,
+        retrained=retrained,
+        edge=edge,
+        widened=widened,
+    )
+    found = range_test, space, tuple(results), best, overfitting, summary, directory.summary
+    report = StageReport(*found, tuple(retrained), edge, widened)
     write_html(config, directory, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
-    return read_report(directory, range_test, space, results)
+    return replace(report, summary=_read_summary(directory))
 
 
 def write_html(config: StageConfig, directory: RunDirectory, report: StageReport) -> Path:
@@ -98,37 +123,59 @@ def write_html(config: StageConfig, directory: RunDirectory, report: StageReport
 
 
 def write_manifest(directory: RunDirectory) -> None:
-    """Name each file of the folder with its size and SHA-256."""
-    own = {directory.summary, directory.manifest}
-    files = sorted(path for path in directory.out.rglob("*") if path.is_file() and path not in own)
+    """Name each result with its size and SHA-256."""
     named = {
         path.relative_to(directory.out).as_posix(): {
             "size_bytes": path.stat().st_size,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
-        for path in files
+        for path in directory.results()
     }
     write_json(directory.manifest, {"files": named})
 
 
 def read_report(
-    directory: RunDirectory, range_test: RangeTestResult, space: SearchSpace, results: Sequence[TrialResult]
+    config: StageConfig, directory: RunDirectory, range_test: RangeTestResult, studies: Studies
 ) -> StageReport:
     """Return the report of a run whose summary is written."""
-    best = best_of(results)
-    assert best is not None, "a summary is written only where there is a best trial"
-    summary = json.loads(directory.summary.read_text(encoding="utf-8"))
-    overfitting = check_overfitting(best.train_losses, best.val_losses)
-    return StageReport(range_test, space, tuple(results), best, overfitting, summary, directory.summary)
+    summary, results = _read_summary(directory), studies.results()
+    best = next(result for result in results if result.number == summary["best"]["number"])
+    return StageReport(
+        range_test,
+        studies.space,
+        tuple(results),
+        best,
+        check_overfitting(best.train_losses, best.val_losses),
+        summary,
+        directory.summary,
+        kept_retrained(config, directory, results),
+        at_edge(best, studies.space),
+        studies.edges,
+    )
 
 
-def is_complete(directory: RunDirectory, num_trials: int) -> bool:
-    """Say whether the folder holds the results of so many trials, and each file that its manifest names."""
+def _read_summary(directory: RunDirectory) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(directory.summary.read_text(encoding="utf-8"))
+    return summary
+
+
+def is_complete(config: StageConfig, directory: RunDirectory, studies: Studies) -> bool:
+    """Say whether all trials have ended, and the folder holds their results and each file that its manifest names.
+
+    What is done with the trials when they have ended must be what the config asks for now.
+    """
+    num_ended = len(studies.results())
     try:
-        summary = json.loads(directory.summary.read_text(encoding="utf-8"))
+        summary = _read_summary(directory)
         files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
-        return summary["num_trials"]["ended"] == num_trials and all((directory.out / name).exists() for name in files)
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = load_config(directory.resolved_config, environ={}).study
+        return (
+            num_ended >= studies.num_wanted(config)
+            and summary["num_trials"]["ended"] == num_ended
+            and all((directory.out / name).exists() for name in files)
+            and all(getattr(kept, key) == getattr(config.study, key) for key in AFTER_SEARCH)
+        )
+    except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
 
 

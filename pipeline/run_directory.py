@@ -1,7 +1,6 @@
-"""Knows where a run's files live, and how they stay whole: atomic writes, one writer at a time, one study only."""
+"""Knows where a run's files live, and how they stay whole: atomic writes, one writer at a time."""
 
 import errno
-import hashlib
 import json
 import math
 import os
@@ -17,8 +16,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 SCHEMA_VERSION = 1
+BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 _PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)*")
-_ABSENT = "absent"
 
 
 class BadRunDirectory(ValueError):
@@ -27,10 +26,6 @@ class BadRunDirectory(ValueError):
 
 class RunLocked(RuntimeError):
     """Another process works in this run directory."""
-
-
-class ForeignRun(RuntimeError):
-    """The run directory belongs to a study that is defined otherwise."""
 
 
 class CorruptState(RuntimeError):
@@ -111,6 +106,30 @@ class RunDirectory:
     def submission(self) -> Path:
         return self.jobs / "submission.json"
 
+    def kept_range_test(self, optimizer: str | None = None) -> Path:
+        """Return where the range tests are kept: those of all, or those of one optimizer until all are gathered."""
+        return self.state / "range_test.json" if optimizer is None else self.state / "range_test" / f"{optimizer}.json"
+
+    @property
+    def kept_trainings(self) -> Path:
+        return self.state / "trainings_again.json"
+
+    @property
+    def kept_widenings(self) -> Path:
+        return self.state / "widenings.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """Return where a training that was interrupted is kept."""
+        return self.state / "checkpoints" / f"{name}.npz"
+
+    @property
+    def trials_retrained(self) -> Path:
+        return self.out / "trials_retrained.jsonl"
+
+    @property
+    def kept_task(self) -> Path:
+        return self.state / "task.json"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Make both folders, keep other processes out while the block runs, and remove leftovers of torn writes.
@@ -118,10 +137,13 @@ class RunDirectory:
         The lock ends with the process that holds it, however that ends.
 
         Raises:
+            BadRunDirectory: where a folder cannot be made, leads out of the run directory, or holds results that are
+                not this run's.
             RunLocked: where another process, or another part of this one, holds it.
         """
         for folder in (self.out, self.state):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
+        self._check_links()
         lock = FileLock(self.state / "lock", timeout=0)
         try:
             lock.acquire()
@@ -130,6 +152,7 @@ class RunDirectory:
         holder = self.state / "lock_holder.json"
         try:
             write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": _utc_now()})
+            self._check_results()
             self.remove_leftovers()
             yield
         finally:
@@ -162,40 +185,32 @@ class RunDirectory:
             leftover.unlink(missing_ok=True)
         return len(leftovers)
 
-    def claim(self, fields: Mapping[str, object]) -> str:
-        """Keep this run directory for one study; return the SHA-256 of what defines it.
+    def results(self) -> list[Path]:
+        """Return the results that are there, the summary and the manifest left out; other people's files are not."""
+        named = [self.resolved_config, self.space, self.trials_csv, self.trials_jsonl, self.trials_retrained, self.html]
+        named += [self.range_test / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")]
+        named += [self.best / name for name in ("model.keras", "model.weights.h5", "config.json", "losses.png")]
+        return sorted(path for path in (*named, *self.plots.glob("*.svg")) if path.is_file())
 
-        Args:
-            fields: what defines the study, as plain data; tables in it are told apart key by key.
-
-        Raises:
-            ForeignRun: where the directory was claimed for other fields, naming each that differs.
-            CorruptState: where what was kept cannot be read.
-        """
-        wanted = _flat(json.loads(as_json(fields)))
-        digest = hashlib.sha256(as_json(wanted).encode()).hexdigest()
-        if not self.fingerprint.exists():
-            write_json(self.fingerprint, {"sha256": digest, "fields": wanted})
-            return digest
-        kept = self._kept_fields()
-        differing = [key for key in {**kept, **wanted} if kept.get(key, _ABSENT) != wanted.get(key, _ABSENT)]
-        if differing:
-            told = [f"  {key}: was {_told(kept, key)}, now {_told(wanted, key)}" for key in differing]
-            raise ForeignRun(
-                "\n".join([f"{self.state} belongs to a study that is defined otherwise:", *told])
-                + "\nGive this study its own --out and --state, or set these values back."
+    def _check_results(self) -> None:
+        """Refuse to write over results that no state belongs to: of another run, or somebody's own files."""
+        if any(path.exists() for path in (self.fingerprint, self.kept_task, self.kept_range_test())):
+            return
+        found = [path for path in (self.summary, self.manifest, *self.results()) if path.exists()]
+        if found:
+            raise BadRunDirectory(
+                f"{str(self.out)!r} must not hold results of another run, which would be written over, but it holds "
+                f"{found[0].relative_to(self.out)}. Give this run another --out, or its own --state, or move them away."
             )
-        return digest
 
-    def _kept_fields(self) -> dict[str, object]:
-        try:
-            fields = json.loads(self.fingerprint.read_text(encoding="utf-8"))["fields"]
-            return dict(fields)
-        except (ValueError, TypeError, KeyError) as error:
-            raise CorruptState(
-                f"{self.fingerprint} must hold the study's fingerprint, but it cannot be read ({error!r}). "
-                "Give the study a new --state, or put the file back."
-            ) from None
+    def _check_links(self) -> None:
+        """Refuse a link inside the folders that leads out of them: what is written there would not be in them."""
+        inside = self.range_test, self.best, self.plots, self.state / "checkpoints", self.state / "range_test"
+        for folder in inside:
+            if folder.is_symlink() and not folder.resolve().is_relative_to(folder.parent.resolve()):
+                raise BadRunDirectory(
+                    f"{str(folder)!r} must lie in the run directory, but it is a link to {str(folder.resolve())!r}."
+                )
 
     def _held_by(self) -> str:
         try:
@@ -204,6 +219,15 @@ class RunDirectory:
         except (OSError, ValueError, TypeError, KeyError):
             who = "another process"  # it has only just begun, or is about to end
         return f"{self.state} is in use by {who}. Wait for its end, or give this run its own --out and --state."
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in BAD_PATHS:
+            raise
+        raise BadRunDirectory(f"{str(folder)!r} must be a folder that can be made: {error.strerror}.") from None
 
 
 @contextmanager
@@ -260,17 +284,6 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _flat(fields: Mapping[str, object], above: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in sorted(fields.items()):
-        flat.update(_flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value})
-    return flat
-
-
-def _told(fields: Mapping[str, object], key: str) -> str:
-    return as_json(fields[key]) if key in fields else _ABSENT
 
 
 def _to_disk(path: Path) -> None:

@@ -57,6 +57,7 @@ def _trial() -> Schema:
         "num_steps": COUNT,
         "seconds": NUMBER,
         "error": TEXT,
+        "planned_epochs": COUNT,
     }
 
 
@@ -73,9 +74,15 @@ def _summary() -> Schema:
             "noise": _or_null(NUMBER),
         }
     )
+    edge = _object(
+        {"optimizer": TEXT, "edge": {"enum": ["low", "high"]}, "lr": RATE, "low": RATE, "high": RATE, "reason": TEXT}
+    )
     best = _object(
         _trial()
         | {
+            "mean_score": _or_null(NUMBER),
+            "spread": _or_null(NUMBER),
+            "at_edge": _or_null(edge),
             "test": _or_null(_by_name(_or_null(NUMBER))),
             "model_file": _or_null(TEXT),
             "overfitting": overfitting,
@@ -93,9 +100,24 @@ def _summary() -> Schema:
             "is_fallback": {"type": "boolean"},
             "width_decades": NUMBER,
             "original_width_decades": NUMBER,
+            "num_trials": COUNT,
+            "num_diverged": COUNT,
         }
     )
-    cost = _object({"range_test_steps": COUNT, "trial_steps": COUNT, "trial_seconds": NUMBER, "epochs": COUNT})
+    cost = _object(
+        {
+            "range_test_steps": COUNT,
+            "trial_steps": COUNT,
+            "trial_seconds": NUMBER,
+            "epochs": COUNT,
+            "epochs_saved": _object({"completed": COUNT, "pruned": COUNT, "diverged": COUNT}),
+            "retraining": _object({"trainings": COUNT, "steps": COUNT, "epochs": COUNT, "seconds": NUMBER}),
+        }
+    )
+    scores = {"mean_score": _or_null(NUMBER), "spread": _or_null(NUMBER)}
+    trainings = _object(scores | {"scores": _list(_or_null(NUMBER))})
+    retrained = {"number": COUNT, "score": NUMBER, **scores, "seeds": trainings, "folds": trainings}
+    narrowing = {"original_decades": NUMBER, "searched_decades": NUMBER, "num_diverged": COUNT}
     return {
         "title": "summary.json: what a stage of lrrt found",
         **_object(
@@ -104,7 +126,10 @@ def _summary() -> Schema:
                 "status": {"const": "done"},
                 "versions": _by_name(TEXT),
                 "best": best,
+                "retrained": _list(_object(retrained)),
                 "bounds": _by_name(bounds),
+                "widened": _list(edge),
+                "narrowing": _object(narrowing),
                 "num_trials": {"type": "object", "additionalProperties": COUNT, "required": ["ended"]},
                 "cost": cost,
             }

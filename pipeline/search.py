@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from lrrt import RangeTestResult, Verdict
+from pipeline.claim import ForeignRun, differences
 from pipeline.config import StageConfig
 from pipeline.events import EpochDone, Note, StudyStarted, Tell, TrialDone
-from pipeline.progress import drop_checkpoint, keep_checkpoint, keep_weights, kept_checkpoint
+from pipeline.progress import CHECKPOINT_EVERY_S, drop_checkpoint, keep_checkpoint, keep_weights, kept_checkpoint
+from pipeline.ranking import top_of
 from pipeline.run_directory import RunDirectory
 from pipeline.stopping import Stopper
 from studies import (
+    Dimension,
     EpochEnded,
     KerasTunerStudy,
     OptunaStudy,
@@ -23,45 +29,115 @@ from studies import (
 )
 
 AnyStudy = OptunaStudy | KerasTunerStudy
-CHECKPOINT_EVERY_S = 60.0  # what a killed process may lose of a long trial; writing it takes a fraction of a second
+NAME = "lrrt"  # of the study; those in wider bounds have names of their own
+FINGERPRINT = "fingerprint"  # the attribute of a study that holds what defines it
 
 
 class NoUsableRange(Exception):
     """No optimizer has a learning rate worth searching."""
 
 
-def open_study(config: StageConfig, directory: RunDirectory, range_test: RangeTestResult) -> AnyStudy:
-    """Open the study inside the bounds that were found, with what it holds of earlier runs.
+def space_of(config: StageConfig, range_test: RangeTestResult, own: Sequence[Dimension]) -> SearchSpace:
+    """Return what is searched: rates inside the bounds that were found.
+
+    Args:
+        config: what else is searched.
+        range_test: the bounds.
+        own: the hyperparameters of the user's model.
 
     Raises:
         NoUsableRange: where every optimizer's loss is not finite from the first step.
-        ForeignStudy: where the kept study has another space.
     """
     if all(found.verdict is Verdict.NON_FINITE for found in range_test.bounds.values()):
         raise NoUsableRange(reasons(range_test))
     wanted = config.study
-    space = SearchSpace.from_bounds(
-        range_test.bounds,
-        schedules=wanted.schedules,
-        batch_sizes=wanted.batch_sizes,
-        fallback_range=wanted.fallback_range,
-    )
+    options: dict[str, Any] = {
+        "schedules": wanted.schedules,
+        "batch_sizes": wanted.batch_sizes,
+        "fallback_range": wanted.fallback_range,
+        "searches_warmup": wanted.searches_warmup,
+        "weight_decay": wanted.weight_decay,
+        "momentum": wanted.momentum,
+        "own": own,
+    }
+    if all(range_test.curves.values()):
+        return SearchSpace.from_result(range_test, **options)
+    return SearchSpace.from_bounds(range_test.bounds, cases=range_test.cases, **options)  # bounds that were given
+
+
+def open_study(
+    config: StageConfig,
+    directory: RunDirectory,
+    space: SearchSpace,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    name: str = NAME,
+    known: Sequence[TrialResult] = (),
+) -> AnyStudy:
+    """Open a study with what it holds of earlier runs.
+
+    Args:
+        config: how it is searched.
+        directory: where the study is kept.
+        space: what is searched.
+        fields: what defines the study, kept in it too, because a storage may be shared; None asks for no check.
+        name: the study's.
+        known: results of a study in narrower bounds.
+
+    Raises:
+        ForeignStudy: where the kept study has another space.
+        ForeignRun: where it is defined otherwise.
+    """
+    wanted = config.study
+    judged: dict[str, Any] = {"seed": wanted.seed, "prunes": wanted.prunes, "max_gap": wanted.max_gap}
     if wanted.engine == "keras_tuner":
         from pipeline.quiet_keras import import_keras
 
         import_keras()
         folder = directory.state / "keras_tuner"
-        return KerasTunerStudy(space, directory=folder, sampler=wanted.sampler, seed=wanted.seed)
+        return KerasTunerStudy(space, directory=folder, name=name, sampler=wanted.sampler, **judged)
     storage = wanted.storage or f"sqlite:///{directory.database.resolve()}"
-    return OptunaStudy(space, storage=storage, sampler=wanted.sampler, seed=wanted.seed)
+    study = OptunaStudy(
+        space,
+        storage=storage,
+        name=name,
+        sampler=wanted.sampler,
+        known=known,
+        attributes=None if fields is None else {FINGERPRINT: fields},
+        **judged,
+    )
+    told = [] if fields is None else differences(study.study.user_attrs.get(FINGERPRINT, fields), fields)
+    if told:
+        raise ForeignRun("\n".join([f"The study {name!r} in the storage is defined otherwise:", *told]))
+    return study
 
 
 def search(
-    config: StageConfig, directory: RunDirectory, study: AnyStudy, trainer: Trainer, *, tell: Tell, stopper: Stopper
-) -> list[TrialResult]:
-    """Run the study to its last trial, or until the stopper stops it at the end of an epoch; return all trials."""
-    results = list(study.results())
-    num_trials = config.study.num_trials
+    config: StageConfig,
+    directory: RunDirectory,
+    study: AnyStudy,
+    trainer: Trainer,
+    *,
+    earlier: Sequence[TrialResult] = (),
+    num_trials: int,
+    tell: Tell,
+    stopper: Stopper,
+) -> None:
+    """Run the study to its last trial, or until the stopper stops it at the end of an epoch.
+
+    Args:
+        config: how it is searched.
+        directory: where checkpoints and the best weights are kept.
+        study: what proposes the trials.
+        trainer: trains them.
+        earlier: the trials of the studies in narrower bounds; the study's own are numbered after them.
+        num_trials: the earlier ones included.
+        tell: told what happens.
+        stopper: may stop the run before its end.
+    """
+    first = len(earlier)
+    results = [*earlier, *(numbered(result, first) for result in study.results())]
+    num_kept, max_gap = max(1, config.study.top_retrained), config.study.max_gap
     tell(StudyStarted(config.study.engine, num_trials, len(results)))
     for found in study.space.optimizers:
         if found.is_fallback:
@@ -69,15 +145,15 @@ def search(
     kept_at = time.monotonic()
 
     def on_trial(trained: Trained) -> None:
-        best = best_of(results)
-        keep_weights(directory, trained, best)
+        result = numbered(trained.result, first)
+        keep_weights(directory, replace(trained, result=result), top_of(results, num_kept, max_gap=max_gap), num_kept)
         drop_checkpoint(directory, trained.result.number)
-        results.append(trained.result)
-        tell(_trial_done(trained.result, best_of(results), len(results), num_trials))
+        results.append(result)
+        tell(_trial_done(result, best_of(results, max_gap=max_gap), len(results), num_trials))
 
     def on_epoch(ended: EpochEnded) -> None:
         nonlocal kept_at
-        tell(EpochDone(ended.number, ended.epoch, ended.epochs, ended.train_losses[-1], ended.val_losses[-1]))
+        tell(EpochDone(first + ended.number, ended.epoch, ended.epochs, ended.train_losses[-1], ended.val_losses[-1]))
         reason = stopper.reason()
         if reason is not None or time.monotonic() - kept_at > CHECKPOINT_EVERY_S:
             keep_checkpoint(directory, ended.checkpoint())
@@ -88,21 +164,24 @@ def search(
     def resume(number: int) -> TrialCheckpoint | None:
         checkpoint = kept_checkpoint(directory, number)
         if checkpoint is not None:
-            tell(Note(f"trial {number} goes on after epoch {checkpoint.epoch} of {checkpoint.epochs}"))
+            tell(Note(f"trial {first + number} goes on after epoch {checkpoint.epoch} of {checkpoint.epochs}"))
         return checkpoint
 
     with stopper.deferred():
         stopper.check()
-        return list(
-            study.run(
-                trainer,
-                num_trials=num_trials,
-                on_trial=on_trial,
-                on_epoch=on_epoch,
-                resume=resume,
-                on_wait=stopper.check,
-            )
+        study.run(
+            trainer,
+            num_trials=num_trials - first,
+            on_trial=on_trial,
+            on_epoch=on_epoch,
+            resume=resume,
+            on_wait=stopper.check,
         )
+
+
+def numbered(result: TrialResult, first: int) -> TrialResult:
+    """Return a trial with a number that counts from `first`."""
+    return replace(result, number=first + result.number)
 
 
 def reasons(range_test: RangeTestResult) -> str:

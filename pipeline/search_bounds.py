@@ -10,6 +10,7 @@ from pathlib import Path
 from lrrt import Bounds, Case, Ramp, RangeTestResult, Verdict
 from pipeline.config import StageConfig
 from pipeline.laws import OPTIMIZERS, did_you_mean
+from studies.optimizer_range import ranges_within
 
 
 class NoBounds(ValueError):
@@ -28,12 +29,24 @@ def read_bounds(path: Path) -> RangeTestResult:
         raise NoBounds(f"--bounds must be a bounds.json that can be read, got {path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoBounds(f"--bounds must be a bounds.json, but {path} cannot be read as one: {error!r:.200}.") from None
-    unknown = [label for label in found.bounds if label not in OPTIMIZERS]
+    unknown = [case.optimizer for case in found.cases.values() if case.optimizer not in OPTIMIZERS]
     if unknown:
         raise NoBounds(f"{path} must have bounds of Keras optimizers by name, got {unknown[0]!r}.")
     if not found.bounds:
         raise NoBounds(f"{path} must have bounds of one optimizer at least, got none.")
     return found
+
+
+def check_bounds(config: StageConfig, bounds: RangeTestResult) -> None:
+    """Refuse bounds that the config's batch sizes cannot be searched in.
+
+    Raises:
+        NoBounds: where they are of several models, or of other batch sizes.
+    """
+    try:
+        ranges_within(bounds.bounds, bounds.cases, config.study.batch_sizes, config.study.fallback_range)
+    except ValueError as error:
+        raise NoBounds(str(error)) from None
 
 
 def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:

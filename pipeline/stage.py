@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrrt import Bounds, Loops, Ramp, RangeTestResult, run_range_test
+from lrrt import RangeTestResult
+from pipeline.beginning import Begun, begin, earlier_run
+from pipeline.claim import check_claim
 from pipeline.config import StageConfig
-from pipeline.events import RangeTestDone, RangeTestStarted, StageDone, StageStarted, Tell
+from pipeline.events import Note, StageDone, StageStarted, Tell
+from pipeline.fingerprints import is_unchanged, study_fields
 from pipeline.mistakes import ConfigError
-from pipeline.preparation import prepare
-from pipeline.progress import keep_range_part, keep_range_test, kept_range_part, kept_range_test, range_part_file
+from pipeline.preparation import make_trainer, prepare
+from pipeline.progress import keep_task, kept_range_test, kept_task
+from pipeline.range_tests import range_test_of, range_tests, reusable, with_optimizers
 from pipeline.report import StageReport
 from pipeline.results import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
+from pipeline.retraining import retrain_top
 from pipeline.run_directory import RunDirectory
-from pipeline.search import NoUsableRange, open_study, reasons, search
-from pipeline.search_bounds import NoBounds
+from pipeline.search import NoUsableRange, reasons
+from pipeline.search_bounds import NoBounds, check_bounds
 from pipeline.stopping import Stopper
-from studies import Trainer
+from pipeline.widening import open_studies, search_and_widen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ def run_stage(
         NoTrialCompleted: where no trial was trained to its end.
         RunLocked, ForeignRun: where the folders are in use, or belong to another study.
     """
-    with claimed(config, out, state) as directory:
+    directory = RunDirectory(Path(out), Path(state))
+    with directory.locked():
         return _go_on(config, directory, on_event, stopper or Stopper())
 
 
@@ -78,19 +82,17 @@ def run_search(
     Raises:
         NoBounds: where there are none.
     """
-    given = None
     if bounds is not None:
-        config = _with_optimizers(config, tuple(bounds.bounds))
-        given = {name: [found.low, found.high] for name, found in bounds.bounds.items()}
-    with claimed(config, out, state, given) as directory:
-        if kept_range_test(directory) is None:
-            if bounds is None:
-                raise NoBounds(
-                    f"A search must have bounds, but {directory.state} holds none. Run `lrrt range` with the same "
-                    "folders first, or give --bounds or --range."
-                )
-            keep_range_test(directory, bounds)
-        return _go_on(config, directory, on_event, stopper or Stopper())
+        config = with_optimizers(config, tuple(dict.fromkeys(case.optimizer for case in bounds.cases.values())))
+        check_bounds(config, bounds)
+    directory = RunDirectory(Path(out), Path(state))
+    with directory.locked():
+        if bounds is None and kept_range_test(directory) is None:
+            raise NoBounds(
+                f"A search must have bounds, but {directory.state} holds none. Run `lrrt range` with the same folders "
+                "first, or give --bounds or --range."
+            )
+        return _go_on(config, directory, on_event, stopper or Stopper(), given=bounds, may_test=False)
 
 
 def run_range_tests(
@@ -106,18 +108,22 @@ def run_range_tests(
     Raises:
         NoUsableRange: where no optimizer has bounds.
     """
-    with claimed(config, out, state) as directory:
-        kept = kept_range_test(directory)
-        text = "range tests: nothing left to do" if kept else "range tests: start"
-        on_event(StageStarted(text, directory.out))
-        if kept is None:
-            kept = test_ranges(config, prepare(config)[1], directory, on_event, stopper or Stopper())
+    directory = RunDirectory(Path(out), Path(state))
+    with directory.locked():
+        known = kept_task(directory)
+        found = reusable(config, directory, known) if known and is_unchanged(config, known) else None
+        if found is not None:
+            on_event(StageStarted("range tests: nothing left to do", directory.out))
+            write_range_test(directory, found)
         else:
-            write_range_test(directory, kept)
-        if all(found.low is None for found in kept.bounds.values()):
-            raise NoUsableRange(reasons(kept))
-        on_event(StageDone(f"bounds of {', '.join(kept.bounds)} are in {directory.range_test}"))
-        return RangeReport(kept, kept.as_dict(), directory.range_test / "bounds.json")
+            on_event(StageStarted("range tests: start", directory.out))
+            prepared = prepare(config)
+            found = range_tests(config, directory, prepared, tell=on_event, stopper=stopper or Stopper())
+            keep_task(directory, prepared.known_by)
+        if all(bounds.low is None for bounds in found.bounds.values()):
+            raise NoUsableRange(reasons(found))
+        on_event(StageDone(f"bounds of {', '.join(found.bounds)} are in {directory.range_test}"))
+        return RangeReport(found, found.as_dict(), directory.range_test / "bounds.json")
 
 
 def run_range_part(
@@ -140,13 +146,10 @@ def run_range_part(
     if optimizer not in config.range_test.optimizers:
         raise ConfigError(f"--only must be one of {', '.join(config.range_test.optimizers)}, got {optimizer!r}.")
     directory = RunDirectory(Path(out), Path(state))
-    claim(config, directory)
-    kept = kept_range_part(directory, optimizer)
-    text = f"range test of {optimizer}: {'start' if kept is None else 'nothing left to do'}"
-    on_event(StageStarted(text, directory.state))
-    if kept is None:
-        keep_range_part(directory, optimizer, _run_range_part(config, optimizer, on_event, stopper or Stopper()))
-    return range_part_file(directory, optimizer)
+    on_event(StageStarted(f"range test of {optimizer}", directory.state))
+    prepared = prepare(config)
+    range_test_of(optimizer, config, directory, prepared, tell=on_event, stopper=stopper or Stopper())
+    return directory.kept_range_test(optimizer)
 
 
 def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> StageReport:
@@ -155,12 +158,14 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
     Raises:
         NotFinished: where the run has not ended.
     """
-    with claimed(config, out, state) as directory:
-        kept = kept_range_test(directory)
-        if kept is None or not directory.summary.exists():
+    directory = RunDirectory(Path(out), Path(state))
+    with directory.locked():
+        kept, known = kept_range_test(directory), kept_task(directory)
+        if kept is None or known is None or not directory.summary.exists():
             raise NotFinished(f"{directory.out} must hold the results of a finished run. Run `lrrt run` first.")
-        study = open_study(config, directory, kept)
-        report = read_report(directory, kept, study.space, study.results())
+        given = kept.result if kept.fields is None else None
+        check_claim(directory, study_fields(config, known, given))
+        report = read_report(config, directory, kept.result, open_studies(config, directory, kept.result, known.own))
         write_html(config, directory, report)
         write_manifest(directory)
         return report
@@ -170,100 +175,68 @@ class NotFinished(ValueError):
     """There are no results yet."""
 
 
-def _go_on(config: StageConfig, directory: RunDirectory, tell: Tell, stopper: Stopper) -> StageReport:
-    kept = kept_range_test(directory)
-    study = None if kept is None else open_study(config, directory, kept)
-    done = [] if study is None else list(study.results())
-    if kept and study and len(done) >= config.study.num_trials and is_complete(directory, len(done)):
-        tell(StageStarted(f"nothing left to do: all {len(done)} trials have ended", directory.out))
-        return read_report(directory, kept, study.space, done)
-    tell(StageStarted(_beginning(kept, len(done), config), directory.out))
-    task, loops = prepare(config)
-    kept = kept or test_ranges(config, loops, directory, tell, stopper)
-    study = study or open_study(config, directory, kept)
-    trainer = Trainer(loops, epochs=config.study.epochs, seed=config.study.seed)
-    results = search(config, directory, study, trainer, tell=tell, stopper=stopper)
-    report = write_results(config, directory, kept, study.space, results, trainer=trainer, task=task, tell=tell)
+def _go_on(
+    config: StageConfig,
+    directory: RunDirectory,
+    tell: Tell,
+    stopper: Stopper,
+    *,
+    given: RangeTestResult | None = None,
+    may_test: bool = True,
+) -> StageReport:
+    earlier = earlier_run(config, directory, given)
+    if earlier and earlier.is_unchanged and (report := _finished(config, directory, earlier)):
+        tell(StageStarted(_nothing_left(report), directory.out))
+        return report
+    tell(StageStarted(_beginning(config, earlier), directory.out))
+    prepared = prepare(config)
+    begun = begin(config, directory, prepared, tell=tell, stopper=stopper, given=given, may_test=may_test)
+    if report := _finished(config, directory, begun):
+        tell(StageDone(_nothing_left(report)))
+        return report
+    trainer = make_trainer(config, prepared.cache, prepared.task, on_note=lambda text: tell(Note(text)))
+    assert begun.studies is not None, "a run that has begun has a study"
+    studies = search_and_widen(
+        config,
+        directory,
+        begun.studies,
+        trainer,
+        reopen=lambda: begun.reopen(config, directory),
+        tell=tell,
+        stopper=stopper,
+    )
+    retrained = retrain_top(config, directory, prepared, trainer, studies.results(), tell=tell, stopper=stopper)
+    report = write_results(
+        config, directory, begun.tested, studies, retrained=retrained, trainer=trainer, task=prepared.task, tell=tell
+    )
     tell(StageDone(_conclusion(report)))
     return report
 
 
-@contextmanager
-def claimed(
-    config: StageConfig, out: Path | str, state: Path | str, bounds: Mapping[str, object] | None = None
-) -> Iterator[RunDirectory]:
-    """Keep other processes out of the folders, and other studies, while the block runs; `claim` says what is raised."""
-    directory = RunDirectory(Path(out), Path(state))
-    with directory.locked():
-        claim(config, directory, bounds)
-        yield directory
+def _finished(config: StageConfig, directory: RunDirectory, begun: Begun) -> StageReport | None:
+    if begun.studies is None or not is_complete(config, directory, begun.studies):
+        return None
+    return read_report(config, directory, begun.tested, begun.studies)
 
 
-def claim(config: StageConfig, directory: RunDirectory, bounds: Mapping[str, object] | None = None) -> None:
-    """Keep the folders for this study.
-
-    Raises:
-        ForeignRun: where they belong to another.
-    """
-    # The number of trials is not part of it: a finished study goes on when it is raised. Nor are the machines.
-    fields = config.model_dump(mode="json", exclude={"study": {"num_trials", "storage"}, "cluster": True})
-    directory.claim(fields | ({} if bounds is None else {"bounds": bounds}))
+def _nothing_left(report: StageReport) -> str:
+    return f"nothing left to do: all {len(report.trials)} trials have ended"
 
 
-def _with_optimizers(config: StageConfig, optimizers: tuple[str, ...]) -> StageConfig:
-    return config.model_copy(update={"range_test": config.range_test.model_copy(update={"optimizers": optimizers})})
-
-
-def test_ranges(
-    config: StageConfig, loops: Loops, directory: RunDirectory, tell: Tell, stopper: Stopper
-) -> RangeTestResult:
-    """Test what other processes have not tested yet, join it with what they found, keep and write it."""
-    parts = {name: kept_range_part(directory, name) for name in config.range_test.optimizers}
-    if any(parts.values()):
-        found = [part or _run_range_part(config, name, tell, stopper) for name, part in parts.items()]
-        result = RangeTestResult.joined(found)
-    else:
-        result = _run_range_tests(config, loops, tell, stopper)
-    keep_range_test(directory, result)
-    write_range_test(directory, result)
-    return result
-
-
-def _run_range_part(config: StageConfig, optimizer: str, tell: Tell, stopper: Stopper) -> RangeTestResult:
-    alone = _with_optimizers(config, (optimizer,))
-    return _run_range_tests(alone, prepare(alone)[1], tell, stopper)
-
-
-def _run_range_tests(config: StageConfig, loops: Loops, tell: Tell, stopper: Stopper) -> RangeTestResult:
-    wanted = config.range_test
-    began = time.monotonic()
-
-    def on_start(label: str) -> None:
-        nonlocal began
-        stopper.check()
-        began = time.monotonic()
-        tell(RangeTestStarted(label, wanted.num_steps, wanted.repeats))
-
-    def on_done(label: str, found: Bounds) -> None:
-        seconds = time.monotonic() - began
-        tell(RangeTestDone(label, found.low, found.high, found.suggested, found.reason, seconds))
-
-    ramp = Ramp(wanted.start_lr, wanted.end_lr, wanted.num_steps)
-    return run_range_test(
-        loops, ramp, repeats=wanted.repeats, seed=config.study.seed, on_start=on_start, on_done=on_done
-    )
-
-
-def _beginning(range_test: RangeTestResult | None, num_done: int, config: StageConfig) -> str:
-    if range_test is None:
+def _beginning(config: StageConfig, earlier: Begun | None) -> str:
+    if earlier is None:
         return f"start: range tests, then {config.study.num_trials} trials"
-    return f"resume: range tests are done, {num_done} of {config.study.num_trials} trials have ended"
+    num_done, num_wanted = 0, config.study.num_trials
+    if earlier.studies is not None:
+        num_done, num_wanted = len(earlier.studies.results()), earlier.studies.num_wanted(config)
+    return f"resume: range tests are done, {num_done} of {num_wanted} trials have ended"
 
 
 def _conclusion(report: StageReport) -> str:
-    best = report.best
+    best, mean = report.best, report.summary["best"]["mean_score"]
+    again = "" if mean is None else f" ({mean:.4g} in the mean of its further trainings)"
     return (
-        f"best is trial {best.number}: validation loss {best.score:.4g} after epoch {best.best_epoch}, "
+        f"best is trial {best.number}: validation loss {best.score:.4g}{again} after epoch {best.best_epoch}, "
         f"{best.config.optimizer_name} with lr {best.config.lr:.2e} {best.config.schedule}, batches of "
         f"{best.config.batch_size}; {report.overfitting.verdict.value}"
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 from pipeline.config import StageConfig
 from pipeline.events import printable
-from pipeline.progress import kept_range_test
+from pipeline.progress import kept_range_test, kept_task
 from pipeline.queue_status import jobs_in_words, read_jobs
 from pipeline.results import is_complete
 from pipeline.run_directory import RunDirectory
-from pipeline.search import open_study
+from pipeline.widening import open_studies
 from studies import best_of
 
 
@@ -24,24 +24,24 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
     `jobs` are those of `lrrt submit` that the cluster's queue still has, or None where none were submitted.
     """
     directory = RunDirectory(Path(out), Path(state))
-    kept = kept_range_test(directory)
-    results = []
-    if kept is not None and _has_study(config, directory):
-        results = list(open_study(config, directory, kept).results())
-    best = best_of(results)
-    if not directory.fingerprint.exists():
+    kept, task = kept_range_test(directory), kept_task(directory)
+    studies = None
+    if kept is not None and task is not None and _has_study(config, directory):
+        studies = open_studies(config, directory, kept.result, task.own)
+    results = [] if studies is None else studies.results()
+    best = best_of(results, max_gap=config.study.max_gap)
+    if kept is None and task is None:
         phase = "not started"
     elif kept is None:
         phase = "range tests"
     else:
-        is_done = len(results) >= config.study.num_trials and is_complete(directory, len(results))
-        phase = "done" if is_done else "study"
+        phase = "done" if studies is not None and is_complete(config, directory, studies) else "study"
     return {
         "schema_version": 1,
         "phase": phase,
         "holder": _holder(directory),
         "num_trials": {
-            "wanted": config.study.num_trials,
+            "wanted": config.study.num_trials if studies is None else studies.num_wanted(config),
             "ended": len(results),
             **Counter(result.state.name.lower() for result in results),
         },

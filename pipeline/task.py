@@ -11,7 +11,6 @@ from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
 
 PARTS = ("train", "validation", "test")
-HELD_OUT = 0.2  # of the training data, where the task brings no validation data
 
 
 class TaskError(Exception):
@@ -20,27 +19,38 @@ class TaskError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A model builder and data; `test` is None where the task has none."""
+    """A model builder and data; `test` is None where the task has none.
+
+    `is_held_out` says that the validation data was taken out of the training data; `callbacks` makes a trial's Keras
+    callbacks, where there are any.
+    """
 
     build_model: Callable[..., Any]
     train: Data
     validation: Data
     test: Data | None = None
+    is_held_out: bool = False
+    callbacks: Callable[..., Any] | None = None
 
 
-def load_task(build_model: str, load_data: str, *, seed: int = 0) -> Task:
+def load_task(
+    build_model: str, load_data: str, callbacks: str = "", *, seed: int = 0, validation_fraction: float = 0.2
+) -> Task:
     """Import both functions and load the data.
 
     Args:
         build_model: `module:function`; the function returns a compiled model and is called later.
         load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
             optional.
+        callbacks: `module:function` of what makes a trial's Keras callbacks; "" is none.
         seed: what the held-out samples are drawn from, where there is no validation data.
+        validation_fraction: of the training samples, held out there.
 
     Raises:
         TaskError: where a function cannot be imported, `load_data` raises, or returns something else.
     """
     builder, loader = import_function(build_model), import_function(load_data)
+    maker = import_function(callbacks) if callbacks else None
     try:
         data = loader()
     except Exception as error:  # the user's code may raise anything
@@ -54,9 +64,10 @@ def load_task(build_model: str, load_data: str, *, seed: int = 0) -> Task:
             f"got {got}."
         )
     train, validation = data["train"], data.get("validation")
-    if validation is None:
-        train, validation = _hold_out(train, seed)
-    return Task(builder, train, validation, data.get("test"))
+    is_held_out = validation is None
+    if is_held_out:
+        train, validation = _hold_out(train, validation_fraction, seed)
+    return Task(builder, train, validation, data.get("test"), is_held_out, maker)
 
 
 def import_function(path: str) -> Callable[..., Any]:
@@ -80,24 +91,26 @@ def import_function(path: str) -> Callable[..., Any]:
     return function
 
 
-def _hold_out(train: Data, seed: int) -> tuple[Data, Data]:
-    """Split arrays into those to train on and those to validate on, the latter a fifth, drawn by the seed."""
-    import numpy as np
-    from sklearn.model_selection import train_test_split
-
-    try:
-        batches = as_batches(train, 1, name="train")
-    except (TypeError, ValueError) as error:
-        raise TaskError(str(error)) from error
-    if not isinstance(batches, ArrayBatches):
-        raise TaskError('A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.')
-    kept, held = train_test_split(np.arange(batches.num_samples), test_size=HELD_OUT, random_state=seed)
-    return _rows(batches, kept), _rows(batches, held)
-
-
-def _rows(batches: ArrayBatches, rows: Any) -> Data:
+def take_rows(batches: ArrayBatches, rows: Any) -> Data:
     """Return these rows of the arrays, in their own order."""
     import keras
     import numpy as np
 
     return keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays)
+
+
+def _hold_out(train: Data, fraction: float, seed: int) -> tuple[Data, Data]:
+    """Split arrays into those to train on and those to validate on, the latter a fraction, drawn by the seed."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    try:
+        batches = as_batches(train, 1, name="train")
+        if not isinstance(batches, ArrayBatches):
+            raise TaskError(
+                'A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.'
+            )
+        kept, held = train_test_split(np.arange(batches.num_samples), test_size=fraction, random_state=seed)
+    except (TypeError, ValueError) as error:  # scikit-learn's too, where nothing would be left on one side
+        raise TaskError(str(error)) from error
+    return take_rows(batches, kept), take_rows(batches, held)

@@ -177,8 +177,13 @@ def test_plan_prices_every_part_and_writes_nothing(lrrt, config, tmp_path):
 
     plan = json.loads(shown)
     assert code == 0
-    assert [part["name"] for part in plan["parts"]] == ["range test of sgd", "range test of adam", "7 trials"]
-    assert [part["steps"] for part in plan["parts"]] == [60, 60, 7 * 3 * 34]
+    assert [part["name"] for part in plan["parts"]] == [
+        "range test of sgd",
+        "range test of adam",
+        "7 trials",
+        "3 best trials on 3 seeds",
+    ]
+    assert [part["steps"] for part in plan["parts"]] == [60, 60, 7 * 3 * 34, 9 * 3 * 34]
     assert plan["parts"][2]["epochs"] == 21
     assert all(0 < found["step_ms"] < 1000 for found in plan["measured"])
     assert math.isclose(plan["seconds"], sum(part["seconds"] for part in plan["parts"]))

@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.config import ClusterConfig, RangeTestConfig, StageConfig, StudyConfig, TaskConfig
 from pipeline.config_file import builtin_config, load_config, template, to_toml
-from pipeline.laws import OPTIMIZERS, without_password
+from pipeline.laws import OPTIMIZERS, WITHOUT_MOMENTUM, without_password
 from pipeline.mistakes import ConfigError
+from studies.trial import momentum_name
 
 TASK = '[task]\nbuild_model = "my_task:build_model"\nload_data = "my_task:load_data"\n'
 
@@ -29,7 +30,16 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
     config = load(TASK)
 
     assert config.range_test == RangeTestConfig(
-        optimizers=("sgd", "adam"), start_lr=1e-7, end_lr=10.0, num_steps=100, repeats=3
+        optimizers=("sgd", "adam"),
+        start_lr=1e-7,
+        end_lr=10.0,
+        num_steps=100,
+        spacing="exponential",
+        repeats=3,
+        monitor="loss",
+        monitor_mode="auto",
+        confirm_steps=0,
+        per_batch_size=False,
     )
     assert config.study == StudyConfig(
         engine="optuna",
@@ -37,8 +47,21 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
         epochs=20,
         batch_sizes=(32,),
         schedules=("fixed", "exponential", "triangular"),
+        searches_warmup=False,
+        weight_decay=None,
+        momentum=None,
         sampler="tpe",
         seed=0,
+        patience=0.25,
+        prunes=False,
+        max_gap=None,
+        validation_fraction=0.2,
+        top_retrained=3,
+        retrain_seeds=3,
+        folds=0,
+        stratified=False,
+        rank_by="mean",
+        widen=False,
         storage="",
         fallback_range=(1e-5, 1e-1),
     )
@@ -151,6 +174,76 @@ storage = "study.db"
 def test_a_value_out_of_its_domain_is_refused(load, line, law):
     with pytest.raises(ConfigError, match=law):
         load(f"{TASK}[range_test]\n{line}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "law"),
+    [
+        ("sampler = 'bayesian'", r'one of "tpe", .* with engine "optuna", got \'bayesian\' of "keras_tuner"'),
+        ("engine = 'keras_tuner'\nsampler = 'qmc'", r'one of .*"grid".* with engine "keras_tuner", got \'qmc\''),
+        ("sampler = 'tpr'", 'must be one of .*Did you mean "tpe"'),
+        ("patience = 1.5", "a part of the epochs, from 0 to 1"),
+        ("patience = true", "a part of the epochs"),
+        ("max_gap = -0.1", r'a number >= 0 or "none", got -0\.1'),
+        ("momentum = [0.5, 1.0]", "`0 < low < high < 1` must hold"),
+        ("weight_decay = [0.1, 0.01]", "`0 < low < high` must hold"),
+        ("validation_fraction = 1.0", r"must be < 1, got 1\.0"),
+        ("num_trials = 2\ntop_retrained = 3", "line 6: .*`top_retrained <= num_trials` must hold, got 3 of 2 trials"),
+        ("top_retrained = 0\nfolds = 5", "line 6: .*folds: must come with `top_retrained >= 1`"),
+        ("folds = 1", "must be 0, for none, or 2 and more, got 1"),
+        ("stratified = true", "must come with `folds >= 2`"),
+        ("schedules = ['triangular']\nsearches_warmup = true", 'a schedule that can warm up: one of "fixed", "linear"'),
+        ("widen = 1", "must be true or false, got 1"),
+        ("rank_by = 'median'", 'must be one of "mean", "trial"'),
+    ],
+)
+def test_keys_of_the_study_that_do_not_fit_each_other_are_refused(load, lines, law):
+    with pytest.raises(ConfigError, match=law):
+        load(f"{TASK}[study]\n{lines}")
+
+
+def test_momentum_is_refused_for_an_optimizer_without_one_at_the_line_of_its_key(load):
+    text = f"{TASK}[range_test]\noptimizers = ['sgd', 'adagrad']\n[study]\nseed = 1\nmomentum = [0.8, 0.99]"
+
+    with pytest.raises(ConfigError, match=r'line 8: \[study\] momentum: .* optimizers that have one, got "adagrad"'):
+        load(text)
+
+
+@pytest.mark.parametrize(
+    ("lines", "law"),
+    [
+        ("monitor_mode = 'max'", 'must be "min" or "auto" for a loss'),
+        ("monitor = ' '", 'must name "loss" or a compiled metric'),
+        ("confirm_steps = -1", "must be >= 0, got -1"),
+        ("spacing = 'log'", 'must be one of "exponential", "linear"'),
+    ],
+)
+def test_keys_of_the_range_test_that_do_not_fit_each_other_are_refused(load, lines, law):
+    with pytest.raises(ConfigError, match=law):
+        load(f"{TASK}[range_test]\n{lines}")
+
+
+@pytest.mark.parametrize(("sampler", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
+def test_a_sampler_whose_package_is_not_installed_is_refused_with_its_name(load, sampler, package, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=rf"\[study\] sampler: Sampler '{sampler}' needs the package {package}, "):
+        load(f"{TASK}[study]\nsampler = '{sampler}'")
+
+
+def test_none_and_0_switch_a_key_off_and_are_written_so_that_they_can_be_read(load):
+    config = load(f"{TASK}[study]\npatience = 0\nmax_gap = 0\nweight_decay = 'none'")
+
+    assert (config.study.patience, config.study.max_gap, config.study.weight_decay) == (None, 0.0, None)
+    assert 'patience = "none"' in to_toml(config)
+    assert load(to_toml(config)) == config
+    assert load(TASK, environ={"LRRT_STUDY__PATIENCE": "none"}).study.patience is None
+
+
+def test_of_two_trials_two_are_trained_again_where_nothing_else_is_said(load):
+    config = load(f"{TASK}[study]\nnum_trials = 2")
+
+    assert config.study.top_retrained == 2
+    assert load(to_toml(config)) == config
 
 
 @pytest.mark.parametrize("value", ["[1e-3]", "[0, 1]", "['a', 'b']", "[1e-3, inf]", "0.1", "[false, true]"])
@@ -269,7 +362,8 @@ def test_a_password_is_neither_written_nor_shown():
     config = StageConfig(task=TaskConfig(build_model="a:b", load_data="a:c"), study=StudyConfig(storage=url))
 
     assert 'storage = "postgresql+psycopg://me@host:5432/study?sslmode=require"' in to_toml(config)
-    assert "ret" not in repr(config)
+    assert "e@c" not in repr(config)
+    assert "secret" not in repr(config)
     assert without_password("postgresql://me@host:5432/study") == "postgresql://me@host:5432/study"
 
 
@@ -303,6 +397,19 @@ def test_the_optimizers_are_those_that_keras_finds_by_name():
         found.add(name)
 
     assert set(OPTIMIZERS) == found
+
+
+def test_the_optimizers_without_momentum_are_those_in_which_a_trial_finds_none():
+    import keras
+
+    def has_momentum(name):
+        try:
+            momentum_name(keras.optimizers.get(name))
+        except ValueError:
+            return False
+        return True
+
+    assert {name for name in OPTIMIZERS if not has_momentum(name)} == set(WITHOUT_MOMENTUM)
 
 
 def _lrrt(*arguments, cwd):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.claim import ForeignRun
 from pipeline.console import telling
 from pipeline.events import (
     EpochDone,
@@ -27,7 +28,7 @@ from pipeline.events import (
 )
 from pipeline.exit_codes import exit_code
 from pipeline.mistakes import ConfigError
-from pipeline.run_directory import BadRunDirectory, CorruptState, ForeignRun, RunLocked
+from pipeline.run_directory import BadRunDirectory, CorruptState, RunLocked
 from pipeline.stopping import Interrupted, Terminated, TimeUsedUp
 
 EVENTS = (

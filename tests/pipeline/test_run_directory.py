@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.exit_codes import exit_code
 from pipeline.run_directory import (
     BadRunDirectory,
-    CorruptState,
-    ForeignRun,
     RunDirectory,
     RunLocked,
     as_json,
@@ -103,6 +102,7 @@ def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards
 
 
 def test_a_process_killed_in_a_write_leaves_the_old_file_and_its_leftover_goes(directory, start):
+    write_json(directory.kept_task, {})  # the results are this run's
     write_bytes(directory.best / "model.keras", b"the whole model")
     (directory.best / ".mine.partial.keras").write_bytes(b"not ours")
     process, partial = start(TEAR)
@@ -180,38 +180,6 @@ def test_what_is_no_plain_data_is_refused():
         as_json({"path": Path("a")})
 
 
-def test_a_claim_holds_for_the_same_fields_in_any_order(directory):
-    first = directory.claim({"task": {"build_model": "a:b"}, "seed": 0, "rates": (0.1, 1.0)})
-    again = directory.claim({"rates": [0.1, 1.0], "seed": 0, "task": {"build_model": "a:b"}})
-
-    assert first == again
-    assert len(first) == 64
-
-
-def test_a_foreign_claim_is_refused_and_names_exactly_what_differs(directory):
-    directory.claim({"task": {"build_model": "a:b", "load_data": "a:c"}, "study": {"seed": 0, "old": 1}})
-
-    with pytest.raises(ForeignRun) as caught:  # the whole text is compared below
-        directory.claim({"task": {"build_model": "a:B", "load_data": "a:c"}, "study": {"seed": 1, "new": None}})
-
-    assert str(caught.value).splitlines()[1:-1] == [
-        "  study.old: was 1, now absent",
-        "  study.seed: was 0, now 1",
-        '  task.build_model: was "a:b", now "a:B"',
-        "  study.new: was absent, now null",
-    ]
-    assert "its own --out and --state" in str(caught.value)
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"fields": 3}', "{}"])
-def test_a_fingerprint_that_cannot_be_read_is_told(directory, content):
-    directory.state.mkdir()
-    directory.fingerprint.write_text(content)
-
-    with pytest.raises(CorruptState, match="must hold the study's fingerprint"):
-        directory.claim({"seed": 0})
-
-
 def test_one_folder_for_both_and_a_file_for_a_folder_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
 
@@ -219,3 +187,80 @@ def test_one_folder_for_both_and_a_file_for_a_folder_are_refused(tmp_path):
         RunDirectory(tmp_path / "out", tmp_path / "a" / ".." / "out")
     with pytest.raises(BadRunDirectory, match="but it is a file"):
         RunDirectory(tmp_path / "out", tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "trials.csv", "best/model.keras", "plots/history.svg"])
+def test_results_that_no_state_belongs_to_are_not_written_over(directory, name):
+    write_text(directory.out / name, "of another run")
+
+    with pytest.raises(BadRunDirectory, match=rf"must not hold results of another run, .* holds {name}"):
+        directory.locked().__enter__()
+
+    assert (directory.out / name).read_text() == "of another run"
+    write_json(directory.kept_task, {})
+    with directory.locked():
+        pass
+
+
+def test_somebody_s_own_files_in_the_folder_of_the_results_are_no_hindrance(directory):
+    for name in ("notes.txt", "best/notes.txt", "plots/mine.png", "données/é <b>&.csv"):
+        write_text(directory.out / name, "mine")
+
+    with directory.locked():
+        assert directory.results() == []
+    assert len(files(directory.out)) == 4
+
+
+@pytest.mark.parametrize("name", ["out/best", "out/range_test", "out/plots", "state/checkpoints"])
+def test_a_link_out_of_the_run_directory_is_refused(directory, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).symlink_to(elsewhere)
+
+    with pytest.raises(BadRunDirectory, match=r"must lie in the run directory, but it is a link to .*elsewhere"):
+        directory.locked().__enter__()
+
+
+def test_a_run_directory_that_is_itself_a_link_is_followed(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "scratch")
+    directory = RunDirectory(tmp_path / "out", tmp_path / "state")
+
+    with directory.locked():
+        write_text(directory.best / "config.json", "{}")
+    assert (tmp_path / "scratch/best/config.json").exists()
+
+
+@pytest.mark.parametrize("name", ["file/out", "n" * 300, "../file/../file/x"])
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadRunDirectory, match="must be a folder"):
+        RunDirectory(tmp_path / "runs" / ".." / name, tmp_path / "state").locked().__enter__()
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "ünïcödé", "<b>&amp;", "a'b\"c", "per%20cent", "two\nlines", "..", "a/../b"]
+)
+def test_any_name_can_be_a_run_s(tmp_path, name):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "deep").mkdir()
+    directory = RunDirectory(tmp_path / "deep" / name / "out", tmp_path / "deep" / name / "state")
+
+    with directory.locked():
+        write_json(directory.summary, {})
+    assert directory.summary.exists()
+
+
+def test_folders_without_permission_pass_through_as_an_oserror_that_a_scheduler_need_not_retry(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("gives its rights up for a moment, which root alone can take back")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError) as caught:  # its exit code is compared below
+            RunDirectory(closed / "out", closed / "state").locked().__enter__()
+    finally:
+        os.seteuid(0)
+    assert exit_code(caught.value) == 74

@@ -5,21 +5,26 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import keras
 import numpy as np
 import pytest
 
 import pipeline
+from pipeline.claim import ForeignRun
 from pipeline.config_file import load_config
 from pipeline.digits_example import load_data
 from pipeline.events import Note, RangeTestStarted, StageStarted, TrialDone
-from pipeline.run_directory import CorruptState, ForeignRun
+from pipeline.exit_codes import exit_code
+from pipeline.run_directory import CorruptState
+from pipeline.schemas import schema_of
 from pipeline.task import TaskError, load_task
 
 SMALL = {"study.num_trials": 3, "study.epochs": 3, "range_test.num_steps": 60, "range_test.repeats": 1}
@@ -51,6 +56,7 @@ def test_a_stage_writes_every_file(finished):
         "space.json",
         "trials.csv",
         "trials.jsonl",
+        "trials_retrained.jsonl",
         "range_test/bounds.json",
         "range_test/curves.csv",
         "range_test/loss.png",
@@ -92,7 +98,7 @@ def test_range_tests_of_one_optimizer_at_a_time_gather_to_those_of_a_whole_run(f
     folder, _ = finished
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
     part = pipeline.run_range_part(small(), "adam", **where)
-    assert list(json.loads(part.read_text())["bounds"]) == ["adam"]
+    assert list(json.loads(part.read_text())["range_test"]["bounds"]) == ["adam"]
     assert not (tmp_path / "out").exists()
     written = part.stat().st_mtime_ns
     pipeline.run_range_part(small(), "adam", **where)
@@ -119,7 +125,12 @@ def test_the_summary_agrees_with_the_tables(finished):
     assert summary == report.summary
     assert summary["num_trials"] == {"ended": 3, "completed": 3}
     assert [int(row["number"]) for row in rows] == [line["number"] for line in lines] == [0, 1, 2]
-    assert summary["best"]["score"] == min(float(row["score"]) for row in rows)
+    assert summary["best"]["number"] == summary["retrained"][0]["number"] == report.retrained[0].trial.number
+    assert [one["mean_score"] for one in summary["retrained"]] == sorted(
+        one["mean_score"] for one in summary["retrained"]
+    )
+    assert len((folder / "out/trials_retrained.jsonl").read_text().splitlines()) == 9
+    jsonschema.Draft202012Validator(schema_of("summary")).validate(summary)
     assert all(len(line["val_losses"]) == 3 for line in lines)
 
 
@@ -159,6 +170,36 @@ def test_results_that_were_removed_are_written_again_from_the_state(finished, tm
     assert not [event for event in events if isinstance(event, TrialDone)]
     assert again.summary == report.summary
     assert (folder / "out/best/model.keras").exists()
+
+
+def test_files_that_are_not_lrrt_s_are_left_alone_and_not_missed(finished):
+    folder, report = finished
+    own = folder / "out/best/notes of mine.txt"
+    own.write_text("mine")
+    assert run(small(), folder) == report
+
+    (folder / "out/summary.json").unlink()
+    run(small(), folder)
+    assert own.read_text() == "mine"
+    assert "mine" not in (folder / "out/manifest.json").read_text()
+    own.unlink()
+    events = []
+    run(small(), folder, events)
+    assert len(events) == 1
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # less than a picture of the range tests takes
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            run(small(), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert exit_code(caught.value) == 74
+    assert not list(tmp_path.rglob("*.partial*"))
+
+    assert len(run(small(), tmp_path).trials) == 3
 
 
 def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path):
@@ -248,8 +289,9 @@ def build_model():
 
 def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_result(tmp_path, monkeypatch):
     config = _task_of(tmp_path, monkeypatch, "unsavable_task", UNSAVABLE)
-    (tmp_path / "out/best").mkdir(parents=True)
+    run(config, tmp_path)
     (tmp_path / "out/best/model.keras").write_bytes(b"of an earlier best trial")
+    (tmp_path / "out/summary.json").unlink()
     events = []
     report = run(config, tmp_path, events)
     import unsavable_task
