@@ -7,7 +7,7 @@ import time
 from lrrt import Bounds, Ramp, RangeTestResult, run_range_test
 from pipeline.claim import ForeignRun, differences
 from pipeline.config import StageConfig
-from pipeline.events import Note, RangeTestDone, RangeTestStarted, Tell
+from pipeline.events import Note, RangeTestDone, RangeTestStarted, RepeatDone, Tell
 from pipeline.fingerprints import Fields, TaskPrint, range_test_fields
 from pipeline.preparation import Prepared
 from pipeline.progress import KeptRangeTest, keep_range_test, kept_range_test
@@ -116,6 +116,10 @@ def _run(config: StageConfig, prepared: Prepared, tell: Tell, stopper: Stopper) 
         began = time.monotonic()
         tell(RangeTestStarted(label, wanted.num_steps, wanted.repeats))
 
+    def on_repeat(label: str, repeat: int) -> None:
+        tell(RepeatDone(label, repeat, wanted.repeats))
+        stopper.check()
+
     def on_done(label: str, found: Bounds) -> None:
         seconds = time.monotonic() - began
         tell(RangeTestDone(label, found.low, found.high, found.suggested, found.reason, seconds))
@@ -129,5 +133,6 @@ def _run(config: StageConfig, prepared: Prepared, tell: Tell, stopper: Stopper) 
         batch_sizes=config.tested_batch_sizes,
         confirm_steps=wanted.confirm_steps,
         on_start=on_start,
+        on_repeat=on_repeat,
         on_done=on_done,
     )
