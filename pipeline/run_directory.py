@@ -47,7 +47,7 @@ class RunDirectory:
         if self.out.resolve() == self.state.resolve():
             raise BadRunDirectory(f"Results and state must have a folder each, got {str(self.out)!r} for both.")
         for folder in (self.out, self.state):
-            if folder.exists() and not folder.is_dir():
+            if os.path.lexists(folder) and not os.path.isdir(folder):
                 raise BadRunDirectory(f"{str(folder)!r} must be a folder or not exist, but it is a file.")
 
     @property

@@ -232,11 +232,11 @@ def test_a_run_directory_that_is_itself_a_link_is_followed(tmp_path):
     assert (tmp_path / "scratch/best/config.json").exists()
 
 
-@pytest.mark.parametrize("name", ["file/out", "n" * 300, "../file/../file/x"])
+@pytest.mark.parametrize("name", ["file/out", "n" * 300, "file/deep/out"])
 def test_a_folder_that_cannot_be_made_is_told(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadRunDirectory, match="must be a folder"):
-        RunDirectory(tmp_path / "runs" / ".." / name, tmp_path / "state").locked().__enter__()
+        RunDirectory(tmp_path / name, tmp_path / "state").locked().__enter__()
 
 
 @pytest.mark.parametrize(
