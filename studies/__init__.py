@@ -4,6 +4,7 @@ from studies.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.dimension import Dimension
 from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
+from studies.foreign_study import ForeignStudy
 from studies.keras_tuner_shared import shared_keras_tuner_study
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.loop_cache import LoopCache
@@ -15,7 +16,7 @@ from studies.plot import plot_losses, plot_schedules
 from studies.retraining import Repeated, cross_validate, make_folds, retrain
 from studies.schedules import make_schedule, rate_table
 from studies.slots import StudyProgress, WorkerSeen
-from studies.space import ForeignStudy, SearchSpace
+from studies.space import SearchSpace
 from studies.storage import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable
 from studies.study import Study, best_of
 from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer

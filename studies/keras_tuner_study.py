@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.space import ForeignStudy, SearchSpace
+from studies.foreign_study import ForeignStudy
+from studies.space import SearchSpace
 from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialResult, TrialState

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,13 +12,10 @@ from lrrt.range_result import Case, RangeTestResult
 from studies.asking import ask_keras_tuner, ask_optuna
 from studies.dimension import Dimension, Value
 from studies.families import FAMILIES, Parameter, did_you_mean
+from studies.foreign_study import check_same_space
 from studies.optimizer_range import OptimizerRange, Range, ranges_within
 from studies.schedules import check_num_steps
 from studies.trial import TrialConfig, is_reserved
-
-
-class ForeignStudy(ValueError):
-    """A study that was kept belongs to another search space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +212,7 @@ class SearchSpace:
         Raises:
             ForeignStudy: with what differs.
         """
-        own = json.loads(json.dumps(self.as_dict()))
-        differing = [name for name in own if json.loads(json.dumps(kept.get(name))) != own[name] and name in kept]
-        if differing:
-            shown = "; ".join(f"{name} was {kept[name]!r}, now {own[name]!r}" for name in differing)
-            raise ForeignStudy(f"{where} must be of this search space, but {shown}. Take another name or folder.")
+        check_same_space(kept, self.as_dict(), where)
 
     def _check_ranges(self) -> None:
         sizes: dict[str, list[int | None]] = {}

@@ -70,13 +70,15 @@ class StudyContract:
             assert space.holds(result.config), values
             assert set(values) == {found.name for found in space.dimensions() if found.is_active(values)}
 
-    def test_the_first_trials_are_what_the_range_tests_suggest(self, sampler, tmp_path):
-        results = self.open(SPACE, tmp_path, sampler=sampler).run(Bowl(), num_trials=2)
+    @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
+    def test_the_first_trials_are_what_the_range_tests_suggest(self, space, sampler, tmp_path):
+        suggested = space.suggested_parameters()
+        results = self.open(space, tmp_path, sampler=sampler).run(Bowl(), num_trials=len(suggested))
 
-        assert [(result.config.optimizer_name, result.config.lr) for result in results] == [
-            ("sgd", 0.2),
-            ("adam", 2e-3),
-        ]
+        assert [
+            {name: result.config.parameters()[name] for name in fixed}
+            for result, fixed in zip(results, suggested, strict=True)
+        ] == suggested
 
     def test_the_same_seed_proposes_the_same_trials_and_another_one_others(self, sampler, tmp_path):
         def proposed(folder, seed):

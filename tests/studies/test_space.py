@@ -10,7 +10,7 @@ import pytest
 from keras_tuner import HyperParameters
 
 from lrrt import Bounds, Case, Ramp, RangeCurve, RangeTestResult, Verdict, find_bounds
-from studies import FAMILIES, Dimension, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
+from studies import FAMILIES, Dimension, ForeignStudy, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
 ADAM = OptimizerRange("adam", 1e-4, 1e-2, 2e-3)
@@ -173,6 +173,28 @@ def test_a_training_too_short_for_a_schedule_that_may_be_proposed_is_refused(sch
 
     with pytest.raises(ValueError, match=r"needs at least \d+ steps|`num_steps`"):
         space.check_num_steps(least - 1)
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (replace(SPACE, batch_sizes=(16,)), r"batch_sizes was \[16\], now \[16, 32\]"),
+        (replace(SPACE, weight_decay=(1e-5, 1e-3)), r"weight_decay was \[1e-05, 0\.001\], now None"),
+        (
+            replace(SPACE, optimizers=(replace(SGD, high=2.0), ADAM)),
+            (
+                r"optimizers had \[\{'name': 'sgd', 'low': 0\.01, 'high': 2\.0, 'suggested': 0\.2, [^\[]*\], now "
+                r"\[\{'name': 'sgd', 'low': 0\.01, 'high': 1\.0, [^\[]*\]\. Take another"
+            ),
+        ),
+        (replace(SPACE, optimizers=(ADAM, SGD)), "the order of optimizers was another"),
+    ],
+)
+def test_a_kept_study_of_another_space_is_refused_with_what_differs_alone(kept, message):
+    SPACE.check_kept(SPACE.as_dict(), "The study")
+
+    with pytest.raises(ForeignStudy, match=f"The study must be of this search space, but {message}"):
+        SPACE.check_kept(kept.as_dict(), "The study")
 
 
 @pytest.mark.parametrize(
