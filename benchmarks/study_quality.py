@@ -1,9 +1,11 @@
 """How soon does a search reach what the oracle knows to be possible: ours, range test included, against plain searches.
 
-    python benchmarks/study_quality.py ORACLE_FOLDER [--together] [--tasks NAME ...] [--seeds N] [--json FILE]
+    python benchmarks/study_quality.py ORACLE_FOLDER [--look-up] [--together] [--tasks NAME ...] [--json FILE]
 
 ORACLE_FOLDER holds `tasks.py` (`NAMES`, `OPTIMIZERS`, `load(name)`) and `oracle.json`: for each task and optimizer the
-validation loss before training and the best one of a full training at each of a dense grid of fixed rates.
+validation loss before training and the best one of a full training at each of a dense grid of fixed rates. With
+`--look-up` a trial's loss is read from that grid instead of being trained for: the counts of trials take minutes then,
+not hours, and seconds say nothing.
 
 Each of a task's optimizers is searched for its fixed rate; a task's figures are medians over optimizers and seeds. With
 `--together` one search chooses among all of the task's optimizers as well. All ways train with the same trainer, on
@@ -18,30 +20,28 @@ likewise, in seconds as they took.
 TPE, 1e-6..10 and TPE, 1e-5..1e-1: the same sampler without range tests; a trial that diverged is told as a penalty.
 KerasTuner, 1e-5..1e-1: its own BayesianOptimization, told the same penalty.
 
-With `--json` each group of searches is kept as soon as it is done, and the same command goes on where it was left.
+With `--json` the searches of one way with one task's optimizers are kept as soon as they are done, and the same command
+goes on where it was left.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from lrrt import Loops, Ramp, run_range_test
-from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained, Trainer
+from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
+
+from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained
 from studies.study import told_score
 from studies.whole_file import write_whole
 
-NEAR = 0.02  # of the scale
 OURS = "ours"
 WIDE, USUAL = (1e-6, 10.0), (1e-5, 1e-1)
 MEASURES = ("trials", "epochs", "seconds")
@@ -85,28 +85,27 @@ class Search:
         return Reached(trials + range_test, epochs, seconds, self.has_reached, range_test)
 
 
-def search_ours(loops: Loops, trainer: Trainer, search: Search, seed: int) -> Reached:
-    range_test = run_range_test(loops, Ramp(), seed=seed)
-    space = SearchSpace.from_bounds(range_test.bounds, fallback_range=USUAL, batch_sizes=(loops.batch_size,))
-    run_optuna(space, trainer, search, seed)
-    steps_per_epoch = loops.get(next(iter(loops.patterns))).batches.num_batches
-    part = range_test.num_steps / (trainer.epochs * steps_per_epoch)
-    return search.reached(range_test=part, epochs_per_trial=trainer.epochs)
+def search_ours(task: Task, search: Search, seed: int) -> Reached:
+    range_test = task.range_test(seed)
+    space = SearchSpace.from_result(range_test, fallback_range=USUAL, batch_sizes=(task.batch_size,))
+    run_optuna(space, task, search, seed)
+    part = range_test.num_steps / (task.epochs * task.steps_per_epoch)
+    return search.reached(range_test=part, epochs_per_trial=task.epochs)
 
 
-def search_range(low: float, high: float) -> Callable[[Loops, Trainer, Search, int], Reached]:
-    def run(loops: Loops, trainer: Trainer, search: Search, seed: int) -> Reached:
-        run_optuna(plain_space(loops, low, high), trainer, search, seed)
+def search_range(low: float, high: float) -> Callable[[Task, Search, int], Reached]:
+    def run(task: Task, search: Search, seed: int) -> Reached:
+        run_optuna(plain_space(task, low, high), task, search, seed)
         return search.reached()
 
     return run
 
 
-def search_keras_tuner(loops: Loops, trainer: Trainer, search: Search, seed: int) -> Reached:
+def search_keras_tuner(task: Task, search: Search, seed: int) -> Reached:
     """Run KerasTuner's own oracle, untouched, on our trainer."""
     import keras_tuner
 
-    space = plain_space(loops, *USUAL)
+    space, trainer = plain_space(task, *USUAL), task.trainer(seed)
 
     class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         def run_trial(self, trial: Any) -> float:
@@ -129,7 +128,7 @@ def search_keras_tuner(loops: Loops, trainer: Trainer, search: Search, seed: int
     return search.reached()
 
 
-WAYS: Mapping[str, Callable[[Loops, Trainer, Search, int], Reached]] = {
+WAYS: Mapping[str, Callable[[Task, Search, int], Reached]] = {
     OURS: search_ours,
     "TPE, 1e-6..10": search_range(*WIDE),
     "TPE, 1e-5..1e-1": search_range(*USUAL),
@@ -137,8 +136,8 @@ WAYS: Mapping[str, Callable[[Loops, Trainer, Search, int], Reached]] = {
 }
 
 
-def run_optuna(space: SearchSpace, trainer: Trainer, search: Search, seed: int) -> None:
-    study = OptunaStudy(space, seed=seed)
+def run_optuna(space: SearchSpace, task: Task, search: Search, seed: int) -> None:
+    study, trainer = OptunaStudy(space, seed=seed), task.trainer(seed)
     run_to_target(lambda: study.run(trainer, num_trials=search.max_trials, on_trial=search.on_trial))
 
 
@@ -149,96 +148,39 @@ def run_to_target(run: Callable[[], Any]) -> None:
         return
 
 
-def plain_space(loops: Loops, low: float, high: float) -> SearchSpace:
-    ranges = tuple(OptimizerRange(name, low, high) for name in loops.patterns)
-    return SearchSpace(ranges, batch_sizes=(loops.batch_size,))
+def plain_space(task: Task, low: float, high: float) -> SearchSpace:
+    ranges = tuple(OptimizerRange(label, low, high) for label in task.optimizers)
+    return SearchSpace(ranges, batch_sizes=(task.batch_size,))
 
 
-def target_of(cases: Sequence[Mapping[str, Any]]) -> float:
-    """Return the loss that is within 2 % of the scale of the lowest one of the cases of one task."""
-    start = max(case["init_val_loss"] for case in cases)
-    means = []
-    for case in cases:
-        runs = [[start if loss is None else min(loss, start) for loss in seed] for seed in case["best_val_loss"]]
-        means += [statistics.fmean(losses) for losses in zip(*runs, strict=True)]
-    return min(means) + NEAR * (start - min(means))
-
-
-def load_tasks(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("oracle_tasks", folder / "tasks.py")
-    assert spec is not None, "the path is that of a Python file"
-    assert spec.loader is not None, "so is its loader"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def loops_of(tasks: ModuleType, name: str, optimizers: Sequence[str]) -> tuple[Loops, int]:
-    task = tasks.load(name)
-
-    def build() -> Any:
-        model = task.build()
-        model.compile("sgd", task.loss)
-        return model
-
-    loops = Loops(
-        build,
-        (task.x, task.y),
-        optimizers={label: tasks.OPTIMIZERS[label]() for label in optimizers},
-        batch_size=task.batch_size,
-        validation_data=(task.x_val, task.y_val),
-    )
-    return loops, task.epochs
-
-
-def measure(loops: Loops, epochs: int, target: float, seeds: int, trials: int) -> Samples:
-    warm_up(loops)
-    samples: Samples = {way: [] for way in WAYS}
-    for seed in range(seeds):
-        trainer = Trainer(loops, epochs=epochs, seed=seed, patience=None)
-        for way, run in WAYS.items():
-            samples[way].append(run(loops, trainer, Search(target, trials), seed))
-    return samples
-
-
-def warm_up(loops: Loops) -> None:
-    """Trace every loop, so that no way pays for it."""
-    space = plain_space(loops, *USUAL)
-    trainer = Trainer(loops, epochs=1)
-    for found in space.optimizers:
-        one = SearchSpace((found,), batch_sizes=space.batch_sizes)
-        OptunaStudy(one).run(trainer, num_trials=1)
-
-
-def measure_task(
-    tasks: ModuleType, oracle: Mapping[str, Any], name: str, groups: Sequence[Sequence[str]], kept: Kept, options: Any
-) -> Samples:
-    """Measure each group of a task's optimizers that is not kept yet; return the samples of all of them by way."""
-    samples: Samples = {way: [] for way in WAYS}
-    for group in groups:
-        key = f"{name}: {', '.join(group)}: {options.seeds} seeds of {options.trials} trials"
-        if key not in kept.found:
-            loops, epochs = loops_of(tasks, name, group)
-            target = target_of([oracle[name][label] for label in group])
-            kept.add(key, measure(loops, epochs, target, options.seeds, options.trials))
-        for way, found in kept.found[key].items():
-            samples[way] += found
+def measure_task(oracle: Oracle, name: str, kept: Kept, options: argparse.Namespace) -> Samples:
+    """Measure what is not kept yet of each way with each group of a task's optimizers; return all by way."""
+    labels = list(oracle.tasks.OPTIMIZERS)
+    make = LookedUpTask if options.look_up else TrainedTask
+    samples: Samples = {way: [] for way in (OURS, *options.others)}
+    for group in [labels] if options.together else [[label] for label in labels]:
+        task, target = None, oracle.target(name, group)
+        for way, found in samples.items():
+            key = f"{make.__name__} {name}: {', '.join(group)}: {way}: {options.seeds} seeds of {options.trials} trials"
+            if key not in kept.found:
+                task = task or make(oracle, name, group)
+                kept.add(key, [WAYS[way](task, Search(target, options.trials), seed) for seed in range(options.seeds)])
+            found += kept.found[key]
     return samples
 
 
 class Kept:
-    """What has been measured, by group of searches; in a file, where one is given."""
+    """What has been measured, by task, optimizers and way; in a file, where one is given."""
 
     def __init__(self, file: Path | None) -> None:
         self.file = file
-        self.found: dict[str, Samples] = {}
+        self.found: dict[str, list[Reached]] = {}
         if file and file.exists():
-            for key, ways in json.loads(file.read_text(encoding="utf-8")).items():
-                self.found[key] = {way: [Reached(**one) for one in taken] for way, taken in ways.items()}
+            for key, taken in json.loads(file.read_text(encoding="utf-8")).items():
+                self.found[key] = [Reached(**one) for one in taken]
 
-    def add(self, key: str, samples: Samples) -> None:
-        self.found[key] = samples
+    def add(self, key: str, found: list[Reached]) -> None:
+        self.found[key] = found
         if self.file:
             write_whole(self.file, json.dumps(self.found, default=asdict, indent=1).encode())
 
@@ -266,20 +208,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("oracle", type=Path)
     parser.add_argument("--together", action="store_true", help="search all of a task's optimizers at once")
+    parser.add_argument("--look-up", action="store_true", help="read a trial's loss from the oracle; train nothing")
     parser.add_argument("--tasks", nargs="+", help="the oracle's; default: all")
+    others = [way for way in WAYS if way != OURS]
+    parser.add_argument("--others", nargs="+", default=others, choices=others, help="that ours is compared with")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=30, help="that a search may take")
+    parser.add_argument("--trials", type=int, default=20, help="that a search may take")
     parser.add_argument("--json", type=Path, help="where results are kept")
     options = parser.parse_args()
-    tasks = load_tasks(options.oracle)
-    oracle = json.loads((options.oracle / "oracle.json").read_text(encoding="utf-8"))
-    labels = list(tasks.OPTIMIZERS)
-    groups = [labels] if options.together else [[label] for label in labels]
-    kept = Kept(options.json)
-    ratios = [
-        print_task(name, measure_task(tasks, oracle, name, groups, kept, options))
-        for name in options.tasks or tasks.NAMES
-    ]
+    oracle, kept = Oracle(options.oracle), Kept(options.json)
+    names = options.tasks or oracle.tasks.NAMES
+    ratios = [print_task(name, measure_task(oracle, name, kept, options)) for name in names]
     print(f"\ntrials, ours to the best of the others, on the median task: {statistics.median(ratios):.2f}")
 
 

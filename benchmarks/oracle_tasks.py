@@ -1,0 +1,157 @@
+"""Knows the oracle's tasks: each trained anew, or looked up in the full trainings that the oracle holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds, run_range_test
+from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
+
+NEAR = 0.02  # of the scale, which is the loss before training minus the lowest
+RAMP_STEPS = 100  # of the oracle's curves, those of the default call
+
+
+class Task(Protocol):
+    """One task with some of its optimizers, whose trainings differ by their configs and the seed alone."""
+
+    optimizers: tuple[str, ...]
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+
+    def range_test(self, seed: int) -> RangeTestResult:
+        """Test the rates of all optimizers."""
+
+    def trainer(self, seed: int) -> Any:
+        """Return what trains trials."""
+
+
+class Oracle:
+    """A folder with `tasks.py` (`NAMES`, `OPTIMIZERS`, `load(name)`) and `oracle.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tasks = _load_module(folder / "tasks.py")
+        self.truth: dict[str, Any] = json.loads((folder / "oracle.json").read_text(encoding="utf-8"))
+
+    def target(self, name: str, optimizers: Sequence[str]) -> float:
+        """Return the loss that is within 2 % of the scale of the lowest one that these optimizers reach on a task."""
+        cases = [self.truth[name][label] for label in optimizers]
+        start = max(case["init_val_loss"] for case in cases)
+        means = []
+        for case in cases:
+            runs = [[start if loss is None else min(loss, start) for loss in seed] for seed in case["best_val_loss"]]
+            means += [statistics.fmean(losses) for losses in zip(*runs, strict=True)]
+        return min(means) + NEAR * (start - min(means))
+
+
+class TrainedTask:
+    """A task whose trials are trained, on loops that are traced before any is."""
+
+    def __init__(self, oracle: Oracle, name: str, optimizers: Sequence[str]) -> None:
+        task = oracle.tasks.load(name)
+
+        def build() -> Any:
+            model = task.build()
+            model.compile("sgd", task.loss)
+            return model
+
+        self.optimizers, self.epochs, self.batch_size = tuple(optimizers), task.epochs, task.batch_size
+        self.loops = Loops(
+            build,
+            (task.x, task.y),
+            optimizers={label: oracle.tasks.OPTIMIZERS[label]() for label in optimizers},
+            batch_size=task.batch_size,
+            validation_data=(task.x_val, task.y_val),
+        )
+        self.steps_per_epoch = self.loops.get(optimizers[0]).batches.num_batches
+        once = Trainer(self.loops, epochs=1)
+        for label in optimizers:
+            one = SearchSpace((OptimizerRange(label, 1e-5, 1e-1),), batch_sizes=(self.batch_size,))
+            OptunaStudy(one).run(once, num_trials=1)
+
+    def range_test(self, seed: int) -> RangeTestResult:
+        """Run the default call."""
+        return run_range_test(self.loops, Ramp(), seed=seed)
+
+    def trainer(self, seed: int) -> Trainer:
+        """Return a trainer without early stopping, as the oracle trained."""
+        return Trainer(self.loops, epochs=self.epochs, seed=seed, patience=None)
+
+
+class LookedUpTask:
+    """A task whose trials are looked up: the best loss of a rate is read between the grid's rates, in log rate.
+
+    The range test is the oracle's own, one for all seeds; of the oracle's two trainings of a rate, even seeds see the
+    first and odd seeds the second. A rate whose nearest neighbour diverged has diverged.
+    """
+
+    def __init__(self, oracle: Oracle, name: str, optimizers: Sequence[str]) -> None:
+        task = oracle.tasks.load(name)
+        self.optimizers, self.epochs, self.batch_size = tuple(optimizers), task.epochs, task.batch_size
+        self.steps_per_epoch = -(-len(task.x) // task.batch_size)
+        self._cases = {label: oracle.truth[name][label] for label in optimizers}
+
+    def range_test(self, seed: int) -> RangeTestResult:
+        """Judge the oracle's curves."""
+        curves = {label: tuple(_curves(case)) for label, case in self._cases.items()}
+        first = next(iter(curves.values()))[0]
+        return RangeTestResult(
+            curves,
+            {label: find_bounds(repeats, optimizer=label) for label, repeats in curves.items()},
+            {label: Case(label, label, self.batch_size) for label in curves},
+            Ramp(first.lrs[0], 1e2, RAMP_STEPS),
+            seed,
+        )
+
+    def trainer(self, seed: int) -> _Lookup:
+        """Return what looks trials up."""
+        return _Lookup(self._cases, seed, self.epochs)
+
+
+class _Lookup:
+    def __init__(self, cases: Mapping[str, Any], seed: int, epochs: int) -> None:
+        self.cases, self.seed, self.epochs = cases, seed, epochs
+
+    def train(self, config: TrialConfig, *, number: int = 0, **_: Any) -> Trained:
+        case = self.cases[config.optimizer_name]
+        start, grid = case["init_val_loss"], np.log(case["rates"])
+        losses = case["best_val_loss"][self.seed % len(case["best_val_loss"])]
+        if losses[int(np.abs(grid - math.log(config.lr)).argmin())] is None:
+            state, reached = TrialState.DIVERGED, math.nan
+        else:
+            known = [(rate, loss) for rate, loss in zip(grid, losses, strict=True) if loss is not None]
+            state = TrialState.COMPLETED
+            reached = min(start, float(np.interp(math.log(config.lr), *zip(*known, strict=True))))
+        curve = (start, *[reached] * (self.epochs - 1))
+        return Trained(TrialResult(number, config, state, curve, curve, planned_epochs=self.epochs), None)
+
+
+def _curves(case: Mapping[str, Any]) -> list[RangeCurve]:
+    found = []
+    for kept in case["curves"]:
+        if kept["num_steps"] == RAMP_STEPS:
+            losses = [math.nan if loss is None else loss for loss in kept["losses"]]
+            num_seen = next((i + 1 for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+            stop = Stop.COMPLETED if num_seen == len(losses) else Stop.NON_FINITE
+            found.append(RangeCurve(tuple(kept["lrs"][:num_seen]), tuple(losses[:num_seen]), stop))
+    return found
+
+
+def _load_module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("oracle_tasks_module", file)
+    assert spec is not None, "the path is that of a Python file"
+    assert spec.loader is not None, "so is its loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # its dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
