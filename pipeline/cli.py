@@ -10,6 +10,7 @@ from pipeline.cluster_commands import finish, gather, submit
 from pipeline.read_commands import init, plan, report, schema, status, validate
 from pipeline.run_commands import range_, run, search
 from pipeline.standard_streams import make_usable, say
+from pipeline.worker_command import worker
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "init": (init, "lrrt init > search.toml"),
@@ -18,6 +19,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "range": (range_, "lrrt range search.toml --out bounds --state bounds-state"),
     "search": (search, "lrrt search search.toml --range adam=1e-4:1e-2 --range sgd=1e-3:1"),
     "run": (run, "lrrt run search.toml --trials 80 --out runs/1/out --state runs/1/state"),
+    "worker": (worker, "lrrt worker search.toml"),
     "submit": (submit, "lrrt submit search.toml --workers 16 --dry-run"),
     "gather": (gather, "lrrt gather search.toml"),
     "finish": (finish, "lrrt finish search.toml --workers 16 --round 2"),

@@ -154,6 +154,9 @@ class StudyConfig(_Table):
     storage: StorageUrl = Field(
         "", repr=False, description='"" is SQLite in the state directory; give a database URL in LRRT_STORAGE'
     )
+    grace_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        60.0, description="a worker without a sign of life for so many seconds is lost; others train its trial"
+    )
     fallback_range: LowAndHigh = Field(
         (1e-5, 1e-1), description="[low, high], searched where a range test has no answer"
     )

@@ -38,9 +38,9 @@ def prepare(app_dir: Path, *, verbose: bool) -> None:
 
 
 @contextmanager
-def stoppable(max_time_s: float | None) -> Iterator[Stopper]:
-    """Yield what stops a run by SIGINT, by SIGTERM, or after so many seconds."""
-    stopper = Stopper(max_time_s)
+def stoppable(max_time_s: float | None, *, ends_with_parent: bool = False) -> Iterator[Stopper]:
+    """Yield what stops a run by SIGINT, by SIGTERM, after so many seconds, or when its parent process has ended."""
+    stopper = Stopper(max_time_s, ends_with_parent=ends_with_parent)
     with stopper.heeding_signals():
         yield stopper
 

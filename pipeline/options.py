@@ -43,6 +43,12 @@ Only = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Workers at a time.", min=1, metavar="N")]
+LocalWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Train with so many processes on this machine.", min=1, metavar="N", show_default=False
+    ),
+]
 FailOn = Annotated[
     Literal["overfit"] | None,
     typer.Option(help="Exit with 5 where the best trial is overfitted; the results are written all the same."),

@@ -132,21 +132,30 @@ def kept_widenings(directory: RunDirectory) -> list[Widening]:
         return [Widening(**one) for one in json.loads(file.read_text(encoding="utf-8"))["widenings"]]
 
 
-def keep_weights(directory: RunDirectory, trained: Trained, top: Sequence[TrialResult], num_kept: int) -> None:
+def keep_weights(
+    directory: RunDirectory,
+    trained: Trained,
+    ended: Sequence[TrialResult],
+    num_kept: int,
+    *,
+    max_gap: float | None = None,
+) -> None:
     """Keep the weights of a trial that is among the best few so far.
 
     Args:
         directory: where.
         trained: the trial that has just ended.
-        top: the best few of those before, whose weights stay until the next trial ends.
+        ended: those before. The weights of the best few of them stay until the next trial ends, and so do those of
+            trials that another worker has just ended.
         num_kept: how many they may be.
+        max_gap: the largest generalisation gap allowed among the best.
     """
     import numpy as np
 
-    files = {_weights_file(directory, trial) for trial in top}
-    for file in _weights_folder(directory).glob("trial-*.npz"):
-        if file not in files:
-            file.unlink()
+    top = top_of(ended, num_kept, max_gap=max_gap)
+    for trial in ended:
+        if trial not in top:
+            _weights_file(directory, trial).unlink(missing_ok=True)
     if trained.best_weights is not None and trained.result in top_of([*top, trained.result], num_kept):
         with replacing(_weights_file(directory, trained.result)) as partial:
             np.savez(partial, *(np.asarray(value) for value in trained.best_weights))

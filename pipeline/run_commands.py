@@ -12,6 +12,7 @@ from pipeline.options import (
     Config,
     FailOn,
     Json,
+    LocalWorkers,
     MaxTime,
     Only,
     OptionalConfig,
@@ -29,6 +30,7 @@ from pipeline.standard_streams import say
 if TYPE_CHECKING:
     from lrrt import RangeTestResult
     from pipeline.config import StageConfig
+    from pipeline.local_workers import LocalWorkers as Workers
     from pipeline.report import StageReport
 
 
@@ -39,6 +41,7 @@ def run(
     trials: Trials = None,
     seed: Seed = None,
     max_time: MaxTime = None,
+    workers: LocalWorkers = None,
     fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -57,7 +60,9 @@ def run(
         from pipeline.stage import run_stage
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
-            report = run_stage(settings, out=out, state=state, on_event=tell, stopper=stopper)
+            report = run_stage(
+                settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
+            )
         print_report(report, as_json=json)
         _check_quality(report, fail_on)
 
@@ -100,6 +105,7 @@ def search(
     trials: Trials = None,
     seed: Seed = None,
     max_time: MaxTime = None,
+    workers: LocalWorkers = None,
     fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -116,7 +122,15 @@ def search(
         from pipeline.stage import run_search
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
-            report = run_search(settings, bounds=given, out=out, state=state, on_event=tell, stopper=stopper)
+            report = run_search(
+                settings,
+                bounds=given,
+                out=out,
+                state=state,
+                workers=_local(workers, app_dir),
+                on_event=tell,
+                stopper=stopper,
+            )
         print_report(report, as_json=json)
         _check_quality(report, fail_on)
 
@@ -129,6 +143,12 @@ def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -
     if file is not None:
         return read_bounds(file)
     return bounds_by_hand(config, parse_ranges(ranges)) if ranges else None
+
+
+def _local(workers: int | None, app_dir: Path) -> "Workers | None":
+    from pipeline.local_workers import LocalWorkers as Workers
+
+    return None if workers is None else Workers(workers, app_dir.resolve())
 
 
 def _check_quality(report: "StageReport", fail_on: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,8 @@ from lrrt import RangeTestResult, Verdict
 from pipeline.claim import ForeignRun, differences
 from pipeline.config import StageConfig
 from pipeline.events import EpochDone, Note, StudyStarted, Tell, TrialDone
+from pipeline.local_workers import LocalWorkers
 from pipeline.progress import CHECKPOINT_EVERY_S, drop_checkpoint, keep_checkpoint, keep_weights, kept_checkpoint
-from pipeline.ranking import top_of
 from pipeline.run_directory import RunDirectory
 from pipeline.stopping import Stopper
 from studies import (
@@ -25,7 +25,9 @@ from studies import (
     Trainer,
     TrialCheckpoint,
     TrialResult,
+    Worker,
     best_of,
+    shared_keras_tuner_study,
 )
 
 AnyStudy = OptunaStudy | KerasTunerStudy
@@ -73,8 +75,13 @@ def open_study(
     fields: Mapping[str, Any] | None = None,
     name: str = NAME,
     known: Sequence[TrialResult] = (),
+    creates: bool = True,
+    worker: Worker | None = None,
 ) -> AnyStudy:
     """Open a study with what it holds of earlier runs.
+
+    KerasTuner's studies are kept in its own folder, where one process works on them; where others may, its oracles
+    propose in a study that is kept and shared as Optuna's are.
 
     Args:
         config: how it is searched.
@@ -83,33 +90,46 @@ def open_study(
         fields: what defines the study, kept in it too, because a storage may be shared; None asks for no check.
         name: the study's.
         known: results of a study in narrower bounds.
+        creates: whether a study that is not there is made.
+        worker: this process, where it is not named by its batch scheduler or by host and pid.
 
     Raises:
+        NoSuchStudy: where there is none, and none must be made.
         ForeignStudy: where the kept study has another space.
         ForeignRun: where it is defined otherwise.
     """
     wanted = config.study
     judged: dict[str, Any] = {"seed": wanted.seed, "prunes": wanted.prunes, "max_gap": wanted.max_gap}
+    open_shared: Callable[..., OptunaStudy] = OptunaStudy
     if wanted.engine == "keras_tuner":
         from pipeline.quiet_keras import import_keras
 
         import_keras()
-        folder = directory.state / "keras_tuner"
-        return KerasTunerStudy(space, directory=folder, name=name, sampler=wanted.sampler, **judged)
-    storage = wanted.storage or f"sqlite:///{directory.database.resolve()}"
-    study = OptunaStudy(
+        if not (wanted.storage or directory.database.exists()):
+            folder = directory.state / "keras_tuner"
+            return KerasTunerStudy(space, directory=folder, name=name, sampler=wanted.sampler, **judged)
+        open_shared = shared_keras_tuner_study
+    study = open_shared(
         space,
-        storage=storage,
+        storage=storage_of(config, directory),
         name=name,
         sampler=wanted.sampler,
         known=known,
         attributes=None if fields is None else {FINGERPRINT: fields},
+        worker=worker,
+        creates=creates,
+        grace_s=wanted.grace_s,
         **judged,
     )
     told = [] if fields is None else differences(study.study.user_attrs.get(FINGERPRINT, fields), fields)
     if told:
         raise ForeignRun("\n".join([f"The study {name!r} in the storage is defined otherwise:", *told]))
     return study
+
+
+def storage_of(config: StageConfig, directory: RunDirectory) -> str:
+    """Return the URL of the storage that processes share; it may hold a password."""
+    return config.study.storage or f"sqlite:///{directory.database.resolve()}"
 
 
 def search(
@@ -120,6 +140,9 @@ def search(
     *,
     earlier: Sequence[TrialResult] = (),
     num_trials: int,
+    joins: bool = False,
+    first: int | None = None,
+    helpers: LocalWorkers | None = None,
     tell: Tell,
     stopper: Stopper,
 ) -> None:
@@ -132,10 +155,13 @@ def search(
         trainer: trains them.
         earlier: the trials of the studies in narrower bounds; the study's own are numbered after them.
         num_trials: the earlier ones included.
+        joins: whether others run the study, so that this process trains what waits and ends then.
+        first: the number of the study's first trial; None where it comes after the earlier ones.
+        helpers: processes that train the trials in this one's place; what they leave, this one trains.
         tell: told what happens.
         stopper: may stop the run before its end.
     """
-    first = len(earlier)
+    first = len(earlier) if first is None else first
     results = [*earlier, *(numbered(result, first) for result in study.results())]
     num_kept, max_gap = max(1, config.study.top_retrained), config.study.max_gap
     tell(StudyStarted(config.study.engine, num_trials, len(results)))
@@ -146,10 +172,16 @@ def search(
 
     def on_trial(trained: Trained) -> None:
         result = numbered(trained.result, first)
-        keep_weights(directory, replace(trained, result=result), top_of(results, num_kept, max_gap=max_gap), num_kept)
+        if joins:
+            results[:] = [*earlier, *(numbered(other, first) for other in study.results())]
+        keep_weights(directory, replace(trained, result=result), results, num_kept, max_gap=max_gap)
         drop_checkpoint(directory, trained.result.number)
         results.append(result)
         tell(_trial_done(result, best_of(results, max_gap=max_gap), len(results), num_trials))
+
+    def on_result(result: TrialResult) -> None:
+        results.append(numbered(result, first))
+        tell(_trial_done(results[-1], best_of(results, max_gap=max_gap), len(results), num_trials))
 
     def on_epoch(ended: EpochEnded) -> None:
         nonlocal kept_at
@@ -167,16 +199,24 @@ def search(
             tell(Note(f"trial {first + number} goes on after epoch {checkpoint.epoch} of {checkpoint.epochs}"))
         return checkpoint
 
+    hooks: dict[str, Any] = {
+        "on_trial": on_trial,
+        "on_epoch": on_epoch,
+        "resume": resume,
+        "on_wait": stopper.check,
+    }
     with stopper.deferred():
         stopper.check()
-        study.run(
-            trainer,
-            num_trials=num_trials - first,
-            on_trial=on_trial,
-            on_epoch=on_epoch,
-            resume=resume,
-            on_wait=stopper.check,
-        )
+        if joins and isinstance(study, OptunaStudy):
+            study.work(trainer, **hooks)
+            return
+        if helpers is not None and isinstance(study, OptunaStudy):
+            study.add_slots(num_trials - first)
+            storage = storage_of(config, directory)
+            helpers.help(
+                study, storage, config, directory, first=first, on_result=on_result, tell=tell, stopper=stopper
+            )
+        study.run(trainer, num_trials=num_trials - first, **hooks)
 
 
 def numbered(result: TrialResult, first: int) -> TrialResult:

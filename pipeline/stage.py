@@ -13,6 +13,7 @@ from pipeline.claim import check_claim
 from pipeline.config import StageConfig
 from pipeline.events import Note, StageDone, StageStarted, Tell
 from pipeline.fingerprints import is_unchanged, study_fields
+from pipeline.local_workers import LocalWorkers
 from pipeline.mistakes import ConfigError
 from pipeline.preparation import make_trainer, prepare
 from pipeline.progress import keep_task, kept_range_test, kept_task
@@ -21,7 +22,7 @@ from pipeline.report import StageReport
 from pipeline.results import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
 from pipeline.retraining import retrain_top
 from pipeline.run_directory import RunDirectory
-from pipeline.search import NoUsableRange, reasons
+from pipeline.search import NoUsableRange, reasons, storage_of
 from pipeline.search_bounds import NoBounds, check_bounds
 from pipeline.stopping import Stopper
 from pipeline.widening import open_studies, search_and_widen
@@ -41,6 +42,7 @@ def run_stage(
     *,
     out: Path | str = "out",
     state: Path | str = "state",
+    workers: LocalWorkers | None = None,
     on_event: Tell = lambda event: None,
     stopper: Stopper | None = None,
 ) -> StageReport:
@@ -50,6 +52,7 @@ def run_stage(
         config: what is searched.
         out: the folder of the results.
         state: the folder of the progress; the same call with the same folders goes on where it was left.
+        workers: processes that train the trials; None for this one.
         on_event: told what happens; see `pipeline.console`.
         stopper: may stop the run before its end; see `pipeline.stopping`.
 
@@ -61,7 +64,7 @@ def run_stage(
     """
     directory = RunDirectory(Path(out), Path(state))
     with directory.locked():
-        return _go_on(config, directory, on_event, stopper or Stopper())
+        return _go_on(config, directory, on_event, stopper or Stopper(), helpers=workers)
 
 
 def run_search(
@@ -70,6 +73,7 @@ def run_search(
     bounds: RangeTestResult | None = None,
     out: Path | str = "out",
     state: Path | str = "state",
+    workers: LocalWorkers | None = None,
     on_event: Tell = lambda event: None,
     stopper: Stopper | None = None,
 ) -> StageReport:
@@ -92,7 +96,8 @@ def run_search(
                 f"A search must have bounds, but {directory.state} holds none. Run `lrrt range` with the same folders "
                 "first, or give --bounds or --range."
             )
-        return _go_on(config, directory, on_event, stopper or Stopper(), given=bounds, may_test=False)
+        stop = stopper or Stopper()
+        return _go_on(config, directory, on_event, stop, given=bounds, may_test=False, helpers=workers)
 
 
 def run_range_tests(
@@ -183,7 +188,10 @@ def _go_on(
     *,
     given: RangeTestResult | None = None,
     may_test: bool = True,
+    helpers: LocalWorkers | None = None,
 ) -> StageReport:
+    if helpers is not None:  # KerasTuner's own folder is one process's; an Optuna study is kept there anyway
+        config = with_storage(config, storage_of(config, directory))
     earlier = earlier_run(config, directory, given)
     if earlier and earlier.is_unchanged and (report := _finished(config, directory, earlier)):
         tell(StageStarted(_nothing_left(report), directory.out))
@@ -202,6 +210,7 @@ def _go_on(
         begun.studies,
         trainer,
         reopen=lambda: begun.reopen(config, directory),
+        helpers=helpers,
         tell=tell,
         stopper=stopper,
     )
@@ -211,6 +220,11 @@ def _go_on(
     )
     tell(StageDone(_conclusion(report)))
     return report
+
+
+def with_storage(config: StageConfig, url: str) -> StageConfig:
+    """Return a config whose study is kept there."""
+    return config.model_copy(update={"study": config.study.model_copy(update={"storage": url})})
 
 
 def _finished(config: StageConfig, directory: RunDirectory, begun: Begun) -> StageReport | None:

@@ -1,5 +1,6 @@
 """Knows when a run is asked to stop before its end: by a signal, or because its time is used up."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -27,9 +28,11 @@ class Stopper:
 
     Args:
         max_time_s: from now on; None is without end.
+        ends_with_parent: whether it stops where the process that started this one has ended.
     """
 
-    def __init__(self, max_time_s: float | None = None) -> None:
+    def __init__(self, max_time_s: float | None = None, *, ends_with_parent: bool = False) -> None:
+        self._parent = os.getppid() if ends_with_parent else None
         self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
         self._asked: KeyboardInterrupt | None = None
         self._is_deferred = False
@@ -38,6 +41,8 @@ class Stopper:
         """Return what a run that has been asked to stop must raise; None where it may go on."""
         if self._asked is None and self._deadline is not None and time.monotonic() >= self._deadline:
             return TimeUsedUp()
+        if self._asked is None and self._parent not in (None, os.getppid()):
+            return Terminated()
         return self._asked
 
     def check(self) -> None:

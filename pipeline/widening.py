@@ -9,6 +9,7 @@ from typing import Any
 from lrrt import RangeTestResult
 from pipeline.config import StageConfig
 from pipeline.events import Note, Tell
+from pipeline.local_workers import LocalWorkers
 from pipeline.progress import Widening, keep_widenings, kept_widenings
 from pipeline.ranking import top_of
 from pipeline.run_directory import RunDirectory
@@ -77,14 +78,17 @@ def open_studies(
     range_test: RangeTestResult,
     own: tuple[Dimension, ...],
     fields: Mapping[str, Any] | None = None,
+    *,
+    creates: bool = True,
 ) -> Studies:
     """Open the study inside the bounds that were found, and those in wider ones that were begun; see `open_study`."""
     space = space_of(config, range_test, own)
-    found = Studies((open_study(config, directory, space, fields=fields),), ())
+    found = Studies((open_study(config, directory, space, fields=fields, creates=creates),), ())
     for number, widening in enumerate(kept_widenings(directory), 1):
         results = found.results()
         space = widen(space, next(result for result in results if result.number == widening.trial))
-        study = open_study(config, directory, space, name=f"{NAME}-widened-{number}", known=results, fields=fields)
+        name = f"{NAME}-widened-{number}"
+        study = open_study(config, directory, space, name=name, known=results, fields=fields, creates=creates)
         found = replace(found, all=(*found.all, study), widenings=(*found.widenings, widening))
     return found
 
@@ -96,6 +100,7 @@ def search_and_widen(
     trainer: Trainer,
     *,
     reopen: Callable[[], Studies],
+    helpers: LocalWorkers | None = None,
     tell: Tell,
     stopper: Stopper,
 ) -> Studies:
@@ -109,6 +114,7 @@ def search_and_widen(
             trainer,
             earlier=earlier,
             num_trials=num_trials,
+            helpers=helpers,
             tell=tell,
             stopper=stopper,
         )

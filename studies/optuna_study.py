@@ -184,11 +184,11 @@ class OptunaStudy:
         runner = TrialRunner(trainer, self._prunes, on_trial, on_epoch, resume)
         num_trained = 0
         has_sampler = False
-        retry(self.put_back)
+        retry(self._put_back)
         while True:
             limit = retry(lambda: self._slots.num_slots) if num_trials is None else num_trials
             claimed = self._slots.claim(retry, limit)
-            if claimed is None and retry(self.put_back):
+            if claimed is None and retry(self._put_back):
                 continue
             if claimed is None:
                 return num_trained
@@ -203,6 +203,9 @@ class OptunaStudy:
         A worker is lost where it was started again, where its process on this machine has ended, and where it gave no
         sign of life for the study's grace.
         """
+        return self._retry(self._put_back)
+
+    def _put_back(self) -> int:
         table = self._slots.table()
         num_back = 0
         for trial in self._slots.lost_running(table):
@@ -213,6 +216,11 @@ class OptunaStudy:
         for trial in table.surplus:
             self._slots.fail(trial)
         return num_back
+
+    @property
+    def num_slots(self) -> int:
+        """The budget: how many trials the study has in all."""
+        return self._retry(lambda: self._slots.num_slots)
 
     def progress(self) -> StudyProgress:
         """Read how far the study has come, and when its workers were last seen."""

@@ -34,6 +34,10 @@ class StorageOfAnotherVersion(Exception):
     """A study's storage was made by another version of Optuna."""
 
 
+class NoDriver(Exception):
+    """The package that reaches a kind of database is not installed."""
+
+
 class NoSuchStudy(Exception):
     """A storage that should hold a study holds none."""
 
@@ -103,6 +107,7 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         StorageUnreachable: where it does not answer for `OPENING_S`.
         StorageOfAnotherVersion: where another version of Optuna made it.
         NoSuchStudy: where it has no tables and must not make them.
+        NoDriver: where the package that reaches it is not installed.
     """
     return Retrying(url, OPENING_S)(lambda: _opened(url, creates))
 
@@ -156,6 +161,9 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
         if not creates and _has_no_tables(error):
             raise NoSuchStudy(nothing) from error
         raise
+    except ImportError as error:
+        hint = ": pip install 'lrrt[postgresql]'" if parsed.drivername == "postgresql+psycopg" else ""
+        raise NoDriver(f"A storage of {parsed.drivername} needs a package that is not installed{hint}.") from error
     except RuntimeError as error:
         raise StorageOfAnotherVersion(f"The storage at {address(url)} is of another version. {error}") from error
     weakref.finalize(storage, storage.engine.dispose)  # its connections must not outlive it
