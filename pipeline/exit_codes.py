@@ -110,7 +110,8 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
         return f"the study's storage cannot be reached: {_first_line(failure)}{hint}"
     if code == NEEDS_REPAIR:
         return f"a file cannot be read or written: {_first_line(failure)}{hint}"
-    return f"{failure}{hint}"
+    text = str(failure)
+    return f"{text}{'' if text.endswith('.') else '.'}{hint}"
 
 
 def _first_line(failure: BaseException) -> str:

@@ -30,9 +30,8 @@ def main():
         space = json.load(file)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for found in space["optimizers"]:
-        if found["suggested"] is not None:
-            study.enqueue_trial({"optimizer": found["name"], f"lr__{found['name']}": found["suggested"]})
+    for values in space["first_trials"]:  # what the range tests suggest
+        study.enqueue_trial(values)
     study.optimize(lambda trial: train(suggest(trial, space)), n_trials=20)
     print(json.dumps(study.best_params))
 

@@ -3,8 +3,11 @@
 import ast
 import json
 import os
+import runpy
+import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -139,6 +142,136 @@ def test_what_the_other_examples_name_is_what_a_run_writes_and_a_command_takes(e
     assert 'runs/{task}/out/best/model.keras"' in rule
 
 
+STANDS_IN = """#!/bin/sh
+echo "$@" >> calls.txt
+out=out
+while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
+mkdir -p $out/best $out/range_test
+touch $out/best/model.keras $out/space.json $out/report.html
+printf 'lr,loss\\n1e-7,2.3\\n' > $out/range_test/curves.csv
+echo '{"best": {"score": 0.1}}' > $out/summary.json
+echo $out/summary.json
+"""
+
+
+@pytest.fixture
+def stands_in(tmp_path, monkeypatch):
+    """A folder with a config and a task, where `lrrt` writes what a run writes, and tells how it was called."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "lrrt").write_text(STANDS_IN)
+    (tmp_path / "lrrt").chmod(0o755)
+    (tmp_path / "my_task.py").write_text("")
+    (tmp_path / "search.toml").write_text("[range_test]\nrepeats = 1\n[study]\nnum_trials = 2\n")
+    return tmp_path
+
+
+def calls(folder):
+    return (folder / "calls.txt").read_text().splitlines()
+
+
+@pytest.mark.skipif(shutil.which("dvc") is None, reason="dvc is not installed")
+def test_dvc_runs_the_stage_once_and_again_when_its_config_changes(examples, stands_in):
+    def dvc(*words):
+        return subprocess.run(["dvc", *words], check=True, capture_output=True, text=True).stdout
+
+    shutil.copy(examples / "dvc.yaml", stands_in)
+    dvc("init", "--no-scm", "--quiet")
+    dvc("repro")
+    dvc("repro")
+    assert calls(stands_in) == ["run search.toml --progress plain"]
+
+    (stands_in / "search.toml").write_text("[range_test]\nrepeats = 1\n[study]\nnum_trials = 3\n")
+    dvc("repro")
+    assert len(calls(stands_in)) == 2
+    assert "0.1" in dvc("metrics", "show")
+
+
+@pytest.mark.skipif(shutil.which("snakemake") is None, reason="snakemake is not installed")
+def test_snakemake_runs_each_task_once(examples, stands_in):
+    for name in ("digits", "fashion"):
+        (stands_in / f"{name}.toml").write_text("")
+    for _ in range(2):
+        subprocess.run(["snakemake", "-c1", "--snakefile", examples / "Snakefile"], check=True, capture_output=True)
+
+    assert sorted(calls(stands_in)) == [
+        f"run {name}.toml --out runs/{name}/out --state runs/{name}/state --progress plain"
+        for name in ("digits", "fashion")
+    ]
+
+
+class AirflowException(Exception):  # Airflow's own name
+    """As Airflow has it: the task is tried again."""
+
+
+class AirflowFailException(AirflowException):
+    """As Airflow has it: the task is not tried again."""
+
+
+@pytest.fixture
+def airflow_tasks(examples, monkeypatch):
+    """The functions of the Airflow example, with stand-ins for the little of Airflow that it uses."""
+    tasks = {}
+
+    def task(function=None, **options):
+        if function is None:
+            return task
+        tasks[function.__name__] = function
+        return lambda *arguments: None
+
+    parts = {
+        "airflow": {},
+        "airflow.exceptions": {"AirflowException": AirflowException, "AirflowFailException": AirflowFailException},
+        "airflow.sdk": {"dag": lambda **options: lambda function: function, "task": task},
+    }
+    for name, content in parts.items():
+        module = types.ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    runpy.run_path(str(examples / "airflow_dag.py"))
+    return tasks
+
+
+def test_the_airflow_task_hands_on_the_last_line_of_stdout(airflow_tasks, stands_in):
+    assert airflow_tasks["tune"]() == "out/summary.json"
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"), [(75, AirflowException), (143, AirflowException), (2, AirflowFailException)]
+)
+def test_the_airflow_task_is_tried_again_where_that_helps(airflow_tasks, stands_in, code, failure):
+    (stands_in / "lrrt").write_text(f"#!/bin/sh\nexit {code}\n")
+    with pytest.raises(AirflowException, match=f"exit code {code}") as caught:
+        airflow_tasks["tune"]()
+
+    assert caught.type is failure
+
+
+def test_the_airflow_check_stops_at_an_overfitted_model(airflow_tasks, tmp_path):
+    best = {"score": 0.1, "overfitting": {"verdict": "overfitted"}, "overfitting_sentence": "it rose"}
+    (tmp_path / "summary.json").write_text(json.dumps({"best": best}))
+    with pytest.raises(AirflowFailException, match="it rose"):
+        airflow_tasks["check"](str(tmp_path / "summary.json"))
+
+
+@pytest.mark.filterwarnings("ignore")  # Jupyter's own
+def test_the_notebook_runs_and_shows_its_pictures(examples, pytestconfig, monkeypatch):
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath))
+    notebook = nbformat.read(examples / "range_test.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert any("sgd" in output.get("text", "") for output in outputs)
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+
+
 def _names(entry):
     return [entry] if isinstance(entry, str) else list(entry)
 
@@ -149,6 +282,8 @@ def test_each_example_is_there(examples):
         "Snakefile",
         "airflow_dag.py",
         "dvc.yaml",
+        "log_to_mlflow.py",
         "own_keras_tuner.py",
         "own_optuna.py",
+        "range_test.ipynb",
     }
