@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from lrrt import Verdict
 from pipeline.report import StageReport
 from pipeline.report_rows import row_of
-from studies import Edge, OverfitVerdict, TrialResult, at_edge
+from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study came late
 MANY = 0.3  # so many diverging trials are worth a word
@@ -51,14 +51,19 @@ def _about_best(report: StageReport) -> Iterator[str]:
     advice = _BY_OVERFITTING.get(row.overfitting.verdict)
     if advice and not row.is_cut_short:
         yield advice
-    edge = at_edge(report.best, report.space)
-    if edge is not None:
+    edge = report.edge
+    if edge is None:
+        return
+    found = f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond."
+    if report.widened:
         name = report.best.config.optimizer_name
         low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)
         yield (
-            f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond. To search there: lrrt search "
-            f"search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out --state wider/state"
+            f"{found} To search there: lrrt search search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out "
+            "--state wider/state"
         )
+    else:
+        yield f"{found} With widen = true under [study] the same command goes on there."
 
 
 def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:

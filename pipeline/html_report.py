@@ -14,7 +14,7 @@ from pipeline.config import StageConfig
 from pipeline.config_file import to_toml
 from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers, scale_rates
 from pipeline.report import StageReport
-from pipeline.report_rows import BestRow, best_rows, endings, epochs_saved, optimizer_rows, row_of
+from pipeline.report_rows import BestRow, best_rows, endings, optimizer_rows, row_of
 from pipeline.value_pictures import plot_importances, plot_parallel, plot_slices
 from pipeline.versions import versions
 from studies import plot_losses
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "report.html.jinja"
 PHONE_SIZE = (5.2, 3.6)  # inches; drawn this small, the letters can be read on a phone
+SAVED_BY = {"completed": "early stopping", "pruned": "pruning", "diverged": "divergence"}  # epochs, by how trials end
 NUM_PICTURES = 4  # of the best trials, with a picture of their losses
 
 
@@ -76,7 +77,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         best_rows=best,
         loss_pictures=[(row, Markup(svg)) for row, svg in _loss_pictures(best)],
         endings=endings(report.trials),
-        epochs_saved=epochs_saved(report.trials),
+        saved_by=SAVED_BY,
         min_trials=MIN_TRIALS,
         config_text=to_toml(config),
         versions=versions(),

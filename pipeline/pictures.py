@@ -29,7 +29,7 @@ def plot_narrowing(range_test: RangeTestResult, space: SearchSpace, best: TrialR
     for row, found in enumerate(space.optimizers):
         axes.plot([range_test.ramp.start_lr, range_test.ramp.end_lr], [row, row], color="0.85", linewidth=9, zorder=1)
         axes.plot(
-            [found.low, found.high],
+            [found.low, found.highest_peak(space.schedules)],
             [row, row],
             color=colours[found.label],
             linewidth=9,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -14,11 +12,6 @@ from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, chec
 NUM_BEST = 5
 # What the losses of a trial say that ended early, because it had stopped improving, is not that it should go on.
 ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
-SAVED_BY = {
-    TrialState.COMPLETED: "early stopping",
-    TrialState.PRUNED: "pruning",
-    TrialState.DIVERGED: "divergence",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +25,6 @@ class OptimizerRow:
     decades: float
     verdict: str
     num_trials: int
-    num_completed: int
     num_diverged: int
     best: float | None
     median: float | None
@@ -83,24 +75,22 @@ class Ending:
 
 
 def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
-    """Return one row an optimizer, in the order of the config."""
+    """Return one row for each range that was searched, in the order of the config."""
     rows = []
     for found in report.space.optimizers:
-        trials = [trial for trial in report.trials if report.space.range_of(trial.config) == found]
-        scores = [trial.score for trial in completed(trials) if trial.score is not None]
-        bounds = report.range_test.bounds
-        reason = bounds.get(found.label, bounds[found.name]).reason
+        told = report.summary["bounds"][found.label]
+        inside = (trial for trial in report.trials if report.space.range_of(trial.config) == found)
+        scores = [trial.score for trial in completed(inside) if trial.score is not None]
         rows.append(
             OptimizerRow(
                 name=found.label,
-                low=found.low,
-                high=found.high,
-                suggested=found.suggested,
-                decades=math.log10(found.high / found.low),
-                verdict=f"{reason}; the fallback range was searched" if found.is_fallback else reason,
-                num_trials=len(trials),
-                num_completed=len(scores),
-                num_diverged=sum(trial.state is TrialState.DIVERGED for trial in trials),
+                low=told["low"],
+                high=told["high"],
+                suggested=told["suggested"],
+                decades=told["width_decades"],
+                verdict=f"{told['reason']}; the fallback range was searched" if found.is_fallback else told["reason"],
+                num_trials=told["num_trials"],
+                num_diverged=told["num_diverged"],
                 best=min(scores, default=None),
                 median=median(scores) if scores else None,
             )
@@ -127,15 +117,6 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
             groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
     found = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
     return sorted(found, key=lambda ending: -len(ending.numbers))
-
-
-def epochs_saved(trials: Iterable[TrialResult]) -> dict[str, int]:
-    """Return how many planned epochs were not trained, by what saved them."""
-    saved: Counter[str] = Counter(dict.fromkeys(SAVED_BY.values(), 0))
-    for trial in trials:
-        if trial.state in SAVED_BY:
-            saved[SAVED_BY[trial.state]] += trial.epochs_saved
-    return dict(saved)
 
 
 def completed(trials: Iterable[TrialResult]) -> list[TrialResult]:

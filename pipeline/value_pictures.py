@@ -11,7 +11,7 @@ import numpy as np
 from lrrt.plot import COLOURS
 from pipeline.pictures import MARKERS, PANEL, colours_of, scale_rates, scale_scores, score_of, small_figure
 from pipeline.report_rows import completed
-from studies import OptimizerRange, SearchSpace, TrialResult, TrialState
+from studies import SearchSpace, TrialResult, TrialState
 from studies.importance import RATE
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ def plot_slices(trials: Sequence[TrialResult], space: SearchSpace) -> Figure:
     figure = Figure(figsize=(PANEL * columns + 0.2, 2.5 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, found in zip(panels.flat, tried, strict=False):
-        _slice(axes, [trial for trial in trials if space.range_of(trial.config) == found], found, colours)
+        inside = [trial for trial in trials if space.range_of(trial.config) == found]
+        _slice(axes, inside, colours)
+        axes.set_title(found.label, fontsize=10)
+        axes.set_xlim(found.low / 1.3, found.highest_peak(space.schedules) * 1.3)
         scale_scores(axes, [score_of(trial) for trial in scored])
     for axes in panels.flat[len(tried) :]:
         axes.set_axis_off()
@@ -88,7 +91,7 @@ def plot_parallel(trials: Sequence[TrialResult]) -> Figure:
     return figure
 
 
-def _slice(axes: Axes, trials: Sequence[TrialResult], found: OptimizerRange, colours: Mapping[str, str]) -> None:
+def _slice(axes: Axes, trials: Sequence[TrialResult], colours: Mapping[str, str]) -> None:
     for number, (schedule, colour) in enumerate(colours.items()):
         of_it = [trial for trial in completed(trials) if trial.config.schedule == schedule]
         axes.plot(
@@ -105,8 +108,6 @@ def _slice(axes: Axes, trials: Sequence[TrialResult], found: OptimizerRange, col
         height = axes.get_xaxis_transform()
         axes.plot(diverged, [0.96] * len(diverged), "x", color="black", markersize=5, transform=height)
     scale_rates(axes)
-    axes.set_xlim(found.low / 1.3, found.high * 1.3)
-    axes.set_title(found.label, fontsize=10)
     axes.grid(alpha=0.25)
 
 
@@ -145,14 +146,19 @@ def _draw_axis(axes: Axes, place: int, ticks: Mapping[str, float], *, is_last: b
 
 def _title(name: str) -> str:
     """Return what a hyperparameter is called in pictures."""
-    title = "peak rate" if name == RATE else name.replace("_", " ")
-    return title if len(title) <= LONG_LABEL else f"{title[: LONG_LABEL - 1]}…"
+    return "peak rate" if name == RATE else _as_text(name.replace("_", " "))
+
+
+def _as_text(name: str) -> str:
+    """Return a user's name as it may stand in a picture: not too long, and no mathematics to matplotlib."""
+    short = name if len(name) <= LONG_LABEL else f"{name[: LONG_LABEL - 1]}…"
+    return "".join(letter if letter.isprintable() else "?" for letter in short).replace("$", r"\$")
 
 
 def _ranks(names: Sequence[str]) -> Column:
     unique = sorted(set(names))
     heights = {name: (place + 0.5) / len(unique) for place, name in enumerate(unique)}
-    return [heights[name] for name in names], heights
+    return [heights[name] for name in names], {_as_text(name): height for name, height in heights.items()}
 
 
 def _numbers(values: Sequence[float], *, is_log: bool = False) -> Column:

@@ -72,7 +72,7 @@ def _as_optuna(
 
     found = space.range_of(config)
     assert found is not None, "the trials of a study lie in its space"
-    place = math.log(config.lr / found.low) / math.log(found.high / found.low)
+    place = math.log(config.lr / found.low) / math.log(found.highest_peak(space.schedules) / found.low)
     values: dict[str, Value] = {**config.parameters(), RATE: min(max(place, 0.0), 1.0)}
     return optuna.trial.create_trial(
         params={dimension.name: values[dimension.name] for dimension in searched},

@@ -78,7 +78,7 @@ ending() {
     shift 5
     mkdir "ending-$code"
     printf '[task]\nbuild_model = "command_tasks:%s"\nload_data = "command_tasks:%s"\n' "$model" "$data" >"ending-$code.toml"
-    printf '[range_test]\nnum_steps = 60\nrepeats = 1\n[study]\nnum_trials = 2\nepochs = 12\n' >>"ending-$code.toml"
+    printf '[range_test]\nnum_steps = 60\nrepeats = 1\n[study]\nnum_trials = 2\nepochs = 12\ntop_retrained = 0\n' >>"ending-$code.toml"
     (cd "ending-$code" && "${lrrt[@]}" "$command" "../ending-$code.toml" --app-dir .. "$@" >stdout.txt 2>stderr.txt)
     local got=$?
     [ "$got" = "$code" ] || fail "the exit code must be $code, got $got: $(tail -n 3 "ending-$code/stderr.txt")"
@@ -95,7 +95,8 @@ endings=$!
 # --- a config, checked ---
 expect 0 init
 cp stdout.txt search.toml
-sed -i 's/^num_trials = .*/num_trials = 30/; s/^epochs = .*/epochs = 6/; s/^repeats = .*/repeats = 1/' search.toml
+sed -i 's/^num_trials = .*/num_trials = 30/; s/^epochs = .*/epochs = 6/; s/^repeats = .*/repeats = 1/; s/^top_retrained = .*/top_retrained = 0/' \
+    search.toml
 expect 0 validate search.toml
 echo "[study" >broken.toml
 expect 2 validate broken.toml

@@ -13,9 +13,10 @@ from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
 from pipeline.advice import advise
 from pipeline.config import StageConfig, StudyConfig, TaskConfig
 from pipeline.html_report import render, study_pictures
+from pipeline.progress import Training
 from pipeline.report import StageReport, summarise
-from pipeline.report_rows import epochs_saved
-from studies import SearchSpace, TrialConfig, TrialResult, TrialState, best_of, check_overfitting
+from pipeline.retraining import Retrained
+from studies import SearchSpace, TrialConfig, TrialResult, TrialState, at_edge, best_of, check_overfitting
 from studies.importance import MIN_TRIALS
 
 _SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
@@ -65,8 +66,9 @@ def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file
     best = best_of(trials)
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     test = {"loss": 0.25, "accuracy": 0.9}
-    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file)
-    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"))
+    edge = at_edge(best, space)
+    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file, edge=edge)
+    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"), edge=edge)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +148,10 @@ def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_rang
     bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
     range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
     space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
-    report = replace(report, range_test=range_test, space=space)
+    summary = summarise(
+        range_test, space, TRIALS, report.best, report.overfitting, test=None, model_file="best/model.keras"
+    )
+    report = replace(report, range_test=range_test, space=space, summary=summary)
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "sgd: the loss did not fall at any rate" in text
@@ -158,7 +163,7 @@ def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_rang
     [
         (
             (trial(0, "sgd", 1.7),),
-            r"at the upper edge of its bounds \(sgd: 1.7 of .* --range sgd=6.2e-02:1.8e\+01 --out wider/out",
+            r"at the upper edge of its bounds \(sgd: 1.7 of .*widen = true",
         ),
         ((trial(0, "sgd", 0.065),), "at the lower edge of its bounds"),
         ((*(trial(n, "sgd", 0.5) for n in range(7)), trial(7, "sgd", 0.5, best=0.1)), "came late, .*--trials 16"),
@@ -180,11 +185,32 @@ def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for
     assert [line for line in advise(full) if "raise [study] epochs" in line]
 
 
-def test_epochs_are_told_by_what_saved_them():
-    cut = replace(trial(6, "sgd", 0.1, state=TrialState.PRUNED), planned_epochs=10)
-    early = replace(trial(7, "sgd", 0.1), planned_epochs=8)
+def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
+    def again(number, *losses):
+        trainings = tuple(
+            Training(f"seed {n}", replace(TRIALS[number], val_losses=(loss,), train_losses=(1.0,)))
+            for n, loss in enumerate(losses)
+        )
+        return Retrained(TRIALS[number], trainings, ())
 
-    assert epochs_saved((*TRIALS, cut, early)) == {"early stopping": 2, "pruning": 4, "divergence": 3}
+    report = replace(report_of(), retrained=(again(0, 0.11, 0.13), again(1, 0.2, 0.4)), best=TRIALS[0])
+    text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
+
+    assert (
+        "Trial 0 is the best of 2 that were trained again: its validation loss is 0.12 on average (± 0.01414)" in text
+    )
+    assert "over 2 fresh seeds. In the study it reached 0.2 after epoch 6 of 6" in text
+    assert "0.11, 0.13 fresh seeds" in text
+
+
+def test_a_search_that_went_on_in_wider_bounds_says_why():
+    report = report_of((trial(0, "sgd", 1.7),))
+    widened = replace(report, widened=(report.edge,))
+    text = " ".join(Page(render(widened, CONFIG, study_pictures(widened))).text.split())
+
+    assert "The search went on in wider bounds, because the best learning rate lies at the upper edge" in text
+    assert any("--range sgd=" in line for line in advise(widened))
+    assert any("widen = true" in line for line in advise(report))
 
 
 def test_what_mattered_is_drawn_where_there_are_trials_enough():
