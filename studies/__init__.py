@@ -19,6 +19,7 @@ from studies.slots import StudyProgress, WorkerSeen
 from studies.space import SearchSpace
 from studies.storage import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable
 from studies.study import Study, best_of
+from studies.tensorboard_log import TensorBoardLog
 from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.workers import Worker
@@ -47,6 +48,7 @@ __all__ = [
     "StorageUnreachable",
     "Study",
     "StudyProgress",
+    "TensorBoardLog",
     "Trained",
     "Trainer",
     "TrialCheckpoint",
