@@ -94,6 +94,7 @@ class KerasTunerStudy:
         """
         from keras_tuner.errors import FatalError
 
+        trainer.check_space(self.space)
         self._restore()
         self._runner = TrialRunner(trainer, self._prunes, on_trial, on_epoch, resume)
         self.tuner.oracle.max_trials = num_trials

@@ -181,6 +181,7 @@ class OptunaStudy:
             How many trials this worker trained.
         """
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, on_wait)
+        trainer.check_space(self.space)
         runner = TrialRunner(trainer, self._prunes, on_trial, on_epoch, resume)
         num_trained = 0
         has_sampler = False

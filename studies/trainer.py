@@ -19,11 +19,11 @@ from studies.callbacks import CallbackFactory, Hooks, make_callbacks, save_with_
 from studies.checkpoint import TrialCheckpoint
 from studies.loop_cache import LoopCache
 from studies.momentum import momentum_table
-from studies.preflight import check_length, check_validation
 from studies.pruning import has_stopped_improving
 from studies.space import SearchSpace
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.trial_run import TrialRun
+from studies.validation_data import check_validation
 
 if TYPE_CHECKING:
     import keras
@@ -135,9 +135,17 @@ class Trainer:
         """Refuse a space with schedules that need longer trainings than this trainer's.
 
         Raises:
-            ValueError: saying which, and how long.
+            ValueError: for the first of them, with what it needs at the largest batch size.
         """
-        check_length(space, self.cache.loops, epochs=self.epochs)
+        batch_size = max(space.batch_sizes)
+        num_batches = self.cache.loops.num_batches(batch_size)
+        try:
+            space.check_num_steps(self.epochs * num_batches)
+        except ValueError as error:
+            raise ValueError(
+                f"Every schedule must fit into epochs={self.epochs}, of {num_batches} batches of {batch_size}, but "
+                f"{error}"
+            ) from None
 
     def train(
         self,

@@ -18,6 +18,9 @@ class Bowl:
         self.epochs, self.steps, self.raises, self.kill_at, self.epoch_s = epochs, steps, raises, kill_at, epoch_s
         self.trained = []
 
+    def check_space(self, space):
+        """Take any: its steps are enough for every schedule."""
+
     def train(self, config, *, number=0, resume=None, on_epoch=lambda ended: None):
         if number == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)

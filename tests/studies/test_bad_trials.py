@@ -6,7 +6,17 @@ import pytest
 import tensorflow as tf
 
 from lrrt import Loops
-from studies import Dimension, LoopCache, OptimizerRange, OptunaStudy, SearchSpace, Trainer, TrialConfig, TrialState
+from studies import (
+    Dimension,
+    KerasTunerStudy,
+    LoopCache,
+    OptimizerRange,
+    OptunaStudy,
+    SearchSpace,
+    Trainer,
+    TrialConfig,
+    TrialState,
+)
 
 X, Y = np.zeros((64, 8), "float32"), np.zeros((64, 1), "float32")
 TOO_MANY_UNITS = 2**45  # 8 inputs of 4 bytes each: 1 PiB
@@ -85,23 +95,25 @@ def test_nan_in_a_later_batch_of_validation_data_is_refused_before_anything_trai
 @pytest.mark.parametrize(
     ("schedule", "epochs", "message"),
     [
-        ("triangular", 3, r"3 epochs of 4 batches of 16, but 'triangular' with num_cycles=8.* at least 16 steps"),
+        ("triangular", 3, r"epochs=3, of 4 batches of 16, but 'triangular' with num_cycles=8.* at least 16 steps"),
         ("one_cycle", 1, ""),
         ("triangular", 4, ""),
         (
             "step",
             1,
-            r"'step' with num_drops=5.* at least 7 steps, got num_steps=4.* Raise `epochs`, or leave 'step' out",
+            r"epochs=1, .* 'step' with num_drops=5.* at least 7 steps, got num_steps=4",
         ),
         ("exponential", 1, ""),
     ],
 )
-def test_a_space_with_schedules_longer_than_the_trainings_is_refused(schedule, epochs, message):
+@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+def test_a_space_with_schedules_longer_than_the_trainings_is_refused(schedule, epochs, message, engine, tmp_path):
     loops = Loops(dense, (X, Y), optimizers=["sgd"], validation_data=(X, Y))
     space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), (schedule,), (8, 16), searches_warmup=schedule == "step")
     trainer = Trainer(loops, epochs=epochs)
+    study = OptunaStudy(space) if engine == "optuna" else KerasTunerStudy(space, directory=tmp_path)
     if message:
         with pytest.raises(ValueError, match=message):
-            trainer.check_space(space)
+            study.run(trainer, num_trials=1)
     else:
         trainer.check_space(space)

@@ -1,0 +1,29 @@
+"""Knows what validation data must be, so that trials can be scored on it."""
+
+from __future__ import annotations
+
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import Batches
+
+
+def check_validation(validation: Batches | None) -> None:
+    """Refuse validation data that no trial can be scored on; data that comes in batches is read once.
+
+    Raises:
+        ValueError: where there is none, it has no end, or not all of it is finite.
+    """
+    import keras
+    import tensorflow as tf
+
+    if validation is None:
+        raise ValueError("A study must have validation data to score its trials, got none.")
+    if isinstance(validation, ArrayBatches):  # whose values were looked at when they were taken
+        return
+    plan = validation.plan(validation.num_batches, None)
+    for step in range(validation.num_batches):
+        for part in keras.tree.flatten(validation.take(step, *plan)):
+            if part.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(part))):
+                raise ValueError(
+                    f"validation_data must be finite, got NaN or infinity in batch {step} of {validation.num_batches}. "
+                    "Drop or fill those samples."
+                )
