@@ -19,6 +19,7 @@ Seed = Annotated[
     int | None, typer.Option(help="Seed of everything random; stands over the config.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary itself on stdout, on one line, not its path.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, on one line, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and TensorFlow's own messages.")]
 Progress = Annotated[

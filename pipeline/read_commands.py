@@ -8,7 +8,7 @@ import typer
 
 from pipeline.exit_codes import exit_codes
 from pipeline.invocation import load, prepare
-from pipeline.options import AppDir, Config, Json, OptionalConfig, Out, Quiet, Seed, State, Trials, Verbose
+from pipeline.options import AppDir, AsJson, Config, OptionalConfig, Out, Quiet, Seed, State, Trials, Verbose
 from pipeline.standard_streams import say
 
 
@@ -30,7 +30,7 @@ def validate(config: Config, quiet: Quiet = False) -> None:
 def plan(
     config: OptionalConfig = None,
     trials: Trials = None,
-    json: Json = False,
+    json: AsJson = False,
     verbose: Verbose = False,
     app_dir: AppDir = Path(),
 ) -> None:
@@ -51,7 +51,7 @@ def status(
     state: State = Path("state"),
     trials: Trials = None,
     seed: Seed = None,
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Tell how far a run has come; one that is going on is not disturbed."""
     with exit_codes(verbose=False):

@@ -129,7 +129,12 @@ def open_study(
 
 def storage_of(config: StageConfig, directory: RunDirectory) -> str:
     """Return the URL of the storage that processes share; it may hold a password."""
-    return config.study.storage or f"sqlite:///{directory.database.resolve()}"
+    from sqlalchemy import URL
+
+    if config.study.storage:
+        return config.study.storage
+    # A folder's name may hold what means something in a URL.
+    return URL.create("sqlite", database=str(directory.database.resolve())).render_as_string()
 
 
 def search(

@@ -38,7 +38,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a finished run, with its summary."""
-    folder = tmp_path_factory.mktemp("run")
+    folder = tmp_path_factory.mktemp("run") / "what? <b>Ünïcödé</b> & 100%20 #1"  # any name must do
     out, state = str(folder / "out"), str(folder / "state")
     words = ["run", "--trials", str(MIN_TRIALS), "--quiet", "--json", "--out", out, "--state", state]
     ended = CliRunner().invoke(app, words, prog_name="lrrt")
@@ -49,8 +49,10 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(finished):
     import optuna
+    from sqlalchemy import URL
 
-    return optuna.load_study(study_name="lrrt", storage=f"sqlite:///{finished[0]}/state/study.db")
+    storage = URL.create("sqlite", database=str(finished[0] / "state/study.db"))
+    return optuna.load_study(study_name="lrrt", storage=storage.render_as_string())
 
 
 @pytest.mark.skipif(browser.find() is None, reason="no browser: the report was NOT opened in one")
