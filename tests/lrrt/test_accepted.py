@@ -350,7 +350,11 @@ def test_what_is_watched_can_be_a_metric_or_validation_data(monitor, is_maximise
     assert len(curve.monitored) == len(curve.losses)
     assert len(set(curve.monitored[:5])) == (1 if every == 5 else len(set(curve.monitored[:5])))
     assert result.bounds["adam"].low is not None
-    assert result.plot().axes[0].get_ylabel().startswith(monitor)
+    (axes,) = result.plot().axes
+    watched, faint = ([line for line in axes.lines if line.get_alpha() == alpha] for alpha in (None, 0.25))
+    assert axes.get_ylabel() == f"{monitor} (faint: training loss)"
+    assert watched[0].get_xdata()[1] == pytest.approx(curve.lrs[every])
+    assert [len(line.get_xdata()) for line in faint] == [len(found.lrs) for found in result.curves["adam"]]
     assert lrrt.RangeTestResult.from_json(result.to_json()) == result
 
 
@@ -511,13 +515,18 @@ def test_everything_of_a_model_is_left_as_found(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tensorflow_s_global_seed_is_left_as_found():
+def test_global_generators_are_left_as_found():
+    """Python's, NumPy's, TensorFlow's and Keras's go on as if there had been no range test."""
+
+    def draw():
+        return random.random(), np.random.random(), *(float(make.uniform(())) for make in (tf.random, keras.random))
+
     def drawn(test_between):
-        tf.random.set_seed(5)
-        first = tf.random.uniform(()).numpy()
+        keras.utils.set_random_seed(5)
+        first = draw()
         if test_between:
-            first_losses(dense)
-        return first, tf.random.uniform(()).numpy()
+            first_losses(lambda: compiled(L.Input((6,)), L.Dropout(0.2), L.Dense(3, "softmax")))
+        return first, draw()
 
     assert drawn(test_between=True) == drawn(test_between=False)
 

@@ -102,7 +102,14 @@ def test_a_compiled_model_is_left_exactly_as_found_after_an_exception():
         np.testing.assert_array_equal(variable, value)
 
 
-def test_fit_after_a_range_test_equals_fit_without_one():
+def unbuilt():
+    model = keras.Sequential([keras.layers.Dense(16, "relu"), keras.layers.Dropout(0.1), keras.layers.Dense(10)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize("build_model", [build_model, unbuilt])
+def test_fit_after_a_range_test_equals_fit_without_one(build_model):
     def fitted(test_first):
         keras.utils.set_random_seed(4)
         model = build_model()
