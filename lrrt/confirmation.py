@@ -146,7 +146,8 @@ def sharpen(
     suggested /= LION_LONGER if optimizer == "lion" else 1.0
     suggested = min(max(suggested, bounds.low), bounds.high)
     low, high = _around(suggested, reach, *_without_diverged(bounds.low, bounds.high, suggested, seen))
-    return replace(bounds, low=low, high=high, suggested=suggested, reason=f"{bounds.reason}; sharpened by {of}")
+    reason = f"{bounds.reason}; sharpened by {of}{_beyond(int(falls.argmax()), len(falls))}"
+    return replace(bounds, low=low, high=high, suggested=suggested, reason=reason)
 
 
 def _train(
@@ -184,6 +185,14 @@ def _falls(seen: Confirmation, trusted: float) -> Floats | None:
     error = min(error for error in seen.train_errors if error is not None)
     falls = by_validation if by_validation.max() > trusted * by_training.max() else by_training
     return falls if falls.max() > max(SIGNIFICANT * error, RESOLUTION * abs(seen.start_val_loss)) else None
+
+
+def _beyond(best: int, num_rates: int) -> str:
+    """Say where the best rate of all may lie outside those that were tried."""
+    if num_rates > 1 and best in (0, num_rates - 1):
+        end, side = ("lowest", "below") if best == 0 else ("highest", "above")
+        return f", of which the {end} rate did best, so that the best of all may lie {side}"
+    return ""
 
 
 def _below(start: float, losses: Sequence[float | None]) -> Floats:

@@ -358,8 +358,8 @@ def test_what_is_watched_can_be_a_metric_or_validation_data(monitor, is_maximise
     assert lrrt.RangeTestResult.from_json(result.to_json()) == result
 
 
-def test_a_watched_metric_is_that_of_each_batch_alone():
-    """The loss as a metric is the loss: nothing of earlier batches is left in it."""
+def test_a_watched_metric_is_that_of_the_batch_that_was_trained_on():
+    """The loss as a metric is the loss."""
     metric = keras.metrics.SparseCategoricalCrossentropy(name="again")
     result = lrrt.range_test(
         lambda: dense(metrics=[metric]),
