@@ -101,7 +101,7 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
     >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
     >>> bounds = find_bounds([RangeCurve(tuple(lrs), tuple(losses))])
     >>> bounds.verdict.name, round(bounds.low, 4), round(bounds.high, 3), round(bounds.suggested, 4)
-    ('FOUND', 0.0028, 0.084, 0.0112)
+    ('FOUND', 0.0026, 0.077, 0.0102)
     """
     if not curves:
         raise ValueError("`find_bounds` must be given at least one curve, got none.")

@@ -20,6 +20,7 @@ from lrrt.curve import (
 
 MIN_POINTS = 10  # below this no noise can be measured
 FALLEN = 0.9  # the part of the drop that counts as "has fallen": the bottom's first touch, not its noisy minimum
+LOST = 0.75  # the part of the drop whose loss ends the good rates: what has unlearnt all may stay below where it began
 REGAINED = 0.5  # the part of the drop that must be lost again, or the upper end of the curve is open
 MAYBE = 2.5  # standard errors; half of all curves of pure noise stay below
 RISEN = 8.0  # standard errors, twice what a fall needs: nothing was learnt, so only a clear rise tells
@@ -42,9 +43,10 @@ class Shape(Enum):
 class Reading:
     """What one curve shows; rates are None where the curve does not show them.
 
-    `edge` is the geometric mean of the rate at which 90 % of the drop is made and the rate at which the smoothed loss
-    is back above its starting level. The first moves left when a ramp has more steps a decade; the second is the limit
-    of stability; their mean hardly moves. `confidence` is the drop in standard errors of the smoothed loss.
+    `edge` is the geometric mean of the rate at which 90 % of the drop is made and the rate at which 75 % of it is lost
+    again. The first moves left when a ramp has more steps a decade; the second is the limit of stability; their mean
+    hardly moves. `diverged` is where the smoothed loss is back above its starting level, which a classifier that
+    answers every sample alike need not reach. `confidence` is the drop in standard errors of the smoothed loss.
     """
 
     shape: Shape
@@ -81,10 +83,12 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
     fallen = int(np.argmax(height <= 1 - FALLEN))
     above = np.flatnonzero(height[fallen:] > 1)
     diverged = float(rates[fallen + above[0]]) if len(above) else end
+    lost = np.flatnonzero(height[lowest:] > LOST)
+    unstable = float(rates[lowest + lost[0]]) if len(lost) else end
     return Reading(
         Shape.FALLS,
         confidence=drop / max(noise_of(rates, losses), float(np.finfo(float).tiny)),
-        edge=float(np.sqrt(rates[fallen] * diverged)),
+        edge=float(np.sqrt(rates[fallen] * unstable)),
         lowest=float(rates[lowest]),
         steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: lowest + 1].argmin())]),
         diverged=diverged,

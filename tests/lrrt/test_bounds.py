@@ -92,6 +92,15 @@ def test_the_best_of_two_is_named_with_doubt_only_where_their_repeats_overlap():
     assert "but its repeats overlap with those of b, so the order may be chance" in unsure
 
 
+def test_a_loss_that_stays_just_below_its_start_has_lost_what_it_learnt():
+    """A classifier that answers every sample alike has a lower loss than an untrained one, and never diverges."""
+    losses = np.where(LRS > 0.2, 2.35, 2.4 - 0.4 / (1 + (1e-2 / LRS) ** 2))
+    found = find_bounds([curve(LRS, losses)])
+
+    assert found.diverged == pytest.approx(LRS[-1])
+    assert 0.05 < found.high < 0.2
+
+
 def test_lion_is_given_smaller_rates():
     plain, lion = find_bounds(three()), find_bounds(three(), optimizer="lion")
 
