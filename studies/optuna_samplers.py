@@ -36,17 +36,17 @@ def check_sampler(name: str) -> None:
         )
 
 
-def make_sampler(name: str, seed: int, num_done: int) -> optuna.samplers.BaseSampler:
-    """Make a sampler for a run that begins after `num_done` trials.
+def make_sampler(name: str, seed: int, first: int) -> optuna.samplers.BaseSampler:
+    """Make a sampler for a worker whose first trial has the number `first`.
 
-    Its seed depends on them too: a run that goes on must not repeat the choices of the first one. A quasi-random
-    sequence is the study's, its place in it is kept by Optuna, so it alone has the study's own seed.
+    Its seed depends on that too: a run that goes on must not repeat the choices of the first one, nor one worker those
+    of another. A quasi-random sequence is the study's, its place in it is kept by Optuna, so it alone has the study's own seed.
     """
     import optuna
     from optuna import samplers
 
     check_sampler(name)
-    fresh = int(np.random.default_rng([seed, num_done]).integers(2**31))
+    fresh = int(np.random.default_rng([seed, first]).integers(2**31))
     random = samplers.RandomSampler(seed=fresh)
     # That a part of Optuna may change one day tells our users nothing that they could act on.
     with warnings.catch_warnings():

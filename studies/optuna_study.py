@@ -16,7 +16,7 @@ from studies.optuna_samplers import check_sampler, distribution, make_sampler, q
 from studies.slot_queue import Claimed, SlotQueue
 from studies.slots import EXHAUSTED, RESULT, SlotTable, StudyProgress, values_of
 from studies.space import SearchSpace
-from studies.storage import NoSuchStudy, Retrying, address, open_storage
+from studies.storage import NoSuchStudy, Retrying, address, open_storage, write_curve
 from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -303,6 +303,8 @@ class OptunaStudy:
             trial.set_user_attr(RESULT, result.as_dict())
         except optuna.exceptions.UpdateFinishedTrialError:
             raise _TakenOver from None
+        if self._slots.database is not None:
+            write_curve(self._slots.database, trial._trial_id, result.val_losses)
         self._tell(trial.number, result)
 
     def _tell(self, number: int, result: TrialResult) -> None:

@@ -13,7 +13,8 @@ TINY = SearchSpace((OptimizerRange("sgd", 1e-2, 0.4, 0.2),), batch_sizes=(16, 32
 
 
 class TestKerasTunerStudy(StudyContract):
-    program = "from studies import KerasTunerStudy; study = KerasTunerStudy(SMALL, directory={folder!r})"
+    imports = "import keras_tuner; from studies import KerasTunerStudy"
+    program = "study = KerasTunerStudy(SMALL, directory={folder!r})"
 
     @pytest.fixture(params=["random", "grid", "tpe"])
     def sampler(self, request):

@@ -11,7 +11,8 @@ from tests.studies.contract import SMALL, SPACE, StudyContract
 
 
 class TestOptunaStudy(StudyContract):
-    program = "from studies import OptunaStudy; study = OptunaStudy(SMALL, storage='sqlite:///{folder}/study.db')"
+    imports = "from studies import OptunaStudy"
+    program = "study = OptunaStudy(SMALL, storage='sqlite:///{folder}/study.db')"
 
     def open(self, space, folder, **options):
         folder.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """What is true of studies that several processes share: each slot ends once, whatever happens to its workers."""
 
+import math
 import os
 import signal
 import sqlite3
@@ -164,6 +165,47 @@ def test_a_frozen_worker_loses_its_trial_after_the_grace_and_lets_go_of_it_when_
     assert sorted(trial.state.name for trial in study.study.get_trials()) == ["COMPLETE", "FAIL"]
 
 
+KILLED_ANYWHERE = """
+import os, random, signal, sys
+import sqlalchemy
+from studies import OptunaStudy
+from tests.studies.bowl import Bowl
+from tests.studies.contract import SMALL
+
+rng = random.Random(0)
+for life in range(6):
+    left = rng.randint(1, 400)  # statements until it is killed; a trial takes about a hundred
+    child = os.fork()
+    if not child:
+        study = OptunaStudy(SMALL, storage=sys.argv[1], name=sys.argv[2], sampler="random", grace_s=1.0)
+
+        @sqlalchemy.event.listens_for(study._slots.database.engine, "before_cursor_execute")
+        def count(*_):
+            global left
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        study.add_slots(200)
+        study.work(Bowl())
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+"""
+
+
+def test_a_study_that_is_killed_at_any_statement_loses_nothing_and_repeats_nothing(url, name):
+    shared(url, name, 1)
+    subprocess.run([sys.executable, "-c", KILLED_ANYWHERE, url, name], check=True, capture_output=True)
+    study = shared(url, name, 1, grace_s=1.0)
+    before = {result.number: result for result in study.results()}
+    num_trials = max(before) + 3
+    results = study.run(Bowl(), num_trials=num_trials)
+
+    assert [result.number for result in results] == list(range(num_trials))
+    assert all(results[number] == result for number, result in before.items())
+    assert len({result.config for result in results}) == num_trials
+    assert of(study, "RUNNING") == []
+
+
 def test_a_trial_that_never_had_a_heartbeat_is_lost_after_the_grace_and_not_before(url, name):
     study = shared(url, name, 1, grace_s=2.0)
     claimed = study._slots.claim(Retrying(url), 1)
@@ -252,6 +294,17 @@ def test_a_diverged_trial_is_told_as_worse_than_what_other_workers_saw(url, name
     study._finish(study._suggested(claimed)[0], replace(bad, state=TrialState.DIVERGED, number=claimed.slot))
 
     assert study.study.get_trials()[claimed.number].value > 1e6
+
+
+def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, name):
+    study = shared(url, name, 4)
+    results = study.run(Bowl(), num_trials=4)
+    kept = {trial.user_attrs[SLOT]: trial.intermediate_values for trial in study.study.get_trials()}
+
+    for result in results:
+        assert kept[result.number] == {
+            epoch: loss for epoch, loss in enumerate(result.val_losses, 1) if math.isfinite(loss)
+        }
 
 
 def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monkeypatch):
