@@ -40,7 +40,8 @@ def make_sampler(name: str, seed: int, first: int) -> optuna.samplers.BaseSample
     """Make a sampler for a worker whose first trial has the number `first`.
 
     Its seed depends on that too: a run that goes on must not repeat the choices of the first one, nor one worker those
-    of another. A quasi-random sequence is the study's, its place in it is kept by Optuna, so it alone has the study's own seed.
+    of another. A quasi-random sequence is the study's, its place in it is kept by Optuna, so it alone has the study's
+    own seed.
     """
     import optuna
     from optuna import samplers
