@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer
 from studies.dimension import Value
-from studies.families import FAMILIES
+from studies.families import FAMILIES, check_parameters
 from studies.overfitting import LossCurves
 from studies.schedules import make_schedule, rate_table
 
@@ -42,7 +42,8 @@ class TrialConfig:
     searched in bounds of this batch size alone, which gives it another name; see `rate_name`.
 
     Raises:
-        ValueError: for a rate or a batch size that is not positive, or an unknown schedule.
+        ValueError: for a rate or a batch size that is not positive, an unknown schedule, or a parameter that the
+            schedule does not have or that is out of its domain.
     """
 
     optimizer_name: str
@@ -62,6 +63,7 @@ class TrialConfig:
             raise ValueError(f"`batch_size` must be >= 1, got {self.batch_size!r}.")
         if self.schedule not in FAMILIES:
             raise ValueError(f"`schedule` must be one of {', '.join(FAMILIES)}, got {self.schedule!r}.")
+        check_parameters(FAMILIES[self.schedule], dict(self.schedule_parameters))
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Value]) -> Self:

@@ -43,7 +43,7 @@ def curve(edge, floor=1.0):
 def trial(number, optimizer, lr, schedule="fixed", *, state=TrialState.COMPLETED, best=0.2, error="", batch_size=32):
     val = () if state is TrialState.FAILED else (*(best + 0.5 * 0.3**epoch for epoch in range(5)), best)
     val = (*val[:2], math.nan) if state is TrialState.DIVERGED else val
-    config = TrialConfig(optimizer, schedule, lr, batch_size, (("factor", 0.5),) if schedule == "step" else ())
+    config = TrialConfig(optimizer, schedule, lr, batch_size, (("drop_factor", 0.5),) if schedule == "step" else ())
     return TrialResult(number, config, state, tuple(loss * 0.9 for loss in val), val, 100 * len(val), 1.5, error, 6)
 
 

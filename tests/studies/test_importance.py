@@ -35,7 +35,7 @@ def study(score, num_trials=40, *, ends=lambda number: TrialState.COMPLETED):
             schedule,
             found.low * (found.high / found.low) ** place,
             int(rng.choice(SPACE.batch_sizes)),
-            (("factor", 0.5), ("num_drops", 2)) if schedule == "step" else (),
+            (("drop_factor", 0.5), ("num_drops", 2)) if schedule == "step" else (),
             own=(("units", int(rng.integers(8, 65))),),
         )
         loss = score(config, place) + 0.01 * rng.normal()

@@ -241,6 +241,8 @@ def test_a_cyclical_maximum_below_the_constant_one_is_refused():
         (("sgd", "fixed", 0.0, 32), "`lr` must be positive and finite, got 0.0"),
         (("sgd", "fixed", float("inf"), 32), "`lr` must be positive and finite, got inf"),
         (("sgd", "fixed", 0.1, 0), "`batch_size` must be >= 1, got 0"),
+        (("sgd", "step", 0.1, 32, (("num_drops", 9.0),)), "`num_drops` of 'step' must be a whole number from 1 to 5"),
+        (("sgd", "step", 0.1, 32, (("factor", 0.5),)), "Parameters of 'step' must be of .*, got 'factor'"),
         (("sgd", "zigzag", 0.1, 32), "`schedule` must be one of fixed, .*, got 'zigzag'"),
     ],
 )
