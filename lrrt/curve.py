@@ -175,14 +175,6 @@ def noise_of(lrs: ArrayLike, losses: ArrayLike) -> float:
     return float(1.25 * single / np.sqrt(np.median(window_sizes(lrs))))
 
 
-def local_noise(lrs: ArrayLike, losses: ArrayLike) -> Floats:
-    """Return the standard error of each smoothed loss, from the differences of the losses that it is the median of."""
-    changes = np.abs(np.diff(np.asarray(losses, float)))
-    first, last = _windows(np.log10(np.asarray(lrs, float)))
-    medians = np.array([np.median(changes[a : max(b - 1, a + 1)]) for a, b in zip(first, last, strict=True)])
-    return np.asarray(1.25 * 1.4826 * medians / np.sqrt(2) / np.sqrt(last - first))
-
-
 def least_drop(lrs: ArrayLike, losses: ArrayLike) -> float:
     """Return what the smoothed loss must fall by for the fall to be more than noise, in the losses' own unit."""
     return max(SIGNIFICANT * noise_of(lrs, losses), RESOLUTION * abs(starting_level(lrs, losses)))

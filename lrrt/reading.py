@@ -7,13 +7,11 @@ import numpy as np
 
 from lrrt.curve import (
     RESOLUTION,
-    SIGNIFICANT,
     Floats,
     RangeCurve,
     count_finite,
     find_breakdown,
     least_drop,
-    local_noise,
     noise_of,
     plateau_size,
     smooth,
@@ -101,9 +99,7 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
 def _read_without_fall(rates: Floats, losses: Floats, drop: float, breaks_off: bool) -> Reading:
     rise = smooth(rates, losses) - starting_level(rates, losses)
     error, resolution = noise_of(rates, losses), RESOLUTION * abs(starting_level(rates, losses))
-    # Losses that hardly differ while nothing is learnt yet, as at the start of an LSTM, differ more once it learns.
-    least = np.maximum(SIGNIFICANT * local_noise(rates, losses), max(RISEN * error, 2 * resolution))
-    risen = np.flatnonzero(rise > least)
+    risen = np.flatnonzero(rise > max(RISEN * error, 2 * resolution))
     if len(risen):
         diverged = float(rates[risen[0]])
         return Reading(Shape.FALLS_UNSEEN, edge=diverged / EDGE_BELOW_DIVERGED, diverged=diverged)
