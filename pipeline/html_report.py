@@ -104,6 +104,10 @@ def _for_phones(figure: Figure) -> Figure:
     figure.set_size_inches(*PHONE_SIZE)
     for axes in figure.axes:
         scale_rates(axes)
+        legend = axes.get_legend()
+        if legend is not None:  # one below the other: beside each other they leave the axes no room
+            lines, labels = axes.get_legend_handles_labels()
+            axes.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=9, frameon=False)
     return figure
 
 

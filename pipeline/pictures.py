@@ -25,7 +25,7 @@ PANEL = 2.6  # inches; two beside each other fit a phone with letters that can b
 def plot_narrowing(range_test: RangeTestResult, space: SearchSpace, best: TrialResult) -> Figure:
     """Draw for each optimizer the range that was tested, the bounds inside it, the suggestion and the best rate."""
     figure, axes = small_figure(0.9 + 0.5 * len(space.optimizers))
-    colours = colours_of(found.label for found in space.optimizers)
+    colours = colours_of([*range_test.bounds, *(found.label for found in space.optimizers)])  # those of its own picture
     for row, found in enumerate(space.optimizers):
         axes.plot([range_test.ramp.start_lr, range_test.ramp.end_lr], [row, row], color="0.85", linewidth=9, zorder=1)
         axes.plot(

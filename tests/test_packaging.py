@@ -37,8 +37,14 @@ def test_every_library_that_is_imported_is_a_dependency_and_the_other_way_round(
     imported = {name for package in PACKAGES for file in (root / package).rglob("*.py") for name in _imports(file)}
     others = imported - set(sys.stdlib_module_names) - set(PACKAGES)
 
-    declared = {re.split(r"[<>=]", entry)[0] for entry in project["project"]["dependencies"]}
-    assert {DISTRIBUTIONS.get(name, name) for name in others} == declared
+    declared = {_name(entry) for entry in project["project"]["dependencies"]}
+    extras = project["project"]["optional-dependencies"].items()
+    optional = {_name(entry) for extra, entries in extras if extra != "dev" for entry in entries}
+    assert {DISTRIBUTIONS.get(name, name) for name in others} - optional == declared
+
+
+def _name(entry):
+    return re.split(r"[\[<>=]", entry)[0]
 
 
 def test_every_dependency_has_a_lower_bound(project):
