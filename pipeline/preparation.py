@@ -49,7 +49,7 @@ def prepare(config: StageConfig) -> Prepared:
     """
     import_keras()
     use_all_devices()
-    wanted, any_optimizer = config.task, config.range_test.optimizers[0]
+    wanted = config.task
     task = load_task(
         wanted.build_model,
         wanted.load_data,
@@ -60,7 +60,7 @@ def prepare(config: StageConfig) -> Prepared:
     try:
         loops = _make_loops(config, task)
         tested = loops if config.range_test.monitor == "loss" else _watching(config, task, loops)
-        lengths = {size: loops.get(any_optimizer, size).batches.num_batches for size in config.study.batch_sizes}
+        lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         own = own_dimensions(task.build_model)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
@@ -92,7 +92,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
         on_note: told what a user should know of how they are trained.
 
     Raises:
-        TaskError: where the task's callbacks cannot be used.
+        TaskError: where the task's callbacks or its validation data cannot be used.
     """
     wanted = config.study
     try:
@@ -105,7 +105,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             on_note=on_note,
         )
     except (TypeError, ValueError) as error:
-        raise TaskError(f"{config.task.callbacks}: {error}") from error
+        raise TaskError(str(error)) from error
 
 
 def _make_loops(config: StageConfig, task: Task, **arguments: Any) -> Loops:

@@ -198,11 +198,11 @@ def _go_on(
         return report
     tell(StageStarted(_beginning(config, earlier), directory.out))
     prepared = prepare(config)
+    trainer = make_trainer(config, prepared.cache, prepared.task, on_note=lambda text: tell(Note(text)))
     begun = begin(config, directory, prepared, tell=tell, stopper=stopper, given=given, may_test=may_test)
     if report := _finished(config, directory, begun):
         tell(StageDone(_nothing_left(report)))
         return report
-    trainer = make_trainer(config, prepared.cache, prepared.task, on_note=lambda text: tell(Note(text)))
     assert begun.studies is not None, "a run that has begun has a study"
     studies = search_and_widen(
         config,
