@@ -7,6 +7,7 @@ from pydantic import field_validator as check
 from pydantic_core.core_schema import ValidationInfo
 
 from lrrt.confirmation import NUM_RATES
+from lrrt.monitor import ON_VALIDATION, VALIDATION_EVERY
 from lrrt.reading import MIN_POINTS
 from pipeline.laws import (
     MAX_COUNT,
@@ -101,6 +102,17 @@ class RangeTestConfig(_Table):
         if start_lr >= end_lr:
             raise ValueError(f"`start_lr < end_lr` must hold, got start_lr={start_lr!r}, end_lr={end_lr!r}.")
         return end_lr
+
+    @check("monitor")
+    @classmethod
+    def _is_seen_often_enough(cls, monitor: str, info: ValidationInfo) -> str:
+        needed = MIN_POINTS * VALIDATION_EVERY
+        if monitor.startswith(ON_VALIDATION) and info.data.get("num_steps", needed) < needed:
+            raise ValueError(
+                f"must come with `num_steps >= {needed}` where it is of validation data, which is looked at at every "
+                f"{VALIDATION_EVERY}th step, got {monitor!r} with num_steps={info.data['num_steps']}."
+            )
+        return monitor
 
     @check("monitor_mode")
     @classmethod

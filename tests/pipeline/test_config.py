@@ -213,6 +213,7 @@ def test_momentum_is_refused_for_an_optimizer_without_one_at_the_line_of_its_key
     ("lines", "law"),
     [
         ("monitor_mode = 'max'", 'must be "min" or "auto" for a loss'),
+        ("monitor = 'val_loss'\nnum_steps = 49", r"`num_steps >= 50` .* got 'val_loss' with num_steps=49"),
         ("monitor = ' '", 'must name "loss" or a compiled metric'),
         ("confirm_steps = -1", "must be >= 0, got -1"),
         ("spacing = 'log'", 'must be one of "exponential", "linear"'),

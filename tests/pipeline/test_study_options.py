@@ -113,10 +113,10 @@ def check_summary(report):
 
 
 def test_a_run_stopped_in_a_further_training_goes_on_there_and_repeats_none(task, tmp_path):
-    config = task(study__top_retrained=2, study__retrain_seeds=1, study__folds=2, study__patience=0)
+    config = task(study__top_retrained=1, study__retrain_seeds=1, study__folds=2, study__patience=0)
     whole, _ = run(config, tmp_path / "whole")
     check_summary(whole)
-    for num_epochs in (5, 5):  # of 4 in trials, 4 on seeds and 8 on folds: once in the first seed, once in a fold
+    for num_epochs in (5, 3):  # of 4 in trials, 2 on a seed and 4 on folds: in the middle of the seed's, then a fold's
         with pytest.raises(Terminated):
             run(config, tmp_path / "stopped", stopper=StopsAfter(num_epochs))
         assert len(list((tmp_path / "stopped/state/checkpoints").glob("again-*.npz"))) == 1
@@ -131,7 +131,7 @@ def test_a_run_stopped_in_a_further_training_goes_on_there_and_repeats_none(task
         ]
     assert report.best.number == whole.best.number
     lines = [json.loads(line) for line in (tmp_path / "stopped/out/trials_retrained.jsonl").read_text().splitlines()]
-    assert [line["training"] for line in lines] == 2 * ["seed 1", "fold 1 of 2", "fold 2 of 2"]
+    assert [line["training"] for line in lines] == ["seed 1", "fold 1 of 2", "fold 2 of 2"]
     assert {len(line["val_losses"]) for line in lines} == {2}
 
 
@@ -280,15 +280,15 @@ def test_what_the_task_cannot_be_searched_with_is_refused_before_anything_trains
 
 def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when_their_own_do(task, tmp_path):
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
-    first = pipeline.run_range_tests(task(range_test__monitor="val_accuracy"), **where)
+    first = pipeline.run_range_tests(task(range_test__repeats=2), **where)
     events = []
-    pipeline.run_range_tests(task(range_test__monitor="val_accuracy", study__epochs=9), on_event=events.append, **where)
+    pipeline.run_range_tests(task(range_test__repeats=2, study__epochs=9), on_event=events.append, **where)
     assert events[0].text == "range tests: nothing left to do"
 
     events.clear()
     again = pipeline.run_range_tests(task(), on_event=events.append, **where)
     (told,) = notes(events)
-    assert told.endswith('do not hold, so they are run again: range_test.monitor: was "val_accuracy", now "loss"')
+    assert told.endswith("do not hold, so they are run again: range_test.repeats: was 2, now 1")
     assert again.range_test.curves != first.range_test.curves
 
     report, events = run(task(study__epochs=3), tmp_path)
@@ -322,6 +322,16 @@ def test_a_shared_storage_keeps_what_defines_its_study(task, tmp_path):
     run(task(study__storage=storage), tmp_path / "one")
     with pytest.raises(ForeignRun, match=r"'lrrt' in the storage is defined otherwise:\n  study.epochs: was 2, now 3"):
         run(task(study__storage=storage, study__epochs=3), tmp_path / "other")
+
+
+def test_range_tests_watch_what_they_are_told_to_and_trials_pay_nothing_for_it(task):
+    from pipeline.preparation import prepare
+
+    prepared = prepare(task(range_test__monitor="val_accuracy", range_test__num_steps=60))
+
+    assert (prepared.tested.monitor.name, prepared.tested.monitor.is_maximised) == ("val_accuracy", True)
+    assert prepared.cache.loops.monitor.name == "loss"
+    assert prepared.tested.batches is prepared.cache.loops.batches
 
 
 def test_rates_are_searched_inside_the_bounds_of_their_batch_size(task, tmp_path):
