@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from lrrt import RangeTestResult
 from pipeline.beginning import Begun, begin, earlier_run
 from pipeline.claim import check_claim
-from pipeline.config import StageConfig
+from pipeline.config import HELD_OUT, StageConfig
 from pipeline.events import Note, StageDone, StageStarted, Tell
 from pipeline.fingerprints import is_unchanged, study_fields
 from pipeline.local_workers import LocalWorkers
@@ -25,6 +25,7 @@ from pipeline.run_directory import RunDirectory
 from pipeline.search import NoUsableRange, reasons, storage_of
 from pipeline.search_bounds import NoBounds, check_bounds
 from pipeline.stopping import Stopper
+from pipeline.task import Task
 from pipeline.widening import open_studies, search_and_widen
 
 
@@ -198,6 +199,8 @@ def _go_on(
         return report
     tell(StageStarted(_beginning(config, earlier), directory.out))
     prepared = prepare(config)
+    for text in _about_validation(config, prepared.task):
+        tell(Note(text))
     trainer = make_trainer(config, prepared.cache, prepared.task, on_note=lambda text: tell(Note(text)))
     begun = begin(config, directory, prepared, tell=tell, stopper=stopper, given=given, may_test=may_test)
     if report := _finished(config, directory, begun):
@@ -231,6 +234,14 @@ def _finished(config: StageConfig, directory: RunDirectory, begun: Begun) -> Sta
     if begun.studies is None or not is_complete(config, directory, begun.studies):
         return None
     return read_report(config, directory, begun.tested, begun.studies)
+
+
+def _about_validation(config: StageConfig, task: Task) -> Iterator[str]:
+    fraction = config.study.validation_fraction
+    if task.is_held_out:
+        yield f"the task brings no validation data: {fraction:.0%} of the training data is held out for it"
+    elif fraction != HELD_OUT:
+        yield f"validation_fraction = {fraction:g} has no effect: the task brings its own validation data"
 
 
 def _nothing_left(report: StageReport) -> str:

@@ -41,6 +41,9 @@ def load_data():
     data = digits()
     return {"train": part(data["train"], 512), "validation": part(data["validation"], 128)}
 
+def unheld():
+    return {"train": load_data()["train"]}
+
 def one_hot():
     data = load_data()
     return {name: (x, np.eye(10)[y]) for name, (x, y) in data.items()}
@@ -322,6 +325,15 @@ def test_a_shared_storage_keeps_what_defines_its_study(task, tmp_path):
     run(task(study__storage=storage), tmp_path / "one")
     with pytest.raises(ForeignRun, match=r"'lrrt' in the storage is defined otherwise:\n  study.epochs: was 2, now 3"):
         run(task(study__storage=storage, study__epochs=3), tmp_path / "other")
+
+
+def test_where_validation_data_comes_from_is_told(task, tmp_path):
+    report, events = run(task(data="unheld", study__validation_fraction=0.25), tmp_path / "held")
+    _, other = run(task(study__validation_fraction=0.25), tmp_path / "given")
+
+    assert notes(events) == ["the task brings no validation data: 25% of the training data is held out for it"]
+    assert notes(other) == ["validation_fraction = 0.25 has no effect: the task brings its own validation data"]
+    assert report.trials[0].num_steps == 2 * 3  # epochs of 384 samples in batches of 128
 
 
 def test_range_tests_watch_what_they_are_told_to_and_trials_pay_nothing_for_it(task):
