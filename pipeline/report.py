@@ -109,7 +109,7 @@ def _edge(edge: AtEdge) -> dict[str, Any]:
 def _bounds(
     found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace, trials: Sequence[TrialResult]
 ) -> dict[str, Any]:
-    tested = tested_bounds(found, range_test, space)
+    tested = _tested(found, range_test, space)
     high = found.highest_peak(space.schedules)
     inside = [trial for trial in trials if space.range_of(trial.config) == found]
     return {
@@ -126,7 +126,7 @@ def _bounds(
     }
 
 
-def tested_bounds(found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace) -> Bounds:
+def _tested(found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace) -> Bounds:
     """Return the bounds that a range was taken from; those of a file may have been tested at more batch sizes."""
     if found.label in range_test.bounds:
         return range_test.bounds[found.label]

@@ -25,12 +25,21 @@ def main():
     with mlflow.start_run() as run:
         mlflow.log_params(best["parameters"])
         mlflow.log_metrics({"score": best["score"], **{f"test_{k}": v for k, v in (best["test"] or {}).items()}})
-        mlflow.log_metrics({f"cost_{name}": number for name, number in summary["cost"].items()})
+        mlflow.log_metrics(dict(numbers_in(summary["cost"], "cost")))
         mlflow.set_tags({"best_trial": best["number"], "overfitting": best["overfitting"]["verdict"]})
         mlflow.log_artifacts(str(out))
         for line in (out / "trials.jsonl").read_text(encoding="utf-8").splitlines():
             log_trial(json.loads(line), run.info)
         print(run.info.run_id)
+
+
+def numbers_in(table, name):
+    """Yield the numbers of tables inside tables, their names joined."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from numbers_in(value, f"{name}_{key}")
+        else:
+            yield f"{name}_{key}", value
 
 
 def log_trial(trial, parent):
