@@ -45,10 +45,11 @@ class Widening:
 
 @dataclass(frozen=True, slots=True)
 class KeptRangeTest:
-    """Range tests, and all that they depend on; None where the bounds were given."""
+    """Range tests, and all that they depend on; None where the bounds were given. Parts tell how long they took."""
 
     result: RangeTestResult
     fields: Fields | None
+    seconds: float = 0.0
 
 
 def keep_range_test(directory: RunDirectory, kept: KeptRangeTest, *, optimizer: str | None = None) -> Path:
@@ -60,7 +61,7 @@ def keep_range_test(directory: RunDirectory, kept: KeptRangeTest, *, optimizer: 
         optimizer: of which they are a part; others may be tested elsewhere at the same time.
     """
     file = directory.kept_range_test(optimizer)
-    write_json(file, {"fields": kept.fields, "range_test": kept.result.as_dict()})
+    write_json(file, {"fields": kept.fields, "seconds": kept.seconds, "range_test": kept.result.as_dict()})
     return file
 
 
@@ -75,7 +76,13 @@ def kept_range_test(directory: RunDirectory, optimizer: str | None = None) -> Ke
         if not file.exists():
             return None
         kept = json.loads(file.read_text(encoding="utf-8"))
-        return KeptRangeTest(RangeTestResult.from_dict(kept["range_test"]), kept["fields"])
+        return KeptRangeTest(RangeTestResult.from_dict(kept["range_test"]), kept["fields"], kept["seconds"])
+
+
+def range_test_seconds(directory: RunDirectory, optimizers: Iterable[str]) -> float:
+    """Return how long the range tests of these optimizers took together, on whatever machines."""
+    parts = (kept_range_test(directory, optimizer) for optimizer in optimizers)
+    return sum(part.seconds for part in parts if part is not None)
 
 
 def keep_task(directory: RunDirectory, task: TaskPrint) -> None:

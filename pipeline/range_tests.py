@@ -84,8 +84,10 @@ def range_test_of(
     fields = range_test_fields(alone, prepared.known_by)
     kept = _holding(kept_range_test(directory, optimizer), fields)
     if kept is None:
+        began = time.monotonic()
         kept = _run(alone, prepared, tell, stopper)
-        keep_range_test(directory, KeptRangeTest(kept, fields), optimizer=optimizer)
+        seconds = round(time.monotonic() - began, 3)
+        keep_range_test(directory, KeptRangeTest(kept, fields, seconds), optimizer=optimizer)
     return kept
 
 

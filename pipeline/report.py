@@ -50,6 +50,7 @@ def summarise(
     *,
     test: Mapping[str, float] | None,
     model_file: str | None,
+    range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
@@ -64,6 +65,7 @@ def summarise(
         overfitting: what its losses show.
         test: by metric, what its model reaches on the test data; None where the task has none.
         model_file: the file of its model in the folder of the results; None where it cannot be saved.
+        range_test_seconds: how long the range tests took.
         retrained: the best few with their further trainings, the best mean first.
         edge: where the winner's rate lies at an end of its bounds.
         widened: where the best one lay each time that the search went on in wider bounds.
@@ -93,6 +95,7 @@ def summarise(
         "num_trials": {"ended": len(trials), **states},
         "cost": {
             "range_test_steps": range_test.num_steps,
+            "range_test_seconds": range_test_seconds,
             "trial_steps": sum(trial.num_steps for trial in trials),
             "trial_seconds": round(sum(trial.seconds for trial in trials), 3),
             "epochs": sum(len(trial.train_losses) for trial in trials),

@@ -14,7 +14,7 @@ from pipeline.config import AFTER_SEARCH, StageConfig
 from pipeline.config_file import load_config, to_toml
 from pipeline.events import Note, Tell
 from pipeline.html_report import render, study_pictures
-from pipeline.progress import kept_weights
+from pipeline.progress import kept_weights, range_test_seconds
 from pipeline.report import (
     StageReport,
     curves_csv,
@@ -93,6 +93,7 @@ def write_results(
     model_file = _save_model(directory, model, tell)
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
     edge, widened = at_edge(best, space), studies.edges
+    is_tested = any(range_test.curves.values())  # the bounds were not given
     summary = summarise(
         range_test,
         space,
@@ -101,6 +102,7 @@ def write_results(
         overfitting,
         test=test,
         model_file=model_file,
+        range_test_seconds=range_test_seconds(directory, config.range_test.optimizers) if is_tested else 0.0,
         retrained=retrained,
         edge=edge,
         widened=widened,

@@ -107,6 +107,7 @@ def _summary() -> Schema:
     cost = _object(
         {
             "range_test_steps": COUNT,
+            "range_test_seconds": NUMBER,
             "trial_steps": COUNT,
             "trial_seconds": NUMBER,
             "epochs": COUNT,
