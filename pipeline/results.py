@@ -190,7 +190,7 @@ def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str 
     except Exception as error:  # saving runs the user's layers, which may raise anything
         told = f"{type(error).__name__}: {error}"
         try:
-            saved = _saved(directory.best / WEIGHTS, model.save_weights)
+            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
         except OSError:
             raise
         except Exception:
@@ -200,6 +200,15 @@ def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str 
     for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
         other.unlink(missing_ok=True)  # of an earlier best trial
     return saved.relative_to(directory.out).as_posix()
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """Save a model's weights without its optimizer's, which the optimizer of `build_model` has no room for."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        model.save_weights(path)
+    finally:
+        model.optimizer = optimizer
 
 
 def _saved(path: Path, save: Callable[[Path], None]) -> Path:

@@ -322,11 +322,11 @@ def test_a_disk_that_is_full_is_not_taken_for_a_model_that_cannot_be_saved(finis
     assert not (tmp_path / "out/summary.json").exists()
 
 
-@pytest.mark.parametrize("name", ["range_test.json", "checkpoints/trial-*.npz"])
+@pytest.mark.parametrize("name", ["range_test.json", "task.json", "trainings_again.json", "checkpoints/trial-{}.npz"])
 def test_torn_state_is_told_with_its_file(finished, tmp_path, name):
-    folder, _ = finished
+    folder, report = finished
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    (torn,) = (tmp_path / "state").glob(name)
+    torn = tmp_path / "state" / name.format(report.best.number)
     torn.write_bytes(torn.read_bytes()[:100])
     (tmp_path / "out/summary.json").unlink()
     with pytest.raises(CorruptState, match=f"{torn.name} must hold"):
