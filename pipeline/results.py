@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
+from lrrt.optimizers import fresh_optimizer
 from pipeline.config import AFTER_SEARCH, StageConfig
 from pipeline.config_file import load_config, to_toml
 from pipeline.events import Note, Tell
@@ -203,8 +204,9 @@ def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str 
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights without its optimizer's, which the optimizer of `build_model` has no room for."""
-    optimizer, model.optimizer = model.optimizer, None
+    """Save a model's weights as `build_model` has them: with an optimizer that has not begun, and so no state."""
+    optimizer = model.optimizer
+    model.optimizer = fresh_optimizer(optimizer)
     try:
         model.save_weights(path)
     finally:
