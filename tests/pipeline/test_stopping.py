@@ -1,15 +1,11 @@
 """Shows that a run that is stopped goes on where it was, and ends as if it had not been stopped."""
 
 import os
-import re
 import signal
-import subprocess
-import sys
 
 import pytest
 
 import pipeline
-from pipeline.config_file import to_toml
 from pipeline.events import Note, TrialDone
 from pipeline.stopping import Interrupted, Stopper, Terminated, TimeUsedUp
 
@@ -62,28 +58,6 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
         "trial 2 goes on after epoch 2 of 4"
     ]
     assert not (tmp_path / "stopped/state/checkpoints/slot-2.npz").exists()
-
-
-def test_the_command_stopped_by_sigterm_in_a_trial_ends_as_if_it_had_not_been(tmp_path, pytestconfig):
-    settings = {"study.num_trials": 1, "study.epochs": 30, "study.top_retrained": 0, "range_test.optimizers": ["adam"]}
-    config = pipeline.builtin_config({**CONFIG, **settings}, environ={})
-    (tmp_path / "search.toml").write_text(to_toml(config), encoding="utf-8")
-    command = [sys.executable, "-m", "pipeline", "run", "search.toml", "--progress", "plain"]
-    environment = {**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if "study with optuna" in line:  # the signal waits for the first epoch's end
-                process.send_signal(signal.SIGTERM)
-    assert process.returncode == 143
-
-    where = {"out": tmp_path / "out", "state": tmp_path / "state"}
-    events = []
-    stopped = pipeline.run_stage(config, on_event=events.append, **where)
-    whole = pipeline.run_stage(config, out=tmp_path / "whole/out", state=tmp_path / "whole/state")
-
-    (told,) = [event.text for event in events if isinstance(event, Note)]
-    assert re.fullmatch(r"trial 0 goes on after epoch \d+ of 30", told)
-    assert losses(stopped) == losses(whole)
 
 
 def test_a_broken_checkpoint_costs_its_trial_s_epochs_and_nothing_else(tmp_path):
