@@ -133,8 +133,9 @@ def storage_of(config: StageConfig, directory: RunDirectory) -> str:
 
     if config.study.storage:
         return config.study.storage
-    # A folder's name may hold what means something in a URL.
-    return URL.create("sqlite", database=str(directory.database.resolve())).render_as_string()
+    # A folder's name may hold what means something in a URL; a space, which SQLAlchemy leaves, is refused in a config.
+    url = URL.create("sqlite", database=str(directory.database.resolve())).render_as_string()
+    return url.replace(" ", "%20")
 
 
 def search(

@@ -150,7 +150,8 @@ def test_no_workers_are_refused(search):
 
 def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
     settings = config(**{"study.num_trials": 8, "study.epochs": 12, "study.patience": 1.0})
-    storage = storage_of(settings, directory(tmp_path))
+    folder = tmp_path / "two words"
+    storage = storage_of(settings, directory(folder))
     events, killed = [], []
 
     def on_event(event):
@@ -162,7 +163,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
                 os.kill(one.worker.pid, signal.SIGKILL)
 
     report = pipeline.run_stage(
-        settings, out=tmp_path / "out", state=tmp_path / "state", workers=LocalWorkers(2), on_event=on_event
+        settings, out=folder / "out", state=folder / "state", workers=LocalWorkers(2), on_event=on_event
     )
 
     assert [trial.number for trial in report.trials] == list(range(8))
@@ -170,7 +171,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     assert any("was killed by signal 9; its trial goes to another" in e.text for e in events if isinstance(e, Note))
     assert sorted(event.number for event in events if isinstance(event, TrialDone)) == list(range(8))
     assert OptunaStudy.join(storage).progress().num_running == 0
-    assert (tmp_path / "out/summary.json").exists()
+    assert (folder / "out/summary.json").exists()
 
 
 def test_a_job_s_end_is_known_where_its_scheduler_tells_it():
