@@ -17,6 +17,9 @@ ABOVE_EDGE = 1.5  # high = 1.5 edge, and never above the rate of divergence
 SUGGESTED_BELOW_EDGE = 5.0  # the middle of the flat part of the regret
 LION_FACTOR = 3.0  # Lion moves each weight by the whole rate: 3 to 10 times below Adam (Chen 2023, arXiv:2302.06675)
 SURE = 6.0  # standard errors of the drop, over all repeats together
+HIDDEN_FACTOR = (
+    10.0  # what learns too slowly to be seen in a short test does best far above the first rise that is seen
+)
 BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
@@ -91,8 +94,9 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
         optimizer: the Keras name of the optimizer, where it is known; it matters for "lion".
 
     Returns:
-        Bounds from the median edge of the repeats (see `Reading`): `[edge / 20, 1.5 edge]`. They do not change when
-        losses are scaled or shifted, and move with the rates. None where there is no answer, with the reason.
+        Bounds from the median edge of the repeats (see `Reading`): `[edge / 20, 1.5 edge]`; where noise hides the fall,
+        up to ten times as high, with the middle as suggestion. They do not change when losses are scaled or shifted,
+        and move with the rates. None where there is no answer, with the reason.
 
     Raises:
         ValueError: where there is no curve.
@@ -112,12 +116,15 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
     shift = LION_FACTOR if optimizer == "lion" else 1.0
     edge = _median([reading.edge for reading in seen]) / shift
     diverged = _median([reading.diverged for reading in seen])
-    low = edge / BELOW_EDGE
+    low, high, suggested = edge / BELOW_EDGE, min(ABOVE_EDGE * edge, diverged / shift), edge / SUGGESTED_BELOW_EDGE
+    if _is_hidden(seen):
+        high = max(high, min(HIDDEN_FACTOR * high, _median([curve.lrs[-1] for curve in curves]) / shift))
+        suggested = math.sqrt(low * high)
     verdict, reason = _judge(readings, seen, is_below_ramp=low < min(curve.lrs[0] for curve in curves if curve.lrs))
     return Bounds(
         low=low,
-        high=min(ABOVE_EDGE * edge, diverged / shift),
-        suggested=edge / SUGGESTED_BELOW_EDGE,
+        high=high,
+        suggested=suggested,
         verdict=verdict,
         reason=reason,
         lowest=_median_or_none([reading.lowest for reading in seen]),
@@ -149,6 +156,11 @@ def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
     if confidence < SURE:
         return "the loss fell by hardly more than its noise; raise num_steps, repeats or the batch size"
     return None
+
+
+def _is_hidden(seen: Sequence[Reading]) -> bool:
+    """Say whether noise hides the fall in most repeats, so that the edge is read from a rise alone."""
+    return 2 * sum(reading.shape is Shape.FALLS_UNSEEN for reading in seen) > len(seen)
 
 
 def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
