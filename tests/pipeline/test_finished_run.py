@@ -63,7 +63,7 @@ def test_its_report_is_readable_in_a_browser(finished, tmp_path, width):
 
     assert (shown["errors"], shown["outside"]) == ([], [])
     assert shown["width"] <= shown["screen"] == width
-    assert f"Trial {summary['best']['number']} reached the lowest validation loss" in shown["text"]
+    assert f"Trial {summary['best']['number']} is the best of 3 that were trained again" in shown["text"]
     assert "What mattered: " in shown["text"]
     assert shown["letters"] > 7  # pixels; a phone's are small
     assert len(shown["pictures"]) == 3 + 2 + 3 + 4  # of the bounds, the optimizers, the study and the best trials
