@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from statistics import fmean
 from typing import Any
 
 from pipeline.config import StageConfig
@@ -17,17 +18,22 @@ from pipeline.progress import CHECKPOINT_EVERY_S, Training, keep_trainings, kept
 from pipeline.ranking import top_of
 from pipeline.run_directory import RunDirectory
 from pipeline.stopping import Stopper
-from studies import EpochEnded, Repeated, Trainer, TrialResult, TrialState
+from studies import EpochEnded, Repeated, Trainer, TrialConfig, TrialResult, TrialState
+from studies.pruning import is_worse_on_folds
 from studies.study import excess_gap
 
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A trial and its further trainings: on fresh seeds, and on folds."""
+    """A trial and its further trainings: on fresh seeds, and on folds.
+
+    It has fewer than `num_folds` trainings on folds where its first ones were clearly worse than another trial's.
+    """
 
     trial: TrialResult
     on_seeds: tuple[Training, ...]
     on_folds: tuple[Training, ...]
+    num_folds: int = 0
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -37,11 +43,15 @@ class Retrained:
     @property
     def judged(self) -> Repeated:
         """What trials are ranked by: folds, which differ by their data too, or else seeds."""
-        return _repeated(self.trial, self.on_folds or self.on_seeds)
+        return _repeated(self.trial, self.on_folds, self.num_folds) if self.on_folds else self._on_seeds
+
+    @property
+    def _on_seeds(self) -> Repeated:
+        return _repeated(self.trial, self.on_seeds)
 
     @property
     def mean_score(self) -> float | None:
-        """The mean by which trials are ranked; None where a training did not come to its end."""
+        """The mean by which trials are ranked; None where a training did not come to its end, or was left out."""
         return self.judged.mean_score
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,8 +61,8 @@ class Retrained:
             "score": self.trial.score,
             "mean_score": self.mean_score,
             "spread": self.judged.spread,
-            "seeds": _scores(_repeated(self.trial, self.on_seeds)),
-            "folds": _scores(_repeated(self.trial, self.on_folds)),
+            "seeds": _scores(self._on_seeds),
+            "folds": _scores(_repeated(self.trial, self.on_folds, self.num_folds)),
         }
 
 
@@ -74,7 +84,8 @@ def retrain_top(
     top = _top(config, results)
     for name, other in chain(_on_seeds(config, trainer), _on_folds(config, prepared, tell)) if top else ():
         for trial in top:
-            again.train(name, other, trial)
+            if not (config.study.prunes and _is_left_out(trial, name, fold_names(config), again.kept)):
+                again.train(name, other, trial)
     return kept_retrained(config, directory, results)
 
 
@@ -88,7 +99,7 @@ def kept_retrained(
         return tuple(kept[name, trial.config] for name in names if (name, trial.config) in kept)
 
     seeds, folds = list(_seeds(config)), fold_names(config)
-    found = [Retrained(trial, of(trial, seeds), of(trial, folds)) for trial in _top(config, results)]
+    found = [Retrained(trial, of(trial, seeds), of(trial, folds), len(folds)) for trial in _top(config, results)]
     return tuple(sorted(found, key=lambda one: _rank(one, config.study.max_gap)))
 
 
@@ -167,8 +178,22 @@ def _on_folds(config: StageConfig, prepared: Prepared, tell: Tell) -> Iterator[t
         yield name, make_trainer(config, make_cache(config, task), task, on_note=lambda text: tell(Note(text)))
 
 
-def _repeated(trial: TrialResult, trainings: Sequence[Training]) -> Repeated:
-    return Repeated(trial.config, tuple(training.result for training in trainings))
+def _is_left_out(trial: TrialResult, name: str, folds: Sequence[str], kept: Sequence[Training]) -> bool:
+    """Say whether a trial needs no training on a fold, because on those before it was clearly worse than another."""
+    before = folds[: folds.index(name)] if name in folds else []
+    shown: dict[TrialConfig, list[float]] = {}
+    for training in kept:
+        if training.name in before and training.result.score is not None:
+            shown.setdefault(training.result.config, []).append(training.result.score)
+    whole = [scores for scores in shown.values() if len(scores) == len(before)]
+    scores = shown.get(trial.config, [])
+    if not whole or len(scores) < len(before):
+        return bool(whole)  # it left out a fold before, or did not come to its end on one
+    return is_worse_on_folds(scores, min(whole, key=fmean))
+
+
+def _repeated(trial: TrialResult, trainings: Sequence[Training], num_planned: int = 0) -> Repeated:
+    return Repeated(trial.config, tuple(training.result for training in trainings), num_planned)
 
 
 def _rank(one: Retrained, max_gap: float | None) -> tuple[float, float, int]:

@@ -211,6 +211,20 @@ def test_folds_are_ranked_by_before_seeds():
     assert one.as_dict()["seeds"]["mean_score"] == pytest.approx(0.15)
 
 
+def test_a_trial_that_is_clearly_worse_on_its_first_folds_is_spared_the_others(task, tmp_path):
+    config = task(
+        study__top_retrained=2, study__retrain_seeds=1, study__folds=3, study__epochs=2, study__num_trials=4,
+        study__prunes=True,
+    )  # fmt: skip
+    report, _ = run(config, tmp_path, given=bounds_by_hand(config, {"sgd": (1e-6, 0.1)}))
+    check_summary(report)
+    winner, other = report.retrained
+
+    assert [len(winner.on_folds), len(other.on_folds)] == [3, 2]
+    assert other.mean_score is None
+    assert len(other.as_dict()["folds"]["scores"]) == 2
+
+
 def test_the_best_few_have_values_of_their_own_and_a_gap_that_is_allowed():
     twice, same = trial(0, 0.1), trial(1, 0.1)
     wide, other = trial(2, 0.05, 0.2, gap=0.9), trial(3, 0.3, 0.3)
