@@ -12,7 +12,7 @@ import pytest
 
 from tests.cluster import postgres, slurm
 
-COMMAND_TIMEOUT_S = 240
+COMMAND_TIMEOUT_S = 600
 CONFIG = """
 [task]
 build_model = "pipeline.digits_example:build_model"
@@ -24,6 +24,7 @@ repeats = 1
 num_trials = {num_trials}
 epochs = {epochs}
 batch_sizes = [256]
+top_retrained = 0
 [cluster]
 {cluster}
 """
@@ -80,7 +81,7 @@ class Stage:
     def command(self, *arguments):
         return [sys.executable, "-m", "pipeline", *arguments]
 
-    def configure(self, *cluster, num_trials=4, epochs=3):
+    def configure(self, *cluster, num_trials=4, epochs=4):
         text = CONFIG.format(num_trials=num_trials, epochs=epochs, cluster="\n".join(cluster))
         (self.folder / "search.toml").write_text(text)
 
@@ -101,8 +102,9 @@ def stage(base, nodes, database, request, pytestconfig):
     made = Stage(folder, storage, environment)
     made.configure()
     yield made
-    if nodes.jobs("lrrt-"):
+    if nodes.tasks():
+        print(made.logs())  # pytest shows it where the test failed
         nodes.ask("scancel", "-u", "root")
-        slurm.wait_until(lambda: not nodes.jobs("lrrt-"), 30)
+        slurm.wait_until(lambda: not nodes.tasks(), 60)
     holders = [file for file in folder.rglob("*") if file.is_file() and database.password.encode() in file.read_bytes()]
     assert not holders, f"the password is in {holders}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.cluster.slurm import free_port
 
 INSTALLED = Path("/usr/lib/postgresql")
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300  # an initdb on a machine that is busy with other tests
 SETTINGS = """
 listen_addresses='127.0.0.1'
 port={port}
@@ -45,7 +45,9 @@ class Postgres:
     def _client(self, program, *arguments):
         address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "lrrt"]
         environment = {**os.environ, "PGPASSWORD": self.password}
-        subprocess.run([_binaries() / program, *address, *arguments], env=environment, check=True, timeout=30)
+        subprocess.run(
+            [_binaries() / program, *address, *arguments], env=environment, check=True, timeout=START_TIMEOUT_S
+        )
 
     def _control(self, *command):
         log = ["-l", self.folder / "log"] if command[0] == "start" else []

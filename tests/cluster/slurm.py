@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
-CLIENT_TIMEOUT_S = 20  # of each call: a client without its controller waits for minutes
+CLIENT_TIMEOUT_S = 60  # of each call: a client without its controller waits for minutes
 NODE_TIMEOUT_S = 10  # after which a node that is silent is down
 NULL_DEVICE = os.makedev(1, 3)
 
@@ -54,6 +54,18 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 @dataclass(frozen=True)
+class Task:
+    """A task in the queue; `name_in_array` is what commands take, `job` what the task itself knows."""
+
+    name_in_array: str
+    job: str
+    index: str
+    state: str
+    node: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Slurm:
     """A cluster that is up."""
 
@@ -78,10 +90,11 @@ class Slurm:
         assert ended.returncode == 0, f"{' '.join(command)}: {ended.stderr}"
         return ended.stdout.strip()
 
-    def jobs(self, name):
-        """Return (task's job id, state, node) of the tasks in the queue whose job's name begins so."""
-        rows = [line.split("|") for line in self.ask("squeue", "-h", "-r", "-o", "%A|%T|%N|%j").splitlines()]
-        return [(job, state, node) for job, state, node, of in rows if of.startswith(name)]
+    def tasks(self, name=""):
+        """Return the tasks in the queue of the jobs whose name ends so."""
+        shown = self.ask("squeue", "-h", "-r", "-o", "%F_%K|%A|%K|%T|%N|%j")
+        found = [Task(*line.split("|")) for line in shown.splitlines()]
+        return [task for task in found if task.name.endswith(name)]
 
     def process_of(self, job):
         """Return the process id of a running task."""
@@ -146,11 +159,12 @@ def slurm(folder, *, num_nodes=3, cpus=2, gpus=2):
 
 
 def wait_until(holds, timeout_s, *, every_s=0.2):
-    """Wait for a state of the world; fail where it does not come."""
+    """Wait for a state of the world and return it; fail where it does not come."""
     deadline = time.monotonic() + timeout_s
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < deadline, f"did not hold within {timeout_s} s"
         time.sleep(every_s)
+    return found
 
 
 def free_port():

@@ -9,7 +9,7 @@ def test_jobs_wait_in_the_queue_under_names_that_status_shows(stage, nodes):
     stage.configure(HELD)
     code, shown, told = stage.lrrt("submit", "search.toml", "--workers", "3")
     assert (code, shown) == (0, "out/summary.json\n"), told
-    queued = nodes.jobs("lrrt-")
+    queued = nodes.tasks()
     assert len(queued) == 2 + 1 + 3 + 1
 
     code, shown, _ = stage.lrrt("status", "search.toml")
@@ -40,16 +40,16 @@ def test_sbatch_refuses_in_its_own_words_and_nothing_is_left_in_the_queue(stage,
 
     assert code == 2
     assert "`sbatch` refused: no quota" in told
-    assert nodes.jobs("lrrt-") == []
+    assert nodes.tasks() == []
 
 
 def test_workers_of_a_study_that_failed_do_not_wait_for_ever(stage, nodes):
     stage.configure(HELD)
     assert stage.lrrt("submit", "search.toml", "--workers", "2")[0] == 0
     (stage.folder / "search.toml").write_text("[task]\n")
-    for job in {job for job, _, _ in nodes.jobs("lrrt-")}:
+    for job in {task.job for task in nodes.tasks()}:
         nodes.ask("scontrol", "release", job)
-    wait_until(lambda: not nodes.jobs("lrrt-"), 60)
+    wait_until(lambda: not nodes.tasks(), 60)
 
     for part in ("range", "study", "finish"):
         assert "this key is missing" in stage.logs(part)
