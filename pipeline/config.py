@@ -142,7 +142,10 @@ class StudyConfig(_Table):
     patience: Patience = Field(
         PATIENCE, description='a trial ends that has not improved for this part of its epochs; 0 or "none": never'
     )
-    prunes: bool = Field(False, description="true cuts trials that are worse than their peers at the same phase")
+    prunes: bool = Field(
+        False,
+        description="true cuts trials, and their further folds, that are worse than their peers' at the same phase",
+    )
     max_gap: Gap = Field(
         None, description='the largest validation loss minus training loss that the best trial may have; or "none"'
     )
@@ -162,6 +165,9 @@ class StudyConfig(_Table):
     )
     widen: bool = Field(
         False, description="true goes on in a wider study where the best rate lies at an edge of its bounds"
+    )
+    tensorboard: bool = Field(
+        False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
     )
     storage: StorageUrl = Field(
         "", repr=False, description='"" is SQLite in the state directory; give a database URL in LRRT_STORAGE'

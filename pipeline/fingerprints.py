@@ -85,7 +85,7 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: what is trained.
         given: bounds that are not those of the run's own range tests; None where they are.
     """
-    exclude = {"num_trials", "storage", "grace_s", *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
     return _plain(
         {
             "task": config.task.model_dump(),

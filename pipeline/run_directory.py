@@ -87,6 +87,10 @@ class RunDirectory:
         return self.out / "plots"
 
     @property
+    def tensorboard(self) -> Path:
+        return self.out / "tensorboard"
+
+    @property
     def html(self) -> Path:
         return self.out / "report.html"
 
@@ -205,7 +209,8 @@ class RunDirectory:
 
     def _check_links(self) -> None:
         """Refuse a link inside the folders that leads out of them: what is written there would not be in them."""
-        inside = self.range_test, self.best, self.plots, self.state / "checkpoints", self.state / "range_test"
+        results = self.range_test, self.best, self.plots, self.tensorboard
+        inside = *results, self.state / "checkpoints", self.state / "range_test"
         for folder in inside:
             if folder.is_symlink() and not folder.resolve().is_relative_to(folder.parent.resolve()):
                 raise BadRunDirectory(

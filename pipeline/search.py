@@ -21,6 +21,7 @@ from studies import (
     KerasTunerStudy,
     OptunaStudy,
     SearchSpace,
+    TensorBoardLog,
     Trained,
     Trainer,
     TrialCheckpoint,
@@ -175,9 +176,12 @@ def search(
         if found.is_fallback:
             tell(Note(f"{found.name}: no bounds, so the fallback range {found.low:g} to {found.high:g} is searched"))
     kept_at = time.monotonic()
+    log = TensorBoardLog(directory.tensorboard) if config.study.tensorboard else None
 
     def on_trial(trained: Trained) -> None:
         result = numbered(trained.result, first)
+        if log is not None:
+            log(replace(trained, result=result))
         if joins:
             results[:] = [*earlier, *(numbered(other, first) for other in study.results())]
         keep_weights(directory, replace(trained, result=result), results, num_kept, max_gap=max_gap)

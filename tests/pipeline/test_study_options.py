@@ -194,6 +194,13 @@ def retrained(one, seeds=(), folds=()):
     return Retrained(one, trainings(seeds), trainings(folds))
 
 
+def test_each_trial_can_be_logged_for_tensorboard(task, tmp_path):
+    report, _ = run(task(study__tensorboard=True, study__num_trials=1), tmp_path)
+
+    assert [trial.number for trial in report.trials] == [0]
+    assert list((tmp_path / "out/tensorboard/trial_0000").glob("events.out.tfevents.*"))
+
+
 def test_the_winner_is_the_best_mean_where_means_are_asked_for(task):
     lucky, steady = trial(0, 0.1, 0.1), trial(1, 0.2, 0.2)
     found = [retrained(steady, (0.2, 0.2)), retrained(lucky, (0.1, 0.5))]
