@@ -63,6 +63,7 @@ class Loops:
         import tensorflow as tf
 
         self.patterns = as_optimizers(optimizers)
+        self.labels = tuple(self.patterns)  # a cache of trials' loops adds patterns of its own
         self.batches = as_batches(data, batch_size, class_weight=class_weight)
         self.validation = None if validation_data is None else as_batches(validation_data, 1, name="validation_data")
         self._strategy = tf.distribute.get_strategy()

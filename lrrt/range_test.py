@@ -141,7 +141,7 @@ def run_range_test(
     _check_confirmation(loops, confirm_steps)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
-    cases = _cases(loops, optimizers or list(loops.patterns), batch_sizes, hyperparameters or {})
+    cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
     for label, case in cases.items():
         on_start(label)
         recorded = []

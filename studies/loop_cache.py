@@ -76,8 +76,8 @@ class LoopCache:
             ValueError: for an optimizer, a batch size or own hyperparameters that the loops do not have.
         """
         loops = self.loops_of(config)
-        if config.optimizer_name not in loops.patterns:
-            known = ", ".join(self.loops.patterns)
+        if config.optimizer_name not in loops.labels:
+            known = ", ".join(loops.labels)
             raise ValueError(f"A trial's optimizer must be one of {known}, got {config.optimizer_name!r}.")
         pattern = loops.patterns[config.optimizer_name]
         searched = _searched(config, pattern)

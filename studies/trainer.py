@@ -122,7 +122,7 @@ class Trainer:
         self._on_note = on_note
         self._noted: set[str] = set()
         self._make_callbacks(
-            TrialConfig(next(iter(self.cache.loops.patterns)), "fixed", START_LR, self.cache.loops.batch_size or 1)
+            TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
         )
 
     def with_seed(self, seed: int) -> Trainer:

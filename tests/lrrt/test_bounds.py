@@ -44,7 +44,7 @@ def test_a_fall_and_a_rise_give_bounds_around_the_fall():
 
 
 @given(scale=st.floats(0.01, 1e3), shift=st.floats(-100, 100), seed=st.integers(0, 20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bounds_do_not_move_when_losses_are_scaled_and_shifted(scale, shift, seed):
     lrs, losses = falling(seed=seed)
     plain, moved = find_bounds([curve(lrs, losses)]), find_bounds([curve(lrs, scale * losses + shift)])
@@ -54,7 +54,7 @@ def test_bounds_do_not_move_when_losses_are_scaled_and_shifted(scale, shift, see
 
 
 @given(factor=st.sampled_from([1e-3, 0.1, 10.0, 1e3]), seed=st.integers(0, 20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_bounds_move_with_the_rates(factor, seed):
     lrs, losses = falling(seed=seed)
     plain, moved = find_bounds([curve(lrs, losses)]), find_bounds([curve(factor * lrs, losses)])
@@ -64,7 +64,7 @@ def test_bounds_move_with_the_rates(factor, seed):
 
 
 @given(seed=st.integers(0, 1000), fall_at=st.floats(1e-5, 1e-2), width=st.floats(3, 100), noise=st.floats(0, 0.3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bounds_are_ordered_and_within_reason_or_absent(seed, fall_at, width, noise):
     found = find_bounds([curve(*falling(fall_at=fall_at, diverge_at=width * fall_at, noise=noise, seed=seed))])
 

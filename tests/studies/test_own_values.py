@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from lrrt import Loops
+from lrrt import Loops, Ramp, run_range_test
 from pipeline.digits_example import build_model
 from studies import (
     Dimension,
@@ -108,6 +108,14 @@ def test_searched_momentum_and_weight_decay_are_applied_without_tracing_again(op
         expected = Trainer(plain, epochs=1).train(config(optimizer)).result
         assert searched.val_losses == pytest.approx(expected.val_losses, rel=1e-4)
     assert set(loops.num_traces.values()) == {1}
+
+
+def test_a_range_test_of_the_same_loops_knows_nothing_of_what_trials_searched(digits):
+    loops = Loops(build_model, digits["train"], optimizers=["sgd"], validation_data=digits["validation"])
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-1),), momentum=(0.5, 0.9))
+    OptunaStudy(space).run(Trainer(loops, epochs=1), num_trials=1)
+
+    assert list(run_range_test(loops, Ramp(num_steps=20), repeats=1).bounds) == ["sgd"]
 
 
 def test_an_optimizer_without_momentum_fails_its_trial_alone(digits):

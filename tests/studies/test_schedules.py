@@ -125,7 +125,7 @@ def test_a_short_warm_up_takes_one_step():
     assert table("fixed", num_steps=4, warmup=0.01).tolist() == pytest.approx([0.01, 1, 1, 1])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(configurations(), PEAKS, LENGTHS)
 def test_rates_are_positive_and_never_above_the_peak(configuration, peak_lr, num_steps):
     family, parameters = configuration
@@ -136,7 +136,7 @@ def test_rates_are_positive_and_never_above_the_peak(configuration, peak_lr, num
     assert rates.max() <= peak_lr * (1 + 1e-6)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(configurations(), st.integers(24, 60))
 def test_table_equals_the_schedule_called_step_by_step(configuration, num_steps):
     family, parameters = configuration
@@ -145,7 +145,7 @@ def test_table_equals_the_schedule_called_step_by_step(configuration, num_steps)
     np.testing.assert_allclose(rate_table(schedule, num_steps), alone, rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(configurations(), st.integers(24, 400))
 def test_saved_and_loaded_schedules_give_the_same_table(configuration, num_steps):
     family, parameters = configuration
@@ -175,7 +175,7 @@ def test_an_optimizer_applies_the_rates_of_the_table(family):
     np.testing.assert_allclose(applied, rate_table(schedule, 24), rtol=1e-3, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(configurations(), st.integers(24, 300))
 def test_rates_mean_the_same_at_twice_the_length(configuration, num_steps):
     family, parameters = configuration
