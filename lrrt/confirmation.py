@@ -15,7 +15,7 @@ from lrrt.loops import Loops
 from lrrt.training_loop import TrainingLoop, Values
 
 # Fitted to full trainings of 42 real cases, as the bounds' factors are; benchmarks/bounds_quality.py scores them.
-NUM_RATES = 4  # two or three a decade; with more of them each gets too few steps to show what it leads to
+NUM_RATES = 5  # three or four a decade; with more each gets too few steps, with fewer a narrow optimum is missed
 NUM_LOOKS = 5  # validations a rate; the lowest counts, as it does in a full training
 SETTLED = 1 / 3  # the last part of the steps, whose mean is the training loss that was reached
 TRUSTED = 0.1  # where validation shows a smaller part of the progress than training does, training is judged on
@@ -61,7 +61,7 @@ def confirm(
         loops: the task, with validation data.
         label: which of the loops' optimizers.
         bounds: its bounds from a range test.
-        num_steps: training steps at each of 4 rates, all from the same starting weights on the same order of the data.
+        num_steps: training steps at each of 5 rates, all from the same starting weights on the same order of the data.
         seed: what the weights and the order are drawn from.
         batch_size: samples a batch; None for the loops' own.
 

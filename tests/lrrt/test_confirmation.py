@@ -84,7 +84,7 @@ def test_sharpened_bounds_lie_inside_and_are_no_wider_than_a_decade(digits):
 
 def test_the_price_is_so_many_steps_at_each_rate(digits):
     for bounds, _, spent in digits.values():
-        assert spent.num_steps == 80 * len(spent.lrs) == 320
+        assert spent.num_steps == 80 * len(spent.lrs) == 400
         assert (spent.lrs[0], spent.lrs[-1]) == pytest.approx((bounds.low, bounds.high))
 
 
@@ -92,7 +92,7 @@ def test_what_the_range_test_read_and_found_stays(digits):
     for bounds, sharpened, _ in digits.values():
         rates = {"low": bounds.low, "high": bounds.high, "suggested": bounds.suggested}
         assert replace(sharpened, **rates, reason=bounds.reason) == bounds
-        assert sharpened.reason.startswith(f"{bounds.reason}; sharpened by 4 short trainings")
+        assert sharpened.reason.startswith(f"{bounds.reason}; sharpened by 5 short trainings")
 
 
 def test_the_same_seed_sharpens_alike_and_traces_nothing_anew(digits):
@@ -123,8 +123,8 @@ def test_the_bottom_of_a_bowl_is_found():
 def test_a_rate_that_diverges_is_excluded():
     sharpened, spent = confirm(bowl_loops(), "sgd", around(0.02, 2.0), num_steps=80)
 
-    assert [loss is None for loss in spent.val_losses] == [False] * 3 + [True]
-    assert spent.num_steps < 4 * 80
+    assert [loss is None for loss in spent.val_losses] == [False] * 4 + [True]
+    assert spent.num_steps < 5 * 80
     assert sharpened.high < 1.5
 
 
@@ -132,9 +132,9 @@ def test_bounds_stay_where_every_rate_diverges():
     bounds = around(20.0, 200.0)
     sharpened, spent = confirm(bowl_loops(), "sgd", bounds, num_steps=80)
 
-    assert spent.val_losses == (None,) * 4
+    assert spent.val_losses == (None,) * 5
     assert replace(sharpened, reason=bounds.reason) == bounds
-    assert "all of 4 short trainings diverged" in sharpened.reason
+    assert "all of 5 short trainings diverged" in sharpened.reason
 
 
 ONES = np.ones((64, 1), "float32")

@@ -165,7 +165,7 @@ def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_rang
             (trial(0, "sgd", 1.7),),
             r"at the upper edge of its bounds \(sgd: 1.7 of .*widen = true",
         ),
-        ((trial(0, "sgd", 0.065),), "at the lower edge of its bounds"),
+        ((trial(0, "sgd", 0.055),), "at the lower edge of its bounds"),
         ((*(trial(n, "sgd", 0.5) for n in range(7)), trial(7, "sgd", 0.5, best=0.1)), "came late, .*--trials 16"),
         ((*TRIALS[:2], *(trial(n, "adam", 0.03, state=TrialState.DIVERGED) for n in (2, 3))), "2 of 4 trials diverged"),
         (TRIALS, "2 of 6 trials raised an error"),
