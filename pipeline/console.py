@@ -6,36 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, TextIO
 
-from pipeline.events import (
-    EpochDone,
-    Event,
-    Note,
-    RangeTestDone,
-    RangeTestStarted,
-    RepeatDone,
-    StageDone,
-    StageStarted,
-    StudyStarted,
-    Tell,
-    TrialDone,
-    describe,
-    printable,
-)
+from pipeline.events import EpochDone, Event, RepeatDone, Tell, describe, printable
 from pipeline.standard_streams import say
-
-__all__ = [
-    "Note",
-    "ProgressStyle",
-    "RangeTestDone",
-    "RangeTestStarted",
-    "StageDone",
-    "StageStarted",
-    "StudyStarted",
-    "Tell",
-    "TrialDone",
-    "printable",
-    "telling",
-]
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
 SILENCE_S = 60.0  # a log that says nothing for longer looks like a run that hangs
