@@ -16,7 +16,7 @@ class Tuner(keras_tuner.RandomSearch):
 
     def run_trial(self, trial, *args, **kwargs):
         hp = trial.hyperparameters
-        rate = hp.get(f"lr__{hp.get('optimizer')}")
+        (rate,) = (hp.get(name) for name in hp.values if name.startswith("lr__") and name in hp)  # one is active
         return math.log10(rate / 1e-2) ** 2
 
 
