@@ -97,7 +97,7 @@ def _draw_all(
         _mark(axes, bounds[label], colour, number, len(curves))
     axes.set_xlabel("learning rate (log scale)")
     axes.grid(alpha=0.25)
-    if axes.lines:
+    if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=columns)
     return figure, axes
 
