@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from lrrt.bounds import Bounds
 from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
 from lrrt.loops import Loops
 from lrrt.training_loop import TrainingLoop, Values
+
+if TYPE_CHECKING:
+    from lrrt.fit_loop import FitLoop
 
 # Fitted to full trainings of 42 real cases, as the bounds' factors are; benchmarks/bounds_quality.py scores them.
 NUM_RATES = 5  # three or four a decade; with more each gets too few steps, with fewer a narrow optimum is missed
@@ -82,7 +86,9 @@ def confirm(
     return sharpen(bounds, seen, optimizer=type(loops.patterns[label]).__name__.lower()), seen
 
 
-def try_rates(loop: TrainingLoop, weights: Values, lrs: Sequence[float], num_steps: int, seed: int = 0) -> Confirmation:
+def try_rates(
+    loop: TrainingLoop | FitLoop, weights: Values, lrs: Sequence[float], num_steps: int, seed: int = 0
+) -> Confirmation:
     """Train so many steps at each constant rate, each time from the same weights and on the same order of the data.
 
     What a generator yields next is kept and trained on again at each rate; a dataset that shuffles itself does so anew.
@@ -151,7 +157,7 @@ def sharpen(
 
 
 def _train(
-    loop: TrainingLoop, batches: Batches, weights: Values, lr: float, num_steps: int, seed: int
+    loop: TrainingLoop | FitLoop, batches: Batches, weights: Values, lr: float, num_steps: int, seed: int
 ) -> tuple[list[float], Floats]:
     """Return the validation losses at the looks and each step's loss; both end early where a loss is not finite."""
     num_looks = min(NUM_LOOKS, num_steps)

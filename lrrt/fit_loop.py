@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -11,29 +12,51 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.training_loop import Steps, TrainingLoop, Values, assign
+from lrrt.one_batch import run_on_batch, value_of
+from lrrt.training_loop import Steps, TrainingLoop, Values, assign, data_ended
 
+NO_MORE = 0  # in place of the size of a batch
 Tell = Callable[[str, int, Any], None]
 
 
 class FitLoop:
     """Trains as a `TrainingLoop` does, with its optimizer, rates and order of the data, but one batch after the other.
 
-    It is many times slower, and records the loss alone. `model.fit` is called for each run of steps, `tell` with the
-    name and the arguments of each hook at a batch; what is told of a step is that step's own, not the mean so far.
+    It is many times slower. `model.fit` is called for each run of steps, without a graph where the model cannot be
+    traced; `tell` with the name and the arguments of each hook at a batch. What is told of a step is that step's own,
+    not the mean so far.
 
     Args:
         loop: the compiled loop in whose place it trains; it need not have been traced.
-        eagerly: whether the model is run without a graph, for a `train_step` that cannot be traced.
     """
 
-    def __init__(self, loop: TrainingLoop, *, eagerly: bool = False) -> None:
+    def __init__(self, loop: TrainingLoop) -> None:
         self.loop = loop
         self.model, self.optimizer = loop.model, loop.optimizer
         self.batches, self.validation = loop.batches, loop.validation
+        self.batches_per_update = loop.batches_per_update
         self.tell: Tell = lambda hook, batch, logs: None
-        self._eagerly = eagerly or self.model.run_eagerly
         self._functions: tuple[Any, Any] = (None, None)  # Keras's own, which are made for one optimizer
+
+    @cached_property
+    def reason(self) -> str:
+        """Why the model cannot be trained in the loop, which is traced to find out; "" where it can.
+
+        Raises:
+            MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
+        """
+        import tensorflow as tf
+
+        if self.model.run_eagerly:
+            return "the model was compiled with run_eagerly=True"
+        try:
+            self.loop.trace()
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            raise
+        except Exception as error:  # the model's train_step is the user's code, which may raise anything
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            return f"the model's train_step cannot run in a graph ({why})"
+        return ""
 
     def restart(self, weights: Values) -> None:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
@@ -48,21 +71,35 @@ class FitLoop:
         return self.loop.running()
 
     def train(
-        self, rates: ArrayLike, rng: np.random.Generator | None = None, momenta: ArrayLike | None = None
+        self,
+        rates: ArrayLike,
+        rng: np.random.Generator | None = None,
+        momenta: ArrayLike | None = None,
+        *,
+        plan: tuple[Any, ...] | None = None,
     ) -> Steps:
         """Train one step for each learning rate; arguments and result are those of `TrainingLoop.train`.
 
         The run ends early where what is told of a batch sets `model.stop_training`, too.
         """
+        import tensorflow as tf
+
         table = np.asarray(rates, np.float32)
         recorder = _Recorder(self.loop, table, None if momenta is None else np.asarray(momenta, np.float32), self.tell)
         with self._prepared():
-            stream = self._stream(self.batches, len(table), rng, recorder.sizes)
-            self.model.fit(stream, shuffle=False, verbose=0, callbacks=[recorder])
+            plan = self.batches.plan(len(table), rng) if plan is None else plan
+            stream = self._stream(self.batches, len(table), plan, recorder.sizes)
+            try:
+                self.model.fit(stream, shuffle=False, verbose=0, callbacks=[recorder])
+            except tf.errors.FailedPreconditionError:
+                if recorder.sizes[-1:] == [NO_MORE]:
+                    raise data_ended(len(table)) from None
+                raise
             if recorder.weights is not None:
                 assign(self.model.variables, recorder.weights)
         losses = np.array(recorder.losses, np.float32)
-        return Steps(losses, np.array(recorder.sizes[: len(losses)], np.int32), losses)
+        sizes = np.array(recorder.sizes[: len(losses)], np.int32)
+        return Steps(losses, sizes, np.array(recorder.monitored, np.float32))
 
     def validate(self) -> float:
         """Return the validation loss."""
@@ -76,7 +113,8 @@ class FitLoop:
         """
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
-        stream = self._stream(self.validation, self.validation.num_batches, None, [])
+        num_batches = self.validation.num_batches
+        stream = self._stream(self.validation, num_batches, self.validation.plan(num_batches, None), [])
         with self._prepared():
             logs = self.model.evaluate(stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)])
         return {name: float(value) for name, value in logs.items()}
@@ -87,7 +125,7 @@ class FitLoop:
         model = self.model
         found = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
         with self.loop.running():
-            model.run_eagerly, model.steps_per_execution = self._eagerly, 1
+            model.run_eagerly, model.steps_per_execution = bool(self.reason), 1
             model.train_function, model.test_function = self._functions
             try:
                 yield
@@ -95,14 +133,20 @@ class FitLoop:
                 self._functions = model.train_function, model.test_function
                 model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = found
 
-    def _stream(self, batches: Batches, num_steps: int, rng: np.random.Generator | None, sizes: list[int]) -> Any:
-        """Return a tf.data.Dataset of so many batches, whose sizes are added to `sizes`."""
+    def _stream(self, batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int]) -> Any:
+        """Return a tf.data.Dataset of so many batches, which is refused where the data ends before.
+
+        Their sizes are added to `sizes`, and NO_MORE where the data ends.
+        """
         import tensorflow as tf
 
         def generate() -> Iterator[Any]:
-            plan = batches.plan(num_steps, rng)
             for step in range(num_steps):
-                batch = batches.take(step, *plan)
+                try:
+                    batch = batches.take(step, *plan)
+                except tf.errors.OutOfRangeError:
+                    sizes.append(NO_MORE)
+                    return
                 sizes.append(int(keras.tree.flatten(batch)[0].shape[0]))
                 yield batch
 
@@ -114,12 +158,13 @@ class FitLoop:
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Sets the rate and the momentum of each step, records its loss, and ends the run where it is not finite."""
+    """Sets the rate and the momentum of each step, records what it shows, and ends the run at a loss not finite."""
 
     def __init__(self, loop: TrainingLoop, rates: Any, momenta: Any, tell: Tell) -> None:
         super().__init__()
         self.loop, self.rates, self.momenta, self.tell = loop, rates, momenta, tell
         self.losses: list[float] = []
+        self.monitored: list[float] = []
         self.sizes: list[int] = []
         self.weights: Values | None = None
 
@@ -131,7 +176,8 @@ class _Recorder(keras.callbacks.Callback):
         self.tell("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.losses.append(float(logs["loss"]))
+        self.losses.append(float(value_of(logs, "loss")))
+        self.monitored.append(self._monitored(batch, logs))
         self.tell("on_train_batch_end", batch, logs)
         if not np.isfinite(self.losses[-1]):
             self.model.stop_training = True
@@ -139,6 +185,14 @@ class _Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if getattr(self.loop.optimizer, "use_ema", False):  # `fit` now puts the averages in place of the weights
             self.weights = self.loop.snapshot()
+
+    def _monitored(self, step: int, logs: Any) -> float:
+        monitor, probe = self.loop.monitor, self.loop.probe
+        if probe is None:
+            return float(value_of(logs, monitor.metric))
+        if step % monitor.every:
+            return self.monitored[-1]
+        return float(run_on_batch(self.model, self.model.test_step, probe, monitor.metric)[1])
 
 
 class _TestHooks(keras.callbacks.Callback):

@@ -17,6 +17,8 @@ from lrrt.training_loop import TrainingLoop, Values, assign, read
 if TYPE_CHECKING:
     import keras
 
+    from lrrt.fit_loop import FitLoop
+
 KEPT_WEIGHTS = 4  # drawn initial weights that are kept for the next run with the same seed
 FORWARD_FACTOR = 4  # a validation batch is so many training batches: a forward pass keeps no activations
 UNKNOWN_SIZE = 32  # taken for the samples of a batch where the training data brings its own size
@@ -75,25 +77,38 @@ class Loops:
         check_labels(self.model, self.validation, "validation_data")
         self.monitor = _monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._found = read(self.model.variables) if self._build_model is None else None
-        self._loops: dict[tuple[str, int], TrainingLoop] = {}
+        self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
 
     @property
     def num_traces(self) -> dict[tuple[str, int], int]:
         """How often each (optimizer, batch size) was traced; 1 each, once it has run."""
-        return {key: loop.num_traces for key, loop in self._loops.items()}
+        return {key: kept.loop.num_traces for key, kept in self._loops.items()}
 
     @property
     def batch_size(self) -> int:
         """Samples a batch where `get` names no other; 0 where the data brings its own size."""
         return self.batches.batch_size
 
-    def get(self, optimizer: str, batch_size: int | None = None) -> TrainingLoop:
-        """Return the loop of this optimizer and batch size, made at the first call.
+    def get(self, optimizer: str, batch_size: int | None = None) -> TrainingLoop | FitLoop:
+        """Return the loop of this optimizer and batch size, made and traced at the first call.
+
+        It is a compiled one, or, where the model cannot be traced, one through `model.fit`, whose `reason` says why.
 
         Raises:
             ValueError: for an unknown optimizer, or a batch size that does not fit the data.
         """
+        kept = self.through_fit(optimizer, batch_size)
+        return kept if kept.reason else kept.loop
+
+    def through_fit(self, optimizer: str, batch_size: int | None = None) -> FitLoop:
+        """Return what trains through `model.fit`, whatever the model; its `loop` is the compiled one, not yet traced.
+
+        Raises:
+            ValueError: for an unknown optimizer, or a batch size that does not fit the data.
+        """
+        from lrrt.fit_loop import FitLoop
+
         if optimizer not in self.patterns:
             raise ValueError(f"`optimizer` must be one of {', '.join(self.patterns)}, got {optimizer!r}.")
         batches = self._in_batches_of(batch_size)
@@ -102,7 +117,7 @@ class Loops:
             with self._strategy.scope():
                 made = fresh_optimizer(self.patterns[optimizer])
                 validation = self._validation_for(batches.batch_size or UNKNOWN_SIZE)
-                self._loops[key] = TrainingLoop(self.model, made, batches, validation, self.monitor)
+                self._loops[key] = FitLoop(TrainingLoop(self.model, made, batches, validation, self.monitor))
         return self._loops[key]
 
     def drop(self, optimizer: str, batch_size: int | None = None) -> None:

@@ -45,7 +45,7 @@ def run_on_batch(
             index = (tf.range(share) * num_replicas + replica) % size
             batch = keras.tree.map_structure(lambda values: tf.gather(values, index), batch)
         logs = run_step(batch)
-        return _value_of(logs, "loss"), _value_of(logs, metric)
+        return value_of(logs, "loss"), value_of(logs, metric)
 
     if num_replicas == 1:
         return on_replica(batch)
@@ -61,7 +61,7 @@ def num_rows(batch: Any) -> tf.Tensor:
     return tf.shape(keras.tree.flatten(batch)[0])[0]
 
 
-def _value_of(logs: Any, name: str) -> tf.Tensor:
+def value_of(logs: Any, name: str) -> tf.Tensor:
     """Return one scalar of what a step returned.
 
     Raises:

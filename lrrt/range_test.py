@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 DEFAULT_OPTIMIZERS = ("sgd", "adam")
+_LOG = logging.getLogger(__name__)
 
 
 def range_test(
@@ -39,12 +42,14 @@ def range_test(
     monitor: str = "loss",
     monitor_mode: str = "auto",
     confirm_steps: int = 0,
+    on_note: Callable[[str], None] = _LOG.warning,
 ) -> RangeTestResult:
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
 
     Each repeat trains from its own initial weights, on its own order of the data, with a fresh optimizer, while the
     rate climbs. A compiled model that is passed in starts each repeat from its own weights, and is left exactly as it
-    was found, also after an exception.
+    was found, also after an exception. A model that cannot run in a graph is trained through `model.fit`, many times
+    slower, and `on_note` is told so.
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
@@ -62,6 +67,7 @@ def range_test(
             samples of the validation data at every fifth step.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
         confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
+        on_note: told what a user should know of how the model is trained, in a sentence.
 
     Returns:
         Curves and bounds by label. The label is the optimizer's, followed by the batch size and the hyperparameters
@@ -76,6 +82,7 @@ def range_test(
         raise TypeError(
             f"`hyperparameters` must be several models' values, as [{{..}}, {{..}}], got {hyperparameters!r:.80}."
         )
+    on_note = cache(on_note)  # once for all models
     tests = [
         _test_model(
             Loops(
@@ -96,6 +103,7 @@ def range_test(
             seed=seed,
             batch_sizes=batch_sizes,
             confirm_steps=confirm_steps,
+            on_note=on_note,
         )
         for values in hyperparameters or [{}]
     ]
@@ -112,6 +120,7 @@ def run_range_test(
     batch_sizes: Sequence[int] | None = None,
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
+    on_note: Callable[[str], None] = _LOG.warning,
     on_start: Callable[[str], None] = lambda label: None,
     on_repeat: Callable[[str, int], None] = lambda label, repeat: None,
     on_done: Callable[[str, Bounds], None] = lambda label, bounds: None,
@@ -127,6 +136,7 @@ def run_range_test(
         batch_sizes: samples a batch; the loops' own where there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
+        on_note: told what a user should know of how the model is trained, in a sentence.
         on_start: told the label of each case.
         on_repeat: told its label and which of its repeats has ended, from 1.
         on_done: told its label and its bounds.
@@ -139,11 +149,15 @@ def run_range_test(
     _check_count("repeats", repeats, least=1)
     _check_count("seed", seed, least=0)
     _check_confirmation(loops, confirm_steps)
+    note = cache(on_note)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
     cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
     for label, case in cases.items():
         on_start(label)
+        reason = loops.through_fit(case.optimizer, case.batch_size or None).reason
+        if reason:
+            note(f"range tests go through model.fit, which takes many times longer: {reason}")
         recorded = []
         for repeat in range(repeats):
             recorded.append(_record(loops, case, ramp, seed + repeat))

@@ -84,7 +84,8 @@ class TrainingLoop:
             self._fresh_optimizer = read(self.optimizer.variables)
         self.momentum: tf.Variable | None = None
         """A variable in place of the optimizer's momentum, put there before the first run; `train` moves it."""
-        self._probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
+        self.probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
+        """What a validation monitor is measured on."""
         self._compile()
 
     @property
@@ -143,9 +144,7 @@ class TrainingLoop:
                 plan = self.batches.plan(len(table), rng) if plan is None else plan
                 *recorded, num_steps = self._train(table, moving, *plan, num_steps=len(table))
             except tf.errors.OutOfRangeError:
-                raise ValueError(
-                    f"The data must last for {len(table)} more steps, but it ended before. {ITERATED_AGAIN}"
-                ) from None
+                raise data_ended(len(table)) from None
         done = int(num_steps)
         return Steps(*(values.numpy()[:done] for values in recorded))
 
@@ -199,7 +198,7 @@ class TrainingLoop:
             if self.momentum is not None:
                 self.momentum.assign(momenta[step])
             loss, shown = run_on_batch(self.model, self.model.train_step, batch, self.monitor.metric)
-            shown = self._probed(step, last) if self._probe is not None else shown
+            shown = self._probed(step, last) if self.probe is not None else shown
             return (
                 step + 1,
                 losses.write(step, loss),
@@ -225,7 +224,7 @@ class TrainingLoop:
         import tensorflow as tf
 
         def measured() -> tf.Tensor:
-            return run_on_batch(self.model, self.model.test_step, self._probe, self.monitor.metric)[1]
+            return run_on_batch(self.model, self.model.test_step, self.probe, self.monitor.metric)[1]
 
         return tf.cond(tf.equal(step % self.monitor.every, 0), measured, lambda: last)
 
@@ -251,6 +250,11 @@ class TrainingLoop:
     def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
         assign(self.model.variables, weights)
         assign(self.optimizer.variables, optimizer_values)
+
+
+def data_ended(num_steps: int) -> ValueError:
+    """Return what is raised where data ends before a run of so many steps."""
+    return ValueError(f"The data must last for {num_steps} more steps, but it ended before. {ITERATED_AGAIN}")
 
 
 def read(variables: Sequence[Any]) -> Values:

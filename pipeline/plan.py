@@ -148,19 +148,22 @@ def _price_epochs(
 
 
 def _measure(loops: Loops, optimizer: str, batch_size: int) -> Measured:
-    loop = loops.get(optimizer, batch_size)
     weights, rng = loops.initial_weights(0), np.random.default_rng(0)
     rates = np.full(MEASURED_STEPS, MEASURED_RATE, np.float32)
 
     def train() -> None:
+        loop = loops.get(optimizer, batch_size)
         loop.restart(weights)
         loop.train(rates, rng)
 
-    first = _seconds(train) + _seconds(loop.validate)
+    def validate() -> None:
+        loops.get(optimizer, batch_size).validate()
+
+    first = _seconds(train) + _seconds(validate)
     step_s = min(_seconds(train), _seconds(train)) / MEASURED_STEPS
-    validation_s = _seconds(loop.validate)
+    validation_s = _seconds(validate)
     compile_s = max(0.0, first - MEASURED_STEPS * step_s - validation_s)
-    return Measured(optimizer, batch_size, step_s, validation_s, compile_s, loop.batches.num_batches)
+    return Measured(optimizer, batch_size, step_s, validation_s, compile_s, loops.num_batches(batch_size))
 
 
 def _seconds(act: Callable[[], object]) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from lrrt import Bounds, Ramp, RangeTestResult, run_range_test
 from pipeline.claim import ForeignRun, differences
 from pipeline.config import StageConfig
-from pipeline.events import Note, RangeTestDone, RangeTestStarted, RepeatDone, Tell
+from pipeline.events import Event, Note, RangeTestDone, RangeTestStarted, RepeatDone, Tell
 from pipeline.fingerprints import Fields, TaskPrint, range_test_fields
 from pipeline.preparation import Prepared
 from pipeline.progress import KeptRangeTest, keep_range_test, kept_range_test
@@ -66,8 +67,13 @@ def range_tests(
         )
     if changed:
         tell(Note(f"the range tests that are kept do not hold, so they are run again: {changed.strip()}"))
+    note = cache(tell)  # each once, not once for every optimizer
+
+    def tell_once(event: Event) -> None:
+        (note if isinstance(event, Note) else tell)(event)
+
     parts = (
-        range_test_of(name, config, directory, prepared, tell=tell, stopper=stopper)
+        range_test_of(name, config, directory, prepared, tell=tell_once, stopper=stopper)
         for name in config.range_test.optimizers
     )
     result = RangeTestResult.joined(list(parts))
@@ -134,6 +140,7 @@ def _run(config: StageConfig, prepared: Prepared, tell: Tell, stopper: Stopper) 
         seed=config.study.seed,
         batch_sizes=config.tested_batch_sizes,
         confirm_steps=wanted.confirm_steps,
+        on_note=lambda text: tell(Note(text)),
         on_start=on_start,
         on_repeat=on_repeat,
         on_done=on_done,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from lrrt.loops import Loops
 from lrrt.training_loop import TrainingLoop
@@ -48,7 +48,7 @@ class LoopCache:
         self._make_loops = make_loops
         self._max_models = max_models
         self._kept: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
-        self._beside: dict[int, _Beside] = {}
+        self._variables: WeakKeyDictionary[TrainingLoop, dict[str, tf.Variable]] = WeakKeyDictionary()
 
     def loops_of(self, config: TrialConfig) -> Loops:
         """Return the loops of a trial's model.
@@ -65,12 +65,14 @@ class LoopCache:
             made.batches, made.validation = self.loops.batches, self.loops.validation
             self._kept[config.own] = made
             if len(self._kept) > self._max_models:
-                self._forget(self._kept.popitem(last=False)[1])
+                self._kept.popitem(last=False)
         self._kept.move_to_end(config.own)
         return self._kept[config.own]
 
-    def loop_of(self, config: TrialConfig) -> TrainingLoop:
-        """Return the loop that trains a trial, its optimizer's weight decay set; `train` is given the momentum.
+    def loop_of(self, config: TrialConfig) -> FitLoop:
+        """Return what trains a trial, its optimizer's weight decay set; `train` is given the momentum.
+
+        It trains through `model.fit`; its `loop` trains compiled, where it has no `reason` against that.
 
         Raises:
             ValueError: for an optimizer, a batch size or own hyperparameters that the loops do not have.
@@ -84,44 +86,14 @@ class LoopCache:
         label = _label(config, searched)
         if label not in loops.patterns:
             loops.patterns[label] = _pattern(pattern, searched)
-        loop = loops.get(label, config.batch_size)
-        variables = self._of(loop).variables
-        if searched and not variables:
-            variables.update(_with_variables(loop.optimizer, searched))
-            loop.momentum = variables.get("momentum")
-        for name, variable in variables.items():
+        fitting = loops.through_fit(label, config.batch_size)
+        loop = fitting.loop
+        if searched and loop not in self._variables:
+            self._variables[loop] = _with_variables(loop.optimizer, searched)
+            loop.momentum = self._variables[loop].get("momentum")
+        for name, variable in self._variables.get(loop, {}).items():
             variable.assign(searched[name])
-        return loop
-
-    def fit_loop_of(self, loop: TrainingLoop) -> FitLoop:
-        """Return what trains through `model.fit` in place of a compiled loop."""
-        from lrrt.fit_loop import FitLoop
-
-        beside = self._of(loop)
-        if beside.fitting is None:
-            beside.fitting = FitLoop(loop, eagerly=bool(beside.untraceable))
-        return beside.fitting
-
-    def why_not_compiled(self, loop: TrainingLoop) -> str:
-        """Say why a loop's model must be trained through `model.fit`; nothing where it need not.
-
-        Raises:
-            MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
-        """
-        import tensorflow as tf
-
-        if loop.model.run_eagerly:
-            return "the model was compiled with run_eagerly=True"
-        beside = self._of(loop)
-        if not beside.untraceable:
-            try:
-                loop.trace()
-                return ""
-            except (MemoryError, tf.errors.ResourceExhaustedError):
-                raise
-            except Exception as error:  # the model's train_step is the user's code, which may raise anything
-                beside.untraceable = f"{type(error).__name__}: {error}".splitlines()[0]
-        return f"the model's train_step cannot run in a graph ({beside.untraceable})"
+        return fitting
 
     @contextmanager
     def room_for(self, config: TrialConfig) -> Iterator[None]:
@@ -136,37 +108,11 @@ class LoopCache:
 
     def _drop(self, config: TrialConfig) -> None:
         if config.own:
-            found = self._kept.pop(config.own, None)
-            if found is not None:
-                self._forget(found)
+            self._kept.pop(config.own, None)
             return
         label = _label(config, _searched(config, self.loops.patterns[config.optimizer_name]))
         if label in self.loops.patterns:
-            self._beside.pop(id(self.loops.get(label, config.batch_size)), None)
             self.loops.drop(label, config.batch_size)
-
-    def _forget(self, loops: Loops) -> None:
-        self._beside = {key: kept for key, kept in self._beside.items() if kept.loop.model is not loops.model}
-
-    def _of(self, loop: TrainingLoop) -> _Beside:
-        return self._beside.setdefault(id(loop), _Beside(loop))
-
-
-@dataclass(slots=True)
-class _Beside:
-    """What is kept beside a loop: it is changed as the loop is used. It holds the loop, whose id would be used again.
-
-    Attributes:
-        loop: it.
-        variables: in place of what is searched, by name.
-        fitting: what trains through `model.fit` in its place.
-        untraceable: why its model cannot run in a graph; "" where it can, or where that is not known.
-    """
-
-    loop: TrainingLoop
-    variables: dict[str, tf.Variable] = field(default_factory=dict)
-    fitting: FitLoop | None = None
-    untraceable: str = ""
 
 
 class _SearchedMomentum:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import keras
 
 PATIENCE = 0.25  # of the epochs
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Trainer:
         seed: int = 0,
         patience: float | None = PATIENCE,
         callbacks: CallbackFactory | None = None,
-        on_note: Callable[[str], None] = lambda text: None,
+        on_note: Callable[[str], None] = _LOG.warning,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"`epochs` must be >= 1, got {epochs!r}.")
@@ -119,8 +122,7 @@ class Trainer:
         self.seed = seed
         self.patience = patience
         self.callbacks = callbacks
-        self._on_note = on_note
-        self._noted: set[str] = set()
+        self._note = cache(on_note)
         self._make_callbacks(
             TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
         )
@@ -177,9 +179,9 @@ class Trainer:
         Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
         """
         assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
-        num_batches = self.cache.loop_of(result.config).batches.num_batches
-        rates = result.config.learning_rates(self.epochs * num_batches)
         loops = self.cache.loops_of(result.config)
+        num_batches = loops.num_batches(result.config.batch_size)
+        rates = result.config.learning_rates(self.epochs * num_batches)
         pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
         model = loops.model
         model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
@@ -230,18 +232,15 @@ class Trainer:
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch, or after its checkpoint's, and the seconds it took before."""
         callbacks = self._make_callbacks(config)
-        loop = self.cache.loop_of(config)
-        by_batch = want_batches(callbacks)
-        reason = "a callback has hooks at every batch" if by_batch else self.cache.why_not_compiled(loop)
+        fitting = self.cache.loop_of(config)
+        reason = "a callback has hooks at every batch" if want_batches(callbacks) else fitting.reason
         if reason:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
-        fitting = self.cache.fit_loop_of(loop) if reason or callbacks else None
-        hooks = Hooks(callbacks, loop, epochs=self.epochs)
-        if fitting is not None:
-            fitting.tell = hooks.tell
-        has_metrics = len(loop.model.metrics) > 1  # besides the loss
+        hooks = Hooks(callbacks, fitting, epochs=self.epochs)
+        fitting.tell = hooks.tell
+        has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if callbacks and has_metrics else None
-        run = TrialRun(fitting if reason and fitting else loop, self.seed, hooks, judge)
+        run = TrialRun(fitting if reason else fitting.loop, self.seed, hooks, judge)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
@@ -253,19 +252,15 @@ class Trainer:
 
     def _tables(self, config: TrialConfig) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Return the rates and the momenta of each step, shape `(epochs, num_batches)`."""
-        shape = self.epochs, self.cache.loop_of(config).batches.num_batches
+        loops = self.cache.loops_of(config)
+        shape = self.epochs, loops.num_batches(config.batch_size)
         num_steps = shape[0] * shape[1]
-        pattern = self.cache.loops_of(config).patterns[config.optimizer_name]
+        pattern = loops.patterns[config.optimizer_name]
         momenta = momentum_table(config, pattern, num_steps)
         return config.learning_rates(num_steps).reshape(shape), None if momenta is None else momenta.reshape(shape)
 
     def _make_callbacks(self, config: TrialConfig) -> list[keras.callbacks.Callback]:
         return [] if self.callbacks is None else make_callbacks(self.callbacks, config)
-
-    def _note(self, text: str) -> None:
-        if text not in self._noted:
-            self._noted.add(text)
-            self._on_note(text)
 
     def _check_checkpoint(self, resume: TrialCheckpoint, config: TrialConfig) -> None:
         for name, kept, wanted in (

@@ -66,6 +66,11 @@ def taken(hp):
     hp.Choice("batch_size", [8, 16])
     return plain()
 
+def eager():
+    model = plain()
+    model.run_eagerly = True
+    return model
+
 def for_one_hot():
     model = plain()
     model.compile("sgd", "categorical_crossentropy")
@@ -385,3 +390,14 @@ def test_rates_are_searched_inside_the_bounds_of_their_batch_size(task, tmp_path
         found = bounds[f"sgd, batch_size={result.config.batch_size}"]
         assert found.low <= result.config.lr <= found.high
     assert sum(found["num_trials"] for found in report.summary["bounds"].values()) == 4
+
+
+def test_range_tests_of_a_model_that_cannot_be_traced_say_so_once(task, tmp_path):
+    events = []
+    config = task("eager", range_test__optimizers=["sgd", "adam"], range_test__start_lr=1e-3, range_test__num_steps=20)
+    report = pipeline.run_range_tests(config, out=tmp_path / "out", state=tmp_path / "state", on_event=events.append)
+
+    assert list(report.range_test.bounds) == ["sgd", "adam"]
+    assert notes(events) == [
+        "range tests go through model.fit, which takes many times longer: the model was compiled with run_eagerly=True"
+    ]
