@@ -23,8 +23,8 @@ class FitLoop:
     """Trains as a `TrainingLoop` does, with its optimizer, rates and order of the data, but one batch after the other.
 
     It is many times slower. `model.fit` is called for each run of steps, without a graph where the model cannot be
-    traced; `tell` with the name and the arguments of each hook at a batch. What is told of a step is that step's own,
-    not the mean so far.
+    traced; `tell` with the name and the arguments of each hook at a batch. The loss that is told of a step is that
+    step's own, not the mean so far.
 
     Args:
         loop: the compiled loop in whose place it trains; it need not have been traced.
@@ -34,7 +34,7 @@ class FitLoop:
         self.loop = loop
         self.model, self.optimizer = loop.model, loop.optimizer
         self.batches, self.validation = loop.batches, loop.validation
-        self.batches_per_update = loop.batches_per_update
+        self.batches_per_update, self.metrics = loop.batches_per_update, loop.metrics
         self.tell: Tell = lambda hook, batch, logs: None
         self._functions: tuple[Any, Any] = (None, None)  # Keras's own, which are made for one optimizer
 
@@ -103,9 +103,9 @@ class FitLoop:
 
     def validate(self) -> float:
         """Return the validation loss."""
-        return self.validation_logs()["loss"]
+        return float(self.validation_logs()["loss"])
 
-    def validation_logs(self) -> Mapping[str, float]:
+    def validation_logs(self) -> Mapping[str, Any]:
         """Return what `model.evaluate` says of the validation data: the loss and every metric.
 
         Raises:
@@ -116,8 +116,10 @@ class FitLoop:
         num_batches = self.validation.num_batches
         stream = self._stream(self.validation, num_batches, self.validation.plan(num_batches, None), [])
         with self._prepared():
-            logs = self.model.evaluate(stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)])
-        return {name: float(value) for name, value in logs.items()}
+            logs: Mapping[str, Any] = self.model.evaluate(
+                stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)]
+            )
+        return logs
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:
@@ -169,13 +171,15 @@ class _Recorder(keras.callbacks.Callback):
         self.weights: Values | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.model.reset_metrics()
+        for metric in self.loop.metrics.of_step:
+            metric.reset_state()
         self.loop.optimizer.learning_rate = self.rates[batch]
         if self.loop.momentum is not None:
             self.loop.momentum.assign(self.momenta[batch])
         self.tell("on_train_batch_begin", batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.loop.metrics.add_step()
         self.losses.append(float(value_of(logs, "loss")))
         self.monitored.append(self._monitored(batch, logs))
         self.tell("on_train_batch_end", batch, logs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import Batch
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def run_on_batch(
-    model: keras.Model, run_step: Callable[[Batch], Any], batch: Any, metric: str = "loss"
+    model: keras.Model,
+    run_step: Callable[[Batch], Any],
+    batch: Any,
+    metric: str = "loss",
+    *,
+    reset: Sequence[keras.Metric] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Run a step on one batch; return its loss and its metric, of this batch alone.
 
@@ -25,6 +30,7 @@ def run_on_batch(
         run_step: its `train_step` or `test_step`.
         batch: (x,), (x, y) or (x, y, sample_weight).
         metric: a key of what the step returns.
+        reset: the metrics that are; None for all.
 
     Raises:
         ValueError: while it is traced, where the step returns no scalar of these names.
@@ -36,7 +42,7 @@ def run_on_batch(
     num_replicas = strategy.num_replicas_in_sync
 
     def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        for found in model.metrics:
+        for found in model.metrics if reset is None else reset:
             found.reset_state()
         if num_replicas > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group

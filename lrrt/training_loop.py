@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
+from lrrt.epoch_metrics import EpochMetrics
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
@@ -86,6 +87,7 @@ class TrainingLoop:
         """A variable in place of the optimizer's momentum, put there before the first run; `train` moves it."""
         self.probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
         """What a validation monitor is measured on."""
+        self.metrics = EpochMetrics(model, monitor)
         self._compile()
 
     @property
@@ -197,7 +199,9 @@ class TrainingLoop:
             self.optimizer.learning_rate = rates[step]
             if self.momentum is not None:
                 self.momentum.assign(momenta[step])
-            loss, shown = run_on_batch(self.model, self.model.train_step, batch, self.monitor.metric)
+            fresh = self.metrics.of_step
+            loss, shown = run_on_batch(self.model, self.model.train_step, batch, self.monitor.metric, reset=fresh)
+            self.metrics.add_step()
             shown = self._probed(step, last) if self.probe is not None else shown
             return (
                 step + 1,

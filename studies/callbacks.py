@@ -111,9 +111,9 @@ class Hooks:
             )
 
 
-def as_logs(loss: float, validation: Mapping[str, float]) -> dict[str, float]:
+def as_logs(training: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `on_epoch_end` is told, under `fit`'s names."""
-    return {"loss": loss, **{f"val_{name}": value for name, value in validation.items()}}
+    return {**training, **{f"val_{name}": value for name, value in validation.items()}}
 
 
 def save_with_its_optimizer(model: keras.Model) -> None:

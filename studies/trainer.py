@@ -79,12 +79,11 @@ class Trainer:
     Every trial starts from the same initial weights and the same order of the data, those of `seed`: trials differ by
     their configs alone, so that comparing them is not comparing luck.
 
-    Trials run in the compiled loop, and their callbacks' hooks at epochs around it: `logs` have the loss, and `val_`
-    with the loss and every metric; the metrics of the training data would cost a second pass over it and are not among
-    them. Where a callback has hooks at batches, or the model cannot run in a graph, the trial goes through
-    `model.fit`, step by step with the same rates and order of the data, and `on_note` is told so once. A callback that
-    raises fails its trial. What callbacks remember cannot be kept, so a trial that has any and was interrupted begins
-    again.
+    Trials run in the compiled loop, and their callbacks' hooks at epochs around it: `logs` have the loss and every
+    metric, and the same of the validation data with `val_` before them. Where a callback has hooks at batches, or the
+    model cannot run in a graph, the trial goes through `model.fit`, step by step with the same rates and order of the
+    data, and `on_note` is told so once. A callback that raises fails its trial. What callbacks remember cannot be kept,
+    so a trial that has any and was interrupted begins again.
 
     Args:
         loops: the task's loops, or a cache of them where trials differ by their model; they must have validation data.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,10 @@ class TrialRun:
         """Train and validate one epoch; say whether all its losses were finite."""
         epoch = len(self.val_losses)  # Keras counts from 0
         self.hooks.tell("on_epoch_begin", epoch)
+        if self.hooks.any:
+            self.loop.metrics.begin()
         steps = self.loop.train(rates, self.rng, momenta)
+        metrics = self.loop.metrics.read() if self.hooks.any else {}
         self.num_steps += len(steps.losses)
         self.train_losses.append(steps.mean_loss())
         shown = self._validate() if steps.is_finite else {}
@@ -61,7 +64,7 @@ class TrialRun:
         if np.isfinite(loss) and loss < min(self.val_losses, default=np.inf):
             self.best_weights = self.loop.snapshot()
         self.val_losses.append(loss)
-        self.hooks.tell("on_epoch_end", epoch, as_logs(self.train_losses[-1], shown))
+        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": self.train_losses[-1]}, shown))
         return steps.is_finite and bool(np.isfinite(loss))
 
     def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
@@ -81,7 +84,7 @@ class TrialRun:
             best_weights=self.best_weights,
         )
 
-    def _validate(self) -> Mapping[str, float]:
+    def _validate(self) -> Mapping[str, Any]:
         """Return the validation loss, and the metrics where a callback may ask for them."""
         self.hooks.tell("on_test_begin")
         metrics = {} if self.judge is None else self.judge.validation_logs()

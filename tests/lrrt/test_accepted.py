@@ -313,8 +313,10 @@ def record():
     loops = lrrt.Loops(build, (x, y), optimizers=["adam"], batch_size=16, validation_data=(x[:30], y[:30]))
     loop = loops.get("adam")
     loop.restart(loops.initial_weights(3))
+    loop.metrics.begin()
     losses = loop.train(np.geomspace(1e-4, 0.1, 20), np.random.default_rng(0)).losses
-    return [*losses, loop.validate()], loop.model.distribute_strategy.num_replicas_in_sync
+    accuracy = float(loop.metrics.read()["accuracy"])
+    return [*losses, accuracy, loop.validate()], loop.model.distribute_strategy.num_replicas_in_sync
 one, _ = record()
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     two, num_replicas = record()

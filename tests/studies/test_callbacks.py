@@ -71,6 +71,24 @@ def test_hooks_at_epochs_are_called_around_the_compiled_loop_with_true_logs(loop
     assert notes == []
 
 
+@pytest.mark.parametrize("others", [[], [AtBatches([])]], ids=["in the compiled loop", "through fit"])
+def test_logs_have_the_metrics_that_fit_shows(others, loops, digits):
+    """Equal weights, optimizer and order of the data, epoch after epoch; validation lies between them."""
+    journal, (x, y) = [], digits["train"]
+    trainer_with(loops, Journal(journal), *others, epochs=2).train(CONFIG)
+    logs = [entry[2] for entry in journal if entry[0] == "epoch ends"]
+
+    num_batches, rng, model = loops.batches.num_batches, np.random.default_rng(0), build_model()
+    for variable, value in zip(model.variables, loops.initial_weights(0), strict=True):
+        variable.assign(value)
+    model.compile(CONFIG.optimizer(num_steps=2 * num_batches), model.loss, metrics=["accuracy"])
+    for shown in logs:
+        order = np.asarray(loops.batches.plan(num_batches, rng)[0])
+        history = model.fit(x[order], y[order], batch_size=32, shuffle=False, verbose=0).history
+        assert shown["accuracy"] == pytest.approx(history["accuracy"][0], rel=1e-6)
+        assert shown["loss"] == pytest.approx(history["loss"][0], rel=1e-4)
+
+
 def test_a_trial_with_callbacks_that_only_look_shows_what_one_without_shows(loops):
     with_them = trainer_with(loops, Journal([])).train(CONFIG).result
     without = Trainer(loops, epochs=2, patience=None).train(CONFIG).result

@@ -1,0 +1,66 @@
+"""Knows what a model's metrics show of the training data over an epoch, although each step shows a loss of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lrrt.monitor import LOSS, Monitor
+
+if TYPE_CHECKING:
+    import keras
+
+
+class EpochMetrics:
+    """The metrics of a model's training from `begin` to `read`, which are what `fit` calls those of an epoch.
+
+    A step that shows its own loss must find the trackers of losses reset. Compiled metrics hold no loss, so they are
+    left to add up. What is the model's own (a custom `train_step` has trackers) is reset; where it is a mean, its sums
+    are added up beside it, and where it is of another kind, nothing is shown of it. Where a monitor watches a metric,
+    each step shows that of its own, too, and an epoch shows none.
+
+    Args:
+        model: a compiled model whose metrics are built.
+        monitor: what each step shows.
+    """
+
+    def __init__(self, model: keras.Model, monitor: Monitor) -> None:
+        import keras
+        import tensorflow as tf
+
+        self.model = model
+        self._adds_up = monitor == LOSS
+        own = [found for found in model.metrics if not hasattr(found, "metrics")]  # what has them holds those compiled
+        means = [found for found in own if isinstance(found, keras.metrics.Mean) and found.name != "loss"]
+        self.of_step = own if self._adds_up else model.metrics
+        """What is reset before each step."""
+        self._unknown = [found for found in own if found not in means]
+        self._summed = [variable for found in means for variable in found.variables] if self._adds_up else []
+        with model.distribute_strategy.scope():
+            self._sums = [tf.Variable(tf.zeros_like(found.value), trainable=False) for found in self._summed]
+
+    def begin(self) -> None:
+        """Forget what was shown before."""
+        import tensorflow as tf
+
+        with self.model.distribute_strategy.scope():
+            self.model.reset_metrics()
+            for total in self._sums:
+                total.assign(tf.zeros_like(total))
+
+    def add_step(self) -> None:
+        """Add up what the last step showed; it runs inside the graph, too."""
+        for total, variable in zip(self._sums, self._summed, strict=True):
+            total.assign_add(variable.value)
+
+    def read(self) -> Mapping[str, Any]:
+        """Return each metric since `begin`, by its name; of the loss, which is told otherwise, nothing."""
+        shown: dict[str, Any] = {}
+        with self.model.distribute_strategy.scope():
+            for variable, total in zip(self._summed, self._sums, strict=True):
+                variable.assign(total)
+            for metric in self.model.metrics if self._adds_up else ():
+                if metric not in self._unknown:
+                    result = metric.result()
+                    shown |= result if isinstance(result, dict) else {metric.name: result}
+        return shown
