@@ -108,7 +108,7 @@ def open_study(
         import_keras()
         if not (wanted.storage or directory.database.exists()):
             folder = directory.state / "keras_tuner"
-            return KerasTunerStudy(space, directory=folder, name=name, sampler=wanted.sampler, **judged)
+            return KerasTunerStudy(space, directory=folder, name=name, sampler=wanted.sampler, known=known, **judged)
         open_shared = shared_keras_tuner_study
     study = open_shared(
         space,

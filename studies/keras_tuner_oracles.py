@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras_tuner
@@ -15,6 +16,7 @@ from studies.asking import ask_keras_tuner
 from studies.dimension import Value
 from studies.optuna_samplers import propose
 from studies.space import SearchSpace
+from studies.study import Told
 from studies.trial import TrialResult, TrialState
 
 OBJECTIVE = "val_loss"
@@ -47,6 +49,8 @@ class Remembering(keras_tuner.Oracle):
             max_consecutive_failed_trials=ANY_NUMBER,
         )
         self.study_seed = seed
+        self.known: Sequence[Told] = ()
+        """What another study showed: proposals follow from it, too, and it counts for nothing else."""
         self.suggestions = space.suggested_parameters()
         self.verbose = 0
 
@@ -61,7 +65,8 @@ class Remembering(keras_tuner.Oracle):
         if number < len(self.suggestions):
             values: Values | None = self._filled(self.suggestions[number])
         else:
-            values = self.next_values(number)
+            with self._knowing():
+                values = self.next_values(number)
         return None if values is None else {**values, **self._inside(values)}
 
     def next_values(self, number: int) -> Values | None:
@@ -90,6 +95,7 @@ class Remembering(keras_tuner.Oracle):
         for order in (self.start_order, self.end_order, self._retry_queue):
             order.clear()
         self._tried_so_far.clear()
+        self.remember_running(dict(values) for values, _ in self.known)
         for index, (trial_id, result) in enumerate(ended):
             trial = self._ended_trial(trial_id, result, told(index))
             self.trials[trial_id] = trial
@@ -103,14 +109,34 @@ class Remembering(keras_tuner.Oracle):
         for values in running:
             self._tried_so_far.add(self._compute_values_hash(values))
 
+    @contextmanager
+    def _knowing(self) -> Iterator[None]:
+        """While the block runs, what is known stands among the trials."""
+        known = [self._trial(f"known_{number}", *told) for number, told in enumerate(self.known)]
+        self.trials.update({trial.trial_id: trial for trial in known})
+        try:
+            yield
+        finally:
+            for trial in known:
+                del self.trials[trial.trial_id]
+
     def _ended_trial(self, trial_id: str, result: TrialResult, score: float) -> Any:
+        values = result.config.parameters()
+        if result.state is TrialState.FAILED:
+            return self._trial(trial_id, values, None, message=result.error)
+        return self._trial(trial_id, values, score, step=result.best_epoch or 0)
+
+    def _trial(
+        self, trial_id: str, values: Mapping[str, Value], score: float | None, *, step: int = 0, message: str = ""
+    ) -> Any:
+        """Make a trial that has ended; one without a score has failed."""
         hp = self.get_space()
-        hp.values = result.config.parameters()
-        failed = result.state is TrialState.FAILED
-        trial = keras_tuner.engine.trial.Trial(hp, trial_id, "FAILED" if failed else "COMPLETED", result.error or None)
-        if not failed:
+        hp.values = dict(values)
+        status = "FAILED" if score is None else "COMPLETED"
+        trial = keras_tuner.engine.trial.Trial(hp, trial_id, status, message or None)
+        if score is not None:
             trial.metrics.register(OBJECTIVE, direction="min")
-            trial.metrics.update(OBJECTIVE, score, step=result.best_epoch or 0)
+            trial.metrics.update(OBJECTIVE, score, step=step)
             self.score_trial(trial)
         return trial
 

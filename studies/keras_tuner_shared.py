@@ -8,7 +8,7 @@ from typing import Any
 from studies.dimension import Value
 from studies.optuna_study import OptunaStudy, Propose
 from studies.space import SearchSpace
-from studies.study import excess_gap, told_score
+from studies.study import Told, excess_gap, told_score
 from studies.trial import TrialResult
 
 
@@ -40,11 +40,12 @@ def _proposer(space: SearchSpace, sampler: str, seed: int, max_gap: float | None
     oracle = ORACLES[sampler](space, seed=seed)
 
     def propose(
-        number: int, results: Sequence[TrialResult], running: Sequence[dict[str, Value]]
+        number: int, results: Sequence[TrialResult], running: Sequence[dict[str, Value]], known: Sequence[Told]
     ) -> dict[str, Value] | None:
         def told(index: int) -> float:
             return told_score(results[index], results[:index]) + excess_gap(results[index], max_gap)
 
+        oracle.known = known
         oracle.recall([(str(result.number), result) for result in results], told)
         oracle.remember_running(running)
         return oracle.values_of(number)

@@ -11,14 +11,15 @@ from typing import Any
 
 from studies.foreign_study import ForeignStudy
 from studies.space import SearchSpace
-from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
+from studies.study import OnTrial, OnWait, Resume, Told, TrialRunner, excess_gap, nothing_kept, told_of, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialResult, TrialState
 from studies.whole_file import write_whole
 
 SAMPLERS = ("random", "bayesian", "grid", "tpe")
 RESULT_FILE = "result.json"  # in KerasTuner's folder of a trial
-STUDY_FILE = "study.json"  # what the study searches, and how
+STUDY_FILE = "study.json"  # what the study searches
+KNOWN = "known"  # the key in it of what the study was told of another
 
 
 class KerasTunerStudy:
@@ -38,6 +39,8 @@ class KerasTunerStudy:
         prunes: whether a trial is cut that is worse than its peers; see `studies.pruning`.
         max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
             have; what is beyond is added to the score that the sampler is told.
+        known: results of another study, told to the sampler of a new one where they lie in the space; they do not
+            count.
 
     Raises:
         ValueError: for an unknown sampler, or a name that is no plain name.
@@ -54,6 +57,7 @@ class KerasTunerStudy:
         seed: int = 0,
         prunes: bool = False,
         max_gap: float | None = None,
+        known: Sequence[TrialResult] = (),
     ) -> None:
         if sampler not in SAMPLERS:
             raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {sampler!r}.")
@@ -62,8 +66,9 @@ class KerasTunerStudy:
         self.space = space
         self._prunes, self._max_gap = prunes, max_gap
         self._folder = Path(directory) / name
-        self._claim()
+        told = self._claim(told_of(known, space, max_gap=max_gap))
         self.tuner = self._make_tuner(sampler, seed)
+        self.tuner.oracle.known = told
         self._runner: TrialRunner | None = None
         self._results: list[TrialResult] = []
         self._restore()
@@ -148,15 +153,17 @@ class KerasTunerStudy:
         ]
         return sorted(kept, key=lambda pair: pair[1].number)
 
-    def _claim(self) -> None:
-        """Make the folder this study's own, or refuse it."""
+    def _claim(self, told: Sequence[Told]) -> Sequence[Told]:
+        """Make the folder this study's own, or refuse it; return what the study was told when it was made."""
         file = self._folder / STUDY_FILE
         if file.exists():
-            self.space.check_kept(json.loads(file.read_text("utf-8")), f"The study in {self._folder}")
-        elif self._folder.exists() and any(self._folder.iterdir()):
+            kept = json.loads(file.read_text("utf-8"))
+            self.space.check_kept(kept, f"The study in {self._folder}")
+            return [(values, score) for values, score in kept.get(KNOWN, ())]
+        if self._folder.exists() and any(self._folder.iterdir()):
             raise ForeignStudy(f"{self._folder} must be empty or hold a study of lrrt, but it holds something else.")
-        else:
-            write_whole(file, json.dumps(self.space.as_dict(), indent=2).encode())
+        write_whole(file, json.dumps({**self.space.as_dict(), KNOWN: told}, indent=2).encode())
+        return told
 
     def _make_tuner(self, sampler: str, seed: int) -> Any:
         from studies.keras_tuner_oracles import ORACLES

@@ -17,7 +17,7 @@ from studies.slot_queue import Claimed, SlotQueue
 from studies.slots import EXHAUSTED, RESULT, SlotTable, StudyProgress, values_of
 from studies.space import SearchSpace
 from studies.storage import NoSuchStudy, Retrying, address, open_storage, write_curve
-from studies.study import OnTrial, OnWait, Resume, TrialRunner, excess_gap, nothing_kept, told_score
+from studies.study import OnTrial, OnWait, Resume, Told, TrialRunner, excess_gap, nothing_kept, told_of, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.workers import Worker
@@ -32,8 +32,8 @@ GIVE_BACK_S = 5.0  # for which a worker that is told to stop tries to give its s
 IN_MEMORY = "sqlite://"  # names, for messages that never come, what no other process can reach
 
 
-Propose = Callable[[int, Sequence[TrialResult], Sequence[dict[str, Value]]], dict[str, Value] | None]
-"""(a trial's number, the results, the values in training) -> the trial's values; None where nothing is left."""
+Propose = Callable[[int, Sequence[TrialResult], Sequence[dict[str, Value]], Sequence[Told]], dict[str, Value] | None]
+"""(a trial's number, the results, the values in training, what is known) -> its values; None where nothing is left."""
 
 
 class OptunaStudy:
@@ -279,7 +279,8 @@ class OptunaStudy:
             return
         assert self._propose is not None, "asked only where there is one"
         others = [values_of(trial) for slot, trial in table.running.items() if slot != claimed.slot]
-        values = self._propose(claimed.slot, results, others)
+        known = [(trial.params, trial.value) for trial in table.known if trial.value is not None]
+        values = self._propose(claimed.slot, results, others, known)
         if values is None:
             self._slots.storage.set_trial_user_attr(claimed.trial_id, EXHAUSTED, value=True)
             self._slots.fail_id(claimed.trial_id)
@@ -337,16 +338,10 @@ class OptunaStudy:
         if self.study.get_trials(deepcopy=False):
             return
         dimensions = {dimension.name: distribution(dimension) for dimension in self.space.dimensions()}
-        for index, result in enumerate(known):
-            if result.state is not TrialState.FAILED and self.space.holds(result.config):
-                values = result.config.parameters()
-                self.study.add_trial(
-                    optuna.trial.create_trial(
-                        params=values,
-                        distributions={name: dimensions[name] for name in values},
-                        value=told_score(result, known[:index]),
-                    )
-                )
+        for values, score in told_of(known, self.space):
+            distributions = {name: dimensions[name] for name in values}
+            trial = optuna.trial.create_trial(params=dict(values), distributions=distributions, value=score)
+            self.study.add_trial(trial)
 
 
 class _NothingLeft(Exception):

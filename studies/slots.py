@@ -34,6 +34,7 @@ class SlotTable:
         ended: the trials that have ended with a result, or because there was nothing left to propose, by slot.
         lost: the last lost trial of each slot that had one; the next is given its values.
         surplus: trials that wait for a slot which has another.
+        known: trials without a slot, which show what another study found.
     """
 
     waiting: Mapping[int, FrozenTrial]
@@ -41,18 +42,19 @@ class SlotTable:
     ended: Mapping[int, FrozenTrial]
     lost: Mapping[int, FrozenTrial]
     surplus: tuple[FrozenTrial, ...]
+    known: tuple[FrozenTrial, ...]
 
     @classmethod
     def of(cls, trials: Iterable[FrozenTrial]) -> Self:
-        """Sort trials, which come in the order of their numbers, by slot; those without one are passed over."""
+        """Sort trials, which come in the order of their numbers, by slot."""
         own: dict[int, FrozenTrial] = {}
         lost: dict[int, FrozenTrial] = {}
-        surplus = []
+        surplus, known = [], []
         for trial in trials:
             slot = trial.user_attrs.get(SLOT)
             if slot is None:
-                continue
-            if is_lost(trial):
+                known.append(trial)
+            elif is_lost(trial):
                 lost[slot] = trial
             elif slot not in own:
                 own[slot] = trial
@@ -61,7 +63,7 @@ class SlotTable:
         by_state: dict[str, dict[int, FrozenTrial]] = {"WAITING": {}, "RUNNING": {}, "ended": {}}
         for slot, trial in own.items():
             by_state["ended" if trial.state.is_finished() else trial.state.name][slot] = trial
-        return cls(by_state["WAITING"], by_state["RUNNING"], by_state["ended"], lost, tuple(surplus))
+        return cls(by_state["WAITING"], by_state["RUNNING"], by_state["ended"], lost, tuple(surplus), tuple(known))
 
     def nowhere(self, num_slots: int) -> list[int]:
         """Return the slots of which no trial waits, runs or has ended: not made yet, or lost with their worker."""

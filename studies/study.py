@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from studies.checkpoint import TrialCheckpoint
+from studies.dimension import Value
 from studies.overfitting import check_overfitting
 from studies.pruning import is_worse_than_its_peers
+from studies.space import SearchSpace
 from studies.trainer import EpochDecision, EpochEnded, OnEpoch, Trained, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -18,6 +20,7 @@ NO_SCORE = 1.0  # told for a diverged trial in a study where no loss was ever fi
 OnTrial = Callable[[Trained], None]
 OnWait = Callable[[], None]
 Resume = Callable[[int], TrialCheckpoint | None]  # by the number of the trial
+Told = tuple[Mapping[str, Value], float]  # a trial's active values, and the finite number that a sampler is told
 
 
 def nothing_kept(number: int) -> None:
@@ -149,3 +152,12 @@ def told_score(result: TrialResult, others: Iterable[TrialResult]) -> float:
     if not seen:
         return NO_SCORE
     return max(seen) + PENALTY_SHARE * ((max(seen) - min(seen)) or abs(max(seen)) or 1.0)
+
+
+def told_of(known: Sequence[TrialResult], space: SearchSpace, *, max_gap: float | None = None) -> list[Told]:
+    """Return what a sampler is told of another study's results: of those in the space that did not fail."""
+    return [
+        (result.config.parameters(), told_score(result, known[:index]) + excess_gap(result, max_gap))
+        for index, result in enumerate(known)
+        if result.state is not TrialState.FAILED and space.holds(result.config)
+    ]

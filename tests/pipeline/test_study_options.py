@@ -15,11 +15,13 @@ from pipeline.mistakes import ConfigError
 from pipeline.progress import Training
 from pipeline.ranking import top_of
 from pipeline.retraining import Retrained, winner_of
+from pipeline.run_directory import RunDirectory
 from pipeline.schemas import schema_of
+from pipeline.search import open_study
 from pipeline.search_bounds import bounds_by_hand
 from pipeline.stopping import Stopper, Terminated
 from pipeline.task import TaskError
-from studies import TrialConfig, TrialResult, TrialState
+from studies import OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
 
 SMALL = {
     "range_test.optimizers": ["sgd"],
@@ -401,3 +403,11 @@ def test_range_tests_of_a_model_that_cannot_be_traced_say_so_once(task, tmp_path
     assert notes(events) == [
         "range tests go through model.fit, which takes many times longer: the model was compiled with run_eagerly=True"
     ]
+
+
+def test_a_keras_tuner_study_in_wider_bounds_is_told_what_the_narrow_one_showed(task, tmp_path):
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1.0),), batch_sizes=(32,))
+    directory = RunDirectory(tmp_path / "out", tmp_path / "state")
+    study = open_study(task(study__engine="keras_tuner"), directory, space, name="wide", known=[trial(0, 0.1)])
+
+    assert [score for _, score in study.tuner.oracle.known] == [0.1]

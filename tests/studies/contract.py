@@ -57,6 +57,11 @@ class StudyContract:
         """Return the score that the engine was told of each trial, by number; None where it failed."""
         raise NotImplementedError
 
+    def known_to(self, study):
+        """Return the values and the score of each trial of another study that the engine was told of."""
+        raise NotImplementedError
+
+    learning = ("tpe",)  # the samplers that learn from results
     imports = ""  # what `program` needs
     program = ""  # opens `study` in the folder `folder`, in a process of its own
 
@@ -208,6 +213,41 @@ class StudyContract:
 
         with pytest.raises(ForeignStudy, match=r"of this search space, but batch_sizes was \[32\], now \[64\]"):
             self.open(other, tmp_path)
+
+    def test_what_another_study_showed_is_known_for_good_and_counts_for_nothing(self, sampler, tmp_path):
+        def raises(config):
+            return MemoryError("no room") if config.optimizer_name == "adam" else None
+
+        known = self.open(SMALL, tmp_path / "known", sampler="random").run(Bowl(raises=raises), num_trials=20)
+        narrow = SearchSpace((replace(SGD, low=0.05), ADAM), SMALL.schedules)
+        study = self.open(narrow, tmp_path / "own", sampler=sampler, known=known)
+        told = self.known_to(study)
+        inside = [result for result in known if result.config.optimizer_name == "sgd" and result.config.lr >= 0.05]
+
+        assert [values for values, _ in told] == [result.config.parameters() for result in inside]
+        assert {result.state for result in inside} == {TrialState.COMPLETED, TrialState.DIVERGED}
+        for (_, score), result in zip(told, inside, strict=True):
+            assert score == result.score if result.state is TrialState.COMPLETED else math.isfinite(score)
+        assert list(study.results()) == []
+        results = list(study.run(Bowl(), num_trials=3))
+        assert [result.number for result in results] == [0, 1, 2]
+        assert len(self.told(study)) == 3
+        again = self.open(narrow, tmp_path / "own", sampler=sampler)
+        assert self.known_to(again) == told
+        assert list(again.results()) == results
+        assert len(again.run(Bowl(), num_trials=5)) == 5
+
+    def test_a_sampler_that_learns_begins_with_what_is_known(self, tmp_path):
+        space = SearchSpace((OptimizerRange("sgd", 1e-5, 0.4),))
+        known = self.open(space, tmp_path / "known", sampler="random").run(Bowl(), num_trials=25)
+        for sampler in self.learning:
+            informed, new = (
+                self.open(space, tmp_path / f"{sampler} {len(told)}", sampler=sampler, known=told).run(
+                    Bowl(), num_trials=2
+                )
+                for told in (known, ())
+            )
+            assert sum(result.score for result in informed) < sum(result.score for result in new) / 2, sampler
 
     def test_pruned_trials_count_and_are_worse_than_the_rest(self, tmp_path):
         space = SearchSpace((OptimizerRange("sgd", 1e-5, 0.4, 0.2),))

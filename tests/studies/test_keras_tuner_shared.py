@@ -34,6 +34,21 @@ def test_a_study_that_goes_on_proposes_what_one_that_was_never_interrupted_does(
     assert list(parts) == list(whole)
 
 
+@pytest.mark.parametrize("sampler", ["random", "bayesian", "grid", "tpe"])
+def test_a_worker_that_joins_proposes_from_what_another_study_showed(sampler, tmp_path):
+    """As KerasTuner alone does; the storage tells it, and it tries none of the values again."""
+    from studies import KerasTunerStudy
+
+    known = shared_keras_tuner_study(SMALL).run(Bowl(), num_trials=NUM_TRIALS)
+    alone = KerasTunerStudy(SMALL, directory=tmp_path, sampler=sampler, known=known).run(Bowl(), num_trials=5)
+    storage = f"sqlite:///{tmp_path}/study.db"
+    shared_keras_tuner_study(SMALL, storage=storage, sampler=sampler, known=known).add_slots(5)
+    joined = shared_keras_tuner_study(SMALL, storage=storage, sampler=sampler, creates=False)
+
+    assert list(joined.run(Bowl(), num_trials=5)) == list(alone)
+    assert not {result.config for result in alone[2:]} & {result.config for result in known}
+
+
 def test_two_workers_that_ask_at_the_same_time_get_different_values(tmp_path):
     storage = f"sqlite:///{tmp_path}/study.db"
     both = [shared_keras_tuner_study(SPACE, storage=storage, sampler="grid") for _ in range(2)]

@@ -27,6 +27,11 @@ class TestKerasTunerStudy(StudyContract):
         trials = sorted(study.tuner.oracle.trials.values(), key=lambda trial: int(trial.trial_id))
         return [trial.score for trial in trials]
 
+    def known_to(self, study):
+        return list(study.tuner.oracle.known)
+
+    learning = ("tpe", "bayesian")
+
     def test_what_is_proposed_does_not_depend_on_interruptions(self, sampler, tmp_path):
         whole = self.open(SMALL, tmp_path / "whole", sampler=sampler).run(Bowl(), num_trials=NUM_TRIALS)
         for num_trials in range(1, NUM_TRIALS + 1):

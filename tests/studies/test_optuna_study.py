@@ -5,7 +5,7 @@ import importlib.util
 import optuna
 import pytest
 
-from studies import OptimizerRange, OptunaStudy, SearchSpace, TrialState
+from studies import OptunaStudy
 from tests.studies.bowl import Bowl
 from tests.studies.contract import SMALL, SPACE, StudyContract
 
@@ -21,6 +21,9 @@ class TestOptunaStudy(StudyContract):
     def told(self, study):
         ended = [trial for trial in study.study.get_trials() if "result" in trial.user_attrs]
         return [trial.value for trial in sorted(ended, key=lambda trial: trial.user_attrs["result"]["number"])]
+
+    def known_to(self, study):
+        return [(trial.params, trial.value) for trial in study.study.trials if "slot" not in trial.user_attrs]
 
 
 @pytest.mark.parametrize(("sampler", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
@@ -41,24 +44,6 @@ def test_a_quasi_random_study_goes_on_and_repeats_nothing(tmp_path):
 
 def test_a_study_without_a_storage_is_kept_in_memory():
     assert len(OptunaStudy(SPACE).run(Bowl(), num_trials=3)) == 3
-
-
-def test_results_of_another_study_are_told_to_the_sampler_and_do_not_count():
-    known = OptunaStudy(SMALL, sampler="random").run(Bowl(), num_trials=20)
-    study = OptunaStudy(SMALL, known=known)
-
-    assert len(study.study.trials) == 20
-    assert list(study.results()) == []
-    assert [result.number for result in study.run(Bowl(), num_trials=3)] == [0, 1, 2]
-    assert study.study.best_value <= min(result.score for result in known if result.state is TrialState.COMPLETED)
-
-
-def test_known_results_outside_the_space_are_left_out():
-    known = OptunaStudy(SMALL, sampler="random").run(Bowl(), num_trials=20)
-    inside = [result for result in known if result.config.optimizer_name == "sgd" and result.config.lr >= 0.1]
-    narrow = SearchSpace((OptimizerRange("sgd", 0.1, 1.0),), SMALL.schedules)
-
-    assert len(OptunaStudy(narrow, known=known).study.trials) == len(inside) > 0
 
 
 def test_a_gap_that_is_too_large_is_a_violated_constraint():
