@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.run_directory import CorruptState, RunDirectory, as_json, write_json
+from pipeline.json_files import as_json, write_json
+from pipeline.run_directory import CorruptState, RunDirectory
 
 _ABSENT = "absent"
 

@@ -20,11 +20,13 @@ from pipeline.preparation import prepare
 from pipeline.progress import kept_range_test
 from pipeline.queue_status import keep_submission, tasks_in_queue
 from pipeline.results import is_complete
-from pipeline.run_directory import RunDirectory, RunLocked, write_text
+from pipeline.run_directory import RunDirectory
+from pipeline.run_lock import RunLocked
 from pipeline.slurm import SlurmError, cancel_jobs, dependency, submit_job
 from pipeline.stage import run_stage
 from pipeline.stopping import Stopper
 from studies import OptunaStudy
+from studies.whole_file import write_text
 
 if TYPE_CHECKING:
     from pipeline.report import StageReport

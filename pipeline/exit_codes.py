@@ -39,7 +39,7 @@ EXIT_CODES = {
     "studies.storage.StorageUnreachable": STORAGE_UNREACHABLE,
     "sqlalchemy.exc.OperationalError": STORAGE_UNREACHABLE,
     "optuna.exceptions.StorageInternalError": STORAGE_UNREACHABLE,
-    "pipeline.run_directory.RunLocked": 73,
+    "pipeline.run_lock.RunLocked": 73,
     "pipeline.claim.ForeignRun": 73,
     "studies.space.ForeignStudy": 73,
     "studies.storage.StorageOfAnotherVersion": NEEDS_REPAIR,

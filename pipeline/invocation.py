@@ -47,6 +47,6 @@ def stoppable(max_time_s: float | None, *, ends_with_parent: bool = False) -> It
 
 def print_report(report: Report, *, as_json: bool) -> None:
     """Print the last line of stdout: the path of the summary, or the summary itself."""
-    from pipeline.run_directory import as_json as to_json
+    from pipeline.json_files import as_json as to_json
 
     say(to_json(report.summary) if as_json else str(report.summary_path), sys.stdout)

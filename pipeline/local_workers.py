@@ -15,9 +15,10 @@ from pathlib import Path
 from pipeline.config import StageConfig
 from pipeline.config_file import ENVIRONMENT, to_toml
 from pipeline.events import Note, Tell
-from pipeline.run_directory import RunDirectory, write_text
+from pipeline.run_directory import RunDirectory
 from pipeline.stopping import Stopper
 from studies import OptunaStudy, TrialResult
+from studies.whole_file import write_text
 
 POLL_S = 1.0  # between looks at what the workers have done
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
 from pipeline.fingerprints import Fields, TaskPrint
+from pipeline.json_files import write_json
 from pipeline.ranking import top_of
-from pipeline.run_directory import CorruptState, RunDirectory, replacing, write_json
+from pipeline.run_directory import CorruptState, RunDirectory
 from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult
+from studies.whole_file import replacing
 
 if TYPE_CHECKING:
     from lrrt.training_loop import Values

@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from pipeline.config import ClusterConfig
 from pipeline.jobs import Part, Submission, job_name
-from pipeline.run_directory import RunDirectory, write_json
+from pipeline.json_files import write_json
+from pipeline.run_directory import RunDirectory
 from pipeline.slurm import QueuedTask, SlurmError, queued
 
 

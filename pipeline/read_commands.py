@@ -38,8 +38,8 @@ def plan(
     with exit_codes(verbose=verbose):
         settings = load(config, {"study.num_trials": trials})
         prepare(app_dir, verbose=verbose)
+        from pipeline.json_files import as_json
         from pipeline.plan import make_plan
-        from pipeline.run_directory import as_json
 
         found = make_plan(settings)
         say(as_json(found.as_dict()) if json else found.as_table().rstrip(), sys.stdout)
@@ -56,7 +56,7 @@ def status(
     """Tell how far a run has come; one that is going on is not disturbed."""
     with exit_codes(verbose=False):
         settings = load(config, {"study.num_trials": trials, "study.seed": seed})
-        from pipeline.run_directory import as_json
+        from pipeline.json_files import as_json
         from pipeline.status import in_words, read_status
 
         found = read_status(settings, out=out, state=state)
@@ -82,7 +82,7 @@ def schema(
     of: Annotated[Literal["config", "summary", "bounds"], typer.Argument(help="Which file's schema.")] = "config",
 ) -> None:
     """Print the JSON Schema of the config, of summary.json or of bounds.json, for editors and other tools."""
-    from pipeline.run_directory import as_json
+    from pipeline.json_files import as_json
     from pipeline.schemas import schema_of
 
     say(as_json(schema_of(of), indent=2), sys.stdout)

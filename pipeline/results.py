@@ -15,6 +15,7 @@ from pipeline.config import AFTER_SEARCH, StageConfig
 from pipeline.config_file import load_config, to_toml
 from pipeline.events import Note, Tell
 from pipeline.html_report import render, study_pictures
+from pipeline.json_files import write_json
 from pipeline.progress import kept_weights, range_test_seconds
 from pipeline.report import (
     StageReport,
@@ -25,11 +26,12 @@ from pipeline.report import (
     trials_retrained_jsonl,
 )
 from pipeline.retraining import Retrained, kept_retrained, winner_of
-from pipeline.run_directory import RunDirectory, replacing, write_json, write_text
+from pipeline.run_directory import RunDirectory
 from pipeline.space_file import space_as_dict
 from pipeline.task import Task
 from pipeline.widening import Studies
 from studies import Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
     import keras

@@ -1,31 +1,20 @@
-"""Knows where a run's files live, and how they stay whole: atomic writes, one writer at a time."""
+"""Knows where a run's files live, and which folders can be a run's."""
 
 import errno
-import json
-import math
 import os
-import re
-import secrets
-import socket
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from pipeline.run_lock import held, is_held
+from studies.whole_file import is_leftover
 
-SCHEMA_VERSION = 1
 BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
-_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)*")
 
 
 class BadRunDirectory(ValueError):
     """The folders given cannot be a run's."""
-
-
-class RunLocked(RuntimeError):
-    """Another process works in this run directory."""
 
 
 class CorruptState(RuntimeError):
@@ -138,8 +127,6 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Make both folders, keep other processes out while the block runs, and remove leftovers of torn writes.
 
-        The lock ends with the process that holds it, however that ends.
-
         Raises:
             BadRunDirectory: where a folder cannot be made, leads out of the run directory, or holds results that are
                 not this run's.
@@ -148,33 +135,14 @@ class RunDirectory:
         for folder in (self.out, self.state):
             _make(folder)
         self._check_links()
-        lock = FileLock(self.state / "lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunLocked(self._held_by()) from None
-        holder = self.state / "lock_holder.json"
-        try:
-            write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": _utc_now()})
+        with held(self.state):
             self._check_results()
             self.remove_leftovers()
             yield
-        finally:
-            try:
-                holder.unlink(missing_ok=True)
-            finally:
-                lock.release()
 
     def is_locked(self) -> bool:
         """Say whether a process works in this run directory."""
-        if not (self.state / "lock").exists():
-            return False
-        lock = FileLock(self.state / "lock", timeout=0)
-        try:
-            with lock:
-                return False
-        except Timeout:
-            return True
+        return is_held(self.state)
 
     def remove_leftovers(self) -> int:
         """Remove temporary files that a killed process left; return how many. Only the holder of the lock may."""
@@ -183,7 +151,7 @@ class RunDirectory:
             for top in (self.out, self.state)
             for folder, _, names in os.walk(top)
             for name in names
-            if _PARTIAL.fullmatch(name)
+            if is_leftover(name)
         ]
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
@@ -217,14 +185,6 @@ class RunDirectory:
                     f"{str(folder)!r} must lie in the run directory, but it is a link to {str(folder.resolve())!r}."
                 )
 
-    def _held_by(self) -> str:
-        try:
-            holder = json.loads((self.state / "lock_holder.json").read_text(encoding="utf-8"))
-            who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, TypeError, KeyError):
-            who = "another process"  # it has only just begun, or is about to end
-        return f"{self.state} is in use by {who}. Wait for its end, or give this run its own --out and --state."
-
 
 def _make(folder: Path) -> None:
     try:
@@ -233,74 +193,3 @@ def _make(folder: Path) -> None:
         if error.errno not in BAD_PATHS:
             raise
         raise BadRunDirectory(f"{str(folder)!r} must be a folder that can be made: {error.strerror}.") from None
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; what is written there takes the place of `path` when the block ends.
-
-    It has the suffixes of `path`, which `model.save` and `savefig` go by. Where the block raises, `path` stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffixes = "".join(path.suffixes)
-    partial = path.with_name(f".{path.name.removesuffix(suffixes)}.{secrets.token_hex(4)}.partial{suffixes}")
-    try:
-        yield partial
-        _to_disk(partial)
-        os.replace(partial, path)
-        _to_disk(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is either complete or as it was before; its folder is made where it is missing."""
-    with replacing(path) as partial:
-        partial.write_bytes(content)
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write UTF-8 text as `write_bytes` writes bytes; line ends stay as they are."""
-    write_bytes(path, content.encode("utf-8"))
-
-
-def write_json(path: Path, content: Mapping[str, object], *, schema_version: int = SCHEMA_VERSION) -> None:
-    """Write indented JSON with its schema version, numbers that are not finite as null."""
-    write_text(path, as_json({"schema_version": schema_version, **content}, indent=2) + "\n")
-
-
-def as_json(content: object, *, indent: int | None = None) -> str:
-    """Return JSON text, on one line where there is no indent; a number that is not finite becomes null.
-
-    Raises:
-        TypeError: for anything but plain data: mappings with text keys, lists, tuples, numbers, text, None.
-
-    >>> as_json({"loss": float("nan"), "rates": (0.1, float("inf"))})
-    '{"loss": null, "rates": [0.1, null]}'
-    """
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a folder
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _utc_now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -15,7 +15,7 @@ import numpy as np
 
 from lrrt.training_loop import Values
 from studies.trial import TrialConfig
-from studies.whole_file import write_whole
+from studies.whole_file import replacing
 
 META = "meta"  # the entry with all that is no array, as JSON
 
@@ -81,9 +81,8 @@ class TrialCheckpoint:
         arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         for kind, values in self._groups().items():
             arrays.update({f"{kind}_{index}": np.asarray(value) for index, value in enumerate(values or ())})
-        content = io.BytesIO()
-        np.savez(content, **arrays)
-        write_whole(Path(path), content.getvalue())
+        with replacing(Path(path)) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

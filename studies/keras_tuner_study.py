@@ -14,7 +14,7 @@ from studies.space import SearchSpace
 from studies.study import OnTrial, OnWait, Resume, Told, TrialRunner, excess_gap, nothing_kept, told_of, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialResult, TrialState
-from studies.whole_file import write_whole
+from studies.whole_file import is_leftover, write_text
 
 SAMPLERS = ("random", "bayesian", "grid", "tpe")
 RESULT_FILE = "result.json"  # in KerasTuner's folder of a trial
@@ -121,8 +121,8 @@ class KerasTunerStudy:
         try:
             config = self.space.suggest(trial.hyperparameters)
             result = self._runner.run(config, self._results, number=len(self._results)).result
-            content = json.dumps(result.as_dict(), allow_nan=False)
-            write_whole(self._folder / f"trial_{trial.trial_id}" / RESULT_FILE, content.encode())
+            file = self._folder / f"trial_{trial.trial_id}" / RESULT_FILE
+            write_text(file, json.dumps(result.as_dict(), allow_nan=False))
         except Exception as error:  # the caller's, or a full disk: KerasTuner would take it for a trial that failed
             raise FatalError(str(error)) from error
         score = self._told(result, self._results)
@@ -160,9 +160,9 @@ class KerasTunerStudy:
             kept = json.loads(file.read_text("utf-8"))
             self.space.check_kept(kept, f"The study in {self._folder}")
             return [(values, score) for values, score in kept.get(KNOWN, ())]
-        if self._folder.exists() and any(self._folder.iterdir()):
+        if self._folder.exists() and not all(is_leftover(found.name) for found in self._folder.iterdir()):
             raise ForeignStudy(f"{self._folder} must be empty or hold a study of lrrt, but it holds something else.")
-        write_whole(file, json.dumps({**self.space.as_dict(), KNOWN: told}, indent=2).encode())
+        write_text(file, json.dumps({**self.space.as_dict(), KNOWN: told}, indent=2))
         return told
 
     def _make_tuner(self, sampler: str, seed: int) -> Any:

@@ -28,7 +28,8 @@ from pipeline.events import (
 )
 from pipeline.exit_codes import exit_code
 from pipeline.mistakes import ConfigError
-from pipeline.run_directory import BadRunDirectory, CorruptState, RunLocked
+from pipeline.run_directory import BadRunDirectory, CorruptState
+from pipeline.run_lock import RunLocked
 from pipeline.stopping import Interrupted, Terminated, TimeUsedUp
 
 EVENTS = (

@@ -8,7 +8,7 @@ import pipeline
 from lrrt import Loops
 from pipeline.claim import differences
 from pipeline.fingerprints import TaskPrint, is_unchanged, print_of, range_test_fields, source_of, study_fields
-from pipeline.run_directory import as_json
+from pipeline.json_files import as_json
 from studies import Dimension
 
 X, Y = np.arange(600.0, dtype="float32").reshape(200, 3), np.arange(200) % 2

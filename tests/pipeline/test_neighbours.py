@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.run_directory import write_json
+from pipeline.json_files import write_json
 from pipeline.space_file import space_as_dict
 from studies import Dimension, OptimizerRange, SearchSpace
 

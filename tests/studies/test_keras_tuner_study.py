@@ -125,6 +125,12 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
     assert [file.name for file in (tmp_path / "lrrt").iterdir()] == ["oracle.json"]
 
 
+def test_a_folder_with_what_a_killed_process_was_writing_is_begun_anew(tmp_path):
+    (tmp_path / "lrrt").mkdir()
+    (tmp_path / "lrrt" / ".study.0123abcd.partial.json").write_text('{"optimi')
+    assert len(KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=1)) == 1
+
+
 def test_a_gap_that_is_too_large_is_added_to_the_score(tmp_path):
     study = KerasTunerStudy(SMALL, directory=tmp_path, max_gap=-1.0)  # the bowl's gap is 0
     (result,) = study.run(Bowl(), num_trials=1)
