@@ -41,7 +41,7 @@ EXIT_CODES = {
     "optuna.exceptions.StorageInternalError": STORAGE_UNREACHABLE,
     "pipeline.run_lock.RunLocked": 73,
     "pipeline.claim.ForeignRun": 73,
-    "studies.space.ForeignStudy": 73,
+    "studies.foreign_study.ForeignStudy": 73,
     "studies.storage.StorageOfAnotherVersion": NEEDS_REPAIR,
     "pipeline.cluster.NotShared": NEEDS_REPAIR,
     "pipeline.cluster.SlotsLeft": TIME_USED_UP,

@@ -1,5 +1,6 @@
 """Shows what a person sees of a run: plain lines in a log, a live display on a terminal, exit codes afterwards."""
 
+import importlib
 import io
 import os
 import pty
@@ -26,7 +27,7 @@ from pipeline.events import (
     StudyStarted,
     TrialDone,
 )
-from pipeline.exit_codes import exit_code
+from pipeline.exit_codes import EXIT_CODES, exit_code
 from pipeline.mistakes import ConfigError
 from pipeline.run_directory import BadRunDirectory, CorruptState
 from pipeline.run_lock import RunLocked
@@ -246,11 +247,6 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path, pytestconfig):
     assert (tmp_path / "database").read_text() == ""
 
 
-def _class(name):
-    module, _, title = name.rpartition(".")
-    return type(title, (Exception,), {"__module__": module})
-
-
 @pytest.mark.parametrize(
     ("failure", "code"),
     [
@@ -271,6 +267,12 @@ def _class(name):
 )
 def test_each_failure_has_the_exit_code_of_the_design(failure, code):
     assert exit_code(failure) == code
+
+
+def test_every_failure_that_has_an_exit_code_is_where_the_table_says():
+    for name in EXIT_CODES:
+        module, _, title = name.rpartition(".")
+        assert getattr(importlib.import_module(module), title).__module__ == module
 
 
 def test_a_stage_that_finds_nothing_and_a_bad_task_have_their_codes():
