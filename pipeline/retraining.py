@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from statistics import fmean
+from functools import cache, partial
 from typing import Any
 
 from pipeline.config import StageConfig
@@ -18,8 +17,9 @@ from pipeline.progress import CHECKPOINT_EVERY_S, Training, keep_trainings, kept
 from pipeline.ranking import top_of
 from pipeline.run_directory import RunDirectory
 from pipeline.stopping import Stopper
+from pipeline.task import Task
 from studies import EpochEnded, Repeated, Trainer, TrialConfig, TrialResult, TrialState
-from studies.pruning import is_worse_on_folds
+from studies.retraining import train_on_all
 from studies.study import excess_gap
 
 
@@ -80,12 +80,11 @@ def retrain_top(
 
     Their first training had a part in choosing them, so that its score is partly luck; these have none.
     """
-    again = _Again(directory, kept_trainings(directory), tell, stopper)
-    top = _top(config, results)
-    for name, other in chain(_on_seeds(config, trainer), _on_folds(config, prepared, tell)) if top else ():
-        for trial in top:
-            if not (config.study.prunes and _is_left_out(trial, name, fold_names(config), again.kept)):
-                again.train(name, other, trial)
+    top = {trial.config: trial for trial in _top(config, results)}
+    again = _Again(directory, top, tell, stopper)
+    if top:
+        train_on_all(_on_seeds(config, trainer), top, again.train)
+        train_on_all(_on_folds(config, prepared, tell), top, again.train, prunes=config.study.prunes)
     return kept_retrained(config, directory, results)
 
 
@@ -113,21 +112,26 @@ def winner_of(
 
 
 class _Again:
-    """Trains what is not kept yet."""
+    """Trains what is not kept yet, until it is told to stop."""
 
-    def __init__(self, directory: RunDirectory, kept: list[Training], tell: Tell, stopper: Stopper) -> None:
-        self.directory, self.kept, self.tell, self.stopper = directory, kept, tell, stopper
+    def __init__(
+        self, directory: RunDirectory, trials: Mapping[TrialConfig, TrialResult], tell: Tell, stopper: Stopper
+    ) -> None:
+        self.directory, self.trials, self.tell, self.stopper = directory, trials, tell, stopper
+        self.kept = kept_trainings(directory)
 
-    def train(self, name: str, trainer: Trainer, trial: TrialResult) -> None:
-        """Train a trial's values in the training of this name, and keep that."""
-        if any((kept.name, kept.result.config) == (name, trial.config) for kept in self.kept):
-            return
-        training = Training(name, self._trained(name, trainer, trial))
-        self.kept.append(training)
+    def train(self, name: str, trainer: Callable[[], Trainer], config: TrialConfig) -> TrialResult:
+        """Train the values of a trial in the training of this name, and keep what it showed."""
+        for kept in self.kept:
+            if (kept.name, kept.result.config) == (name, config):
+                return kept.result
+        trial = self.trials[config]
+        result = self._trained(name, trainer(), trial)
+        self.kept.append(Training(name, result))
         keep_trainings(self.directory, self.kept)
-        score = training.result.score
-        told = training.result.state.value if score is None else f"validation loss {score:.4g}"
+        told = result.state.value if result.score is None else f"validation loss {result.score:.4g}"
         self.tell(Note(f"trial {trial.number} again, {name}: {told}"))
+        return result
 
     def _trained(self, name: str, trainer: Trainer, trial: TrialResult) -> TrialResult:
         file = self.directory.checkpoint(f"again-{name.replace(' ', '-')}")
@@ -167,29 +171,19 @@ def _seeds(config: StageConfig) -> dict[str, int]:
     return {f"seed {seed}": seed for seed in seeds}
 
 
-def _on_seeds(config: StageConfig, trainer: Trainer) -> Iterator[tuple[str, Trainer]]:
+def _on_seeds(config: StageConfig, trainer: Trainer) -> Iterator[tuple[str, Callable[[], Trainer]]]:
     for name, seed in _seeds(config).items():
-        yield name, trainer.with_seed(seed)
+        yield name, partial(trainer.with_seed, seed)
 
 
-def _on_folds(config: StageConfig, prepared: Prepared, tell: Tell) -> Iterator[tuple[str, Trainer]]:
+def _on_folds(config: StageConfig, prepared: Prepared, tell: Tell) -> Iterator[tuple[str, Callable[[], Trainer]]]:
+    note = cache(lambda text: tell(Note(text)))  # each once, not once on every fold
+
+    def make(task: Task) -> Trainer:
+        return make_trainer(config, make_cache(config, task), task, on_note=note)
+
     for name, train, validation in each_fold(config, prepared.cache.loops):
-        task = replace(prepared.task, train=train, validation=validation)
-        yield name, make_trainer(config, make_cache(config, task), task, on_note=lambda text: tell(Note(text)))
-
-
-def _is_left_out(trial: TrialResult, name: str, folds: Sequence[str], kept: Sequence[Training]) -> bool:
-    """Say whether a trial needs no training on a fold, because on those before it was clearly worse than another."""
-    before = folds[: folds.index(name)] if name in folds else []
-    shown: dict[TrialConfig, list[float]] = {}
-    for training in kept:
-        if training.name in before and training.result.score is not None:
-            shown.setdefault(training.result.config, []).append(training.result.score)
-    whole = [scores for scores in shown.values() if len(scores) == len(before)]
-    scores = shown.get(trial.config, [])
-    if not whole or len(scores) < len(before):
-        return bool(whole)  # it left out a fold before, or did not come to its end on one
-    return is_worse_on_folds(scores, min(whole, key=fmean))
+        yield name, partial(make, replace(prepared.task, train=train, validation=validation))
 
 
 def _repeated(trial: TrialResult, trainings: Sequence[Training], num_planned: int = 0) -> Repeated:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SEEDS = (1, 2, 3)  # beyond the trainer's own
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+Key = TypeVar("Key")
+Train = Callable[[Key, Callable[[], Trainer], TrialConfig], TrialResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,8 @@ def retrain(
         raise ValueError(f"`top` must be >= 1 and `seeds` hold one at least, got top={top!r}, seeds={seeds!r}.")
     scored = [result for result in results if result.state is TrialState.COMPLETED and result.score is not None]
     ranked = dict.fromkeys(result.config for result in sorted(scored, key=lambda one: (one.score, one.number)))
-    trainers = [trainer.with_seed(seed) for seed in seeds]
-    repeat = _Repetition(trainers.__getitem__, len(trainers), known, on_trained)
-    return _ranked(repeat.train(config) for config in list(ranked)[:top])
+    trainings = ((number, partial(trainer.with_seed, seed)) for number, seed in enumerate(seeds))
+    return _ranked(train_on_all(trainings, list(ranked)[:top], _unless_known(known, on_trained)))
 
 
 def cross_validate(
@@ -118,7 +119,7 @@ def cross_validate(
     known: Iterable[TrialResult] = (),
     on_trained: Callable[[Trained], None] = lambda trained: None,
 ) -> list[Repeated]:
-    """Train configs on every fold of the data, one config after the other, the most promising first.
+    """Train configs on every fold of the data, one fold after the other.
 
     Args:
         make_loops: (indices to train on, indices to validate on) -> the loops of a fold.
@@ -126,18 +127,20 @@ def cross_validate(
         configs: the values to train with.
         epochs: passes over the training data of a fold.
         seed: of initial weights and the order of the data.
-        prunes: whether a config is left after its first folds where they are clearly worse than those of the best
-            config before; see `studies.pruning.is_worse_on_folds`.
+        prunes: whether a config is left after its first folds where it did not come to its end, or was clearly worse
+            than the best one; see `studies.pruning.is_worse_on_folds`.
         known: results that `on_trained` was told by a process that was killed; they are not trained again.
         on_trained: told of each training, whose number is its fold's; one that raised an error is told as failed.
 
     Returns:
         The configs with one training of each fold, the best mean first; those left after their first folds last.
     """
-    all_folds = list(folds)
-    trainer_of = cache(lambda number: Trainer(make_loops(*all_folds[number]), epochs=epochs, seed=seed))
-    repeat = _Repetition(trainer_of, len(all_folds), known, on_trained, prunes=prunes)
-    return _ranked(repeat.train(config) for config in configs)
+
+    def make_trainer(fold: Fold) -> Trainer:
+        return Trainer(make_loops(*fold), epochs=epochs, seed=seed)
+
+    trainings = ((number, partial(make_trainer, fold)) for number, fold in enumerate(folds))
+    return _ranked(train_on_all(trainings, configs, _unless_known(known, on_trained), prunes=prunes))
 
 
 def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed: int = 0) -> Iterator[Fold]:
@@ -172,50 +175,61 @@ def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed
     yield from StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(placeholder, np.asarray(labels))
 
 
-class _Repetition:
-    """Trains configs several times each, and remembers the best scores."""
+def train_on_all(
+    trainings: Iterable[tuple[Key, Callable[[], Trainer]]],
+    configs: Iterable[TrialConfig],
+    train: Train[Key],
+    *,
+    prunes: bool = False,
+) -> list[Repeated]:
+    """Train every config in one training, then every one in the next; what a trainer holds is let go of in between.
 
-    def __init__(
-        self,
-        trainer_of: Callable[[int], Trainer],
-        num_trainings: int,
-        known: Iterable[TrialResult],
-        on_trained: Callable[[Trained], None],
-        *,
-        prunes: bool = False,
-    ) -> None:
-        self._trainer_of = trainer_of
-        self._num_trainings = num_trainings
-        self._known = {(result.config, result.number): result for result in known}
-        self._on_trained = on_trained
-        self._prunes = prunes
-        self._best: Repeated | None = None
+    Args:
+        trainings: what tells each from the others, and what makes its trainer, once and where it is asked for.
+        configs: the values to train with.
+        train: (what tells a training, what gives its trainer, a config) -> what the config showed in it.
+        prunes: whether a config is left out of the rest where it did not come to its end, or was clearly worse than the
+            best one so far; see `studies.pruning.is_worse_on_folds`.
 
-    def train(self, config: TrialConfig) -> Repeated:
-        results: list[TrialResult] = []
-        while len(results) < self._num_trainings and not self._is_left(config, results):
-            results.append(self._result(config, len(results)))
-        found = Repeated(config, tuple(results), self._num_trainings)
-        self._best = _ranked([found] if self._best is None else [self._best, found])[0]
-        return found
+    Returns:
+        The configs, in their order, with their trainings.
+    """
+    shown: dict[TrialConfig, list[TrialResult]] = {config: [] for config in configs}
+    num_trainings = 0
 
-    def _is_left(self, config: TrialConfig, results: Sequence[TrialResult]) -> bool:
-        if not self._prunes or self._best is None or self._best.mean_score is None:
-            return False
-        shown = Repeated(config, tuple(results))
-        has_ended_badly = len(shown.scores) < len(results)  # and so will have no mean
-        return has_ended_badly or is_worse_on_folds(shown.scores, self._best.scores)
+    def repeated() -> list[Repeated]:
+        return [Repeated(config, tuple(results), num_trainings) for config, results in shown.items()]
 
-    def _result(self, config: TrialConfig, number: int) -> TrialResult:
-        if (config, number) in self._known:
-            return self._known[config, number]
+    for key, make_trainer in trainings:
+        best = next((one.scores for one in _ranked(repeated()) if one.mean_score is not None), ())
+        trainer = cache(make_trainer)
+        for one in repeated():
+            if not (prunes and _is_left(one.scores, best)):
+                shown[one.config].append(train(key, trainer, one.config))
+        num_trainings += 1
+    return repeated()
+
+
+def _is_left(scores: Sequence[float], best: Sequence[float]) -> bool:
+    return len(scores) < len(best) or is_worse_on_folds(scores, best)
+
+
+def _unless_known(known: Iterable[TrialResult], on_trained: Callable[[Trained], None]) -> Train[int]:
+    """Return what trains a config in the training of a number, where the result is not known."""
+    kept = {(result.config, result.number): result for result in known}
+
+    def train(number: int, trainer: Callable[[], Trainer], config: TrialConfig) -> TrialResult:
+        if (config, number) in kept:
+            return kept[config, number]
         try:
-            trained = self._trainer_of(number).train(config, number=number)
+            trained = trainer().train(config, number=number)
         except Exception as error:  # the model is the user's code, which may raise anything
             message = f"{type(error).__name__}: {error}"
             trained = Trained(TrialResult(number, config, TrialState.FAILED, error=message), None)
-        self._on_trained(trained)
+        on_trained(trained)
         return trained.result
+
+    return train
 
 
 def _ranked(repeated: Iterable[Repeated]) -> list[Repeated]:

@@ -123,7 +123,7 @@ def test_what_a_killed_process_had_trained_is_not_trained_again(folds):
     assert (folds.asked, again) == ([], [])
 
     continued = folds.validate(5e-3, 1e-5, known=results[:5], on_trained=again.append)
-    assert [(trained.result.config.lr, trained.result.number) for trained in again] == [(1e-5, 1), (1e-5, 2), (1e-5, 3)]
+    assert [(trained.result.config.lr, trained.result.number) for trained in again] == [(1e-5, 2), (5e-3, 3), (1e-5, 3)]
     assert [found.scores for found in continued] == [found.scores for found in whole]
 
 
