@@ -11,7 +11,7 @@ from lrrt.arrays import ArrayBatches
 from pipeline.config import StageConfig
 from pipeline.task import TaskError
 from studies import make_folds
-from studies.retraining import Fold
+from studies.folds import Fold
 
 if TYPE_CHECKING:
     from lrrt import Loops

@@ -4,6 +4,7 @@ from studies.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.dimension import Dimension
 from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
+from studies.folds import make_folds
 from studies.foreign_study import ForeignStudy
 from studies.keras_tuner_shared import shared_keras_tuner_study
 from studies.keras_tuner_study import KerasTunerStudy
@@ -13,7 +14,7 @@ from studies.optuna_study import OptunaStudy, kept_attributes
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.own_dimensions import own_dimensions
 from studies.plot import plot_losses, plot_schedules
-from studies.retraining import Repeated, cross_validate, make_folds, retrain
+from studies.retraining import Repeated, cross_validate, retrain
 from studies.schedules import make_schedule, rate_table
 from studies.slots import StudyProgress, WorkerSeen
 from studies.space import SearchSpace

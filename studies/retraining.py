@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from studies.folds import Fold, Rows
 from studies.pruning import is_worse_on_folds
 from studies.trainer import Trained, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 SEEDS = (1, 2, 3)  # beyond the trainer's own
 
-Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 Key = TypeVar("Key")
 Train = Callable[[Key, Callable[[], Trainer], TrialConfig], TrialResult]
 
@@ -109,7 +106,7 @@ def retrain(
 
 
 def cross_validate(
-    make_loops: Callable[[NDArray[np.intp], NDArray[np.intp]], Loops],
+    make_loops: Callable[[Rows, Rows], Loops],
     folds: Iterable[Fold],
     configs: Sequence[TrialConfig],
     *,
@@ -141,38 +138,6 @@ def cross_validate(
 
     trainings = ((number, partial(make_trainer, fold)) for number, fold in enumerate(folds))
     return _ranked(train_on_all(trainings, configs, _unless_known(known, on_trained), prunes=prunes))
-
-
-def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed: int = 0) -> Iterator[Fold]:
-    """Return (indices to train on, indices to validate on) of each fold, shuffled; each sample is validated on once.
-
-    Args:
-        num_samples: in the data.
-        num_folds: how many.
-        labels: the class of each sample, whose shares each fold keeps; None for folds that ignore classes.
-        seed: of the shuffling.
-
-    Raises:
-        ValueError: for fewer than two folds, or more than there are samples, or than a class has members.
-
-    >>> [(len(train), len(validation)) for train, validation in make_folds(10, num_folds=5)]
-    [(8, 2), (8, 2), (8, 2), (8, 2), (8, 2)]
-    """
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    if not 2 <= num_folds <= num_samples:
-        raise ValueError(f"`2 <= num_folds <= num_samples` must hold, got {num_folds!r} folds of {num_samples!r}.")
-    placeholder = np.zeros(num_samples)
-    if labels is None:
-        yield from KFold(num_folds, shuffle=True, random_state=seed).split(placeholder)
-        return
-    classes, counts = np.unique(np.asarray(labels), return_counts=True)
-    if counts.min() < num_folds:
-        raise ValueError(
-            f"Each class must have a sample in each of {num_folds} folds, got {counts.min()} of class "
-            f"{classes[counts.argmin()]}. Take fewer folds, or folds without labels."
-        )
-    yield from StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(placeholder, np.asarray(labels))
 
 
 def train_on_all(

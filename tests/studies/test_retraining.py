@@ -1,7 +1,5 @@
 """What is true of the best trials trained again, with other seeds and on other folds."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ import pytest
 from lrrt import Loops
 from pipeline.digits_example import build_model
 from studies import Repeated, Trainer, TrialConfig, TrialResult, TrialState, cross_validate, make_folds, retrain
-from studies import retraining as module
 
 
 def config(lr):
@@ -18,10 +15,6 @@ def config(lr):
 
 def result(number, score, lr, state=TrialState.COMPLETED):
     return TrialResult(number, config(lr), state, (score,), (score,))
-
-
-def test_doctests_hold():
-    assert doctest.testmod(module).failed == 0
 
 
 def test_the_best_few_are_trained_with_every_seed_and_the_best_mean_comes_first(trainer):

@@ -1,0 +1,45 @@
+"""Knows how data is cut into folds, each of which is validated on by a training on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.intp]
+Fold = tuple[Rows, Rows]
+"""The rows that are trained on, and those that are validated on."""
+
+
+def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed: int = 0) -> Iterator[Fold]:
+    """Return (indices to train on, indices to validate on) of each fold, shuffled; each sample is validated on once.
+
+    Args:
+        num_samples: in the data.
+        num_folds: how many.
+        labels: the class of each sample, whose shares each fold keeps; None for folds that ignore classes.
+        seed: of the shuffling.
+
+    Raises:
+        ValueError: for fewer than two folds, or more than there are samples, or than a class has members.
+
+    >>> [(len(train), len(validation)) for train, validation in make_folds(10, num_folds=5)]
+    [(8, 2), (8, 2), (8, 2), (8, 2), (8, 2)]
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    if not 2 <= num_folds <= num_samples:
+        raise ValueError(f"`2 <= num_folds <= num_samples` must hold, got {num_folds!r} folds of {num_samples!r}.")
+    placeholder = np.zeros(num_samples)
+    if labels is None:
+        yield from KFold(num_folds, shuffle=True, random_state=seed).split(placeholder)
+        return
+    classes, counts = np.unique(np.asarray(labels), return_counts=True)
+    if counts.min() < num_folds:
+        raise ValueError(
+            f"Each class must have a sample in each of {num_folds} folds, got {counts.min()} of class "
+            f"{classes[counts.argmin()]}. Take fewer folds, or folds without labels."
+        )
+    yield from StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(placeholder, np.asarray(labels))
