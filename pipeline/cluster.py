@@ -159,7 +159,7 @@ def gather(config: StageConfig, directory: RunDirectory, *, tell: Tell, stopper:
                         f"(see {directory.jobs}), or this machine does not see their folder; they are tested here"
                     )
                 )
-        begun = begin(config, directory, prepare(config), tell=tell, stopper=stopper)
+        begun = begin(config, directory, prepare(config, stopper), tell=tell, stopper=stopper)
         assert begun.studies is not None, "a run that has begun has a study"
         num_left = begun.studies.num_wanted(config) - len(begun.studies.earlier())
         _shared(begun.studies.last).add_slots(num_left)

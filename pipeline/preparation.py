@@ -13,6 +13,7 @@ from pipeline.fingerprints import TaskPrint, print_of
 from pipeline.folds import all_rows, folds_of
 from pipeline.mistakes import ConfigError
 from pipeline.quiet_keras import import_keras
+from pipeline.stopping import Stopper
 from pipeline.task import Task, TaskError, load_task
 from studies import FAMILIES, LoopCache, Trainer, own_dimensions
 from studies.families import WARMUP
@@ -38,16 +39,23 @@ class Prepared:
     known_by: TaskPrint
 
 
-def prepare(config: StageConfig) -> Prepared:
+def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     """Import the task, load its data, build its model: whatever is wrong with them shows here, before any training.
 
     From then on this process trains on all devices that it sees.
+
+    Args:
+        config: what names them.
+        stopper: may stop it once Keras is imported.
 
     Raises:
         TaskError: where data or model break their contract.
         ConfigError: where the data has too few batches for what the config asks.
     """
-    import_keras()
+    stopper = stopper or Stopper()
+    with stopper.deferred():  # Keras takes what is raised amid its imports for a library that is missing
+        import_keras()
+    stopper.check()
     use_all_devices()
     wanted = config.task
     task = load_task(

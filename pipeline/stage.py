@@ -123,7 +123,7 @@ def run_range_tests(
             write_range_test(directory, found)
         else:
             on_event(StageStarted("range tests: start", directory.out))
-            prepared = prepare(config)
+            prepared = prepare(config, stopper)
             found = range_tests(config, directory, prepared, tell=on_event, stopper=stopper or Stopper())
             keep_task(directory, prepared.known_by)
         if all(bounds.low is None for bounds in found.bounds.values()):
@@ -153,7 +153,7 @@ def run_range_part(
         raise ConfigError(f"--only must be one of {', '.join(config.range_test.optimizers)}, got {optimizer!r}.")
     directory = RunDirectory(Path(out), Path(state))
     on_event(StageStarted(f"range test of {optimizer}", directory.state))
-    prepared = prepare(config)
+    prepared = prepare(config, stopper)
     range_test_of(optimizer, config, directory, prepared, tell=on_event, stopper=stopper or Stopper())
     return directory.kept_range_test(optimizer)
 
@@ -198,7 +198,7 @@ def _go_on(
         tell(StageStarted(_nothing_left(report), directory.out))
         return report
     tell(StageStarted(_beginning(config, earlier), directory.out))
-    prepared = prepare(config)
+    prepared = prepare(config, stopper)
     for text in _about_validation(config, prepared.task):
         tell(Note(text))
     trainer = make_trainer(config, prepared.cache, prepared.task, on_note=lambda text: tell(Note(text)))

@@ -60,7 +60,7 @@ def run_worker(
     attributes = kept_attributes(url, name)
     worker = Worker.here(worker_id)
     on_event(StageStarted(f"worker {worker.id} joins the study {name!r} in {address(url)}", directory.state))
-    prepared = prepare(config)
+    prepared = prepare(config, stopper)
     _check_same(attributes, study_fields(config, prepared.known_by, None), url)
     space = SearchSpace.from_dict(attributes[SPACE])
     study = open_study(config, directory, space, name=name, creates=False, worker=worker)

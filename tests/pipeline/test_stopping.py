@@ -7,6 +7,7 @@ import pytest
 
 import pipeline
 from pipeline.events import Note, TrialDone
+from pipeline.preparation import prepare
 from pipeline.stopping import Interrupted, Stopper, Terminated, TimeUsedUp
 
 CONFIG = {"study.num_trials": 3, "study.epochs": 4, "range_test.num_steps": 60, "range_test.repeats": 1}
@@ -85,6 +86,22 @@ def test_a_signal_waits_while_it_is_deferred_and_raises_elsewhere(number, kind):
             stopper.check()
     with stopper.heeding_signals(), pytest.raises(kind):
         os.kill(os.getpid(), number)
+
+
+def test_a_signal_amid_the_imports_waits_for_their_end(monkeypatch):
+    """Keras takes an exception that comes amid its imports for a library that is missing."""
+    imported = []
+
+    def import_keras():
+        os.kill(os.getpid(), signal.SIGTERM)
+        imported.append("all")
+
+    monkeypatch.setattr("pipeline.preparation.import_keras", import_keras)
+    stopper = Stopper()
+    with stopper.heeding_signals(), pytest.raises(Terminated):
+        prepare(pipeline.builtin_config({}, environ={}), stopper)
+
+    assert imported == ["all"]
 
 
 def test_after_a_signal_the_next_sigint_ends_the_process_and_afterwards_all_is_as_before():
