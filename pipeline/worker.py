@@ -17,7 +17,7 @@ from pipeline.run_directory import RunDirectory
 from pipeline.search import FINGERPRINT, NAME, open_study, search, storage_of
 from pipeline.stopping import Stopper
 from studies import OptunaStudy, SearchSpace, Worker, kept_attributes
-from studies.optuna_study import SPACE
+from studies.kept_study import SPACE
 from studies.storage import address
 
 BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and the trial is kept

@@ -6,11 +6,12 @@ from studies.edges import AtEdge, Edge, at_edge, widen
 from studies.families import FAMILIES
 from studies.folds import make_folds
 from studies.foreign_study import ForeignStudy
+from studies.kept_study import kept_attributes
 from studies.keras_tuner_shared import shared_keras_tuner_study
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.loop_cache import LoopCache
 from studies.optimizer_range import OptimizerRange
-from studies.optuna_study import OptunaStudy, kept_attributes
+from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.own_dimensions import own_dimensions
 from studies.plot import plot_losses, plot_schedules

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from studies.claimed_trials import Propose
 from studies.dimension import Value
-from studies.optuna_study import OptunaStudy, Propose
+from studies.optuna_study import OptunaStudy
 from studies.space import SearchSpace
 from studies.study import Told, excess_gap, told_score
 from studies.trial import TrialResult

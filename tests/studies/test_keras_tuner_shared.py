@@ -57,8 +57,8 @@ def test_two_workers_that_ask_at_the_same_time_get_different_values(tmp_path):
     for number in range(6):
         study = both[number % 2]
         claimed = study._slots.claim(Retrying(storage), 6)
-        study._ask_proposer(claimed, study._slots.table(), [])
-        configs.append(study._suggested(claimed)[1])
+        study._trials.ask_proposer(claimed, study._slots.table(), [])
+        configs.append(study._trials.suggested(claimed)[1])
 
     assert len(set(configs)) == 6
 

@@ -220,7 +220,7 @@ def test_a_trial_that_never_had_a_heartbeat_is_lost_after_the_grace_and_not_befo
 def test_a_slot_that_is_nowhere_is_made_again_with_the_values_that_it_had(url, name):
     study = shared(url, name, 3)
     claimed = study._slots.claim(Retrying(url), 3)
-    trial, config = study._suggested(claimed)
+    trial, config = study._trials.suggested(claimed)
     study.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # and killed before the slot waits again
     assert study._slots.table().nowhere(3) == [0]
     results = study.run(Bowl(), num_trials=3)
@@ -250,7 +250,7 @@ def test_slots_can_be_added_any_number_of_times_and_by_several_at_once(url, name
 def test_a_trial_that_was_killed_between_its_result_and_telling_it_is_told_and_not_repeated(url, name):
     study = shared(url, name, 2)
     claimed = study._slots.claim(Retrying(url), 2)
-    trial, config = study._suggested(claimed)
+    trial, config = study._trials.suggested(claimed)
     result = Bowl().train(config, number=0).result
     trial.set_user_attr(RESULT, result.as_dict())
     trainer = Bowl()
@@ -289,9 +289,10 @@ def test_a_diverged_trial_is_told_as_worse_than_what_other_workers_saw(url, name
     other = shared(url, name, 3)
     bad = replace(Bowl().train(other.space.suggest(optuna.create_study().ask())).result, val_losses=(1e6,), number=0)
     claimed = other._slots.claim(Retrying(url), 1)
-    other._finish(other._suggested(claimed)[0], replace(bad, state=TrialState.COMPLETED))
+    other._trials.finish(other._trials.suggested(claimed)[0], replace(bad, state=TrialState.COMPLETED))
     claimed = study._slots.claim(Retrying(url), 3)
-    study._finish(study._suggested(claimed)[0], replace(bad, state=TrialState.DIVERGED, number=claimed.slot))
+    diverged = replace(bad, state=TrialState.DIVERGED, number=claimed.slot)
+    study._trials.finish(study._trials.suggested(claimed)[0], diverged)
 
     assert study.study.get_trials()[claimed.number].value > 1e6
 
