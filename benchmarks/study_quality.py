@@ -40,7 +40,7 @@ from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained
 from studies.study import told_score
-from studies.whole_file import write_whole
+from studies.whole_file import write_text
 
 OURS = "ours"
 WIDE, USUAL = (1e-6, 10.0), (1e-5, 1e-1)
@@ -182,7 +182,7 @@ class Kept:
     def add(self, key: str, found: list[Reached]) -> None:
         self.found[key] = found
         if self.file:
-            write_whole(self.file, json.dumps(self.found, default=asdict, indent=1).encode())
+            write_text(self.file, json.dumps(self.found, default=asdict, indent=1))
 
 
 def print_task(name: str, samples: Samples) -> float:
