@@ -126,4 +126,8 @@ def test_ci_runs_what_people_run(root):
     script = root / ".ci" / "run"
 
     assert os.access(script, os.X_OK)
-    assert re.search(r"set -euo pipefail\n.*make lint\nmake test\n", script.read_text(encoding="utf-8"), re.DOTALL)
+    assert re.search(
+        r"set -euo pipefail\n.*\nmake lint\n.*\nmake test\n.*\nmake cluster-test\n",
+        script.read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
