@@ -50,14 +50,21 @@ class QualityGateFailed(Exception):
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
-    """Write bounds, and curves and pictures where there were range tests."""
+    """Write curves and pictures where there were range tests, and bounds; nothing where they are there already."""
     folder = directory.range_test
-    write_text(folder / "bounds.json", result.to_json() + "\n")
-    if not any(result.curves.values()):  # the bounds were given
+    bounds, curves, loss, deltas = (
+        folder / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")
+    )
+    is_tested = any(result.curves.values())  # the bounds were not given
+    text = result.to_json() + "\n"
+    files = (bounds, curves, loss, deltas) if is_tested else (bounds,)
+    if all(file.exists() for file in files) and bounds.read_text(encoding="utf-8") == text:
         return
-    write_text(folder / "curves.csv", curves_csv(result))
-    _write_figure(folder / "loss.png", result.plot())
-    _write_figure(folder / "loss_delta.png", result.plot_deltas())
+    if is_tested:
+        write_text(curves, curves_csv(result))
+        _write_figure(loss, result.plot())
+        _write_figure(deltas, result.plot_deltas())
+    write_text(bounds, text)  # last: where it is there, so are the others
 
 
 def write_results(
