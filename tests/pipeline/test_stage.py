@@ -3,14 +3,11 @@
 import csv
 import hashlib
 import json
-import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import jsonschema
 import keras
@@ -217,29 +214,6 @@ def test_another_study_in_the_same_folders_is_refused_with_what_differs(finished
     folder, _ = finished
     with pytest.raises(ForeignRun, match=r"study.epochs: was 3, now 5"):
         run(small(study__epochs=5), folder)
-
-
-def test_a_run_killed_half_way_finishes_the_remaining_trials(tmp_path):
-    command = [sys.executable, "-m", "pipeline", "run", "--trials", "30", "--progress", "plain"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parents[1]), "LRRT_STUDY__EPOCHS": "3"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            if "trial 4 " in line:
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
-    assert not (tmp_path / "out/summary.json").exists()
-
-    command[command.index("30")] = "8"
-    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    summary = json.loads((tmp_path / again.stdout.strip()).read_text())
-
-    assert again.stdout == "out/summary.json\n"
-    assert "resume: range tests are done, " in again.stderr
-    assert "trial 0 " not in again.stderr
-    assert summary["num_trials"]["ended"] >= 8
-    numbers = [json.loads(line)["number"] for line in (tmp_path / "out/trials.jsonl").read_text().splitlines()]
-    assert numbers == list(range(summary["num_trials"]["ended"]))
 
 
 NOTHING_LEFT = """
