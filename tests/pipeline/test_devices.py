@@ -10,8 +10,8 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import pipeline
-small = {"study.num_trials": 1, "study.epochs": 2, "study.batch_sizes": [128], "range_test.optimizers": ["adam"],
-         "range_test.num_steps": 30, "range_test.repeats": 1}
+small = {"study.num_trials": 1, "study.epochs": 2, "study.batch_sizes": [128], "study.top_retrained": 0,
+         "range_test.optimizers": ["adam"], "range_test.num_steps": 30, "range_test.repeats": 1}
 config = pipeline.builtin_config(small)
 pipeline.run_stage(config, out=sys.argv[1] + "/out", state=sys.argv[1] + "/state")
 print(tf.distribute.get_strategy().num_replicas_in_sync)

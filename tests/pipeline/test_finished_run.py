@@ -20,28 +20,38 @@ _SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_na
 browser = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(browser)
 
+BRIEF = {
+    "LRRT_STUDY__EPOCHS": "4",
+    "LRRT_STUDY__RETRAIN_SEEDS": "1",
+    "LRRT_STUDY__BATCH_SIZES": "[128]",
+    "LRRT_RANGE_TEST__REPEATS": "1",
+}
 READ_MLFLOW = """
-import json, mlflow, sys
+import contextlib, io, json, mlflow, runpy, sys
+sys.argv = sys.argv[1:]
+with contextlib.redirect_stdout(io.StringIO()) as shown:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+run_id = shown.getvalue().split()[-1]
 client = mlflow.MlflowClient()
-parent = client.get_run(sys.argv[1])
-children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{sys.argv[1]}'")
+parent = client.get_run(run_id)
+children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
 best = next(run for run in children if run.info.run_name == f"trial {parent.data.tags['best_trial']}")
 losses = client.get_metric_history(best.info.run_id, "val_loss")
 print(json.dumps({
     "score": parent.data.metrics["score"], "optimizer": parent.data.params["optimizer"], "children": len(children),
     "losses": [metric.value for metric in losses], "epochs": [metric.step for metric in losses],
-    "files": [file.path for file in client.list_artifacts(sys.argv[1])],
+    "files": [file.path for file in client.list_artifacts(run_id)],
 }))
 """
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The folder of a finished run, with its summary."""
+    """The folder of a finished run, with its summary: few epochs, and trials enough to tell what mattered."""
     folder = tmp_path_factory.mktemp("run") / "what? <b>Ünïcödé</b> & 100%20 #1"  # any name must do
     out, state = str(folder / "out"), str(folder / "state")
     words = ["run", "--trials", str(MIN_TRIALS), "--quiet", "--json", "--out", out, "--state", state]
-    ended = CliRunner().invoke(app, words, prog_name="lrrt")
+    ended = CliRunner(env=BRIEF).invoke(app, words, prog_name="lrrt")
     assert (ended.exit_code, ended.stderr) == (0, "")
     return folder, json.loads(ended.stdout)
 
@@ -109,15 +119,17 @@ def test_mlflow_takes_its_trials_losses_and_files(finished, pytestconfig, tmp_pa
         "MLFLOW_ARTIFACT_ROOT": str(tmp_path),
     }
 
-    def run(*words):
-        ended = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout.splitlines()[-1]
-
-    run_id = run(pytestconfig.rootpath / "examples/neighbours/log_to_mlflow.py", folder / "out")
-    logged = json.loads(run("-c", READ_MLFLOW, run_id))
+    example = pytestconfig.rootpath / "examples/neighbours/log_to_mlflow.py"
+    ended = subprocess.run(
+        [sys.executable, "-c", READ_MLFLOW, example, folder / "out"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    logged = json.loads(ended.stdout.splitlines()[-1])
 
     assert logged["score"] == pytest.approx(summary["best"]["score"])
     assert logged["optimizer"] == summary["best"]["parameters"]["optimizer"]

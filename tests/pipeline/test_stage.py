@@ -31,6 +31,11 @@ def small(**overrides):
     return pipeline.builtin_config({**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
 
 
+def brief(**overrides):
+    """One optimizer and nothing trained again: for what does not depend on them."""
+    return small(**{"range_test__optimizers": ["sgd"], "study__top_retrained": 0, **overrides})
+
+
 def run(config, folder, events=None):
     collect = (lambda event: None) if events is None else events.append
     return pipeline.run_stage(config, out=folder / "out", state=folder / "state", on_event=collect)
@@ -190,19 +195,19 @@ def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # less than a picture of the range tests takes
     try:
         with pytest.raises(OSError, match="File too large") as caught:
-            run(small(), tmp_path)
+            run(brief(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert exit_code(caught.value) == 74
     assert not list(tmp_path.rglob("*.partial*"))
 
-    assert len(run(small(), tmp_path).trials) == 3
+    assert len(run(brief(), tmp_path).trials) == 3
 
 
 def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path):
-    first = run(small(study__num_trials=2), tmp_path)
+    first = run(brief(study__num_trials=2), tmp_path)
     events = []
-    more = run(small(study__num_trials=4), tmp_path, events)
+    more = run(brief(study__num_trials=4), tmp_path, events)
 
     assert more.trials[:2] == first.trials
     assert [event.number for event in events if isinstance(event, TrialDone)] == [2, 3]
@@ -238,7 +243,7 @@ def test_where_nothing_is_left_to_do_keras_is_not_imported(finished):
 def _task_of(tmp_path, monkeypatch, name, code):
     (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    return small(task__build_model=f"{name}:build_model", task__load_data=f"{name}:load_data")
+    return brief(task__build_model=f"{name}:build_model", task__load_data=f"{name}:load_data")
 
 
 UNSAVABLE = """

@@ -10,7 +10,14 @@ from pipeline.events import Note, TrialDone
 from pipeline.preparation import prepare
 from pipeline.stopping import Interrupted, Stopper, Terminated, TimeUsedUp
 
-CONFIG = {"study.num_trials": 3, "study.epochs": 4, "range_test.num_steps": 60, "range_test.repeats": 1}
+CONFIG = {
+    "study.num_trials": 3,
+    "study.epochs": 4,
+    "study.top_retrained": 0,
+    "range_test.optimizers": ["sgd"],
+    "range_test.num_steps": 60,
+    "range_test.repeats": 1,
+}
 
 
 class StopsAfter(Stopper):

@@ -26,6 +26,7 @@ CONFIG = {
     "study.num_trials": 1,
     "study.epochs": 3,
     "study.top_retrained": 0,
+    "range_test.optimizers": ["sgd"],
     "range_test.num_steps": 60,
     "range_test.repeats": 1,
 }
