@@ -320,10 +320,8 @@ def record():
 one, _ = record()
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     two, num_replicas = record()
-    bounds = lrrt.range_test(build, (x, y), optimizers=["sgd"], batch_size=16, repeats=1).bounds["sgd"]
 assert num_replicas == 2
 np.testing.assert_allclose(two, one, rtol=2e-4)
-assert bounds.low is not None, bounds
 print("equal")
 """
     import subprocess

@@ -44,6 +44,7 @@ BY_BATCH_SIZE = SearchSpace(
     (16, 32),
 )
 NUM_TRIALS = 12
+NUM_KILLS = 5
 
 
 class StudyContract:
@@ -71,7 +72,7 @@ class StudyContract:
 
     @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
     def test_every_proposal_lies_inside_the_space_and_has_the_parameters_of_its_choices(self, space, sampler, tmp_path):
-        for result in self.open(space, tmp_path, sampler=sampler).run(Bowl(), num_trials=24):
+        for result in self.open(space, tmp_path, sampler=sampler).run(Bowl(), num_trials=16):
             values = result.config.parameters()
             assert space.holds(result.config), values
             assert set(values) == {found.name for found in space.dimensions() if found.is_active(values)}
@@ -190,22 +191,22 @@ class StudyContract:
             from tests.studies.contract import SMALL
             {self.imports}
             warnings.simplefilter("ignore")  # that threads of libraries do not live on in a fork
-            for number in range({NUM_TRIALS}):
+            for number in range({NUM_KILLS}):
                 child = os.fork()
                 if not child:
                     {self.program.format(folder=str(tmp_path))}
-                    study.run(Bowl(kill_at=number), num_trials={NUM_TRIALS},
+                    study.run(Bowl(kill_at=number), num_trials={NUM_KILLS},
                               on_trial=lambda trained: print(trained.result.config, flush=True))
                 assert os.waitpid(child, 0)[1] == 9
         """)
         killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         trainer = Bowl()
-        results = self.open(SMALL, tmp_path).run(trainer, num_trials=NUM_TRIALS)
+        results = self.open(SMALL, tmp_path).run(trainer, num_trials=NUM_KILLS)
 
         assert killed.returncode == 0, killed.stderr
         assert killed.stdout.splitlines() == [str(result.config) for result in results[:-1]]
         assert trainer.trained == [results[-1].config]
-        assert len({result.config for result in results}) == NUM_TRIALS
+        assert len({result.config for result in results}) == NUM_KILLS
 
     def test_a_study_of_another_space_is_refused_with_what_differs(self, tmp_path):
         self.open(SMALL, tmp_path).run(Bowl(), num_trials=1)

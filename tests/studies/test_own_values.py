@@ -93,20 +93,23 @@ def test_the_loops_of_a_few_models_are_kept_and_share_the_data(cache):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_searched_momentum_and_weight_decay_are_applied_without_tracing_again(optimizer, digits):
-    """The losses are those of an optimizer that has them as plain numbers."""
+    """The losses are those of an optimizer that has them as plain numbers, whatever the trial before had."""
     loops = Loops(build_model, digits["train"], optimizers=[optimizer], validation_data=digits["validation"])
     trainer = Trainer(loops, epochs=1)
-    for momentum, weight_decay in ((0.5, 0.1), (0.95, 1e-4)):
-        wanted = config(optimizer, momentum=momentum, weight_decay=weight_decay)
-        searched = trainer.train(wanted).result
-        plain = Loops(
-            build_model,
-            digits["train"],
-            optimizers={optimizer: wanted.with_own_values(loops.patterns[optimizer])},
-            validation_data=digits["validation"],
-        )
-        expected = Trainer(plain, epochs=1).train(config(optimizer)).result
-        assert searched.val_losses == pytest.approx(expected.val_losses, rel=1e-4)
+    wanted = config(optimizer, momentum=0.95, weight_decay=0.1)
+    before, searched = (
+        trainer.train(one).result for one in (config(optimizer, momentum=0.5, weight_decay=1e-4), wanted)
+    )
+    plain = Loops(
+        build_model,
+        digits["train"],
+        optimizers={optimizer: wanted.with_own_values(loops.patterns[optimizer])},
+        validation_data=digits["validation"],
+    )
+    expected = Trainer(plain, epochs=1).train(config(optimizer)).result
+
+    assert searched.val_losses == pytest.approx(expected.val_losses, rel=1e-4)
+    assert searched.val_losses != pytest.approx(before.val_losses, rel=1e-3)
     assert set(loops.num_traces.values()) == {1}
 
 
