@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds, run_range_test
+from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, find_bounds, run_range_test
+from lrrt.narrowing import is_enough, rates_near
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
 
 NEAR = 0.02  # of the scale, which is the loss before training minus the lowest
@@ -103,7 +104,7 @@ class LookedUpTask:
 
     def range_test(self, seed: int) -> RangeTestResult:
         """Judge the oracle's curves."""
-        curves = {label: tuple(_curves(case)) for label, case in self._cases.items()}
+        curves = {label: _curves(case) for label, case in self._cases.items()}
         first = next(iter(curves.values()))[0]
         return RangeTestResult(
             curves,
@@ -139,15 +140,21 @@ class _Lookup:
         return Trained(TrialResult(number, config, state, curve, curve, planned_epochs=self.epochs), None)
 
 
-def _curves(case: Mapping[str, Any]) -> list[RangeCurve]:
-    found = []
-    for kept in case["curves"]:
-        if kept["num_steps"] == RAMP_STEPS:
-            losses = [math.nan if loss is None else loss for loss in kept["losses"]]
-            num_seen = next((i + 1 for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-            stop = Stop.COMPLETED if num_seen == len(losses) else Stop.NON_FINITE
-            found.append(RangeCurve(tuple(kept["lrs"][:num_seen]), tuple(losses[:num_seen]), stop))
-    return found
+def _curves(case: Mapping[str, Any]) -> tuple[RangeCurve, ...]:
+    """Return the curves that the oracle has of a case; of the later ones the part that a range test would have run."""
+    kept = [kept for kept in case["curves"] if kept["num_steps"] == RAMP_STEPS]
+    first = _curve(kept[0], kept[0]["lrs"])
+    near = rates_near(np.array(kept[0]["lrs"]), first)
+    parts = [_curve(other, near) for other in kept[1:]]
+    return first, *(
+        part if is_enough(part) else _curve(other, other["lrs"]) for other, part in zip(kept[1:], parts, strict=True)
+    )
+
+
+def _curve(kept: Mapping[str, Any], lrs: Sequence[float]) -> RangeCurve:
+    losses = dict(zip(kept["lrs"], kept["losses"], strict=True))
+    tried = [lr for lr in lrs if lr in losses]
+    return RangeCurve.from_run(tried, [math.nan if losses[lr] is None else losses[lr] for lr in tried])
 
 
 def _load_module(file: Path) -> ModuleType:

@@ -14,10 +14,10 @@ has reached its end at the first trial whose best validation loss lies within 2 
 lowest; the scale is the loss before training minus the lowest. What has not reached it counts as one trial more than
 were allowed.
 
-ours: Optuna's TPE inside the bounds of range tests (the default call, 3 x 100 steps an optimizer), whose suggestions
-come first. The range tests are in its count: in trials as their steps over the steps of a full trial, in epochs
-likewise, in seconds as they took.
-TPE, 1e-6..10 and TPE, 1e-5..1e-1: the same sampler without range tests; a trial that diverged is told as a penalty.
+ours: our study by its defaults inside the bounds of range tests (the default call), whose suggestions come first. The
+range tests are in its count: in trials as their steps over the steps of a full trial, in epochs likewise, in seconds as
+they took.
+TPE, 1e-6..10 and TPE, 1e-5..1e-1: Optuna's sampler by its defaults; a trial that diverged is told as a penalty.
 KerasTuner, 1e-5..1e-1: its own BayesianOptimization, told the same penalty.
 
 With `--json` the searches of one way with one task's optimizers are kept as soon as they are done, and the same command
@@ -88,14 +88,22 @@ class Search:
 def search_ours(task: Task, search: Search, seed: int) -> Reached:
     range_test = task.range_test(seed)
     space = SearchSpace.from_result(range_test, fallback_range=USUAL, batch_sizes=(task.batch_size,))
-    run_optuna(space, task, search, seed)
+    study, trainer = OptunaStudy(space, seed=seed), task.trainer(seed)
+    run_to_target(lambda: study.run(trainer, num_trials=search.max_trials, on_trial=search.on_trial))
     part = range_test.num_steps / (task.epochs * task.steps_per_epoch)
     return search.reached(range_test=part, epochs_per_trial=task.epochs)
 
 
 def search_range(low: float, high: float) -> Callable[[Task, Search, int], Reached]:
+    """Make the search that a user of Optuna alone would write."""
+
     def run(task: Task, search: Search, seed: int) -> Reached:
-        run_optuna(plain_space(task, low, high), task, search, seed)
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+        judge = objective(plain_space(task, low, high), task, search, seed)
+        run_to_target(lambda: study.optimize(judge, n_trials=search.max_trials))
         return search.reached()
 
     return run
@@ -105,14 +113,12 @@ def search_keras_tuner(task: Task, search: Search, seed: int) -> Reached:
     """Run KerasTuner's own oracle, untouched, on our trainer."""
     import keras_tuner
 
-    space, trainer = plain_space(task, *USUAL), task.trainer(seed)
+    space = plain_space(task, *USUAL)
+    judge = objective(space, task, search, seed)
 
     class Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         def run_trial(self, trial: Any) -> float:
-            trained = trainer.train(space.suggest(trial.hyperparameters))
-            told = told_score(trained.result, search.results)
-            search.on_trial(trained)
-            return told
+            return judge(trial.hyperparameters)
 
     hp = keras_tuner.HyperParameters()
     space.suggest(hp)
@@ -128,17 +134,25 @@ def search_keras_tuner(task: Task, search: Search, seed: int) -> Reached:
     return search.reached()
 
 
+def objective(space: SearchSpace, task: Task, search: Search, seed: int) -> Callable[[Any], float]:
+    """Make what trains the trial that an Optuna trial or a KerasTuner `hp` asks for, and returns what to tell it."""
+    trainer = task.trainer(seed)
+
+    def judge(asked: Any) -> float:
+        trained = trainer.train(space.suggest(asked))
+        told = told_score(trained.result, search.results)
+        search.on_trial(trained)
+        return told
+
+    return judge
+
+
 WAYS: Mapping[str, Callable[[Task, Search, int], Reached]] = {
     OURS: search_ours,
     "TPE, 1e-6..10": search_range(*WIDE),
     "TPE, 1e-5..1e-1": search_range(*USUAL),
     "KerasTuner, 1e-5..1e-1": search_keras_tuner,
 }
-
-
-def run_optuna(space: SearchSpace, task: Task, search: Search, seed: int) -> None:
-    study, trainer = OptunaStudy(space, seed=seed), task.trainer(seed)
-    run_to_target(lambda: study.run(trainer, num_trials=search.max_trials, on_trial=search.on_trial))
 
 
 def run_to_target(run: Callable[[], Any]) -> None:

@@ -37,7 +37,8 @@ class RangeCurve:
     """Loss against learning rate in one range test: `losses[i]` is the loss of the batch trained on at `lrs[i]`.
 
     Where something else than the training loss was watched, `monitored[i]` is what it was at `lrs[i]`, and `monitor`
-    says what and how often; then bounds are read from it.
+    says what and how often; then bounds are read from it. `num_steps` counts the training steps that it took, where
+    they are more than those kept; what was trained after a breakdown is not.
 
     Raises:
         ValueError: unless `lrs`, `losses` and, where there is any, `monitored` have one length and the rates are
@@ -50,6 +51,7 @@ class RangeCurve:
     seed: int | None = None
     monitor: Monitor = LOSS
     monitored: tuple[float, ...] = ()
+    num_steps: int = 0
 
     def __post_init__(self) -> None:
         if len(self.lrs) != len(self.losses):
@@ -92,7 +94,8 @@ class RangeCurve:
             seen = rates[breakdown] * 10**HALF_WINDOW  # what the smoothed loss at the breakdown was made of
             stop, num_kept = Stop.DIVERGED, min(num_kept, int(np.searchsorted(rates, seen, side="right")))
         watched = () if monitor == LOSS else tuple(np.asarray(monitored, float)[:num_kept].tolist())
-        return cls(tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist()), stop, seed, monitor, watched)
+        kept = tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist())
+        return cls(*kept, stop, seed, monitor, watched, num_steps=len(values))
 
     def judged(self) -> RangeCurve:
         """Return the curve that bounds are read from: what was watched, where it was measured, less being better."""

@@ -54,8 +54,8 @@ class RangeTestResult:
 
     @property
     def num_steps(self) -> int:
-        """Training steps that the curves took, which is fewer than were planned where a loss diverged."""
-        return sum(len(curve.lrs) for repeats in self.curves.values() for curve in repeats)
+        """Training steps that the curves took."""
+        return sum(max(curve.num_steps, len(curve.lrs)) for repeats in self.curves.values() for curve in repeats)
 
     def bounds_for(self, optimizer: str, batch_size: int) -> Bounds:
         """Return the bounds of an optimizer at a batch size.
@@ -184,6 +184,7 @@ def _curve_as_dict(curve: RangeCurve) -> dict[str, Any]:
         "seed": curve.seed,
         "monitor": asdict(curve.monitor),
         "monitored": list(map(_or_none, curve.monitored)),
+        "num_steps": curve.num_steps,
     }
 
 
@@ -195,6 +196,7 @@ def _curve_from_dict(data: Mapping[str, Any]) -> RangeCurve:
         data["seed"],
         Monitor(**data["monitor"]),
         tuple(map(_or_nan, data["monitored"])),
+        data.get("num_steps", 0),  # older files do not have it
     )
 
 

@@ -239,7 +239,8 @@ class TpeOracle(Remembering):
             for trial in self.trials.values()
             if trial.status == "COMPLETED" and trial.score is not None
         ]
-        return propose(self.dimensions, told, seed=_drawn(self.study_seed, number))
+        seed = _drawn(self.study_seed, number)
+        return propose(self.dimensions, told, seed=seed, num_suggested=len(self.suggestions))
 
 
 ORACLES: Mapping[str, type[Remembering]] = {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cmaes")
+NUM_RANDOM = 4  # trials that TPE draws at random after the suggested ones; the bounds are narrow already
 NEEDED = {"gp": "torch", "cmaes": "cmaes"}  # packages that Optuna leaves to its users
 
 
@@ -36,8 +37,8 @@ def check_sampler(name: str) -> None:
         )
 
 
-def make_sampler(name: str, seed: int, first: int) -> optuna.samplers.BaseSampler:
-    """Make a sampler for a worker whose first trial has the number `first`.
+def make_sampler(name: str, seed: int, first: int, *, num_suggested: int = 0) -> optuna.samplers.BaseSampler:
+    """Make a sampler for a worker whose first trial has the number `first`, after trials that were suggested.
 
     Its seed depends on that too: a run that goes on must not repeat the choices of the first one, nor one worker those
     of another. A quasi-random sequence is the study's, its place in it is kept by Optuna, so it alone has the study's
@@ -64,11 +65,17 @@ def make_sampler(name: str, seed: int, first: int) -> optuna.samplers.BaseSample
             case "cmaes":
                 return samplers.CmaEsSampler(seed=fresh, independent_sampler=random, warn_independent_sampling=False)
         # Rates and parameters of schedules depend on choices, so the sampler must know them in groups.
-        return samplers.TPESampler(seed=fresh, multivariate=True, group=True)
+        return samplers.TPESampler(
+            seed=fresh, multivariate=True, group=True, n_startup_trials=num_suggested + NUM_RANDOM
+        )
 
 
 def propose(
-    dimensions: Sequence[Dimension], told: Iterable[tuple[Mapping[str, Value], float]], *, seed: int
+    dimensions: Sequence[Dimension],
+    told: Iterable[tuple[Mapping[str, Value], float]],
+    *,
+    seed: int,
+    num_suggested: int = 0,
 ) -> dict[str, Value]:
     """Return what Optuna's TPE proposes after trials that were told, without a study that is kept.
 
@@ -76,6 +83,7 @@ def propose(
         dimensions: of the search space.
         told: the active values of each trial, and the finite number it is told with.
         seed: what the choice comes from, together with the number of trials told.
+        num_suggested: how many of them were not drawn.
     """
     import optuna
 
@@ -88,7 +96,7 @@ def propose(
         for values, score in told
     ]
     with quiet_optuna():
-        study = optuna.create_study(sampler=make_sampler("tpe", seed, len(trials)))
+        study = optuna.create_study(sampler=make_sampler("tpe", seed, len(trials), num_suggested=num_suggested))
     study.add_trials(trials)
     return ask_optuna(study.ask(), dimensions)
 

@@ -59,8 +59,49 @@ def test_the_optimizers_are_compared_on_the_same_weights_and_order(result):
     assert sgd == adam
 
 
+def test_later_repeats_take_the_part_of_the_ramp_around_the_breakdown(result):
+    ramp = lrrt.Ramp().rates().tolist()
+    for name, (first, *others) in result.curves.items():
+        assert first.lrs == tuple(ramp[: len(first.lrs)])
+        for curve in others:
+            assert curve.lrs[0] in ramp
+            assert result.bounds[name].low / 30 < curve.lrs[0] < result.bounds[name].low / 3
+            assert len(curve.lrs) <= curve.num_steps < 60
+        assert len(first.lrs) <= first.num_steps <= 100
+    assert result.num_steps == sum(curve.num_steps for repeats in result.curves.values() for curve in repeats)
+
+
+def test_a_repeat_that_breaks_down_elsewhere_is_given_the_whole_ramp():
+    """Gradient descent on `c w^2` diverges above 1/c, and here each repeat's initial weights have a c of their own."""
+
+    class Bowl(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.w = self.add_weight(shape=(), initializer="ones")
+            self.log_c = self.add_weight(shape=(), initializer=keras.initializers.RandomUniform(0, 12), trainable=False)
+
+        def call(self, x):
+            return 0.0 * x + self.w * keras.ops.exp(self.log_c / 2)
+
+    def build():
+        model = Bowl()
+        model.compile("sgd", lambda y_true, y_pred: y_pred**2)
+        return model
+
+    x, ramp = np.ones((64, 1), "float32"), lrrt.Ramp(1e-7, 10.0, 200)
+    found = lrrt.range_test(build, (x, x), optimizers=["sgd"], ramp=ramp, repeats=5).curves["sgd"]
+    for curve in found:
+        limit = 1 / curve.losses[0]
+        risen = next(lr for lr, loss in zip(curve.lrs, curve.losses, strict=True) if loss > curve.losses[0])
+        assert limit < risen < 10 * limit
+    is_whole = [curve.lrs[0] == ramp.start_lr for curve in found]
+    assert is_whole[0]
+    assert set(is_whole[1:]) == {True, False}
+    assert all(curve.num_steps > len(curve.lrs) for curve, whole in zip(found[1:], is_whole[1:], strict=True) if whole)
+
+
 def test_three_range_tests_in_a_row_are_identical():
-    tests = [lrrt.range_test(build_model, digits(), optimizers=["adam"], ramp=SHORT, repeats=1) for _ in range(3)]
+    tests = [lrrt.range_test(build_model, digits(), optimizers=["adam"], ramp=SHORT, repeats=2) for _ in range(3)]
 
     assert tests[0].curves == tests[1].curves == tests[2].curves
 
