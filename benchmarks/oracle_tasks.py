@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, find_bounds, run_range_test
-from lrrt.narrowing import is_enough, rates_near
+from lrrt.recording import is_enough, rates_near
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
 
 NEAR = 0.02  # of the scale, which is the loss before training minus the lowest

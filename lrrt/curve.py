@@ -28,7 +28,7 @@ class Stop(Enum):
     """Why a range test ended; the value is the sentence shown."""
 
     COMPLETED = "all steps were done"
-    DIVERGED = "the smoothed loss rose above its starting level by more than it had fallen below it"
+    DIVERGED = "the smoothed loss rose above its starting level after it had fallen"
     NON_FINITE = "the loss became infinite or not a number"
 
 
@@ -186,15 +186,15 @@ def least_drop(lrs: ArrayLike, losses: ArrayLike) -> float:
 def find_breakdown(lrs: ArrayLike, losses: ArrayLike) -> int | None:
     """Find the first step at which the smoothed loss has diverged, given losses that are finite.
 
-    It has where it stands above the starting level by more than it had fallen below it, after a fall that is more than
-    noise. The unit is the drop, so that losses which are negative, near zero, shifted or scaled are judged alike.
+    It has where it stands above the starting level after it had fallen below it, both by more than noise. The unit is
+    the noise, so that losses which are negative, near zero, shifted or scaled are judged alike.
     """
     if len(np.asarray(losses)) < MIN_PLATEAU:
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # diverging losses may span all of float64
         smoothed, start = smooth(lrs, losses), starting_level(lrs, losses)
-        fall = start - np.minimum.accumulate(smoothed)
-        broken = (fall > least_drop(lrs, losses)) & (smoothed - start > fall)
+        least = least_drop(lrs, losses)
+        broken = (start - np.minimum.accumulate(smoothed) > least) & (smoothed - start > least)
     return int(broken.argmax()) if broken.any() else None
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from lrrt.batches import Data
 from lrrt.bounds import Bounds, find_bounds
 from lrrt.confirmation import confirm
-from lrrt.curve import Floats, RangeCurve
+from lrrt.curve import RangeCurve
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
-from lrrt.monitor import LOSS
-from lrrt.narrowing import is_enough, rates_near
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
+from lrrt.recording import record_curves
 
 if TYPE_CHECKING:
     import keras
@@ -49,10 +45,10 @@ def range_test(
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
 
     Each repeat trains from its own initial weights, on its own order of the data, with a fresh optimizer, while the
-    rate climbs. The first takes the whole ramp; where it shows clearly how far learning goes, the others take the part
-    around its end, from 1/300 of the edge to three times the rate of divergence. A compiled model that is passed in
-    starts each repeat from its own weights, and is left exactly as it was found, also after an exception. A model that
-    cannot run in a graph is trained through `model.fit`, many times slower, and `on_note` is told so.
+    rate climbs until the loss has risen above its starting level. The first begins where the ramp does; where it shows
+    clearly how far learning goes, the others begin at 1/300 of that. A compiled model that is passed in starts each
+    repeat from its own weights, and is left exactly as it was found, also after an exception. A model that cannot run
+    in a graph is trained through `model.fit`, many times slower, and `on_note` is told so.
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
@@ -161,7 +157,15 @@ def run_range_test(
         reason = loops.through_fit(case.optimizer, case.batch_size or None).reason
         if reason:
             note(f"range tests go through model.fit, which takes many times longer: {reason}")
-        curves[label] = _repeated(loops, case, ramp, repeats, seed, partial(on_repeat, label))
+        curves[label] = record_curves(
+            loops,
+            case.optimizer,
+            case.batch_size or None,
+            ramp.rates(),
+            repeats=repeats,
+            seed=seed,
+            on_repeat=partial(on_repeat, label),
+        )
         bounds[label] = find_bounds(curves[label], optimizer=case.kind)
         if confirm_steps:
             size = case.batch_size or None
@@ -211,38 +215,3 @@ def _cases(
             label = ", ".join([optimizer, *(f"{name}={value}" for name, value in varied.items())])
             cases[label] = Case(optimizer, kind, size, tuple(values.items()))
     return cases
-
-
-def _repeated(
-    loops: Loops, case: Case, ramp: Ramp, repeats: int, seed: int, on_repeat: Callable[[int], None]
-) -> tuple[RangeCurve, ...]:
-    """Record the whole ramp once and what matters of it in each further repeat; the whole of it where that is open."""
-    whole = ramp.rates()
-    curves = [_record(loops, case, whole, seed)]
-    on_repeat(1)
-    rates = rates_near(whole, curves[0])
-    for repeat in range(1, repeats):
-        curve = _record(loops, case, rates, seed + repeat)
-        if len(rates) < len(whole) and not is_enough(curve):
-            again = _record(loops, case, whole, seed + repeat)
-            curve = replace(again, num_steps=curve.num_steps + again.num_steps)
-        curves.append(curve)
-        on_repeat(repeat + 1)
-    return tuple(curves)
-
-
-def _record(loops: Loops, case: Case, rates: Floats, seed: int) -> RangeCurve:
-    """Record one curve; where gradients are accumulated, a step of the ramp is an update and takes several batches."""
-    loop = loops.get(case.optimizer, case.batch_size or None)
-    loop.restart(loops.initial_weights(seed))
-    per_update = loop.batches_per_update
-    steps = loop.train(np.repeat(rates, per_update), np.random.default_rng(seed))
-    starts = np.arange(0, len(steps.losses), per_update)
-    sizes = np.add.reduceat(np.ones(len(steps.losses)), starts)
-    return RangeCurve.from_run(
-        rates,
-        np.add.reduceat(steps.losses.astype(float), starts) / sizes,
-        seed=seed,
-        monitor=loops.monitor,
-        monitored=() if loops.monitor == LOSS else steps.monitored[starts],
-    )
