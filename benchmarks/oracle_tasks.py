@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, find_bounds, run_range_test
-from lrrt.recording import is_enough, rates_near
+from lrrt.recording import climbed, is_enough, parts_of, rates_near
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
 
 NEAR = 0.02  # of the scale, which is the loss before training minus the lowest
@@ -153,8 +153,10 @@ def _curves(case: Mapping[str, Any]) -> tuple[RangeCurve, ...]:
 
 def _curve(kept: Mapping[str, Any], lrs: Sequence[float]) -> RangeCurve:
     losses = dict(zip(kept["lrs"], kept["losses"], strict=True))
-    tried = [lr for lr in lrs if lr in losses]
-    return RangeCurve.from_run(tried, [math.nan if losses[lr] is None else losses[lr] for lr in tried])
+    tried = np.array([lr for lr in lrs if lr in losses])
+    values = np.array([losses[lr] for lr in tried], float)  # None, where a loss was not finite, becomes nan
+    parts = np.split(values, np.cumsum(parts_of(len(tried)))[:-1])
+    return climbed(tried, ((part, part) for part in parts))
 
 
 def _load_module(file: Path) -> ModuleType:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lrrt.bounds import SURE
 from lrrt.curve import Floats, RangeCurve, Stop
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
 from lrrt.reading import MIN_POINTS, Shape, read_curve
-from lrrt.training_loop import TrainingLoop, Values
+from lrrt.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop
@@ -45,8 +44,12 @@ def record_curves(
         on_repeat: told which repeat has ended, from 1.
     """
 
+    loop = loops.get(optimizer, batch_size)
+
     def record(rates: Floats, seed: int) -> RangeCurve:
-        return _record(loops.get(optimizer, batch_size), loops.initial_weights(seed), rates, seed, loops.monitor)
+        loop.restart(loops.initial_weights(seed))
+        parts = _parts(loop, rates, seed, loops.monitor.every)
+        return climbed(rates, parts, seed=seed, monitor=loops.monitor)
 
     curves = [record(rates, seed)]
     on_repeat(1)
@@ -89,29 +92,35 @@ def parts_of(num_steps: int, every: int = 1) -> list[int]:
     return [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def _record(loop: TrainingLoop | FitLoop, weights: Values, rates: Floats, seed: int, monitor: Monitor) -> RangeCurve:
-    """Climb until the loss is not finite, or a look shows that it has broken down.
+def climbed(
+    rates: Floats, parts: Iterable[tuple[Floats, Floats]], *, seed: int | None = None, monitor: Monitor = LOSS
+) -> RangeCurve:
+    """Return the curve of a ramp that is climbed until the loss is not finite, or a look shows that it broke down.
 
-    Where gradients are accumulated, a step of the ramp is an update and takes several batches.
+    Args:
+        rates: of the ramp, shape `(num_steps,)`.
+        parts: each part's losses and what was monitored in it, see `parts_of`; no more are taken than are needed.
+        seed: what the weights and the order of the data came from.
+        monitor: what was watched.
     """
-    loop.restart(weights)
-    per_update = loop.batches_per_update
-    parts = parts_of(len(rates), monitor.every)
-    plans = loop.batches.plans([part * per_update for part in parts], np.random.default_rng(seed))
     losses, monitored = np.empty(0), np.empty(0)
-    for part, plan in zip(parts, plans, strict=True):
-        steps = loop.train(np.repeat(rates[len(losses) :][:part], per_update), plan=plan)
-        starts = np.arange(0, len(steps.losses), per_update, dtype=np.intp)
-        losses = np.append(losses, _means(steps.losses, starts))
-        monitored = np.append(monitored, steps.monitored[starts])
-        shown = () if monitor == LOSS else monitored
-        curve = RangeCurve.from_run(rates, losses, seed=seed, monitor=monitor, monitored=shown)
+    for part in parts:
+        losses, monitored = np.append(losses, part[0]), np.append(monitored, part[1])
+        curve = RangeCurve.from_run(
+            rates, losses, seed=seed, monitor=monitor, monitored=() if monitor == LOSS else monitored
+        )
         if curve.stop is Stop.NON_FINITE or len(curve.lrs) < len(losses):
             break
     return curve
 
 
-def _means(losses: NDArray[np.float32], starts: NDArray[np.intp]) -> Floats:
-    """Return the mean loss of the batches of each update, which begin at `starts`."""
-    sizes = np.add.reduceat(np.ones(len(losses)), starts)
-    return np.asarray(np.add.reduceat(losses.astype(float), starts) / sizes)
+def _parts(loop: TrainingLoop | FitLoop, rates: Floats, seed: int, every: int) -> Iterator[tuple[Floats, Floats]]:
+    """Train a ramp part by part; where gradients are accumulated, a step is an update and takes several batches."""
+    per_update = loop.batches_per_update
+    sizes = parts_of(len(rates), every)
+    plans = loop.batches.plans([size * per_update for size in sizes], np.random.default_rng(seed))
+    for end, size, plan in zip(np.cumsum(sizes), sizes, plans, strict=True):
+        steps = loop.train(np.repeat(rates[end - size : end], per_update), plan=plan)
+        starts = np.arange(0, len(steps.losses), per_update)
+        counts = np.add.reduceat(np.ones(len(steps.losses)), starts)
+        yield np.add.reduceat(steps.losses.astype(float), starts) / counts, steps.monitored[starts].astype(float)
