@@ -196,7 +196,7 @@ def test_a_generator_is_tested_with_what_it_yields_in_order():
 
 def test_a_generator_that_ends_before_the_ramp_is_refused():
     few = ((X[:16], Y[:16]) for _ in range(12))
-    with pytest.raises(ValueError, match="data must last for 40 more steps, but it ended before"):
+    with pytest.raises(ValueError, match="data must last for 20 more steps, but it ended before"):
         first_losses(dense, few)
 
 
