@@ -536,8 +536,8 @@ def test_everything_is_left_as_found_after_ctrl_c(monkeypatch):
     before = everything_of(model)
     train = TrainingLoop.train
 
-    def interrupted(self, *arguments):
-        train(self, *arguments)
+    def interrupted(self, *arguments, **named):
+        train(self, *arguments, **named)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingLoop, "train", interrupted)
