@@ -85,7 +85,7 @@ def test_it_is_trained_on_a_generator_for_as_long_as_that_lasts():
     (compiled,) = run_range_test(builder(), batches(6)).curves["sgd"]
 
     np.testing.assert_allclose(curve.losses, compiled.losses, rtol=1e-4)
-    with pytest.raises(ValueError, match="The data must last for 8 more steps, but it ended before"):
+    with pytest.raises(ValueError, match="The data must last for 2 more steps, but it ended before"):
         run_range_test(builder(Untraceable), batches(5), on_note=lambda text: None)
 
 
