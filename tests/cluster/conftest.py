@@ -18,6 +18,7 @@ CONFIG = """
 build_model = "pipeline.digits_example:build_model"
 load_data = "pipeline.digits_example:load_data"
 [range_test]
+optimizers = {optimizers}
 num_steps = 30
 repeats = 1
 [study]
@@ -81,8 +82,9 @@ class Stage:
     def command(self, *arguments):
         return [sys.executable, "-m", "pipeline", *arguments]
 
-    def configure(self, *cluster, num_trials=4, epochs=4):
-        text = CONFIG.format(num_trials=num_trials, epochs=epochs, cluster="\n".join(cluster))
+    def configure(self, *cluster, num_trials=4, epochs=4, optimizers=("sgd", "adam")):
+        lines = "\n".join(cluster)
+        text = CONFIG.format(num_trials=num_trials, epochs=epochs, optimizers=list(optimizers), cluster=lines)
         (self.folder / "search.toml").write_text(text)
 
     def logs(self, part=""):

@@ -15,7 +15,7 @@ END_S = 600
 
 
 def test_a_pod_that_takes_a_lost_one_s_place_goes_on_and_a_run_with_three_workers_ends_it(stage, pytestconfig):
-    stage.configure(num_trials=NUM_TRIALS, epochs=NUM_EPOCHS)
+    stage.configure(num_trials=NUM_TRIALS, epochs=NUM_EPOCHS, optimizers=["sgd"])
     code, _, told = stage.lrrt("gather", "search.toml")
     assert code == 0, told
     manifest = pytestconfig.rootpath / "deploy/kubernetes/2-workers.yaml"
