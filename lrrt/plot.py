@@ -103,16 +103,17 @@ def _draw_all(
 
 
 def _band(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return rates, and least, median and largest value of the repeats at each; where most repeats have ended, none.
+    """Return rates, and least, median and largest value of the repeats that tried each.
 
-    Repeats try the same rates and end where they diverge, so they are aligned by step.
+    Repeats try rates of the same ramp; later ones begin further up, and each ends where it diverges. The rates go as
+    far as at least half of the repeats do.
     """
-    by_length = sorted(series, key=lambda found: len(found[1]))
-    lrs = by_length[len(by_length) // 2][0]  # as far as at least half of the repeats go
-    values = np.full((len(series), len(lrs)), np.nan)
-    for row, (_, found) in zip(values, by_length, strict=True):
-        row[: len(found)] = found[: len(lrs)]
-    return lrs, np.nanmin(values, axis=0), np.nanmedian(values, axis=0), np.nanmax(values, axis=0)
+    end = sorted(lrs[-1] for lrs, _ in series)[len(series) // 2]
+    rates = np.unique(np.concatenate([lrs[lrs <= end] for lrs, _ in series]))
+    values = np.full((len(series), len(rates)), np.nan)
+    for row, (lrs, found) in zip(values, series, strict=True):
+        row[np.searchsorted(rates, lrs[lrs <= end])] = found[lrs <= end]
+    return rates, np.nanmin(values, axis=0), np.nanmedian(values, axis=0), np.nanmax(values, axis=0)
 
 
 def _drawn(curves: Curves, read: Callable[[RangeCurve], Series]) -> list[Floats]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lrrt
+from lrrt.curve import smooth
 from lrrt.training_loop import read
 
 SPARSE = "sparse_categorical_crossentropy"
@@ -69,6 +70,16 @@ def test_later_repeats_take_the_part_of_the_ramp_around_the_breakdown(result):
             assert len(curve.lrs) <= curve.num_steps < 60
         assert len(first.lrs) <= first.num_steps <= 100
     assert result.num_steps == sum(curve.num_steps for repeats in result.curves.values() for curve in repeats)
+
+
+def test_the_picture_shows_the_median_of_the_repeats_that_tried_a_rate(result):
+    (axes,) = result.plot().axes
+    drawn = {line.get_label().split(":")[0]: dict(line.get_xydata().tolist()) for line in axes.lines}
+    for name, repeats in result.curves.items():
+        smoothed = [dict(zip(curve.lrs, smooth(curve.lrs, curve.losses), strict=True)) for curve in repeats]
+        assert min(drawn[name]) == 1e-7
+        for lr, loss in drawn[name].items():
+            assert loss == pytest.approx(np.median([curve[lr] for curve in smoothed if lr in curve]))
 
 
 def test_a_repeat_that_breaks_down_elsewhere_is_given_the_whole_ramp():
