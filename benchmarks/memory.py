@@ -1,4 +1,4 @@
-"""Resident memory over 100 trials in one process: it must stay flat after the tenth.
+"""Resident memory over 200 trials in one process: it must stay flat after the tenth.
 
 python benchmarks/memory.py
 """
@@ -12,7 +12,7 @@ from lrrt import Loops
 from pipeline.digits_example import build_model, load_data
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer
 
-SHOWN = (1, 10, 25, 50, 75, 100)
+SHOWN = (1, 10, 50, 100, 150, 200)
 
 
 def resident_mib() -> float:
@@ -22,7 +22,7 @@ def resident_mib() -> float:
 
 
 def main() -> None:
-    """Run 100 trials of two optimizers and three schedules, then print."""
+    """Run 200 trials of two optimizers and three schedules, then print."""
     data = load_data()
     loops = Loops(build_model, data["train"], optimizers=["sgd", "adam"], validation_data=data["validation"])
     space = SearchSpace(

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from lrrt.plot import scale_rates
 from pipeline.advice import advise
 from pipeline.config import StageConfig
 from pipeline.config_file import to_toml
-from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers, scale_rates
+from pipeline.pictures import plot_history, plot_narrowing, plot_optimizers
 from pipeline.report import StageReport
 from pipeline.report_rows import BestRow, best_rows, endings, optimizer_rows, row_of
 from pipeline.value_pictures import plot_importances, plot_parallel, plot_slices

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt import RangeTestResult
-from lrrt.plot import COLOURS
+from lrrt.plot import COLOURS, scale_rates
 from pipeline.report_rows import completed
 from studies import SearchSpace, TrialResult
 
@@ -99,16 +99,6 @@ def plot_optimizers(trials: Sequence[TrialResult]) -> Figure:
     axes.set_ylabel("best validation loss")
     legend_above(axes)
     return figure
-
-
-def scale_rates(axes: Axes) -> None:
-    """Make the axis of the rates logarithmic; labels without raised exponents, because setting those takes a second."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(numticks=5))
-    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def small_figure(height: float) -> tuple[Figure, Axes]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.plot import COLOURS
-from pipeline.pictures import MARKERS, PANEL, colours_of, scale_rates, scale_scores, score_of, small_figure
+from lrrt.plot import COLOURS, scale_rates
+from pipeline.pictures import MARKERS, PANEL, colours_of, scale_scores, score_of, small_figure
 from pipeline.report_rows import completed
 from studies import SearchSpace, TrialResult, TrialState
 from studies.importance import RATE
