@@ -9,11 +9,10 @@ not hours, and seconds say nothing.
 
 Each of a task's optimizers is searched for its fixed rate; a task's figures are means over optimizers and seeds, which
 is what searches cost in the long run, and medians, which leave out how unlucky a search can be. With `--together` one
-search chooses among all of the task's optimizers as well. All ways train with the same trainer, on
-loops traced before, from the same initial weights for one seed, so that they differ by what they propose alone. A way
-has reached its end at the first trial whose best validation loss lies within 2 % of the scale above the oracle's
-lowest; the scale is the loss before training minus the lowest. What has not reached it counts as one trial more than
-were allowed.
+search chooses among all of the task's optimizers as well. All ways train with the same trainer, on loops traced before,
+from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached its end at
+the first trial whose best validation loss lies within 2 % of the scale above the oracle's lowest; the scale is the loss
+before training minus the lowest. What has not reached it counts as one trial more than were allowed.
 
 ours: our study by its defaults inside the bounds of range tests (the default call), whose suggestions come first. The
 range tests are in its count: in trials as their steps over the steps of a full trial, in epochs likewise, in seconds as
