@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, find_bounds, run_range_test
-from lrrt.recording import climbed, is_enough, parts_of, rates_near
+from lrrt.recording import climbed, parts_of, repeated
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
 
 NEAR = 0.02  # of the scale, which is the loss before training minus the lowest
@@ -143,12 +143,8 @@ class _Lookup:
 def _curves(case: Mapping[str, Any]) -> tuple[RangeCurve, ...]:
     """Return the curves that the oracle has of a case; of the later ones the part that a range test would have run."""
     kept = [kept for kept in case["curves"] if kept["num_steps"] == RAMP_STEPS]
-    first = _curve(kept[0], kept[0]["lrs"])
-    near = rates_near(np.array(kept[0]["lrs"]), first)
-    parts = [_curve(other, near) for other in kept[1:]]
-    return first, *(
-        part if is_enough(part) else _curve(other, other["lrs"]) for other, part in zip(kept[1:], parts, strict=True)
-    )
+    whole = np.array(max((one["lrs"] for one in kept), key=len))  # each ends where its loss was not finite
+    return tuple(repeated(lambda lrs, repeat: _curve(kept[repeat], lrs), whole, len(kept)))
 
 
 def _curve(kept: Mapping[str, Any], lrs: Sequence[float]) -> RangeCurve:

@@ -43,25 +43,39 @@ def record_curves(
         seed: of the first.
         on_repeat: told which repeat has ended, from 1.
     """
-
     loop = loops.get(optimizer, batch_size)
 
-    def record(rates: Floats, seed: int) -> RangeCurve:
-        loop.restart(loops.initial_weights(seed))
-        parts = _parts(loop, rates, seed, loops.monitor.every)
-        return climbed(rates, parts, seed=seed, monitor=loops.monitor)
+    def record(rates: Floats, repeat: int) -> RangeCurve:
+        loop.restart(loops.initial_weights(seed + repeat))
+        parts = _parts(loop, rates, seed + repeat, loops.monitor.every)
+        return climbed(rates, parts, seed=seed + repeat, monitor=loops.monitor)
 
-    curves = [record(rates, seed)]
-    on_repeat(1)
-    near = rates_near(rates, curves[0])
-    for repeat in range(1, repeats):
-        curve = record(near, seed + repeat)
-        if len(near) < len(rates) and not is_enough(curve):
-            again = record(rates, seed + repeat)
-            curve = replace(again, num_steps=curve.num_steps + again.num_steps)
+    curves = []
+    for curve in repeated(record, rates, repeats):
         curves.append(curve)
-        on_repeat(repeat + 1)
+        on_repeat(len(curves))
     return tuple(curves)
+
+
+def repeated(record: Callable[[Floats, int], RangeCurve], rates: Floats, repeats: int) -> Iterator[RangeCurve]:
+    """Yield the curve of each repeat: of the first over the whole ramp, of the others over what matters of it.
+
+    A repeat whose part does not show its fall takes the whole ramp as well.
+
+    Args:
+        record: climbs these rates in the repeat of this number, from 0.
+        rates: of the whole ramp, shape `(num_steps,)`.
+        repeats: how many.
+    """
+    first = record(rates, 0)
+    yield first
+    near = rates_near(rates, first)
+    for repeat in range(1, repeats):
+        curve = record(near, repeat)
+        if len(near) < len(rates) and not is_enough(curve):
+            again = record(rates, repeat)
+            curve = replace(again, num_steps=curve.num_steps + again.num_steps)
+        yield curve
 
 
 def rates_near(rates: Floats, first: RangeCurve) -> Floats:
