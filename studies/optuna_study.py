@@ -85,10 +85,13 @@ class OptunaStudy:
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
             self.study, kept = open_kept(name, database, creates=creates)
-        suggestions = space.suggested_parameters()
-        self._num_suggested = len(suggestions)
         self._slots = SlotQueue(
-            self.study, kept, database, worker=worker or Worker.here(), grace_s=grace_s, suggestions=suggestions
+            self.study,
+            kept,
+            database,
+            worker=worker or Worker.here(),
+            grace_s=grace_s,
+            suggestions=space.suggested_parameters(),
         )
         self._trials = ClaimedTrials(self.study, self._slots, space, propose, seed, max_gap)
         self._retry(lambda: make_own(self.study, space, known, attributes or {}))
@@ -179,9 +182,8 @@ class OptunaStudy:
             if claimed is None:
                 return num_trained
             if not has_sampler:
-                self.study.sampler = make_sampler(
-                    self._sampler, self._seed, claimed.slot, num_suggested=self._num_suggested
-                )
+                num_suggested = len(self.space.suggested_parameters())
+                self.study.sampler = make_sampler(self._sampler, self._seed, claimed.slot, num_suggested=num_suggested)
                 has_sampler = True
             num_trained += self._trials.train(claimed, runner, retry)
 
