@@ -39,8 +39,8 @@ from typing import Any
 from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained
+from studies.storage.whole_file import write_text
 from studies.study import told_score
-from studies.whole_file import write_text
 
 OURS = "ours"
 WIDE, USUAL = (1e-6, 10.0), (1e-5, 1e-1)

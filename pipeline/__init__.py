@@ -4,28 +4,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.config import StageConfig
-    from pipeline.config_file import builtin_config, load_config
-    from pipeline.mistakes import ConfigError
-    from pipeline.report import StageReport
-    from pipeline.results import NoTrialCompleted
-    from pipeline.search import NoUsableRange
-    from pipeline.search_bounds import NoBounds
+    from pipeline.config.messages import ConfigError
+    from pipeline.config.tables import StageConfig
+    from pipeline.config.toml import builtin_config, load_config
+    from pipeline.report.files import NoTrialCompleted
+    from pipeline.report.summary import StageReport
     from pipeline.stage import RangeReport, run_range_tests, run_search, run_stage
-    from pipeline.task import TaskError
+    from pipeline.steps.given_bounds import NoBounds
+    from pipeline.steps.search import NoUsableRange
+    from pipeline.task.loading import TaskError
 
 # Imported on first use, because the command imports this file too, and `lrrt --help` needs none of it.
 _HOMES = {
-    "ConfigError": "pipeline.mistakes",
-    "NoTrialCompleted": "pipeline.results",
-    "NoBounds": "pipeline.search_bounds",
-    "NoUsableRange": "pipeline.search",
+    "ConfigError": "pipeline.config.messages",
+    "NoTrialCompleted": "pipeline.report.files",
+    "NoBounds": "pipeline.steps.given_bounds",
+    "NoUsableRange": "pipeline.steps.search",
     "RangeReport": "pipeline.stage",
-    "StageConfig": "pipeline.config",
-    "StageReport": "pipeline.report",
-    "TaskError": "pipeline.task",
-    "builtin_config": "pipeline.config_file",
-    "load_config": "pipeline.config_file",
+    "StageConfig": "pipeline.config.tables",
+    "StageReport": "pipeline.report.summary",
+    "TaskError": "pipeline.task.loading",
+    "builtin_config": "pipeline.config.toml",
+    "load_config": "pipeline.config.toml",
     "run_range_part": "pipeline.stage",
     "run_range_tests": "pipeline.stage",
     "run_search": "pipeline.stage",

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cluster_commands import finish, gather, submit
-from pipeline.read_commands import init, plan, report, schema, status, validate
-from pipeline.run_commands import range_, run, search
-from pipeline.standard_streams import make_usable, say
-from pipeline.worker_command import worker
+from pipeline.commands.cluster import finish, gather, submit
+from pipeline.commands.look import init, plan, report, schema, status, validate
+from pipeline.commands.train import range_, run, search
+from pipeline.commands.worker import worker
+from pipeline.console.streams import make_usable, say
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "init": (init, "lrrt init > search.toml"),
@@ -61,7 +61,7 @@ def _options(
 
 
 def _versions() -> str:
-    from pipeline.versions import versions
+    from pipeline.report.versions import versions
 
     found = versions()
     return f"lrrt {found.pop('lrrt')} ({', '.join(f'{name} {version}' for name, version in found.items())})"

@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from lrrt import RangeTestResult
-from pipeline.beginning import Begun, begin, earlier_run
-from pipeline.claim import check_claim
-from pipeline.config import HELD_OUT, StageConfig
-from pipeline.events import Note, StageDone, StageStarted, Tell
-from pipeline.fingerprints import is_unchanged, study_fields
-from pipeline.local_workers import LocalWorkers
-from pipeline.mistakes import ConfigError
-from pipeline.preparation import make_trainer, prepare
-from pipeline.progress import keep_task, kept_range_test, kept_task
-from pipeline.range_tests import range_test_of, range_tests, reusable, with_optimizers
-from pipeline.report import StageReport
-from pipeline.results import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
-from pipeline.retraining import retrain_top
-from pipeline.run_directory import RunDirectory
-from pipeline.search import NoUsableRange, reasons, storage_of
-from pipeline.search_bounds import NoBounds, check_bounds
-from pipeline.stopping import Stopper
-from pipeline.task import Task
-from pipeline.widening import open_studies, search_and_widen
+from pipeline.config.messages import ConfigError
+from pipeline.config.tables import HELD_OUT, StageConfig
+from pipeline.console.events import Note, StageDone, StageStarted, Tell
+from pipeline.console.stopping import Stopper
+from pipeline.report.files import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
+from pipeline.report.summary import StageReport
+from pipeline.state.ownership import check_claim
+from pipeline.state.run_directory import RunDirectory
+from pipeline.state.stored import keep_task, kept_range_test, kept_task
+from pipeline.steps.given_bounds import NoBounds, check_bounds
+from pipeline.steps.opening import Begun, begin, earlier_run
+from pipeline.steps.range_tests import range_test_of, range_tests, reusable, with_optimizers
+from pipeline.steps.retraining import retrain_top
+from pipeline.steps.search import NoUsableRange, reasons, storage_of
+from pipeline.steps.widening import open_studies, search_and_widen
+from pipeline.task.fingerprints import is_unchanged, study_fields
+from pipeline.task.loading import Task
+from pipeline.task.preparation import make_trainer, prepare
+from pipeline.workers.local import LocalWorkers
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def run_stage(
         out: the folder of the results.
         state: the folder of the progress; the same call with the same folders goes on where it was left.
         workers: processes that train the trials; None for this one.
-        on_event: told what happens; see `pipeline.console`.
-        stopper: may stop the run before its end; see `pipeline.stopping`.
+        on_event: told what happens; see `pipeline.console.display`.
+        stopper: may stop the run before its end; see `pipeline.console.stopping`.
 
     Raises:
         TaskError: where the task's data or model break their contract.

@@ -1,30 +1,30 @@
 """Searches for hyperparameters inside the bounds that range tests found, with Optuna or KerasTuner."""
 
-from studies.checkpoint import BrokenCheckpoint, TrialCheckpoint
+from studies.analysis.folds import make_folds
+from studies.analysis.plot import plot_losses, plot_schedules
+from studies.analysis.retraining import Repeated, cross_validate, retrain
+from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
-from studies.edges import AtEdge, Edge, at_edge, widen
-from studies.families import FAMILIES
-from studies.folds import make_folds
-from studies.foreign_study import ForeignStudy
-from studies.kept_study import kept_attributes
 from studies.keras_tuner_shared import shared_keras_tuner_study
 from studies.keras_tuner_study import KerasTunerStudy
-from studies.loop_cache import LoopCache
-from studies.optimizer_range import OptimizerRange
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
-from studies.own_dimensions import own_dimensions
-from studies.plot import plot_losses, plot_schedules
-from studies.retraining import Repeated, cross_validate, retrain
-from studies.schedules import make_schedule, rate_table
-from studies.slots import StudyProgress, WorkerSeen
-from studies.space import SearchSpace
-from studies.storage import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable
+from studies.schedules.families import FAMILIES
+from studies.schedules.schedule import make_schedule, rate_table
+from studies.space.differences import ForeignStudy
+from studies.space.edges import AtEdge, Edge, at_edge, widen
+from studies.space.model_hyperparameters import own_dimensions
+from studies.space.optimizer_range import OptimizerRange
+from studies.space.search_space import SearchSpace
+from studies.storage.database import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable
+from studies.storage.slots import StudyProgress, WorkerSeen
+from studies.storage.stored_study import kept_attributes
+from studies.storage.worker import Worker
 from studies.study import Study, best_of
-from studies.tensorboard_log import TensorBoardLog
 from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
+from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint
+from studies.training.loop_cache import LoopCache
 from studies.trial import TrialConfig, TrialResult, TrialState
-from studies.workers import Worker
 
 __all__ = [
     "FAMILIES",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from studies.dimension import Value
-from studies.heartbeat import Heartbeat
-from studies.optuna_samplers import quiet_optuna
-from studies.slot_queue import Claimed, SlotQueue
-from studies.slots import EXHAUSTED, RESULT, SlotTable, values_of
-from studies.space import SearchSpace
-from studies.storage import Retrying, write_curve
+from studies.engines.optuna_samplers import quiet_optuna
+from studies.space.search_space import SearchSpace
+from studies.storage.database import Retrying, write_curve
+from studies.storage.heartbeat import Heartbeat
+from studies.storage.slot_queue import Claimed, SlotQueue
+from studies.storage.slots import EXHAUSTED, RESULT, SlotTable, values_of
 from studies.study import Told, TrialRunner, excess_gap, told_score
 from studies.trial import TrialConfig, TrialResult, TrialState
 

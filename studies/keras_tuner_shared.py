@@ -8,7 +8,7 @@ from typing import Any
 from studies.claimed_trials import Propose
 from studies.dimension import Value
 from studies.optuna_study import OptunaStudy
-from studies.space import SearchSpace
+from studies.space.search_space import SearchSpace
 from studies.study import Told, excess_gap, told_score
 from studies.trial import TrialResult
 
@@ -34,7 +34,7 @@ def shared_keras_tuner_study(
 
 
 def _proposer(space: SearchSpace, sampler: str, seed: int, max_gap: float | None) -> Propose:
-    from studies.keras_tuner_oracles import ORACLES
+    from studies.engines.keras_tuner_oracles import ORACLES
 
     if sampler not in ORACLES:
         raise ValueError(f"`sampler` must be one of {', '.join(ORACLES)}, got {sampler!r}.")

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.foreign_study import ForeignStudy
-from studies.space import SearchSpace
+from studies.space.differences import ForeignStudy
+from studies.space.search_space import SearchSpace
+from studies.storage.whole_file import is_leftover, write_text
 from studies.study import OnTrial, OnWait, Resume, Told, TrialRunner, excess_gap, nothing_kept, told_of, told_score
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialResult, TrialState
-from studies.whole_file import is_leftover, write_text
 
 SAMPLERS = ("random", "bayesian", "grid", "tpe")
 RESULT_FILE = "result.json"  # in KerasTuner's folder of a trial
@@ -166,7 +166,7 @@ class KerasTunerStudy:
         return told
 
     def _make_tuner(self, sampler: str, seed: int) -> Any:
-        from studies.keras_tuner_oracles import ORACLES
+        from studies.engines.keras_tuner_oracles import ORACLES
         from studies.keras_tuner_tuner import StudyTuner
 
         oracle = ORACLES[sampler](self.space, seed=seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras_tuner
 
-from studies.keras_tuner_oracles import OBJECTIVE, Remembering
+from studies.engines.keras_tuner_oracles import OBJECTIVE, Remembering
 
 
 class StudyTuner(keras_tuner.engine.base_tuner.BaseTuner):

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from studies.claimed_trials import ClaimedTrials, Propose
-from studies.kept_study import SPACE, kept_attributes, make_own, open_kept
-from studies.optuna_samplers import check_sampler, make_sampler, quiet_optuna
-from studies.slot_queue import SlotQueue
-from studies.slots import RESULT, StudyProgress
-from studies.space import SearchSpace
-from studies.storage import Retrying, open_storage
+from studies.engines.optuna_samplers import check_sampler, make_sampler, quiet_optuna
+from studies.space.search_space import SearchSpace
+from studies.storage.database import Retrying, open_storage
+from studies.storage.slot_queue import SlotQueue
+from studies.storage.slots import RESULT, StudyProgress
+from studies.storage.stored_study import SPACE, kept_attributes, make_own, open_kept
+from studies.storage.worker import Worker
 from studies.study import OnTrial, OnWait, Resume, TrialRunner, nothing_kept
 from studies.trainer import OnEpoch, Trainer
 from studies.trial import TrialResult
-from studies.workers import Worker
 
 GRACE_S = 60.0  # without a sign of life; a worker that the network lost for longer loses one trial's work, no more
 POLL_S = 2.0  # between looks at the trials of other workers, when they are all that is left

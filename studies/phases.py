@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from studies.families import FAMILIES, is_cyclical
+from studies.schedules.families import FAMILIES, is_cyclical
 from studies.trial import TrialConfig
 
 # Of a decay. Validation losses at an eighth of the training ranked its final best three 13th to 16th of 18; from half

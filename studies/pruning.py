@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median, stdev
 
-from studies.families import is_cyclical
 from studies.overfitting import is_still_falling
 from studies.phases import marks
+from studies.schedules.families import is_cyclical
 from studies.trial import TrialConfig, TrialResult, TrialState
 
 MIN_PEERS = 4  # trials of the family that a trial is compared with; a median of fewer says little

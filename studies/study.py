@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from studies.checkpoint import TrialCheckpoint
 from studies.dimension import Value
 from studies.overfitting import check_overfitting
 from studies.pruning import is_worse_than_its_peers
-from studies.space import SearchSpace
+from studies.space.search_space import SearchSpace
 from studies.trainer import EpochDecision, EpochEnded, OnEpoch, Trained, Trainer
+from studies.training.checkpoint import TrialCheckpoint
 from studies.trial import TrialConfig, TrialResult, TrialState
 
 PENALTY_SHARE = 0.1  # a diverged trial is told as worse than the worst seen, by this part of the range seen

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer
 from lrrt.training_loop import Values, assign
-from studies.callbacks import CallbackFactory, Hooks, make_callbacks, save_with_its_optimizer, want_batches
-from studies.checkpoint import TrialCheckpoint
-from studies.loop_cache import LoopCache
-from studies.momentum import momentum_table
 from studies.pruning import has_stopped_improving
-from studies.space import SearchSpace
+from studies.space.search_space import SearchSpace
+from studies.training.callbacks import CallbackFactory, Hooks, make_callbacks, save_with_its_optimizer, want_batches
+from studies.training.checkpoint import TrialCheckpoint
+from studies.training.loop_cache import LoopCache
+from studies.training.momentum import momentum_table
+from studies.training.running_trial import TrialRun
+from studies.training.validation_data import check_validation
 from studies.trial import TrialConfig, TrialResult, TrialState
-from studies.trial_run import TrialRun
-from studies.validation_data import check_validation
 
 if TYPE_CHECKING:
     import keras

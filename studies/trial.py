@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer
 from studies.dimension import Value
-from studies.families import FAMILIES, check_parameters
 from studies.overfitting import LossCurves
-from studies.schedules import make_schedule, rate_table
+from studies.schedules.families import FAMILIES, check_parameters
+from studies.schedules.schedule import make_schedule, rate_table
 
 if TYPE_CHECKING:
     import keras

@@ -55,10 +55,25 @@ def test_every_dependency_has_a_lower_bound(project):
 
 
 def test_the_three_packages_are_published_with_their_types(project, root):
-    assert project["tool"]["setuptools"]["packages"] == list(PACKAGES)
+    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == [f"{package}*" for package in PACKAGES]
     for package in PACKAGES:
         assert (root / package / "py.typed").exists()
-        assert not [folder for folder in (root / package).iterdir() if folder.is_dir() and folder.name != "__pycache__"]
+        folders = [folder for folder in (root / package).rglob("*") if folder.is_dir() and folder.name != "__pycache__"]
+        assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+MOST_FILES = 13  # in a folder; more than that cannot be taken in at a glance
+
+
+@pytest.mark.parametrize("top", [*PACKAGES, "tests"])
+def test_no_folder_has_more_than_about_a_dozen_files(root, top):
+    folders = [root / top, *(folder for folder in (root / top).rglob("*") if folder.is_dir())]
+    crowded = {
+        str(folder.relative_to(root)): len(files)
+        for folder in folders
+        if folder != root / "lrrt" and len(files := [*folder.glob("[!_]*.py")]) > MOST_FILES
+    }
+    assert crowded == {}
 
 
 def test_the_command_is_a_function_of_the_package(project):

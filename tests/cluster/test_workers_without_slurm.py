@@ -6,7 +6,7 @@ import subprocess
 
 import yaml
 
-from studies.slots import WORKER
+from studies.storage.slots import WORKER
 from tests.cluster.slurm import wait_until
 from tests.cluster.trials import check_each_slot_ended_once, held_by, trials_of
 

@@ -3,7 +3,7 @@
 import optuna
 from optuna.trial import TrialState
 
-from studies.slots import RESULT, SLOT, WORKER
+from studies.storage.slots import RESULT, SLOT, WORKER
 
 
 def trials_of(storage):

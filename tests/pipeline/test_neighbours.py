@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.json_files import write_json
-from pipeline.space_file import space_as_dict
+from pipeline.report.space_file import space_as_dict
+from pipeline.state.json_files import write_json
 from studies import Dimension, OptimizerRange, SearchSpace
 
 SPACE = SearchSpace(
@@ -53,7 +53,7 @@ def space(request):
 def test_optuna_reads_the_very_distributions_of_the_study(space):
     import optuna
 
-    from studies.optuna_samplers import distribution
+    from studies.engines.optuna_samplers import distribution
 
     written = json.loads(json.dumps(space_as_dict(space)))["optuna"]
 
@@ -65,7 +65,7 @@ def test_optuna_reads_the_very_distributions_of_the_study(space):
 def test_keras_tuner_reads_the_very_hyperparameters_of_the_study(space):
     import keras_tuner
 
-    from studies.asking import ask_keras_tuner
+    from studies.space.suggesting import ask_keras_tuner
 
     own = keras_tuner.HyperParameters()
     ask_keras_tuner(own, space.dimensions())

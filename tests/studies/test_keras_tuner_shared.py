@@ -3,7 +3,7 @@
 import pytest
 
 from studies import OptunaStudy, SearchSpace, StopTraining, TrialState, shared_keras_tuner_study
-from studies.storage import Retrying
+from studies.storage.database import Retrying
 from tests.studies.bowl import Bowl
 from tests.studies.contract import NUM_TRIALS, SMALL, SPACE
 from tests.studies.test_keras_tuner_study import TINY

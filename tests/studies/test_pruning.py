@@ -17,9 +17,9 @@ from studies import (
     phases,
     pruning,
 )
-from studies.families import is_cyclical
 from studies.phases import marks
 from studies.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
+from studies.schedules.families import is_cyclical
 
 EPOCHS = 20
 FALLING = tuple(1.0 / epoch for epoch in range(1, EPOCHS + 1))

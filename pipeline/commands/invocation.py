@@ -1,0 +1,52 @@
+"""Knows what the commands begin and end with: settings, the task's folder, a stopper, the last line of stdout."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.console.stopping import Stopper
+from pipeline.console.streams import say
+
+if TYPE_CHECKING:
+    from pipeline.config.tables import StageConfig
+
+
+class Report(Protocol):
+    """What a command prints of a stage's report."""
+
+    @property
+    def summary_path(self) -> Path: ...
+    @property
+    def summary(self) -> Any: ...
+
+
+def load(config: Path | None, overrides: dict[str, object]) -> "StageConfig":
+    """Read the config, or the digits example where there is none; what the command line says stands over it."""
+    from pipeline.config.toml import builtin_config, load_config
+
+    return builtin_config(overrides) if config is None else load_config(config, overrides)
+
+
+def prepare(app_dir: Path, *, verbose: bool) -> None:
+    """Make the task's module importable, and let TensorFlow log where -v asks for it."""
+    sys.path.insert(0, str(app_dir.resolve()))
+    if verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+
+
+@contextmanager
+def stoppable(max_time_s: float | None, *, ends_with_parent: bool = False) -> Iterator[Stopper]:
+    """Yield what stops a run by SIGINT, by SIGTERM, after so many seconds, or when its parent process has ended."""
+    stopper = Stopper(max_time_s, ends_with_parent=ends_with_parent)
+    with stopper.heeding_signals():
+        yield stopper
+
+
+def print_report(report: Report, *, as_json: bool) -> None:
+    """Print the last line of stdout: the path of the summary, or the summary itself."""
+    from pipeline.state.json_files import as_json as to_json
+
+    say(to_json(report.summary) if as_json else str(report.summary_path), sys.stdout)

@@ -1,0 +1,88 @@
+"""Knows the commands that train no study: what a config is, what it will cost, how far a run has come."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.commands.failures import exit_codes
+from pipeline.commands.invocation import load, prepare
+from pipeline.commands.options import AppDir, AsJson, Config, OptionalConfig, Out, Quiet, Seed, State, Trials, Verbose
+from pipeline.console.streams import say
+
+
+def init() -> None:
+    """Print a commented config, which runs as it is."""
+    from pipeline.config.toml import template
+
+    say(template().rstrip(), sys.stdout)
+
+
+def validate(config: Config, quiet: Quiet = False) -> None:
+    """Check a config and tell every mistake at once; nothing is imported from the task, nothing trained."""
+    with exit_codes(verbose=False):
+        load(config, {})
+        if not quiet:
+            say(f"{config} is a valid config.", sys.stderr)
+
+
+def plan(
+    config: OptionalConfig = None,
+    trials: Trials = None,
+    json: AsJson = False,
+    verbose: Verbose = False,
+    app_dir: AppDir = Path(),
+) -> None:
+    """Tell what a run will cost, from a few steps on the real model; nothing is written."""
+    with exit_codes(verbose=verbose):
+        settings = load(config, {"study.num_trials": trials})
+        prepare(app_dir, verbose=verbose)
+        from pipeline.report.plan import make_plan
+        from pipeline.state.json_files import as_json
+
+        found = make_plan(settings)
+        say(as_json(found.as_dict()) if json else found.as_table().rstrip(), sys.stdout)
+
+
+def status(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    json: AsJson = False,
+) -> None:
+    """Tell how far a run has come; one that is going on is not disturbed."""
+    with exit_codes(verbose=False):
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        from pipeline.report.status import in_words, read_status
+        from pipeline.state.json_files import as_json
+
+        found = read_status(settings, out=out, state=state)
+        say(as_json(found) if json else in_words(found), sys.stdout)
+
+
+def report(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    seed: Seed = None,
+) -> None:
+    """Write report.html of a finished run again, and print its path."""
+    with exit_codes(verbose=False):
+        settings = load(config, {"study.seed": seed})
+        from pipeline.stage import rewrite_report
+
+        rewrite_report(settings, out=out, state=state)
+        say(str(out / "report.html"), sys.stdout)
+
+
+def schema(
+    of: Annotated[Literal["config", "summary", "bounds"], typer.Argument(help="Which file's schema.")] = "config",
+) -> None:
+    """Print the JSON Schema of the config, of summary.json or of bounds.json, for editors and other tools."""
+    from pipeline.report.schemas import schema_of
+    from pipeline.state.json_files import as_json
+
+    say(as_json(schema_of(of), indent=2), sys.stdout)

@@ -1,0 +1,84 @@
+"""Knows the options that the commands share."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pipeline.console.display import ProgressStyle
+
+Config = Annotated[Path, typer.Argument(metavar="search.toml", help="The config file.", show_default=False)]
+OptionalConfig = Annotated[
+    Path | None, typer.Argument(metavar="search.toml", help="The config file; the digits example where there is none.")
+]
+Out = Annotated[Path, typer.Option(help="Folder for results.", metavar="DIR")]
+State = Annotated[Path, typer.Option(help="Folder for progress, from which a run goes on.", metavar="DIR")]
+Trials = Annotated[int | None, typer.Option(help="Trials in all; stands over the config.", show_default=False)]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of everything random; stands over the config.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary itself on stdout, on one line, not its path.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, on one line, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and TensorFlow's own messages.")]
+Progress = Annotated[
+    ProgressStyle, typer.Option(help="How progress is shown; auto looks whether stderr is a terminal.")
+]
+AppDir = Annotated[
+    Path, typer.Option(help="Folder in which the task's module is found.", metavar="DIR", exists=True, file_okay=False)
+]
+Bounds = Annotated[
+    Path | None, typer.Option(help="A bounds.json to search inside.", metavar="FILE", show_default=False)
+]
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option("--range", help="A range by hand; once an optimizer.", metavar="OPTIMIZER=LOW:HIGH"),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        help="Test this optimizer alone, and keep that in the state folder; `lrrt range` without it gathers the parts.",
+        metavar="OPTIMIZER",
+        show_default=False,
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", help="Workers at a time.", min=1, metavar="N")]
+LocalWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Train with so many processes on this machine.", min=1, metavar="N", show_default=False
+    ),
+]
+FailOn = Annotated[
+    Literal["overfit"] | None,
+    typer.Option(help="Exit with 5 where the best trial is overfitted; the results are written all the same."),
+]
+
+
+def seconds(text: str) -> float:
+    """Read a duration such as 3h50m, 90s, 1.5h or 600, which is seconds.
+
+    >>> seconds("3h50m"), seconds("90"), seconds("1.5h")
+    (13800.0, 90.0, 5400.0)
+    """
+    parts = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", text)
+    try:
+        hours, minutes, rest = (float(part or 0) for part in parts.groups())  # type: ignore[union-attr]  # caught below
+    except (AttributeError, ValueError):
+        raise typer.BadParameter(f"must be a duration such as 3h50m, 90m or 600s, got {text!r}.") from None
+    found = 3600 * hours + 60 * minutes + rest
+    if found <= 0:
+        raise typer.BadParameter(f"must be longer than nothing, got {text!r}.")
+    return found
+
+
+MaxTime = Annotated[
+    float | None,
+    typer.Option(
+        parser=seconds,
+        help="Stop at the end of an epoch after this time, such as 3h50m, with exit code 75; the same command goes on.",
+        metavar="TIME",
+        show_default=False,
+    ),
+]

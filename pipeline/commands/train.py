@@ -1,0 +1,158 @@
+"""Knows the commands that train: run, range and search."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.commands.failures import exit_codes
+from pipeline.commands.invocation import load, prepare, print_report, stoppable
+from pipeline.commands.options import (
+    AppDir,
+    Bounds,
+    Config,
+    FailOn,
+    Json,
+    LocalWorkers,
+    MaxTime,
+    Only,
+    OptionalConfig,
+    Out,
+    Progress,
+    Quiet,
+    Ranges,
+    Seed,
+    State,
+    Trials,
+    Verbose,
+)
+from pipeline.console.streams import say
+
+if TYPE_CHECKING:
+    from lrrt import RangeTestResult
+    from pipeline.config.tables import StageConfig
+    from pipeline.report.summary import StageReport
+    from pipeline.workers.local import LocalWorkers as Workers
+
+
+def run(
+    config: OptionalConfig = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    max_time: MaxTime = None,
+    workers: LocalWorkers = None,
+    fail_on: FailOn = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the whole stage: range tests, then the study inside their bounds.
+
+    The same command starts a run, goes on with an interrupted one, and does nothing where all is done.
+    """
+    with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        prepare(app_dir, verbose=verbose)
+        from pipeline.console.display import telling
+        from pipeline.stage import run_stage
+
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_stage(
+                settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
+            )
+        print_report(report, as_json=json)
+        _check_quality(report, fail_on)
+
+
+def range_(
+    config: Config,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    only: Only = None,
+    seed: Seed = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the range tests only: bounds and pictures."""
+    with exit_codes(verbose=verbose), stoppable(None) as stopper:
+        settings = load(config, {"study.seed": seed})
+        prepare(app_dir, verbose=verbose)
+        from pipeline.console.display import telling
+        from pipeline.stage import run_range_part, run_range_tests
+
+        if only is not None:
+            with telling(sys.stderr, "none" if quiet else progress) as tell:
+                kept = run_range_part(settings, only, out=out, state=state, on_event=tell, stopper=stopper)
+            say(str(kept), sys.stdout)
+            return
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
+        print_report(report, as_json=json)
+
+
+def search(
+    config: Config,
+    bounds: Bounds = None,
+    ranges: Ranges = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    trials: Trials = None,
+    seed: Seed = None,
+    max_time: MaxTime = None,
+    workers: LocalWorkers = None,
+    fail_on: FailOn = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
+    with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        given = _given_bounds(settings, bounds, ranges or [])
+        prepare(app_dir, verbose=verbose)
+        from pipeline.console.display import telling
+        from pipeline.stage import run_search
+
+        with telling(sys.stderr, "none" if quiet else progress) as tell:
+            report = run_search(
+                settings,
+                bounds=given,
+                out=out,
+                state=state,
+                workers=_local(workers, app_dir),
+                on_event=tell,
+                stopper=stopper,
+            )
+        print_report(report, as_json=json)
+        _check_quality(report, fail_on)
+
+
+def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -> "RangeTestResult | None":
+    from pipeline.steps.given_bounds import NoBounds, bounds_by_hand, parse_ranges, read_bounds
+
+    if file is not None and ranges:
+        raise NoBounds("Bounds must come from one place, got --bounds and --range.")
+    if file is not None:
+        return read_bounds(file)
+    return bounds_by_hand(config, parse_ranges(ranges)) if ranges else None
+
+
+def _local(workers: int | None, app_dir: Path) -> "Workers | None":
+    from pipeline.workers.local import LocalWorkers as Workers
+
+    return None if workers is None else Workers(workers, app_dir.resolve())
+
+
+def _check_quality(report: "StageReport", fail_on: str | None) -> None:
+    from pipeline.report.files import QualityGateFailed
+
+    if fail_on == "overfit" and report.overfitting.verdict.name == "OVERFITTED":
+        raise QualityGateFailed(f"The best trial is overfitted: {report.overfitting.reason}.")

@@ -1,0 +1,266 @@
+"""Knows what a stage is told to do: the tables and keys of its config, each with its default and its law."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import field_validator as check
+from pydantic_core.core_schema import ValidationInfo
+
+from lrrt.confirmation import NUM_RATES
+from lrrt.monitor import ON_VALIDATION, VALIDATION_EVERY
+from lrrt.reading import MIN_POINTS
+from pipeline.config.values import (
+    MAX_COUNT,
+    SAMPLERS,
+    SAMPLERS_OF,
+    WITHOUT_MOMENTUM,
+    BatchSizes,
+    Count,
+    CountOrZero,
+    Fraction,
+    Gap,
+    JobTime,
+    LowAndHigh,
+    Metric,
+    MistakenKey,
+    MomentumOrNone,
+    NumFolds,
+    OneLine,
+    Optimizers,
+    OptionalReference,
+    Patience,
+    RangeOrNone,
+    Rate,
+    Reference,
+    SbatchOptions,
+    Schedules,
+    Seed,
+    StorageUrl,
+    listed,
+    sampler_law,
+)
+from studies.schedules.families import WARMUP
+from studies.schedules.schedule import FAMILIES
+from studies.trainer import PATIENCE
+
+TOP_RETRAINED = 3
+HELD_OUT = 0.2
+# What is done with a finished study, so that changing it goes on with the study instead of being refused.
+AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "rank_by", "widen")
+
+
+def _samplers(engine: str) -> str:
+    return ", ".join(SAMPLERS_OF[engine])
+
+
+def _can_warm_up(schedule: str) -> bool:
+    return WARMUP in FAMILIES[schedule].parameters
+
+
+MAX_GPUS = 64  # more in one machine is a slip of the finger
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+
+
+class TaskConfig(_Table):
+    """What is trained: a model and its data."""
+
+    build_model: Reference = Field(description="build_model() or build_model(hp) -> a compiled keras.Model")
+    load_data: Reference = Field(description='load_data() -> {"train": .., "validation": .., "test": ..}')
+    callbacks: OptionalReference = Field(
+        "", description='a function that makes the Keras callbacks of a trial, such as "my_task:callbacks"; "" is none'
+    )
+
+
+class RangeTestConfig(_Table):
+    """The learning-rate range test, which comes first."""
+
+    optimizers: Optimizers = Field(("sgd", "adam"), description="each is tested, and then searched, on its own")
+    start_lr: Rate = Field(1e-7, description="the first rate of the ramp")
+    end_lr: Rate = Field(10.0, description="the last one; the test stops early where the loss diverges")
+    num_steps: Annotated[int, Field(ge=MIN_POINTS, le=MAX_COUNT)] = Field(100, description="steps from start to end")
+    spacing: Literal["exponential", "linear"] = Field("exponential", description='"exponential" or "linear"')
+    repeats: Count = Field(3, description="each with its own initial weights and order of the data")
+    monitor: Metric = Field(
+        "loss", description='what is watched: "loss", a compiled metric, or either after "val_", as in "val_loss"'
+    )
+    monitor_mode: Literal["auto", "min", "max"] = Field(
+        "auto", description='whether the metric is better when smaller, "min", or larger, "max"'
+    )
+    confirm_steps: CountOrZero = Field(
+        0, description=f"so many training steps at each of {NUM_RATES} rates in the bounds sharpen them; 0 is none"
+    )
+
+    per_batch_size: bool = Field(False, description="true tests each of the study's batch sizes, for bounds of its own")
+
+    @check("end_lr")
+    @classmethod
+    def _climbs(cls, end_lr: float, info: ValidationInfo) -> float:
+        start_lr = info.data.get("start_lr", 0.0)  # absent where it broke its own law, which is told then
+        if start_lr >= end_lr:
+            raise ValueError(f"`start_lr < end_lr` must hold, got start_lr={start_lr!r}, end_lr={end_lr!r}.")
+        return end_lr
+
+    @check("monitor")
+    @classmethod
+    def _is_seen_often_enough(cls, monitor: str, info: ValidationInfo) -> str:
+        needed = MIN_POINTS * VALIDATION_EVERY
+        if monitor.startswith(ON_VALIDATION) and info.data.get("num_steps", needed) < needed:
+            raise ValueError(
+                f"must come with `num_steps >= {needed}` where it is of validation data, which is looked at at every "
+                f"{VALIDATION_EVERY}th step, got {monitor!r} with num_steps={info.data['num_steps']}."
+            )
+        return monitor
+
+    @check("monitor_mode")
+    @classmethod
+    def _losses_fall(cls, mode: str, info: ValidationInfo) -> str:
+        monitor = info.data.get("monitor")
+        if mode == "max" and monitor in ("loss", "val_loss"):
+            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with monitor = "{monitor}".')
+        return mode
+
+
+class StudyConfig(_Table):
+    """The search inside the bounds that the range test found."""
+
+    engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
+    num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
+    epochs: Count = Field(20, description="of each trial; its score is the best validation loss among them")
+    batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
+    schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
+    searches_warmup: bool = Field(False, description="true searches how long schedules that can warm up do so")
+    weight_decay: RangeOrNone = Field(None, description='[low, high], searched; "none" leaves it to the optimizer')
+    momentum: MomentumOrNone = Field(None, description='[low, high], searched; beta_1 of Adam and its kind; or "none"')
+    sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the engines' own lists, so that none is missing
+        "tpe",
+        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
+    )
+    seed: Seed = Field(0, description="everything random comes from it")
+    patience: Patience = Field(
+        PATIENCE, description='a trial ends that has not improved for this part of its epochs; 0 or "none": never'
+    )
+    prunes: bool = Field(
+        False,
+        description="true cuts trials, and their further folds, that are worse than their peers' at the same phase",
+    )
+    max_gap: Gap = Field(
+        None, description='the largest validation loss minus training loss that the best trial may have; or "none"'
+    )
+    validation_fraction: Fraction = Field(
+        HELD_OUT, description="of the training data, held out where the task brings no validation data"
+    )
+    top_retrained: CountOrZero = Field(
+        TOP_RETRAINED,
+        description="so many of the best trials are trained again with fresh seeds; 0 is none",
+    )
+    retrain_seeds: Count = Field(3, description="fresh seeds for each of them")
+    folds: NumFolds = Field(0, description="they are trained on each of so many folds of the data too; 0 is none")
+    stratified: bool = Field(False, description="true keeps each class's share in every fold")
+    rank_by: Literal["mean", "trial"] = Field(
+        "mean",
+        description='the best of them is that of the best "mean", over folds or else over seeds; or the best "trial"',
+    )
+    widen: bool = Field(
+        False, description="true goes on in a wider study where the best rate lies at an edge of its bounds"
+    )
+    tensorboard: bool = Field(
+        False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
+    )
+    storage: StorageUrl = Field(
+        "", repr=False, description='"" is SQLite in the state directory; give a database URL in LRRT_STORAGE'
+    )
+    grace_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        60.0, description="a worker without a sign of life for so many seconds is lost; others train its trial"
+    )
+    fallback_range: LowAndHigh = Field(
+        (1e-5, 1e-1), description="[low, high], searched where a range test has no answer"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_of_few(cls, given: Any) -> Any:
+        """Give a study of two trials another default, so that it need not be told that it has no third."""
+        num_trials = given.get("num_trials") if isinstance(given, dict) else None
+        if isinstance(num_trials, int) and 1 <= num_trials < TOP_RETRAINED:
+            return {"top_retrained": num_trials, **given}
+        return given
+
+    @check("searches_warmup")
+    @classmethod
+    def _something_warms_up(cls, searches: bool, info: ValidationInfo) -> bool:
+        schedules = info.data.get("schedules", ())
+        if searches and schedules and not any(_can_warm_up(name) for name in schedules):
+            able = listed(tuple(filter(_can_warm_up, FAMILIES)))
+            raise ValueError(f"must come with a schedule that can warm up: one of {able}, got {listed(schedules)}.")
+        return searches
+
+    @check("sampler")
+    @classmethod
+    def _belongs_to_engine(cls, sampler: str, info: ValidationInfo) -> str:
+        sampler_law(info.data.get("engine"), sampler)
+        return sampler
+
+    @check("top_retrained")
+    @classmethod
+    def _are_trials(cls, top: int, info: ValidationInfo) -> int:
+        num_trials = info.data.get("num_trials", MAX_COUNT)
+        if top > num_trials:
+            raise ValueError(f"`top_retrained <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
+        return top
+
+    @check("folds")
+    @classmethod
+    def _of_some(cls, folds: int, info: ValidationInfo) -> int:
+        if folds and info.data.get("top_retrained") == 0:
+            raise ValueError(f"must come with `top_retrained >= 1`, the trials that are trained on folds, got {folds}.")
+        return folds
+
+    @check("stratified")
+    @classmethod
+    def _of_folds(cls, stratified: bool, info: ValidationInfo) -> bool:
+        if stratified and info.data.get("folds") == 0:
+            raise ValueError("must come with `folds >= 2`, got folds=0.")
+        return stratified
+
+
+class ClusterConfig(_Table):
+    """How `lrrt submit` hands the stage to a cluster; it may change during a study."""
+
+    kind: Literal["slurm", "local"] = Field("slurm", description='"slurm", or "local": the same jobs on this machine')
+    partition: OneLine = Field("", description='"" is the cluster\'s own default')
+    account: OneLine = Field("", description='"" is yours')
+    time: JobTime = Field("", description='the limit of each job, such as "4:00:00"')
+    gpus_per_worker: Annotated[int, Field(ge=0, le=MAX_GPUS)] = Field(1, description="several train one trial together")
+    sbatch: SbatchOptions = Field((), description='further options of sbatch, such as ["--mem=16G"]')
+    max_rounds: Count = Field(3, description="how often workers are submitted while trials are left")
+
+
+class StageConfig(_Table):
+    """One stage: range tests, then a study inside their bounds."""
+
+    task: TaskConfig
+    range_test: RangeTestConfig = RangeTestConfig()
+    study: StudyConfig = StudyConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @check("study")
+    @classmethod
+    def _have_momentum(cls, study: StudyConfig, info: ValidationInfo) -> StudyConfig:
+        test = info.data.get("range_test")
+        without = [name for name in (test.optimizers if test else ()) if name in WITHOUT_MOMENTUM]
+        if study.momentum and without:
+            raise MistakenKey("momentum", f"must be searched for optimizers that have one, got {listed(without)}.")
+        return study
+
+    @property
+    def range_test_batch_size(self) -> int:
+        """Samples a batch in the range test: the first of the study's."""
+        return self.study.batch_sizes[0]
+
+    @property
+    def tested_batch_sizes(self) -> tuple[int, ...]:
+        """The batch sizes that have range tests of their own."""
+        return self.study.batch_sizes if self.range_test.per_batch_size else self.study.batch_sizes[:1]

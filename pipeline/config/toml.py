@@ -1,0 +1,145 @@
+"""Knows how a config is read from TOML, the environment and the command line, and how it is written."""
+
+import json
+import os
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config.messages import ConfigError, Key, lines_of, told
+from pipeline.config.tables import StageConfig, TaskConfig
+from pipeline.config.values import NONE, without_password
+
+ENVIRONMENT = "LRRT_"
+LINE_WIDTH = 100  # of the template
+
+EXAMPLE_TASK = {"build_model": "pipeline.digits_example:build_model", "load_data": "pipeline.digits_example:load_data"}
+EXAMPLE_STUDY = {"num_trials": 12, "epochs": 12, "schedules": ["fixed", "exponential", "triangular"]}
+
+
+def load_config(
+    path: Path | str, overrides: Mapping[str, object] | None = None, *, environ: Mapping[str, str] | None = None
+) -> StageConfig:
+    """Read and check a config file.
+
+    The command line stands over the environment, that over the file, and the file over the defaults. The environment
+    is LRRT_STORAGE, and LRRT_<TABLE>__<KEY> for any other key, such as LRRT_STUDY__EPOCHS=5; an empty one is not set.
+
+    Args:
+        path: a TOML file.
+        overrides: what the command line says, by dotted key ("study.num_trials"); None is not said.
+        environ: the environment; this process's where it is None.
+
+    Raises:
+        ConfigError: listing every mistake.
+    """
+    text = _read(Path(path))
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} must be TOML, but it cannot be read: {error}") from None
+    return _checked(str(path), tables, lambda: lines_of(text), overrides, environ)
+
+
+def builtin_config(
+    overrides: Mapping[str, object] | None = None, *, environ: Mapping[str, str] | None = None
+) -> StageConfig:
+    """Return the config of the built-in digits example; arguments are those of `load_config`."""
+    tables = {"task": dict(EXAMPLE_TASK), "range_test": {"optimizers": ["sgd", "adam"]}, "study": dict(EXAMPLE_STUDY)}
+    return _checked("the built-in example", tables, dict, overrides, environ)
+
+
+def template() -> str:
+    """Return a commented config file with every key, which runs as it is."""
+    head = "# A search by lrrt. Every key but [task] may be left out; the values here are the defaults.\n\n"
+    return head + _written(StageConfig(task=TaskConfig(**EXAMPLE_TASK)), commented=True)
+
+
+def to_toml(config: StageConfig) -> str:
+    """Return the config as TOML that `load_config` reads back; a password in the storage URL is left out."""
+    return _written(config, commented=False)
+
+
+def _written(config: StageConfig, *, commented: bool) -> str:
+    tables = []
+    for name, table in config:
+        rows = [f"# {line}" for line in textwrap.wrap(type(table).__doc__ or "")] if commented else []
+        rows.append(f"[{name}]")
+        for key, value in table:
+            row = f"{key} = {_toml(without_password(value) if key == 'storage' else value)}"
+            rows.extend(_commented(row, type(table).model_fields[key].description or "") if commented else [row])
+        tables.append("\n".join(rows) + "\n")
+    return "\n".join(tables)
+
+
+def _commented(row: str, comment: str) -> list[str]:
+    beside = f"{row:<36}  # {comment}"
+    return (
+        [beside]
+        if len(beside) <= LINE_WIDTH
+        else [*(f"# {line}" for line in textwrap.wrap(comment, LINE_WIDTH - 2)), row]
+    )
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return json.dumps(NONE)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)  # printable text, whole and finite numbers are written alike in both
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} must exist. `lrrt init > {path}` writes a template.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"The config must be a file, got the directory {str(path)!r}.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} must be UTF-8, but byte {error.start} is not: {error.reason}.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from None
+
+
+def _checked(
+    source: str,
+    tables: dict[str, Any],
+    lines: Callable[[], dict[Key, int]],
+    overrides: Mapping[str, object] | None,
+    environ: Mapping[str, str] | None,
+) -> StageConfig:
+    origins: dict[Key, str] = {}
+    said = {tuple(key.split(".")): value for key, value in (overrides or {}).items() if value is not None}
+    for origin, key, value in (
+        *_from_environment(os.environ if environ is None else environ),
+        *(("command line", key, value) for key, value in said.items()),
+    ):
+        table = tables.setdefault(key[0], {})
+        if isinstance(table, dict):  # where it is none, that is the mistake that is told
+            table[key[1]] = value
+            origins[key] = origin
+    try:
+        return StageConfig.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(told(error, source, lines(), origins)) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Key, object]]:
+    for name, text in sorted(environ.items()):
+        table, separator, key = name.removeprefix(ENVIRONMENT).lower().partition("__")
+        if name == "LRRT_STORAGE" and text:
+            yield name, ("study", "storage"), text
+        elif name.startswith(ENVIRONMENT) and separator and text:
+            yield name, (table, key), _value(text)
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text

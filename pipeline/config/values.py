@@ -1,0 +1,245 @@
+"""Knows the law of each kind of value in a config, and how a value that breaks it is told."""
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
+from studies.engines.optuna_samplers import check_sampler
+from studies.keras_tuner_study import SAMPLERS as KERAS_TUNER_SAMPLERS
+from studies.schedules.schedule import FAMILIES
+
+# Keras is not imported to check a config. Left out: wrappers (LossScale, Multi) and Lamb, which `keras.optimizers.get`
+# of Keras 3.15 does not find by name.
+OPTIMIZERS = (
+    *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion", "muon"),
+    *("adafactor", "schedulefreeadamw"),
+)
+WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
+SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
+SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
+NONE = "none"  # how a key is told to have no value, because TOML has no word for it
+MAX_COUNT = 1_000_000  # more trials, epochs or steps than this is a slip of the finger
+MAX_SEED = 2**32 - 1  # what NumPy and Keras take
+
+
+class MistakenKey(ValueError):
+    """A key of a table breaks a law that another table's keys take part in."""
+
+    def __init__(self, key: str, law: str) -> None:
+        super().__init__(law)
+        self.key = key
+
+
+def without_password(url: str) -> str:
+    """Return a database URL without its password.
+
+    >>> without_password("postgresql://me:secret@host/study?sslpassword=hidden")
+    'postgresql://me@host/study'
+    """
+    if url.startswith("sqlite"):
+        return url  # it has a path and no password
+    bare = re.sub(r"://([^:]*):.*@", r"://\1@", url)
+    address, mark, query = bare.partition("?")
+    kept = [part for part in query.split("&") if "password=" not in part.lower()]
+    return address + mark * any(kept) + "&".join(kept)
+
+
+def shown(value: object) -> str:
+    """Return a value as it may stand in a message: not too long."""
+    return f"{value!r:.80}"
+
+
+def did_you_mean(name: object, known: tuple[str, ...]) -> str:
+    """Return a hint at the nearest known name, or nothing where none is near."""
+    close = difflib.get_close_matches(str(name).lower(), known, n=1)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in quotes, with commas."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _names(kind: str, known: tuple[str, ...]) -> BeforeValidator:
+    def law(name: object) -> str | None:
+        if isinstance(name, str) and name in known:
+            return None
+        hint = did_you_mean(name, known) or f" Known: {listed(known)}."
+        return f"each must be a known {kind}, got {shown(name)}.{hint}"
+
+    return BeforeValidator(_list_of(law))
+
+
+def _or_none(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"const": NONE}]}
+
+
+def _list_schema(item: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "array", "items": item, "minItems": 1, "uniqueItems": True})
+
+
+def _list_of(law: Callable[[object], str | None]) -> Callable[[object], tuple[Any, ...]]:
+    def checked(values: object) -> tuple[Any, ...]:
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"must be a list of at least one, got {shown(values)}.")
+        twice = dict.fromkeys(shown(value) for value in values if list(values).count(value) > 1)
+        complaints = [*filter(None, map(law, values)), *(f"each may stand once, got {value} twice." for value in twice)]
+        if complaints:
+            raise ValueError(" ".join(complaints))
+        return tuple(values)
+
+    return checked
+
+
+def _batch_size_law(size: object) -> str | None:
+    ok = isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MAX_COUNT
+    return None if ok else f"each must be a whole number from 1 to {MAX_COUNT}, got {shown(size)}."
+
+
+def _range(values: object) -> tuple[float, float]:
+    numbers = [float(v) for v in values if _is_number(v)] if isinstance(values, list | tuple) else []
+    if not isinstance(values, list | tuple) or not len(values) == len(numbers) == 2:
+        raise ValueError(f"must be two numbers, [low, high], got {shown(values)}.")
+    low, high = numbers
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"`0 < low < high` must hold, got low={low!r}, high={high!r}.")
+    return low, high
+
+
+def _range_or_none(values: object) -> tuple[float, float] | None:
+    return None if values in (None, NONE) else _range(values)
+
+
+def _momentum_or_none(values: object) -> tuple[float, float] | None:
+    found = _range_or_none(values)
+    if found and found[1] >= 1:
+        raise ValueError(f"`0 < low < high < 1` must hold, got low={found[0]!r}, high={found[1]!r}.")
+    return found
+
+
+def _patience(value: object) -> float | None:
+    if value in (None, NONE):
+        return None
+    if not _is_number(value) or not 0 <= value <= 1:  # type: ignore[operator]  # a number, by the first condition
+        raise ValueError(f'must be a part of the epochs, from 0 to 1, or "none", got {shown(value)}.')
+    return float(value) or None  # type: ignore[arg-type]
+
+
+def _gap(value: object) -> float | None:
+    if value in (None, NONE):
+        return None
+    if not _is_number(value) or not 0 <= value < math.inf:  # type: ignore[operator]
+        raise ValueError(f'must be a number >= 0 or "none", got {shown(value)}.')
+    return float(value)  # type: ignore[arg-type]
+
+
+def _num_folds(number: int) -> int:
+    if number == 1:
+        raise ValueError("must be 0, for none, or 2 and more, got 1.")
+    return number
+
+
+def _metric(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError(f'must name "loss" or a compiled metric, got {shown(name)}.')
+    return name
+
+
+def sampler_law(engine: object, sampler: str) -> None:
+    """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
+
+    Raises:
+        ValueError: with the samplers that the engine has.
+    """
+    known = SAMPLERS_OF.get(str(engine), SAMPLERS)  # an engine that broke its own law is told for itself
+    if sampler not in known:
+        others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
+        raise ValueError(f'must be one of {listed(known)} with engine "{engine}", got {sampler!r} of {others[0]}.')
+    if engine == "optuna":
+        try:
+            check_sampler(sampler)
+        except ImportError as error:
+            raise ValueError(str(error)) from None
+
+
+def _reference(text: str) -> str:
+    module, _, function = text.partition(":")
+    if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f'must be "module:function", such as "my_task:build_model", got {shown(text)}.')
+    return text
+
+
+def _storage_url(url: str) -> str:
+    if url and not (re.match(r"[a-z][a-z0-9+]*://.", url) and url.isprintable() and " " not in url):
+        safe = re.sub(r".*@", "...@", without_password(url))  # a broken URL may hide a password anywhere before the @
+        raise ValueError(f'must be "" or a database URL such as "postgresql://user@host/name", got {shown(safe)}.')
+    return url
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"must be text on one line, got {shown(text)}.")
+    return text
+
+
+def _job_time(text: str) -> str:
+    if text and not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", text):
+        raise ValueError(
+            f'must be "" or a time as Slurm writes it, such as "4:00:00" or "1-12:00:00", got {shown(text)}.'
+        )
+    return text
+
+
+def _sbatch_options(values: object) -> tuple[str, ...]:
+    options = tuple(values) if isinstance(values, list | tuple) else (values,)
+    for option in options:
+        if not (isinstance(option, str) and option.isprintable() and re.match(r"--?[a-zA-Z]", option)):
+            raise ValueError(f'must be a list of sbatch options, such as ["--mem=16G"], got {shown(option)}.')
+    return options
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Reference = Annotated[str, AfterValidator(_reference)]
+OptionalReference = Annotated[str, AfterValidator(lambda text: _reference(text) if text else text)]
+StorageUrl = Annotated[str, AfterValidator(_storage_url)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Optimizers = Annotated[tuple[str, ...], _names("optimizer", OPTIMIZERS), _list_schema({"enum": OPTIMIZERS})]
+Schedules = Annotated[tuple[str, ...], _names("schedule", tuple(FAMILIES)), _list_schema({"enum": tuple(FAMILIES)})]
+BatchSizes = Annotated[
+    tuple[int, ...], BeforeValidator(_list_of(_batch_size_law)), _list_schema({"type": "integer", "minimum": 1})
+]
+_LOW_AND_HIGH = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 2}
+LowAndHigh = Annotated[tuple[float, float], BeforeValidator(_range), WithJsonSchema(_LOW_AND_HIGH)]
+RangeOrNone = Annotated[
+    tuple[float, float] | None, BeforeValidator(_range_or_none), WithJsonSchema(_or_none(_LOW_AND_HIGH))
+]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+JobTime = Annotated[str, AfterValidator(_job_time)]
+SbatchOptions = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_sbatch_options),
+    WithJsonSchema({"type": "array", "items": {"type": "string", "pattern": "^--?[a-zA-Z]"}}),
+]
+MomentumOrNone = Annotated[
+    tuple[float, float] | None, BeforeValidator(_momentum_or_none), WithJsonSchema(_or_none(_LOW_AND_HIGH))
+]
+Patience = Annotated[
+    float | None,
+    BeforeValidator(_patience),
+    WithJsonSchema(_or_none({"type": "number", "minimum": 0, "maximum": 1})),
+]
+Gap = Annotated[float | None, BeforeValidator(_gap), WithJsonSchema(_or_none({"type": "number", "minimum": 0}))]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]
+Metric = Annotated[str, AfterValidator(_metric)]

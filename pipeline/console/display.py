@@ -1,0 +1,58 @@
+"""Knows what a person sees of a run on stderr: a live display on a terminal, one plain line an event elsewhere."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TextIO
+
+from pipeline.console.events import EpochDone, Event, RepeatDone, Tell, describe, printable
+from pipeline.console.streams import say
+
+ProgressStyle = Literal["auto", "bar", "plain", "none"]
+SILENCE_S = 60.0  # a log that says nothing for longer looks like a run that hangs
+
+
+@contextmanager
+def telling(stream: TextIO, style: ProgressStyle = "auto") -> Iterator[Tell]:
+    """Yield the function that shows events on a stream while the block runs, and leave a terminal as it was found.
+
+    Args:
+        stream: usually stderr.
+        style: "auto" is a live display on a terminal and plain lines elsewhere.
+    """
+    if style == "auto":
+        style = "bar" if stream.isatty() and os.environ.get("TERM") != "dumb" else "plain"
+    if style == "none":
+        yield _ignore
+    elif style == "plain":
+        yield PlainLines(stream)
+    else:
+        from rich.console import Console
+
+        from pipeline.console.live import LiveDisplay
+
+        display = LiveDisplay(Console(file=stream, force_terminal=True, highlight=False))
+        try:
+            yield display
+        finally:
+            display.close()
+
+
+class PlainLines:
+    """Shows each event as one line with its time in UTC, for batch logs: no colours, no control characters."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._said_at = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Say what happened; what happens inside a trial or a range test only where nothing else was said for long."""
+        if isinstance(event, EpochDone | RepeatDone) and time.monotonic() - self._said_at < SILENCE_S:
+            return
+        self._said_at = time.monotonic()
+        say(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {printable(describe(event))}", self._stream)
+
+
+def _ignore(event: Event) -> None:
+    """Show nothing."""

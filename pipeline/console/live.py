@@ -1,0 +1,127 @@
+"""Knows how a run looks on a terminal: a table of range tests, then a bar with what is best so far, kept up to date."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.console.events import (
+    EpochDone,
+    Event,
+    Note,
+    RangeTestDone,
+    RangeTestStarted,
+    RepeatDone,
+    StageDone,
+    StageStarted,
+    StudyStarted,
+    TrialDone,
+    describe,
+    printable,
+    rate_text,
+    score_text,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+WIDE = 76  # columns from which on a table has room for a verdict
+
+
+class LiveDisplay:
+    """Shows range tests as a table and the study as a bar with best, counts and times, kept up to date in place."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.live import Live
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False)
+        # A whole hour tells the speed, because trials differ widely in length.
+        columns = (
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            Remaining(),
+        )
+        self._bar = Progress(*columns, console=console, speed_estimate_period=3600, expand=True)
+        self._tests: list[RangeTestDone] = []
+        self._running: dict[int, EpochDone] = {}
+        self._so_far = ""
+        self._counts: Counter[str] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        from rich.text import Text
+
+        match event:
+            case RangeTestStarted() | RepeatDone():
+                self._show(*self._table(), self._spinner(event))
+            case RangeTestDone():
+                self._tests.append(event)
+                self._show(*self._table())
+            case StudyStarted():
+                self.close()
+                self._bar.add_task("trials", total=event.num_trials, completed=event.num_done)
+                self._show_study()
+            case EpochDone():
+                self._running[event.number] = event
+                self._show_study()
+            case TrialDone():
+                self._counts[event.state] += 1
+                self._running.pop(event.number, None)
+                for task in self._bar.task_ids:
+                    self._bar.update(task, completed=event.num_done, total=event.num_trials)
+                self._so_far = self._in_short(event)
+                self._show_study()
+            case StageStarted() | StageDone():
+                self.close()
+                self._console.print(Text(printable(describe(event)), style="bold"))
+            case Note():
+                self._console.print(Text(printable(event.text)))
+
+    def close(self) -> None:
+        """Leave what is shown where it stands, and give the cursor back."""
+        if self._live.is_started:
+            self._live.stop()
+            self._live.update("")
+
+    def _show_study(self) -> None:
+        from rich.text import Text
+
+        lines = [*filter(None, [self._so_far]), *map(describe, self._running.values())]
+        self._show(self._bar, *(Text(printable(line)) for line in lines))
+
+    def _show(self, *content: "RenderableType") -> None:
+        from rich.console import Group
+
+        self._live.update(Group(*content))
+        if self._live.is_started:
+            self._live.refresh()
+        else:
+            self._live.start(refresh=True)
+
+    def _table(self) -> Iterator["RenderableType"]:
+        from rich.table import Table
+        from rich.text import Text
+
+        if not self._tests:
+            return
+        wide = self._console.width >= WIDE
+        table = Table("optimizer", "low", "high", "suggested", *(["verdict"] if wide else []), box=None)
+        for test in self._tests:
+            cells = [test.optimizer, rate_text(test.low), rate_text(test.high), rate_text(test.suggested)]
+            table.add_row(*(Text(printable(cell)) for cell in [*cells, *([test.verdict_text] if wide else [])]))
+        yield table
+        if not wide:
+            yield from (Text(printable(f"{test.optimizer}: {test.verdict_text}"), style="dim") for test in self._tests)
+
+    def _spinner(self, event: Event) -> "RenderableType":
+        from rich.spinner import Spinner
+
+        return Spinner("dots", text=printable(describe(event)))
+
+    def _in_short(self, event: TrialDone) -> str:
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(self._counts.items()))
+        last = f"{event.optimizer} {event.schedule} lr {rate_text(event.lr)}: {score_text(event.score)}"
+        return f"best {score_text(event.best_score)}; {counts}; last {last}"

@@ -1,0 +1,92 @@
+"""Knows what a stage's findings advise to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lrrt import Verdict
+from pipeline.report.rows import row_of
+from pipeline.report.summary import StageReport
+from studies import Edge, OverfitVerdict, TrialResult
+
+LATE = 0.75  # a best trial after this part of the study came late
+MANY = 0.3  # so many diverging trials are worth a word
+FEW_TRIALS = 8  # fewer say nothing about late or early
+
+_BY_OVERFITTING = {
+    OverfitVerdict.UNDERFITTED: "Its validation loss was still falling: raise [study] epochs and run again.",
+    OverfitVerdict.OVERFITTED: (
+        "It overfitted after its best epoch. The saved model is the one of the best epoch, before the rise; more data, "
+        "augmentation, dropout or weight decay may lower the loss further."
+    ),
+    OverfitVerdict.UNSTABLE: "Its training became unstable: prefer a schedule that decays, or a lower rate.",
+    OverfitVerdict.DIVERGED: "It diverged after its best epoch: prefer a schedule that decays, or a lower rate.",
+    OverfitVerdict.TOO_FEW_EPOCHS: "It has too few epochs to tell over- from underfitting: raise [study] epochs.",
+}
+
+
+def advise(report: StageReport) -> tuple[str, ...]:
+    """Return what to do next, the most important first; each is a sentence or two."""
+    findings = (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
+    rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
+    return (*_about_model(report), *findings, *rest)
+
+
+def _about_model(report: StageReport) -> Iterator[str]:
+    model = report.summary["best"]["model_file"]
+    if model and model.endswith(".keras"):
+        yield (
+            f'Use {model}: keras.saving.load_model("{model}") gives the best trial\'s model as it was after its best '
+            "epoch."
+        )
+    elif model:
+        yield (
+            f'Use {model}: build_model().load_weights("{model}") gives the best trial\'s model as it was after its '
+            "best epoch."
+        )
+
+
+def _about_best(report: StageReport) -> Iterator[str]:
+    row = row_of(report.best)
+    advice = _BY_OVERFITTING.get(row.overfitting.verdict)
+    if advice and not row.is_cut_short:
+        yield advice
+    edge = report.edge
+    if edge is None:
+        return
+    found = f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond."
+    if report.widened:
+        name = report.best.config.optimizer_name
+        low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)
+        yield (
+            f"{found} To search there: lrrt search search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out "
+            "--state wider/state"
+        )
+    else:
+        yield f"{found} With widen = true under [study] the same command goes on there."
+
+
+def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:
+    if len(trials) >= FEW_TRIALS and best.number >= LATE * len(trials):
+        yield (
+            f"The best trial came late, as number {best.number} of {len(trials)}: more trials may find a better one. "
+            f"--trials {2 * len(trials)} goes on from here."
+        )
+    diverged = sum(trial.state.name == "DIVERGED" for trial in trials)
+    if diverged > MANY * len(trials):
+        yield f"{diverged} of {len(trials)} trials diverged: the upper bounds may be too high for long trainings."
+    failed = sum(trial.state.name == "FAILED" for trial in trials)
+    if failed:
+        yield f"{failed} of {len(trials)} trials raised an error: see the failures below."
+
+
+def _about_range_tests(report: StageReport) -> Iterator[str]:
+    for name, found in report.range_test.bounds.items():
+        if found.verdict is not Verdict.FOUND:
+            yield f"Range test of {name}: {found.reason}."
+
+
+def _about_use(report: StageReport) -> Iterator[str]:
+    yield (
+        "To search these bounds with a script of your own, read space.json: it is Optuna's and KerasTuner's own format."
+    )

@@ -1,0 +1,249 @@
+"""Knows how what a stage found is written into the folder of the results, and read back from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrrt import RangeTestResult
+from lrrt.optimizers import fresh_optimizer
+from pipeline.config.tables import AFTER_SEARCH, StageConfig
+from pipeline.config.toml import load_config, to_toml
+from pipeline.console.events import Note, Tell
+from pipeline.report.html import render, study_pictures
+from pipeline.report.space_file import space_as_dict
+from pipeline.report.summary import (
+    StageReport,
+    curves_csv,
+    summarise,
+    trials_csv,
+    trials_jsonl,
+    trials_retrained_jsonl,
+)
+from pipeline.state.json_files import write_json
+from pipeline.state.run_directory import RunDirectory
+from pipeline.state.stored import kept_weights, range_test_seconds
+from pipeline.steps.retraining import Retrained, kept_retrained, winner_of
+from pipeline.steps.widening import Studies
+from pipeline.task.loading import Task
+from studies import Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies.storage.whole_file import replacing, write_text
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+PICTURE_DPI = 150
+MODEL, WEIGHTS = "model.keras", "model.weights.h5"
+
+
+class NoTrialCompleted(Exception):
+    """The study has ended and none of its trials was trained to its end."""
+
+
+class QualityGateFailed(Exception):
+    """The results are written, and what was asked of them does not hold."""
+
+
+def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
+    """Write curves and pictures where there were range tests, and bounds; nothing where they are there already."""
+    folder = directory.range_test
+    bounds, curves, loss, deltas = (
+        folder / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")
+    )
+    is_tested = any(result.curves.values())  # the bounds were not given
+    text = result.to_json() + "\n"
+    files = (bounds, curves, loss, deltas) if is_tested else (bounds,)
+    if all(file.exists() for file in files) and bounds.read_text(encoding="utf-8") == text:
+        return
+    if is_tested:
+        write_text(curves, curves_csv(result))
+        _write_figure(loss, result.plot())
+        _write_figure(deltas, result.plot_deltas())
+    write_text(bounds, text)  # last: where it is there, so are the others
+
+
+def write_results(
+    config: StageConfig,
+    directory: RunDirectory,
+    range_test: RangeTestResult,
+    studies: Studies,
+    *,
+    retrained: Sequence[Retrained],
+    trainer: Trainer,
+    task: Task,
+    tell: Tell,
+) -> StageReport:
+    """Write every file of the folder, the summary last.
+
+    Raises:
+        NoTrialCompleted: where there is no best trial; the tables of the trials are written all the same.
+    """
+    space, results = studies.space, studies.results()
+    best = winner_of(config, results, retrained)
+    directory.summary.unlink(missing_ok=True)  # it says that the other files are whole and agree with each other
+    write_range_test(directory, range_test)
+    write_text(directory.resolved_config, to_toml(config))
+    write_json(directory.space, space_as_dict(space))
+    write_text(directory.trials_csv, trials_csv(results))
+    write_text(directory.trials_jsonl, trials_jsonl(results))
+    write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
+    if best is None:
+        raise NoTrialCompleted(_failures(results))
+    overfitting = check_overfitting(best.train_losses, best.val_losses)
+    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
+    write_json(directory.best / "config.json", best.as_dict())
+    weights = kept_weights(directory, best) or trainer.train(best.config).best_weights
+    assert weights is not None, "a completed trial has a best epoch"
+    model = trainer.as_trained(best, weights)
+    model_file = _save_model(directory, model, tell)
+    test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    edge, widened = at_edge(best, space), studies.edges
+    is_tested = any(range_test.curves.values())  # the bounds were not given
+    summary = summarise(
+        range_test,
+        space,
+        results,
+        best,
+        overfitting,
+        test=test,
+        model_file=model_file,
+        range_test_seconds=range_test_seconds(directory, config.range_test.optimizers) if is_tested else 0.0,
+        retrained=retrained,
+        edge=edge,
+        widened=widened,
+    )
+    found = range_test, space, tuple(results), best, overfitting, summary, directory.summary
+    report = StageReport(*found, tuple(retrained), edge, widened)
+    write_html(config, directory, report)
+    write_manifest(directory)
+    write_json(directory.summary, summary)
+    return replace(report, summary=_read_summary(directory))
+
+
+def write_html(config: StageConfig, directory: RunDirectory, report: StageReport) -> Path:
+    """Write report.html and the pictures of the study; return the path of the report."""
+    pictures = study_pictures(report)
+    for name, svg in pictures.items():
+        write_text(directory.plots / f"{name}.svg", svg + "\n")
+    write_text(directory.html, render(report, config, pictures))
+    return directory.html
+
+
+def write_manifest(directory: RunDirectory) -> None:
+    """Name each result with its size and SHA-256."""
+    named = {
+        path.relative_to(directory.out).as_posix(): {
+            "size_bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in directory.results()
+    }
+    write_json(directory.manifest, {"files": named})
+
+
+def read_report(
+    config: StageConfig, directory: RunDirectory, range_test: RangeTestResult, studies: Studies
+) -> StageReport:
+    """Return the report of a run whose summary is written."""
+    summary, results = _read_summary(directory), studies.results()
+    best = next(result for result in results if result.number == summary["best"]["number"])
+    return StageReport(
+        range_test,
+        studies.space,
+        tuple(results),
+        best,
+        check_overfitting(best.train_losses, best.val_losses),
+        summary,
+        directory.summary,
+        kept_retrained(config, directory, results),
+        at_edge(best, studies.space),
+        studies.edges,
+    )
+
+
+def _read_summary(directory: RunDirectory) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(directory.summary.read_text(encoding="utf-8"))
+    return summary
+
+
+def is_complete(config: StageConfig, directory: RunDirectory, studies: Studies) -> bool:
+    """Say whether all trials have ended, and the folder holds their results and each file that its manifest names.
+
+    What is done with the trials when they have ended must be what the config asks for now.
+    """
+    num_ended = len(studies.results())
+    try:
+        summary = _read_summary(directory)
+        files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
+        kept = load_config(directory.resolved_config, environ={}).study
+        return (
+            num_ended >= studies.num_wanted(config)
+            and summary["num_trials"]["ended"] == num_ended
+            and all((directory.out / name).exists() for name in files)
+            and all(getattr(kept, key) == getattr(config.study, key) for key in AFTER_SEARCH)
+        )
+    except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
+        return False
+
+
+def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str | None:
+    """Save the whole model, or its weights where it cannot be saved whole; return the file's name in the folder."""
+    try:
+        saved = _saved(directory.best / MODEL, model.save)
+    except OSError:  # of the disk, not of the model
+        raise
+    except Exception as error:  # saving runs the user's layers, which may raise anything
+        told = f"{type(error).__name__}: {error}"
+        try:
+            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
+        except OSError:
+            raise
+        except Exception:
+            tell(Note(f"the best model can be saved neither whole nor as weights ({told}); its trial is in best/"))
+            return None
+        tell(Note(f"the best model cannot be saved whole ({told}), so its weights alone are in best/{WEIGHTS}"))
+    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
+        other.unlink(missing_ok=True)  # of an earlier best trial
+    return saved.relative_to(directory.out).as_posix()
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """Save a model's weights as `build_model` has them: with an optimizer that has not begun, and so no state."""
+    optimizer = model.optimizer
+    model.optimizer = fresh_optimizer(optimizer)
+    try:
+        model.save_weights(path)
+    finally:
+        model.optimizer = optimizer
+
+
+def _saved(path: Path, save: Callable[[Path], None]) -> Path:
+    with replacing(path) as partial:
+        save(partial)
+    return path
+
+
+def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
+    arrays = data if isinstance(data, tuple | list) else (data,)
+    found = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _write_figure(path: Path, figure: Figure) -> None:
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=PICTURE_DPI)
+
+
+def _failures(results: Sequence[TrialResult]) -> str:
+    diverged = sum(result.state.name == "DIVERGED" for result in results)
+    errors = sorted({result.error for result in results if result.error})
+    return (
+        f"None of {len(results)} trials was trained to its end: {diverged} diverged, {len(results) - diverged} failed"
+        + (f" with {'; '.join(errors)}" if errors else "")
+        + "."
+    )

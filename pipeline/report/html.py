@@ -1,0 +1,142 @@
+"""Knows how a stage's findings become report.html: one file that works offline and runs no script."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from lrrt.plot import scale_rates
+from pipeline.config.tables import StageConfig
+from pipeline.config.toml import to_toml
+from pipeline.report.advice import advise
+from pipeline.report.pictures import plot_history, plot_narrowing, plot_optimizers
+from pipeline.report.rows import BestRow, best_rows, endings, optimizer_rows, row_of
+from pipeline.report.summary import StageReport
+from pipeline.report.value_pictures import plot_importances, plot_parallel, plot_slices
+from pipeline.report.versions import versions
+from studies import plot_losses
+from studies.analysis.importance import MIN_TRIALS, importances
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = "report.html.jinja"
+PHONE_SIZE = (5.2, 3.6)  # inches; drawn this small, the letters can be read on a phone
+SAVED_BY = {"completed": "early stopping", "pruned": "pruning", "diverged": "divergence"}  # epochs, by how trials end
+NUM_PICTURES = 4  # of the best trials, with a picture of their losses
+
+
+def study_pictures(report: StageReport) -> dict[str, str]:
+    """Return the pictures of the study as SVG, by name."""
+    trials = report.trials
+    shares = importances(trials, report.space)
+    figures = {
+        "narrowing": plot_narrowing(report.range_test, report.space, report.best),
+        "history": plot_history(trials),
+        "optimizers": plot_optimizers(trials),
+        "slices": plot_slices(trials, report.space),
+        "parallel": plot_parallel(trials),
+        **({"importances": plot_importances(shares)} if shares else {}),
+    }
+    return {name: to_svg(figure, name) for name, figure in figures.items()}
+
+
+def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]) -> str:
+    """Return the report as HTML.
+
+    Args:
+        report: what the stage found.
+        config: what it was told to do.
+        pictures: what `study_pictures` returned.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    # Whatever comes from the user's task is escaped; the pictures alone are markup, and matplotlib escapes their text.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(rate=_rate, score=_score, duration=_duration, percent=_percent, count=_count)
+    template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    best = best_rows(report.trials)
+    all_pictures = dict(pictures)
+    if any(report.range_test.curves.values()):  # none where the bounds were given
+        all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
+        all_pictures["loss_delta"] = to_svg(_for_phones(report.range_test.plot_deltas()), "loss_delta")
+    return template.render(
+        config=config,
+        report=report,
+        best=report.best,
+        best_row=row_of(report.best),
+        decades_tested=math.log10(report.range_test.ramp.end_lr / report.range_test.ramp.start_lr),
+        summary=report.summary,
+        advice=advise(report),
+        pictures={name: Markup(svg) for name, svg in all_pictures.items()},
+        optimizers=optimizer_rows(report),
+        best_rows=best,
+        loss_pictures=[(row, Markup(svg)) for row, svg in _loss_pictures(best)],
+        endings=endings(report.trials),
+        saved_by=SAVED_BY,
+        min_trials=MIN_TRIALS,
+        config_text=to_toml(config),
+        versions=versions(),
+    )
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """Return a figure as an SVG element to stand inside HTML: without a size of its own, its text as text."""
+    import matplotlib
+
+    stream = io.StringIO()
+    # The salt makes the identifiers of a figure its own and the same in every run.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", metadata=metadata)
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[a-zA-Z_.]+_\d+"', "<g", svg)  # of another figure too, and nothing refers to them
+    return re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", svg, count=1))
+
+
+def _for_phones(figure: Figure) -> Figure:
+    figure.set_size_inches(*PHONE_SIZE)
+    for axes in figure.axes:
+        scale_rates(axes)
+        legend = axes.get_legend()
+        if legend is not None:  # one below the other: beside each other they leave the axes no room
+            lines, labels = axes.get_legend_handles_labels()
+            axes.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=9, frameon=False)
+    return figure
+
+
+def _loss_pictures(best: Sequence[BestRow]) -> Iterator[tuple[BestRow, str]]:
+    for row in best[:NUM_PICTURES]:
+        title = f"Trial {row.trial.number}: {row.verdict}"
+        figure = plot_losses(row.trial.curves(), row.overfitting, title=title, verdict="", size=PHONE_SIZE)
+        yield row, to_svg(figure, f"losses-{row.trial.number}")
+
+
+def _rate(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

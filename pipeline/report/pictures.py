@@ -1,0 +1,146 @@
+"""Knows how a study looks as a whole: what the bounds leave of the range, its history, its optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lrrt import RangeTestResult
+from lrrt.plot import COLOURS, scale_rates
+from pipeline.report.rows import completed
+from studies import SearchSpace, TrialResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GREY = "#595959"
+LOG_AXIS_RATIO = 5.0  # scores over more than this factor are drawn on a logarithmic axis
+MARKERS = "osD^vP*Xph<>"
+PANEL = 2.6  # inches; two beside each other fit a phone with letters that can be read
+
+
+def plot_narrowing(range_test: RangeTestResult, space: SearchSpace, best: TrialResult) -> Figure:
+    """Draw for each optimizer the range that was tested, the bounds inside it, the suggestion and the best rate."""
+    figure, axes = small_figure(0.9 + 0.5 * len(space.optimizers))
+    colours = colours_of([*range_test.bounds, *(found.label for found in space.optimizers)])  # those of its own picture
+    for row, found in enumerate(space.optimizers):
+        axes.plot([range_test.ramp.start_lr, range_test.ramp.end_lr], [row, row], color="0.85", linewidth=9, zorder=1)
+        axes.plot(
+            [found.low, found.highest_peak(space.schedules)],
+            [row, row],
+            color=colours[found.label],
+            linewidth=9,
+            linestyle=":" if found.is_fallback else "-",
+            solid_capstyle="butt",
+            zorder=2,
+        )
+        if found.suggested is not None:
+            axes.plot([found.suggested], [row], "|", color="white", markersize=11, markeredgewidth=2, zorder=3)
+        if found == space.range_of(best.config):
+            axes.plot([best.config.lr], [row], "*", color="black", markersize=12, zorder=4)
+    scale_rates(axes)
+    axes.set_yticks(range(len(space.optimizers)), [found.label for found in space.optimizers])
+    axes.set_ylim(len(space.optimizers) - 0.4, -0.6)
+    axes.set_xlabel("learning rate (log scale)")
+    return figure
+
+
+def plot_history(trials: Sequence[TrialResult]) -> Figure:
+    """Draw the score of each trial in their order, the best so far as a line, those without a score at the top."""
+    figure, axes = small_figure(2.9)
+    scored = completed(trials)
+    numbers = [trial.number for trial in scored]
+    scores = [score_of(trial) for trial in scored]
+    axes.plot(numbers, scores, "o", color=COLOURS[0], alpha=0.7, markersize=5, label="score of a trial")
+    axes.step(
+        numbers, np.minimum.accumulate(scores), where="post", color=COLOURS[1], linewidth=1.8, label="best so far"
+    )
+    ended = [trial.number for trial in trials if trial not in scored]
+    if ended:
+        height = axes.get_xaxis_transform()
+        axes.plot(ended, [0.97] * len(ended), "x", color="black", transform=height, label="not trained to its end")
+    scale_scores(axes, scores)
+    _whole_numbers(axes)
+    axes.set_xlabel("trial")
+    axes.set_ylabel("best validation loss")
+    legend_above(axes)
+    return figure
+
+
+def plot_optimizers(trials: Sequence[TrialResult]) -> Figure:
+    """Draw the scores of each optimizer beside each other, the schedules by marker, medians as lines."""
+    figure, axes = small_figure(2.9)
+    scored = completed(trials)
+    names = list(dict.fromkeys(trial.config.optimizer_name for trial in scored))
+    schedules = list(dict.fromkeys(trial.config.schedule for trial in scored))
+    colours = colours_of(schedules)
+    for number, schedule in enumerate(schedules):
+        of_it = [trial for trial in scored if trial.config.schedule == schedule]
+        shift = 0.5 * ((number + 0.5) / len(schedules) - 0.5)  # beside each other, so that none hides another
+        places = [names.index(trial.config.optimizer_name) + shift for trial in of_it]
+        axes.plot(
+            places,
+            [score_of(trial) for trial in of_it],
+            MARKERS[number % len(MARKERS)],
+            color=colours[schedule],
+            alpha=0.8,
+            markersize=5,
+            label=schedule,
+        )
+    for place, name in enumerate(names):
+        median = float(np.median([score_of(trial) for trial in scored if trial.config.optimizer_name == name]))
+        axes.plot([place - 0.35, place + 0.35], [median, median], color=GREY, linewidth=1.2, zorder=1)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    scale_scores(axes, [score_of(trial) for trial in scored])
+    axes.set_ylabel("best validation loss")
+    legend_above(axes)
+    return figure
+
+
+def small_figure(height: float) -> tuple[Figure, Axes]:
+    """Make a figure so wide that its letters can be read on a phone."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2 * PANEL, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def score_of(trial: TrialResult) -> float:
+    """Return the score of a trial that has one."""
+    assert trial.score is not None, "trials without a score are left out before"
+    return trial.score
+
+
+def colours_of(names: Iterable[str]) -> Mapping[str, str]:
+    """Give each name a colour, the same in every picture that names them in the same order."""
+    unique = dict.fromkeys(names)
+    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(unique)}
+
+
+def scale_scores(axes: Axes, scores: Sequence[float]) -> None:
+    """Make the axis of the scores logarithmic where they are positive and far apart."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if scores and min(scores) > 0 and max(scores) > LOG_AXIS_RATIO * min(scores):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda score, _: f"{score:.3g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.margins(y=0.12)
+
+
+def legend_above(axes: Axes) -> None:
+    """Name what is drawn above the axes, where it hides nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, borderaxespad=0.2)
+
+
+def _whole_numbers(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

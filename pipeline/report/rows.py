@@ -1,0 +1,124 @@
+"""Knows the rows of the report's tables: bounds, optimizers, best trials, how the others ended, what all of it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pipeline.report.summary import StageReport
+from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
+
+NUM_BEST = 5
+# What the losses of a trial say that ended early, because it had stopped improving, is not that it should go on.
+ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerRow:
+    """One optimizer, or one at one batch size: the rates that were searched for it, and what its trials reached."""
+
+    name: str
+    low: float
+    high: float
+    suggested: float | None
+    decades: float
+    verdict: str
+    num_trials: int
+    num_diverged: int
+    best: float | None
+    median: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BestRow:
+    """One of the best trials, and what its losses show."""
+
+    trial: TrialResult
+    overfitting: OverfitReport
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it ended before its planned epochs, so that its losses cannot tell what more of them would bring."""
+        is_short = len(self.trial.val_losses) < self.trial.planned_epochs
+        return is_short and self.overfitting.verdict in ASKS_FOR_EPOCHS
+
+    @property
+    def verdict(self) -> str:
+        """What its losses show, in a word or two."""
+        return "stopped early" if self.is_cut_short else self.overfitting.verdict.name.lower().replace("_", " ")
+
+    @property
+    def finding(self) -> str:
+        """What its losses show, with its numbers."""
+        if not self.is_cut_short:
+            return self.overfitting.reason
+        ended = f"it ended after {len(self.trial.val_losses)} of {self.trial.planned_epochs} epochs"
+        return f"{ended}, because it had stopped improving"
+
+    @property
+    def schedule(self) -> str:
+        """The schedule with its own values, such as "step (factor 0.5)"."""
+        own = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3g}" for name, value in self.trial.config.schedule_parameters
+        )
+        return f"{self.trial.config.schedule} ({own})" if own else self.trial.config.schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Trials that were not trained to their end, those that ended alike together; `numbers` are theirs."""
+
+    sentence: str
+    error: str
+    numbers: tuple[int, ...]
+
+
+def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
+    """Return one row for each range that was searched, in the order of the config."""
+    rows = []
+    for found in report.space.optimizers:
+        told = report.summary["bounds"][found.label]
+        inside = (trial for trial in report.trials if report.space.range_of(trial.config) == found)
+        scores = [trial.score for trial in completed(inside) if trial.score is not None]
+        rows.append(
+            OptimizerRow(
+                name=found.label,
+                low=told["low"],
+                high=told["high"],
+                suggested=told["suggested"],
+                decades=told["width_decades"],
+                verdict=f"{told['reason']}; the fallback range was searched" if found.is_fallback else told["reason"],
+                num_trials=told["num_trials"],
+                num_diverged=told["num_diverged"],
+                best=min(scores, default=None),
+                median=median(scores) if scores else None,
+            )
+        )
+    return rows
+
+
+def best_rows(trials: Sequence[TrialResult]) -> list[BestRow]:
+    """Return the best trials, the best first."""
+    ranked = sorted(completed(trials), key=lambda trial: (trial.score, trial.number))
+    return [row_of(trial) for trial in ranked[:NUM_BEST]]
+
+
+def row_of(trial: TrialResult) -> BestRow:
+    """Return the row of a completed trial."""
+    return BestRow(trial, check_overfitting(trial.train_losses, trial.val_losses))
+
+
+def endings(trials: Iterable[TrialResult]) -> list[Ending]:
+    """Group the trials that were not trained to their end by how they ended and with which error."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for trial in trials:
+        if trial.state is not TrialState.COMPLETED:
+            groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
+    found = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
+    return sorted(found, key=lambda ending: -len(ending.numbers))
+
+
+def completed(trials: Iterable[TrialResult]) -> list[TrialResult]:
+    """Return the trials that have a score and were trained to their end."""
+    return [trial for trial in trials if trial.state is TrialState.COMPLETED and trial.score is not None]

@@ -1,0 +1,1 @@
+"""The run directory: its lock, its owner and what is stored in it."""

@@ -1,0 +1,37 @@
+"""Knows what all JSON of a run has: a schema version, plain data, no number that is not finite."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from studies.storage.whole_file import write_text
+
+SCHEMA_VERSION = 1
+
+
+def write_json(path: Path, content: Mapping[str, object], *, schema_version: int = SCHEMA_VERSION) -> None:
+    """Write indented JSON with its schema version, numbers that are not finite as null."""
+    write_text(path, as_json({"schema_version": schema_version, **content}, indent=2) + "\n")
+
+
+def as_json(content: object, *, indent: int | None = None) -> str:
+    """Return JSON text, on one line where there is no indent; a number that is not finite becomes null.
+
+    Raises:
+        TypeError: for anything but plain data: mappings with text keys, lists, tuples, numbers, text, None.
+
+    >>> as_json({"loss": float("nan"), "rates": (0.1, float("inf"))})
+    '{"loss": null, "rates": [0.1, null]}'
+    """
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,80 @@
+"""Knows how a run directory is kept for one study: by a fingerprint, whose fields name what differs from another's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.state.json_files import as_json, write_json
+from pipeline.state.run_directory import CorruptState, RunDirectory
+
+_ABSENT = "absent"
+
+
+class ForeignRun(RuntimeError):
+    """The run directory belongs to a study that is defined otherwise."""
+
+
+def claim(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
+    """Keep a run directory for one study; return the SHA-256 of what defines it.
+
+    Args:
+        directory: the caller holds its lock.
+        fields: what defines the study, as plain data; tables in it are told apart key by key.
+
+    Raises:
+        ForeignRun: where the directory was claimed for other fields, naming each that differs.
+        CorruptState: where what was kept cannot be read.
+    """
+    check_claim(directory, fields)
+    wanted = flat(json.loads(as_json(fields)))
+    digest = hashlib.sha256(as_json(wanted).encode()).hexdigest()
+    if not directory.fingerprint.exists():
+        write_json(directory.fingerprint, {"sha256": digest, "fields": wanted})
+    return digest
+
+
+def check_claim(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
+    """Raise what `claim` raises where the directory was claimed for other fields; claim nothing."""
+    if directory.fingerprint.exists():
+        told = differences(_kept_fields(directory), fields)
+        if told:
+            raise ForeignRun(
+                "\n".join([f"{directory.state} belongs to a study that is defined otherwise:", *told])
+                + "\nGive this study its own --out and --state, or set these values back."
+            )
+
+
+def differences(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return a line for each field that differs.
+
+    >>> differences({"study": {"epochs": 3, "seed": 0}}, {"study": {"epochs": 5, "seed": 0}})
+    ['  study.epochs: was 3, now 5']
+    """
+    old, new = (flat(json.loads(as_json(fields))) for fields in (kept, wanted))
+    differing = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
+    return [f"  {key}: was {_told(old, key)}, now {_told(new, key)}" for key in differing]
+
+
+def flat(fields: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return nested tables as one, sorted, its keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in sorted(fields.items()):
+        found.update(flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value})
+    return found
+
+
+def _kept_fields(directory: RunDirectory) -> dict[str, Any]:
+    try:
+        return dict(json.loads(directory.fingerprint.read_text(encoding="utf-8"))["fields"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptState(
+            f"{directory.fingerprint} must hold the study's fingerprint, but it cannot be read ({error!r}). "
+            "Give the study a new --state, or put the file back."
+        ) from None
+
+
+def _told(fields: Mapping[str, Any], key: str) -> str:
+    return as_json(fields[key]) if key in fields else _ABSENT

@@ -1,0 +1,1 @@
+"""The user's model and data: imported, checked and prepared for training."""

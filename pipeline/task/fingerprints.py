@@ -1,0 +1,178 @@
+"""Knows what tells one task, one range test and one study from another."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lrrt import Loops, RangeTestResult
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import Batches
+from pipeline.config.tables import AFTER_SEARCH, StageConfig
+from studies import Dimension
+
+if TYPE_CHECKING:
+    import keras
+
+Fields = dict[str, Any]
+SAMPLED_ROWS = 100  # of each array, evenly spaced, and the last; to read all of a large one takes long
+DIGITS = 16  # of a digest that stands for a part of the fields; people see them where they differ
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPrint:
+    """What tells a task from another, found by loading it.
+
+    Attributes:
+        data: of each part, shapes and a digest of some rows; a stream's rows are not looked at.
+        model: its size and a digest of its architecture and loss.
+        own: the model's own hyperparameters.
+        source: a digest of the modules that it was loaded from. It does not tell tasks apart, but where it is the same
+            the task need not be loaded to know it.
+    """
+
+    data: Mapping[str, Fields]
+    model: Fields
+    own: tuple[Dimension, ...]
+    source: str | None
+
+    @property
+    def fields(self) -> Fields:
+        """What must not change during a study, as plain data."""
+        return {"data": dict(self.data), "model": self.model, "own": [asdict(dimension) for dimension in self.own]}
+
+    def as_dict(self) -> Fields:
+        """Return plain data for JSON."""
+        return {**self.fields, "source": self.source}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` became as JSON."""
+        return cls(kept["data"], kept["model"], tuple(map(_dimension, kept["own"])), kept["source"])
+
+
+def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> TaskPrint:
+    """Look at a task's data and model."""
+    assert loops.validation is not None, "a task without validation data has some held out"
+    parts = {"train": loops.batches, "validation": loops.validation}
+    data = {name: _data_fields(batches) for name, batches in parts.items()}
+    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config))
+
+
+def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
+    """Return all that a range test depends on, as plain data."""
+    return _plain(
+        {
+            "task": config.task.model_dump(),
+            "range_test": config.range_test.model_dump(),
+            "batch_sizes": config.tested_batch_sizes,
+            "seed": config.study.seed,
+            **task.fields,
+        }
+    )
+
+
+def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | None) -> Fields:
+    """Return all that the trials of a study depend on, as plain data.
+
+    Args:
+        config: without the number of trials, which may be raised, and what is done when they have ended.
+        task: what is trained.
+        given: bounds that are not those of the run's own range tests; None where they are.
+    """
+    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
+    return _plain(
+        {
+            "task": config.task.model_dump(),
+            "range_test": config.range_test.model_dump(),
+            "study": config.study.model_dump(exclude=exclude),
+            **task.fields,
+            **({} if given is None else {"bounds": _rates(given)}),
+        }
+    )
+
+
+def is_unchanged(config: StageConfig, task: TaskPrint) -> bool:
+    """Say whether the task's modules are what they were when it was last loaded."""
+    return task.source is not None and task.source == source_of(config)
+
+
+def source_of(config: StageConfig) -> str | None:
+    """Return a digest of the source of the task's modules, which are not imported; None where it is not found."""
+    references = config.task.build_model, config.task.load_data
+    try:
+        specs = [importlib.util.find_spec(reference.partition(":")[0]) for reference in references]
+        return _digest(Path(str(spec and spec.origin)).read_bytes() for spec in specs)
+    except (ImportError, ValueError, OSError):
+        return None
+
+
+def _rates(bounds: RangeTestResult) -> Fields:
+    return {label: [found.low, found.high] for label, found in bounds.bounds.items()}
+
+
+def _data_fields(batches: Batches) -> Fields:
+    from keras import ops, tree
+
+    if not isinstance(batches, ArrayBatches):
+        return {"arrays": [_shown(leaf, tuple(leaf.shape)[1:]) for leaf in tree.flatten(batches.sample(1))]}
+    leaves = tree.flatten(batches.arrays)
+    rows = sorted({number * (batches.num_samples - 1) // SAMPLED_ROWS for number in range(SAMPLED_ROWS + 1)})
+    return {
+        "arrays": [_shown(leaf, tuple(leaf.shape)) for leaf in leaves],
+        "sample": _digest(ops.convert_to_numpy(ops.take(leaf, rows, axis=0)).tobytes() for leaf in leaves),
+    }
+
+
+def _model_fields(model: keras.Model) -> Fields:
+    shapes = [_shown(variable, tuple(variable.shape)) for variable in model.variables]
+    described = [*map(_described, model._flatten_layers(include_self=False)), shapes]
+    return {
+        "num_parameters": model.count_params(),
+        "architecture": _digest(json.dumps(part, default=_name_of).encode() for part in described),
+        "loss": model.loss if isinstance(model.loss, str) else _name_of(model.loss),
+    }
+
+
+def _described(layer: Any) -> list[Any]:
+    """Return a layer's class and, where it has no layers inside, its settings.
+
+    Its name is left out, because Keras's own have a number that counts the layers made before.
+    """
+    if layer._flatten_layers(include_self=False):
+        return [type(layer).__name__]
+    try:
+        settings = {name: value for name, value in layer.get_config().items() if name != "name"}
+    except Exception:  # a layer of the user's own may not be able to tell
+        settings = {}
+    return [type(layer).__name__, settings]
+
+
+def _shown(array: Any, shape: tuple[int, ...]) -> str:
+    return f"{shape} {getattr(array.dtype, 'name', array.dtype)}"
+
+
+def _name_of(value: object) -> str:
+    return str(getattr(value, "__name__", type(value).__name__))
+
+
+def _dimension(kept: Mapping[str, Any]) -> Dimension:
+    conditions = tuple((name, tuple(values)) for name, values in kept["conditions"])
+    return Dimension(**{**kept, "choices": tuple(kept["choices"]), "conditions": conditions})
+
+
+def _plain(fields: Fields) -> Fields:
+    plain: Fields = json.loads(json.dumps(fields))
+    return plain
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(hashlib.sha256(part).digest())
+    return found.hexdigest()[:DIGITS]

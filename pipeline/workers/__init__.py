@@ -1,0 +1,1 @@
+"""Several processes on one study: on this machine, on a cluster."""

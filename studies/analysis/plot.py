@@ -1,0 +1,191 @@
+"""Knows how studies look: losses by epoch with their under- and overfitted regions, and the schedule families."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict
+from studies.schedules.families import FAMILIES, Parameter
+from studies.schedules.schedule import make_schedule, rate_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+BLUE, VERMILLION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
+GREY = "#595959"
+LOG_AXIS_RATIO = 100.0  # losses over more than two decades are drawn on a logarithmic axis
+NARROW = 0.18  # of the axis; a region below it has no room for its name
+MARKED_EPOCHS = 40  # up to so many, each epoch gets a dot
+COLUMNS = 4
+ALL_IN_A_ROW = 7.0  # inches, from which on the legend fits in one row
+# What each picture varies besides the defaults; a family that is not named shows its first parameter's ends.
+EXAMPLES = {
+    "fixed": ("warmup", (0.1, 0.3)),
+    "linear": ("decay_fraction", (0.5, 0.25)),
+    "cosine": ("final_fraction", (0.2, 0.5)),
+    "one_cycle": ("rise_fraction", (0.2, 0.6)),
+}
+
+
+def plot_losses(
+    curves: LossCurves,
+    report: OverfitReport,
+    *,
+    title: str = "Loss by epoch",
+    verdict: str | None = None,
+    size: tuple[float, float] = (8, 5),
+) -> Figure:
+    """Draw training and validation loss by epoch, the best epoch marked, what lies before and after it shaded.
+
+    The losses' axis is logarithmic where they are positive and span more than two decades. Losses that are not finite
+    are left out, and their epochs marked below the axis' end.
+
+    Args:
+        curves: losses by epoch.
+        report: what `check_overfitting` says about the same losses.
+        title: heading above the verdict.
+        verdict: what stands below the title; the sentence of the report where it is None.
+        size: width and height in inches.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    epochs = np.arange(1, len(curves.train) + 1)
+    marker = "o" if len(epochs) <= MARKED_EPOCHS else ""
+    for label, losses, colour, style in (
+        ("training loss", curves.train, BLUE, "--"),
+        ("validation loss", curves.validation, VERMILLION, "-"),
+    ):
+        values = np.where(np.isfinite(losses), losses, np.nan)
+        axes.plot(epochs, values, style, color=colour, marker=marker, markersize=3.5, linewidth=1.8, label=label)
+    axes.set_xlim(0.5, len(epochs) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _scale_losses(axes, curves)
+    _mark_broken_epochs(axes, curves)
+    _shade_regions(axes, report)
+    _mark_best(axes, report)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    verdict = report.verdict.value if verdict is None else verdict
+    axes.set_title(title, fontsize=12, loc="left", pad=24 if verdict else 6)
+    axes.text(0, 1.02, verdict, transform=axes.transAxes, fontsize=9.5, color=GREY, va="bottom")
+    figure.legend(loc="outside lower center", ncols=4 if size[0] >= ALL_IN_A_ROW else 2, frameon=False)
+    return figure
+
+
+def plot_schedules(num_steps: int = 1000) -> Figure:
+    """Draw each schedule family over one training: its defaults strong, other values of one parameter thin.
+
+    Args:
+        num_steps: updates in the training.
+
+    Raises:
+        ValueError: where a family needs more steps.
+    """
+    from matplotlib.figure import Figure
+
+    rows = -(-len(FAMILIES) // COLUMNS)
+    figure = Figure(figsize=(3.4 * COLUMNS, 2.7 * rows), layout="constrained")
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes, name in zip(grid.flat, FAMILIES, strict=False):
+        _draw_family(axes, name, num_steps)
+    for axes in grid.flat[len(FAMILIES) :]:
+        axes.set_axis_off()
+    figure.supxlabel("fraction of the training")
+    figure.supylabel("learning rate / peak")
+    return figure
+
+
+def _scale_losses(axes: Axes, curves: LossCurves) -> None:
+    losses = np.array([*curves.train, *curves.validation], float)
+    losses = losses[np.isfinite(losses)]
+    if len(losses) and losses.min() > 0 and losses.max() > LOG_AXIS_RATIO * losses.min():
+        axes.set_yscale("log")
+    if not len(losses):
+        axes.text(0.5, 0.5, "no loss was finite", transform=axes.transAxes, ha="center", va="center", color=GREY)
+    axes.margins(y=0.16)
+
+
+def _mark_broken_epochs(axes: Axes, curves: LossCurves) -> None:
+    broken = np.flatnonzero(~(np.isfinite(curves.train) & np.isfinite(curves.validation))) + 1
+    if len(broken):
+        axes.plot(
+            broken,
+            np.full(len(broken), 0.02),
+            "x",
+            transform=axes.get_xaxis_transform(),
+            color="black",
+            clip_on=False,
+            label="not finite",
+        )
+
+
+def _shade_regions(axes: Axes, report: OverfitReport) -> None:
+    if report.best_epoch is None or report.verdict is OverfitVerdict.TOO_FEW_EPOCHS:
+        return
+    left, right = axes.get_xlim()
+    is_last = report.best_epoch == report.num_epochs
+    regions = [(left, right if is_last else report.best_epoch, SKY, "underfit")]
+    if not is_last:
+        overfitted = report.verdict is OverfitVerdict.OVERFITTED
+        regions.append(
+            (report.best_epoch, right, ORANGE if overfitted else GREEN, "overfit" if overfitted else "past the best")
+        )
+    for start, end, colour, label in regions:
+        axes.axvspan(start, end, color=colour, alpha=0.13, linewidth=0)
+        if end - start > NARROW * (right - left):
+            middle, height = (start + end) / 2, axes.get_xaxis_transform()
+            axes.text(middle, 0.97, label, transform=height, ha="center", va="top", color=GREY, fontsize=11)
+
+
+def _mark_best(axes: Axes, report: OverfitReport) -> None:
+    if report.best_epoch is None or report.best_val_loss is None:
+        return
+    axes.axvline(report.best_epoch, color=GREY, linewidth=1, linestyle=":")
+    axes.plot(
+        [report.best_epoch],
+        [report.best_val_loss],
+        "*",
+        color="black",
+        markersize=13,
+        linestyle="none",
+        label=f"best: epoch {report.best_epoch}, validation loss {report.best_val_loss:.4g}",
+        zorder=5,
+    )
+
+
+def _draw_family(axes: Axes, name: str, num_steps: int) -> None:
+    parameter, others = _example(name)
+    default = parameter.default
+    for value, colour, style, width in zip(
+        (*others, default), (ORANGE, GREEN, BLUE), ("--", ":", "-"), (1.3, 1.6, 2.0), strict=True
+    ):
+        rates = rate_table(make_schedule(name, 1.0, num_steps, **{parameter.name: value}), num_steps)
+        axes.plot(np.arange(num_steps) / num_steps, rates, style, color=colour, linewidth=width, label=f"{value:g}")
+    axes.set_title(name, fontsize=11)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-0.03, 1.45)  # room for the legend above all rates
+    axes.set_yticks([0, 0.5, 1])
+    axes.legend(
+        title=parameter.name,
+        fontsize=7.5,
+        title_fontsize=8,
+        loc="upper center",
+        ncols=3,
+        frameon=False,
+        handlelength=1.8,
+    )
+
+
+def _example(name: str) -> tuple[Parameter, tuple[float, float]]:
+    by_name = {parameter.name: parameter for parameter in FAMILIES[name].parameters}
+    if name in EXAMPLES:
+        return by_name[EXAMPLES[name][0]], EXAMPLES[name][1]
+    first = next(iter(by_name.values()))
+    return first, (first.low, first.high)

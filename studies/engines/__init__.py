@@ -1,0 +1,1 @@
+"""What proposes the values of trials: Optuna's samplers and KerasTuner's oracles."""

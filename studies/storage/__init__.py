@@ -1,0 +1,1 @@
+"""Where a study is stored, and how several workers share it."""

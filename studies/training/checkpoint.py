@@ -1,0 +1,130 @@
+"""Knows what a trial that is interrupted at the end of an epoch needs to go on as if it had not been."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from lrrt.training_loop import Values
+from studies.storage.whole_file import replacing
+from studies.trial import TrialConfig
+
+META = "meta"  # the entry with all that is no array, as JSON
+
+
+class BrokenCheckpoint(ValueError):
+    """A file that should hold a checkpoint does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialCheckpoint:
+    """A trial at the end of an epoch.
+
+    A trial that goes on from it ends with the same losses, bit for bit, as one that was not interrupted, where the
+    data is arrays; a `tf.data.Dataset` that shuffles has a state of its own.
+
+    Attributes:
+        number: the trial's number in its study.
+        config: its values.
+        epochs: what it trains in all.
+        seed: the trainer's.
+        train_losses: of each epoch so far.
+        val_losses: of each epoch so far.
+        num_steps: steps so far.
+        seconds: time so far.
+        rng_state: of the NumPy generator that shuffles the data.
+        weights: the model's variables.
+        optimizer_values: the optimizer's variables.
+        best_weights: the model's variables after its best epoch; None where no epoch had a finite loss.
+    """
+
+    number: int
+    config: TrialConfig
+    epochs: int
+    seed: int
+    train_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
+    num_steps: int
+    seconds: float
+    rng_state: Mapping[str, Any]
+    weights: Values
+    optimizer_values: Values
+    best_weights: Values | None
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that have ended."""
+        return len(self.val_losses)
+
+    def save(self, path: Path | str) -> None:
+        """Write one .npz file, whole or not at all; it holds arrays and JSON, and no pickle."""
+        meta = {
+            "number": self.number,
+            "parameters": self.config.parameters(),
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "train_losses": [loss if math.isfinite(loss) else None for loss in self.train_losses],
+            "val_losses": [loss if math.isfinite(loss) else None for loss in self.val_losses],
+            "num_steps": self.num_steps,
+            "seconds": self.seconds,
+            "rng_state": self.rng_state,
+            "has_best_weights": self.best_weights is not None,
+        }
+        arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+        for kind, values in self._groups().items():
+            arrays.update({f"{kind}_{index}": np.asarray(value) for index, value in enumerate(values or ())})
+        with replacing(Path(path)) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            BrokenCheckpoint: where the file holds no checkpoint.
+            FileNotFoundError: where there is no file.
+        """
+        content = Path(path).read_bytes()
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                meta = json.loads(arrays[META].tobytes())
+                return cls(
+                    number=meta["number"],
+                    config=TrialConfig.from_parameters(meta["parameters"]),
+                    epochs=meta["epochs"],
+                    seed=meta["seed"],
+                    train_losses=_losses(meta["train_losses"]),
+                    val_losses=_losses(meta["val_losses"]),
+                    num_steps=meta["num_steps"],
+                    seconds=meta["seconds"],
+                    rng_state=meta["rng_state"],
+                    weights=_group(arrays, "weights"),
+                    optimizer_values=_group(arrays, "optimizer_values"),
+                    best_weights=_group(arrays, "best_weights") if meta["has_best_weights"] else None,
+                )
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise BrokenCheckpoint(f"{path} must hold a trial's checkpoint, got {error!r:.200}. Remove it.") from error
+
+    def _groups(self) -> dict[str, Values | None]:
+        return {
+            "weights": self.weights,
+            "optimizer_values": self.optimizer_values,
+            "best_weights": self.best_weights,
+        }
+
+
+def _group(arrays: Mapping[str, Any], kind: str) -> list[Any]:
+    count = sum(name.startswith(f"{kind}_") for name in arrays)
+    return [arrays[f"{kind}_{index}"] for index in range(count)]
+
+
+def _losses(kept: list[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if loss is None else loss for loss in kept)

@@ -1,0 +1,193 @@
+"""Knows which compiled loop trains a trial: one for each value of the model's own hyperparameters, a few kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from lrrt.loops import Loops
+from lrrt.training_loop import TrainingLoop
+from studies.dimension import Value
+from studies.training.momentum import momentum_of, moves_momentum
+from studies.trial import TrialConfig, momentum_name
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lrrt.fit_loop import FitLoop
+
+KEPT_MODELS = 4  # whose loops are kept; each has its traced functions in memory
+ANY_MOMENTUM, ANY_WEIGHT_DECAY = 0.9, 1e-4  # until a trial sets its own; not 0, at which an optimizer leaves them out
+
+
+class LoopCache:
+    """The loops of a task whose trials differ by their model, weight decay or momentum too.
+
+    A trial's weight decay and momentum are variables of its loop, so that they make it trace no more than rates do. So
+    is the momentum of one cycle, which changes from step to step.
+    Another model must be traced anew; the loops of the last few models are kept, and share the data on the device.
+
+    Args:
+        loops: of the model with its default hyperparameters.
+        make_loops: gives the loops of the model with other values of its own hyperparameters; None where it has none.
+        max_models: how many models' loops are kept beside those.
+    """
+
+    def __init__(
+        self,
+        loops: Loops,
+        make_loops: Callable[[Mapping[str, Value]], Loops] | None = None,
+        *,
+        max_models: int = KEPT_MODELS,
+    ) -> None:
+        self.loops = loops
+        self._make_loops = make_loops
+        self._max_models = max_models
+        self._kept: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
+        self._variables: WeakKeyDictionary[TrainingLoop, dict[str, tf.Variable]] = WeakKeyDictionary()
+
+    def loops_of(self, config: TrialConfig) -> Loops:
+        """Return the loops of a trial's model.
+
+        Raises:
+            ValueError: where the trial has hyperparameters of its own, and there is nothing to build its model with.
+        """
+        if not config.own:
+            return self.loops
+        if self._make_loops is None:
+            raise ValueError(f"A trial with {dict(config.own)} needs `make_loops` to build its model, got None.")
+        if config.own not in self._kept:
+            made = self._make_loops(dict(config.own))
+            made.batches, made.validation = self.loops.batches, self.loops.validation
+            self._kept[config.own] = made
+            if len(self._kept) > self._max_models:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(config.own)
+        return self._kept[config.own]
+
+    def loop_of(self, config: TrialConfig) -> FitLoop:
+        """Return what trains a trial, its optimizer's weight decay set; `train` is given the momentum.
+
+        It trains through `model.fit`; its `loop` trains compiled, where it has no `reason` against that.
+
+        Raises:
+            ValueError: for an optimizer, a batch size or own hyperparameters that the loops do not have.
+        """
+        loops = self.loops_of(config)
+        if config.optimizer_name not in loops.labels:
+            known = ", ".join(loops.labels)
+            raise ValueError(f"A trial's optimizer must be one of {known}, got {config.optimizer_name!r}.")
+        pattern = loops.patterns[config.optimizer_name]
+        searched = _searched(config, pattern)
+        label = _label(config, searched)
+        if label not in loops.patterns:
+            loops.patterns[label] = _pattern(pattern, searched)
+        fitting = loops.through_fit(label, config.batch_size)
+        loop = fitting.loop
+        if searched and loop not in self._variables:
+            self._variables[loop] = _with_variables(loop.optimizer, searched)
+            loop.momentum = self._variables[loop].get("momentum")
+        for name, variable in self._variables.get(loop, {}).items():
+            variable.assign(searched[name])
+        return fitting
+
+    @contextmanager
+    def room_for(self, config: TrialConfig) -> Iterator[None]:
+        """Where the block runs out of memory, let go of the loop of its trial, so that the next has its room."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            self._drop(config)
+            raise
+
+    def _drop(self, config: TrialConfig) -> None:
+        if config.own:
+            self._kept.pop(config.own, None)
+            return
+        label = _label(config, _searched(config, self.loops.patterns[config.optimizer_name]))
+        if label in self.loops.patterns:
+            self.loops.drop(label, config.batch_size)
+
+
+class _SearchedMomentum:
+    """A momentum that is a variable; optimizers ask whether it is 0 while they are traced, and it is not."""
+
+    def __init__(self, variable: tf.Variable) -> None:
+        self.variable = variable
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __gt__(self, other: float) -> bool:
+        return True
+
+    def __mul__(self, other: Any) -> Any:
+        return self.variable * other
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Any) -> Any:
+        return self.variable - other
+
+    def __rsub__(self, other: Any) -> Any:
+        return other - self.variable
+
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
+        import tensorflow as tf
+
+        return tf.convert_to_tensor(self.variable, dtype=dtype, name=name)
+
+
+def _searched(config: TrialConfig, pattern: Any) -> dict[str, float]:
+    """Return what a trial changes of its optimizer beside the rate, by name."""
+    found = {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
+    if moves_momentum(config, pattern):
+        found["momentum"] = momentum_of(config, pattern)
+    return found
+
+
+def _label(config: TrialConfig, searched: Mapping[str, float]) -> str:
+    name = config.optimizer_name
+    return f"{name} with searched {' and '.join(searched)}" if searched else name
+
+
+def _pattern(pattern: Any, searched: Mapping[str, float]) -> Any:
+    """Return an optimizer like the pattern that has what is searched, whatever its value."""
+    config = pattern.get_config()
+    if "weight_decay" in searched:
+        config["weight_decay"] = ANY_WEIGHT_DECAY
+    if "momentum" in searched:
+        config[momentum_name(pattern)] = ANY_MOMENTUM
+    return type(pattern).from_config(config)
+
+
+def _with_variables(optimizer: Any, searched: Mapping[str, float]) -> dict[str, tf.Variable]:
+    """Put variables in place of what is searched, before the loop is traced; return them by name."""
+    import tensorflow as tf
+
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    variables = {name: tf.Variable(value, dtype=tf.float32, trainable=False) for name, value in searched.items()}
+    # Past `__setattr__`: Keras would take them for state of the optimizer, which is reset before each trial.
+    if "weight_decay" in variables:
+        vars(inner)["weight_decay"] = variables["weight_decay"]
+    if "momentum" in variables:
+        vars(inner)[momentum_name(inner)] = _SearchedMomentum(variables["momentum"])
+    vars(inner)["get_config"] = partial(_config_of, inner, variables)  # a callback may save the model
+    return variables
+
+
+def _config_of(optimizer: Any, variables: Mapping[str, tf.Variable]) -> dict[str, Any]:
+    """Return an optimizer's config with the values of its variables."""
+    names = {"momentum": momentum_name(optimizer)} if "momentum" in variables else {}
+    values = {names.get(name, name): float(variable) for name, variable in variables.items()}
+    config: dict[str, Any] = {**type(optimizer).get_config(optimizer), **values}
+    return config

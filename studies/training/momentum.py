@@ -1,0 +1,61 @@
+"""Knows the momentum of each step of a trial: the optimizer's own, a searched one, or one cycled against the rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from studies.schedules.families import FAMILIES
+from studies.schedules.schedule import one_cycle_momentum
+from studies.trial import TrialConfig, momentum_name
+
+if TYPE_CHECKING:
+    import keras
+
+SWING = 0.5  # of the distance to 1, up and down: from 0.9 it gives Smith's 0.95 and 0.85
+
+
+def momentum_of(config: TrialConfig, pattern: keras.Optimizer) -> float:
+    """Return the momentum that a trial's own swings about, or stays at; 0 for an optimizer that has none.
+
+    Raises:
+        ValueError: where it is searched for an optimizer that has none.
+    """
+    if config.momentum is not None:
+        momentum_name(pattern)
+        return config.momentum
+    try:
+        return float(getattr(pattern, momentum_name(pattern)))
+    except ValueError:
+        return 0.0
+
+
+def moves_momentum(config: TrialConfig, pattern: keras.Optimizer) -> bool:
+    """Say whether a trial's momentum is another than its optimizer's own: searched, or cycled by `one_cycle`."""
+    return config.momentum is not None or (config.schedule == "one_cycle" and momentum_of(config, pattern) > 0)
+
+
+def momentum_table(config: TrialConfig, pattern: keras.Optimizer, num_steps: int) -> NDArray[np.float32] | None:
+    """Return the momentum of each step, shape `(num_steps,)`; None where the optimizer's own stays.
+
+    With `one_cycle` it falls while the rate climbs and climbs back while the rate returns (Smith 2018,
+    arXiv:1803.09820, section 4.3), for optimizers that have one: SGD's `momentum`, Adam's `beta_1`. Smith's 0.95 and
+    0.85 lie half of 0.9's distance to 1 above and below it; about another momentum it swings by the same part, so that
+    the step, which grows with 1 / (1 - momentum), changes by the same factors. Keras's Adam corrects the bias of its
+    averages as if each step's `beta_1` had held from the beginning.
+
+    Args:
+        config: the trial's values.
+        pattern: its optimizer.
+        num_steps: updates in the whole training.
+    """
+    if not moves_momentum(config, pattern):
+        return None
+    middle = momentum_of(config, pattern)
+    if config.schedule != "one_cycle":
+        return np.full(num_steps, middle, np.float32)
+    values = {**FAMILIES["one_cycle"].defaults(), **dict(config.schedule_parameters)}
+    high, low = 1 - (1 - SWING) * (1 - middle), max(0.0, 1 - (1 + SWING) * (1 - middle))
+    return one_cycle_momentum(num_steps, rise_fraction=values["rise_fraction"], high=high, low=low)

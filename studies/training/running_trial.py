@@ -1,0 +1,94 @@
+"""Knows one trial while it is trained: its epochs, what they showed, and how they are kept and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrrt.training_loop import TrainingLoop, Values, assign, read
+from studies.training.callbacks import Hooks, as_logs
+from studies.training.checkpoint import TrialCheckpoint
+from studies.trial import TrialConfig
+
+if TYPE_CHECKING:
+    from lrrt.fit_loop import FitLoop
+
+
+class TrialRun:
+    """A trial and what it has shown so far.
+
+    Args:
+        loop: trains it.
+        seed: of the order of the data.
+        hooks: its callbacks'.
+        judge: gives the validation data's metrics where a callback may ask for them; None where none will.
+    """
+
+    def __init__(self, loop: TrainingLoop | FitLoop, seed: int, hooks: Hooks, judge: FitLoop | None) -> None:
+        self.loop = loop
+        self.rng = np.random.default_rng(seed)
+        self.hooks = hooks
+        self.judge = judge
+        self.train_losses: list[float] = []
+        self.val_losses: list[float] = []
+        self.best_weights: Values | None = None
+        self.num_steps = 0
+
+    def begin(self, weights: Values) -> None:
+        """Put the loop at the beginning."""
+        self.loop.restart(weights)
+
+    def take_up(self, kept: TrialCheckpoint) -> None:
+        """Put the loop where the checkpoint was taken."""
+        self.rng.bit_generator.state = dict(kept.rng_state)
+        self.loop.restart(kept.weights)
+        assign(self.loop.optimizer.variables, kept.optimizer_values)
+        self.train_losses, self.val_losses = list(kept.train_losses), list(kept.val_losses)
+        self.best_weights, self.num_steps = kept.best_weights, kept.num_steps
+
+    def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
+        """Train and validate one epoch; say whether all its losses were finite."""
+        epoch = len(self.val_losses)  # Keras counts from 0
+        self.hooks.tell("on_epoch_begin", epoch)
+        if self.hooks.any:
+            self.loop.metrics.begin()
+        steps = self.loop.train(rates, self.rng, momenta)
+        metrics = self.loop.metrics.read() if self.hooks.any else {}
+        self.num_steps += len(steps.losses)
+        self.train_losses.append(steps.mean_loss())
+        shown = self._validate() if steps.is_finite else {}
+        loss = shown.get("loss", float("nan"))
+        if np.isfinite(loss) and loss < min(self.val_losses, default=np.inf):
+            self.best_weights = self.loop.snapshot()
+        self.val_losses.append(loss)
+        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": self.train_losses[-1]}, shown))
+        return steps.is_finite and bool(np.isfinite(loss))
+
+    def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
+        """Copy all that the trial needs to go on from here."""
+        return TrialCheckpoint(
+            number=number,
+            config=config,
+            epochs=epochs,
+            seed=seed,
+            train_losses=tuple(self.train_losses),
+            val_losses=tuple(self.val_losses),
+            num_steps=self.num_steps,
+            seconds=seconds,
+            rng_state=self.rng.bit_generator.state,
+            weights=self.loop.snapshot(),
+            optimizer_values=read(self.loop.optimizer.variables),
+            best_weights=self.best_weights,
+        )
+
+    def _validate(self) -> Mapping[str, Any]:
+        """Return the validation loss, and the metrics where a callback may ask for them."""
+        self.hooks.tell("on_test_begin")
+        metrics = {} if self.judge is None else self.judge.validation_logs()
+        loss = metrics["loss"] if self.loop is self.judge else self.loop.validate()
+        shown = {**metrics, "loss": loss}
+        self.hooks.tell("on_test_end", shown)
+        return shown

@@ -1,0 +1,267 @@
+"""Shows that report.html says what was found, on any screen, without a script or a request."""
+
+import importlib.util
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
+from pipeline.config.tables import StageConfig, StudyConfig, TaskConfig
+from pipeline.report.advice import advise
+from pipeline.report.html import render, study_pictures
+from pipeline.report.summary import StageReport, summarise
+from pipeline.state.stored import Training
+from pipeline.steps.retraining import Retrained
+from studies import Dimension, SearchSpace, TrialConfig, TrialResult, TrialState, at_edge, best_of, check_overfitting
+from studies.analysis.importance import MIN_TRIALS
+
+_SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
+browser = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(browser)
+
+needs_browser = pytest.mark.skipif(
+    browser.find() is None,
+    reason="no browser: the report was NOT opened in one. On Debian and Ubuntu: apt install chromium chromium-driver",
+)
+HOSTILE = "ValueError: <script>document.title='owned'</script> & \"Ünïcödé\" ../..'"
+CONFIG = StageConfig(
+    task=TaskConfig(build_model="my_task:build_model", load_data="my_task:load_data"),
+    study=StudyConfig(num_trials=6, epochs=6),
+)
+
+
+def curve(edge, floor=1.0):
+    lrs = Ramp(1e-7, 10.0, 100).rates()
+    losses = [2 - (2 - floor) * min(lr / edge, 1) + (lr / (30 * edge)) ** 2 for lr in lrs]
+    return RangeCurve(tuple(float(lr) for lr in lrs), tuple(map(float, losses)), stop=Stop.COMPLETED)
+
+
+def trial(number, optimizer, lr, schedule="fixed", *, state=TrialState.COMPLETED, best=0.2, error="", batch_size=32):
+    val = () if state is TrialState.FAILED else (*(best + 0.5 * 0.3**epoch for epoch in range(5)), best)
+    val = (*val[:2], math.nan) if state is TrialState.DIVERGED else val
+    config = TrialConfig(optimizer, schedule, lr, batch_size, (("drop_factor", 0.5),) if schedule == "step" else ())
+    return TrialResult(number, config, state, tuple(loss * 0.9 for loss in val), val, 100 * len(val), 1.5, error, 6)
+
+
+TRIALS = (
+    trial(0, "sgd", 0.1),
+    trial(1, "adam", 0.01, "exponential", best=0.1),
+    trial(2, "adam", 0.03, state=TrialState.DIVERGED),
+    trial(3, "sgd", 0.2, "exponential", best=8.0, batch_size=64),
+    trial(4, "sgd", 0.1, state=TrialState.FAILED, error=HOSTILE),
+    trial(5, "sgd", 0.1, state=TrialState.FAILED, error=HOSTILE),
+)
+
+
+def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file="best/model.keras"):
+    curves = {name: (curve(edge), curve(1.1 * edge)) for name, edge in edges}
+    bounds = {name: find_bounds(repeats, optimizer=name) for name, repeats in curves.items()}
+    cases = {name: Case(name, name, batch_size=32) for name in curves}
+    range_test = RangeTestResult(curves, bounds, cases, Ramp(1e-7, 10.0, 100), seed=0)
+    space = SearchSpace.from_bounds(bounds, schedules=("fixed", "exponential"), fallback_range=(1e-4, 1e-1))
+    best = best_of(trials)
+    overfitting = check_overfitting(best.train_losses, best.val_losses)
+    test = {"loss": 0.25, "accuracy": 0.9}
+    edge = at_edge(best, space)
+    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file, edge=edge)
+    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"), edge=edge)
+
+
+@pytest.fixture(scope="module")
+def html():
+    report = report_of()
+    return render(report, CONFIG, study_pictures(report))
+
+
+class Page(HTMLParser):
+    """The text that a reader sees, the tags, and what any of them refers to."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.tags, self.references, self.hidden = "", [], [], 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.hidden += tag in ("style", "defs")
+        names = ("src", "href", "xlink:href", "action", "data", "poster", "srcset")
+        self.references += [value for name, value in attributes if name in names]
+        assert not [name for name, _ in attributes if name.startswith("on")]
+
+    def handle_endtag(self, tag):
+        self.hidden -= tag in ("style", "defs")
+
+    def handle_data(self, data):
+        self.text += "" if self.hidden else data
+
+
+def test_the_report_says_what_was_found_and_what_to_do_next(html):
+    text = " ".join(Page(html).text.split())
+
+    for expected in (
+        "Learning-rate study of my_task:build_model",
+        "Trial 1 reached the lowest validation loss, 0.1, after epoch 6 of 6.",
+        "What to do next",
+        "Use best/model.keras",
+        "sgd bounds found",
+        "test accuracy0.9",
+        "1stopped, because a loss was not finite trial 2",
+        f"2raised an error: {HOSTILE} trials 4, 5",
+        "range tests400",
+        "num_trials = 6",
+        "Not trained, of the epochs that were planned: 0 by early stopping, 0 by pruning, 3 by divergence.",
+        "How much each hyperparameter mattered is not told: that needs 20 trials",
+    ):
+        assert expected in text, expected
+
+
+def test_the_report_has_every_picture_and_refers_to_nothing_outside(html):
+    page = Page(html)
+
+    assert page.tags.count("svg") == 5 + 2 + 3  # of the study, of the range tests, of the best trials' losses
+    assert "script" not in page.tags
+    assert {reference[0] for reference in page.references} <= {"#", "d"}
+    assert all(reference.startswith(("#", "data:,")) for reference in page.references)
+    assert not re.search(r"url\((?!#|'#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_what_a_user_s_code_says_is_text_never_markup(html):
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_study_of_one_trial_and_one_optimizer_has_a_report(html):
+    report = report_of((trial(0, "sgd", 0.5),), edges=(("sgd", 0.2),))
+    text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
+
+    assert "None: every trial was trained to its end" in text
+
+
+def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_range():
+    flat = RangeCurve(curve(0.1).lrs, (2.0,) * 100, stop=Stop.COMPLETED)
+    report = report_of()
+    bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
+    range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
+    space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
+    summary = summarise(
+        range_test, space, TRIALS, report.best, report.overfitting, test=None, model_file="best/model.keras"
+    )
+    report = replace(report, range_test=range_test, space=space, summary=summary)
+    text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
+
+    assert "sgd: the loss did not fall at any rate" in text
+    assert any(line.startswith("Range test of sgd: the loss did not fall at any rate") for line in advise(report))
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        (
+            (trial(0, "sgd", 1.7),),
+            r"at the upper edge of its bounds \(sgd: 1.7 of .*widen = true",
+        ),
+        ((trial(0, "sgd", 0.055),), "at the lower edge of its bounds"),
+        ((*(trial(n, "sgd", 0.5) for n in range(7)), trial(7, "sgd", 0.5, best=0.1)), "came late, .*--trials 16"),
+        ((*TRIALS[:2], *(trial(n, "adam", 0.03, state=TrialState.DIVERGED) for n in (2, 3))), "2 of 4 trials diverged"),
+        (TRIALS, "2 of 6 trials raised an error"),
+    ],
+)
+def test_findings_that_need_an_act_are_told(trials, expected):
+    assert re.search(expected, " ".join(advise(report_of(trials))))
+
+
+def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for():
+    whole = trial(0, "sgd", 0.5)
+    early, full = report_of((replace(whole, planned_epochs=9),)), report_of((replace(whole, planned_epochs=6),))
+    text = " ".join(Page(render(early, CONFIG, study_pictures(early))).text.split())
+
+    assert "after epoch 6 of 6, where it had stopped improving (9 were planned)." in text
+    assert not [line for line in advise(early) if "raise [study] epochs" in line]
+    assert [line for line in advise(full) if "raise [study] epochs" in line]
+
+
+def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
+    def again(number, *losses):
+        trainings = tuple(
+            Training(f"seed {n}", replace(TRIALS[number], val_losses=(loss,), train_losses=(1.0,)))
+            for n, loss in enumerate(losses)
+        )
+        return Retrained(TRIALS[number], trainings, ())
+
+    report = replace(report_of(), retrained=(again(0, 0.11, 0.13), again(1, 0.2, 0.4)), best=TRIALS[0])
+    text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
+
+    assert (
+        "Trial 0 is the best of 2 that were trained again: its validation loss is 0.12 on average (± 0.01414)" in text
+    )
+    assert "over 2 fresh seeds. In the study it reached 0.2 after epoch 6 of 6" in text
+    assert "0.11, 0.13" in text
+
+
+def test_a_search_that_went_on_in_wider_bounds_says_why():
+    report = report_of((trial(0, "sgd", 1.7),))
+    widened = replace(report, widened=(report.edge,))
+    text = " ".join(Page(render(widened, CONFIG, study_pictures(widened))).text.split())
+
+    assert "The search went on in wider bounds, because the best learning rate lies at the upper edge" in text
+    assert any("--range sgd=" in line for line in advise(widened))
+    assert any("widen = true" in line for line in advise(report))
+
+
+def test_what_mattered_is_drawn_where_there_are_trials_enough():
+    many = tuple(
+        trial(n, "sgd", 0.07 * 1.1**n, ("fixed", "exponential")[n % 2], best=0.1 + n) for n in range(MIN_TRIALS)
+    )
+    report = report_of(many, edges=(("sgd", 0.2),))
+    pictures = study_pictures(report)
+    text = " ".join(Page(render(report, CONFIG, pictures)).text.split())
+
+    assert "What mattered:" in text
+    assert "is not told" not in text
+    assert re.search(r">peak rate<.*>schedule<", " ".join(pictures["importances"].split()))
+
+
+def test_the_names_and_values_of_a_user_s_hyperparameters_are_text_in_pictures_and_tables():
+    names = ("<script>x</script>", "$\\frac{", "../..", "a" * 300, "Ünï\x1b[2J")
+    many = tuple(
+        replace(one, config=replace(one.config, own=tuple((name, f"{name}{number % 3}") for name in names)))
+        for number, one in enumerate(trial(n, "sgd", 0.07 * 1.1**n, best=0.1 + n) for n in range(MIN_TRIALS))
+    )
+    own = tuple(Dimension(name, tuple(f"{name}{value}" for value in range(3))) for name in names)
+    report = report_of(many, edges=(("sgd", 0.2),))
+    report = replace(report, space=replace(report.space, own=own))
+    html = render(report, CONFIG, study_pictures(report))
+
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert "frac{" in html
+    assert "a" * 301 not in "".join(study_pictures(report).values())
+
+
+def test_a_finding_that_asks_for_nothing_says_so():
+    done = tuple(replace(one, val_losses=(1.0, *(0.3,) * 8, 0.3), train_losses=(1.0,) * 10) for one in TRIALS[:1])
+    assert "Nothing found here asks for another run." in advise(report_of(done))
+    assert "Nothing found here asks for another run." not in advise(report_of(TRIALS))
+
+
+def test_a_model_that_was_not_saved_is_not_offered():
+    assert not [line for line in advise(report_of(model_file=None)) if line.startswith("Use ")]
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@needs_browser
+def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrolling(html, tmp_path, width):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    shown = browser.visit(tmp_path / "report.html", folder=tmp_path / "profile", width=width)
+
+    assert (shown["errors"], shown["outside"]) == ([], [])
+    assert shown["title"] == "lrrt: my_task:build_model"
+    assert shown["width"] <= shown["screen"] == width
+    assert shown["height"] > 2000
+    assert min(shown["pictures"]) > 50
+    assert shown["letters"] > 7  # pixels; a phone's are small

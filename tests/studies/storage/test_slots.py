@@ -1,0 +1,472 @@
+"""What is true of studies that several processes share: each slot ends once, whatever happens to its workers."""
+
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from studies import (
+    NoSuchStudy,
+    OptunaStudy,
+    StopTraining,
+    StorageOfAnotherVersion,
+    StorageUnreachable,
+    TrialState,
+    Worker,
+    kept_attributes,
+)
+from studies.storage import database as storages
+from studies.storage.database import Retrying, address, open_storage, storage_fault
+from studies.storage.slots import RESULT, SLOT, WORKER, SlotTable
+from tests.studies.bowl import Bowl
+from tests.studies.contract import SMALL
+
+POSTGRESQL = os.environ.get("LRRT_TEST_POSTGRESQL")
+OF_PREVIOUS_LIFE = Worker("lost", 1, "another machine")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """A storage that processes share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/study.db"
+    if not POSTGRESQL:
+        pytest.skip("LRRT_TEST_POSTGRESQL names no PostgreSQL")
+    return POSTGRESQL
+
+
+@pytest.fixture
+def name():
+    return f"test {uuid.uuid4()}"
+
+
+class Workers:
+    """Worker processes of one study, whose trials take `epoch_s` an epoch; they print what they do."""
+
+    def __init__(self, url, name):
+        self.url, self.name, self.processes = url, name, []
+
+    def start(self, *, epoch_s=0.0, grace_s=60.0, worker=None, kill_at=None):
+        program = textwrap.dedent(f"""
+            import os
+            from studies import OptunaStudy, Worker
+            from tests.studies.bowl import Bowl
+            from tests.studies.contract import SMALL
+            study = OptunaStudy(SMALL, storage={self.url!r}, name={self.name!r}, sampler="random", creates=False,
+                                worker=Worker.here({worker!r}), grace_s={grace_s!r})
+            say = lambda *words: print(*words, flush=True)
+            def on_epoch(ended):
+                say("epoch", ended.number, ended.epoch)
+            trainer = Bowl(epoch_s={epoch_s!r}, kill_at={kill_at!r})
+            study.work(trainer, on_trial=lambda trained: say("ended", trained.result.number), on_epoch=on_epoch)
+        """)
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
+
+    def join(self):
+        """Wait for all; return how often each slot was told to have ended."""
+        said = [line for process in self.processes for line in process.communicate(timeout=120)[0].splitlines()]
+        return Counter(int(line.split()[1]) for line in said if line.startswith("ended"))
+
+
+@pytest.fixture
+def workers(url, name):
+    started = Workers(url, name)
+    yield started
+    for process in started.processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def first_line(process):
+    return process.stdout.readline().strip()
+
+
+def shared(url, name, num_slots, **options):
+    study = OptunaStudy(SMALL, storage=url, name=name, sampler="random", **options)
+    study.add_slots(num_slots)
+    return study
+
+
+def of(study, state):
+    return [trial for trial in study.study.get_trials() if trial.state.name == state]
+
+
+def test_workers_that_race_for_slots_train_each_once_and_no_two_start_alike(url, name, workers):
+    study = shared(url, name, 36)  # more than wait at a time
+    for _ in range(3):
+        workers.start()
+    told = workers.join()
+
+    assert told == dict.fromkeys(range(36), 1)
+    assert [result.number for result in study.results()] == list(range(36))
+    assert len({result.config for result in study.results()}) == 36
+    assert of(study, "RUNNING") == of(study, "WAITING") == []
+    progress = study.progress()
+    assert (progress.num_slots, progress.num_waiting, progress.num_running, progress.num_ended) == (36, 0, 0, 36)
+    assert sum(seen.num_ended for seen in progress.workers) == 36
+    assert {seen.slot for seen in progress.workers} == {None}
+
+
+def test_the_slot_of_a_worker_killed_on_this_machine_goes_at_once_to_another_with_the_same_values(url, name, workers):
+    study = shared(url, name, 4)
+    killed = workers.start(kill_at=2)
+    assert killed.wait(60) == -signal.SIGKILL
+    (trial,) = of(study, "RUNNING")
+    assert study.progress().num_running == 1
+
+    results = study.run(Bowl(), num_trials=4)
+
+    assert [result.number for result in results] == [0, 1, 2, 3]
+    assert results[2].config.parameters() == trial.params
+    assert of(study, "RUNNING") == []
+
+
+def test_a_worker_that_is_started_again_goes_on_with_its_own_trial_from_its_checkpoint(url, name, workers):
+    """Its scheduler has moved it to another machine, so it is known by its name alone."""
+    study = shared(url, name, 4, worker=replace(Worker.here("job.1"), place="another machine"))
+    workers.start(worker="job.1", kill_at=1).wait(60)
+    (trial,) = of(study, "RUNNING")
+    asked = []
+    study.work(Bowl(), resume=asked.append, num_trials=2)
+
+    assert asked == [1]
+    assert study.results()[1].config.parameters() == trial.params
+
+
+def test_a_frozen_worker_loses_its_trial_after_the_grace_and_lets_go_of_it_when_it_wakes(url, name, workers):
+    study = shared(url, name, 1, grace_s=2.0)
+    frozen = workers.start(epoch_s=0.5, grace_s=2.0)
+    while first_line(frozen) != "epoch 0 3":  # its first heartbeat is written
+        pass
+    frozen.send_signal(signal.SIGSTOP)
+    (seen,) = study.progress().workers
+    results = study.run(Bowl(), num_trials=1)
+    frozen.send_signal(signal.SIGCONT)
+    said = frozen.communicate(timeout=60)[0]
+
+    assert (seen.slot, seen.last_seen_s is not None) == (0, True)
+    assert frozen.returncode == 0
+    assert "ended" not in said
+    assert [result.number for result in results] == [0]
+    assert sorted(trial.state.name for trial in study.study.get_trials()) == ["COMPLETE", "FAIL"]
+
+
+KILLED_ANYWHERE = """
+import os, random, signal, sys
+import sqlalchemy
+from studies import OptunaStudy
+from tests.studies.bowl import Bowl
+from tests.studies.contract import SMALL
+
+rng = random.Random(0)
+for life in range(6):
+    left = rng.randint(1, 400)  # statements until it is killed; a trial takes about a hundred
+    child = os.fork()
+    if not child:
+        study = OptunaStudy(SMALL, storage=sys.argv[1], name=sys.argv[2], sampler="random", grace_s=1.0)
+
+        @sqlalchemy.event.listens_for(study._slots.database.engine, "before_cursor_execute")
+        def count(*_):
+            global left
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        study.add_slots(200)
+        study.work(Bowl())
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+"""
+
+
+def test_a_study_that_is_killed_at_any_statement_loses_nothing_and_repeats_nothing(url, name):
+    shared(url, name, 1)
+    subprocess.run([sys.executable, "-c", KILLED_ANYWHERE, url, name], check=True, capture_output=True)
+    study = shared(url, name, 1, grace_s=1.0)
+    before = {result.number: result for result in study.results()}
+    num_trials = max(before) + 3
+    results = study.run(Bowl(), num_trials=num_trials)
+
+    assert [result.number for result in results] == list(range(num_trials))
+    assert all(results[number] == result for number, result in before.items())
+    assert len({result.config for result in results}) == num_trials
+    assert of(study, "RUNNING") == []
+
+
+def test_a_trial_that_never_had_a_heartbeat_is_lost_after_the_grace_and_not_before(url, name):
+    study = shared(url, name, 1, grace_s=2.0)
+    claimed = study._slots.claim(Retrying(url), 1)
+    study._slots.storage.set_trial_user_attr(claimed.trial_id, WORKER, OF_PREVIOUS_LIFE.as_dict())
+
+    assert study.put_back() == 0
+    assert study.put_back() == 0
+    time.sleep(3.1)  # SQLite's clock counts whole seconds
+    assert study.put_back() == 1
+
+
+def test_a_slot_that_is_nowhere_is_made_again_with_the_values_that_it_had(url, name):
+    study = shared(url, name, 3)
+    claimed = study._slots.claim(Retrying(url), 3)
+    trial, config = study._trials.suggested(claimed)
+    study.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # and killed before the slot waits again
+    assert study._slots.table().nowhere(3) == [0]
+    results = study.run(Bowl(), num_trials=3)
+
+    assert results[0].config == config
+    assert len(results) == 3
+
+
+def test_of_two_trials_that_wait_for_a_slot_one_is_trained(url, name):
+    study = shared(url, name, 2)
+    study.study.enqueue_trial({}, user_attrs={SLOT: 1})
+    trainer = Bowl()
+
+    assert len(study.run(trainer, num_trials=2)) == len(trainer.trained) == 2
+    assert of(study, "WAITING") == []
+
+
+def test_slots_can_be_added_any_number_of_times_and_by_several_at_once(url, name):
+    study = shared(url, name, 5)
+    shared(url, name, 5)
+    shared(url, name, 8)
+
+    assert sorted(trial.user_attrs[SLOT] for trial in of(study, "WAITING")) == list(range(8))
+    assert study.progress().num_waiting == 8
+
+
+def test_a_trial_that_was_killed_between_its_result_and_telling_it_is_told_and_not_repeated(url, name):
+    study = shared(url, name, 2)
+    claimed = study._slots.claim(Retrying(url), 2)
+    trial, config = study._trials.suggested(claimed)
+    result = Bowl().train(config, number=0).result
+    trial.set_user_attr(RESULT, result.as_dict())
+    trainer = Bowl()
+    results = study.run(trainer, num_trials=2)
+
+    assert results[0] == result
+    assert len(trainer.trained) == 1
+    assert of(study, "RUNNING") == []
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_slot_back(url, name):
+    def stop(_):
+        raise StopTraining
+
+    study = shared(url, name, 2)
+    with pytest.raises(StopTraining):
+        study.work(Bowl(), on_epoch=stop)
+
+    assert of(study, "RUNNING") == []
+    assert study.progress().num_waiting == 2
+
+
+def test_results_of_other_workers_are_seen_and_read_once(url, name):
+    study, other = shared(url, name, 4), shared(url, name, 4)
+    other.work(Bowl(), num_trials=2)
+    before = study.results()
+    other.work(Bowl())
+
+    assert len(before) == 2
+    assert len(study.results()) == 4
+    assert all(first is again for first, again in zip(before, study.results(), strict=False))
+
+
+def test_a_diverged_trial_is_told_as_worse_than_what_other_workers_saw(url, name):
+    study = shared(url, name, 3)
+    other = shared(url, name, 3)
+    bad = replace(Bowl().train(other.space.suggest(optuna.create_study().ask())).result, val_losses=(1e6,), number=0)
+    claimed = other._slots.claim(Retrying(url), 1)
+    other._trials.finish(other._trials.suggested(claimed)[0], replace(bad, state=TrialState.COMPLETED))
+    claimed = study._slots.claim(Retrying(url), 3)
+    diverged = replace(bad, state=TrialState.DIVERGED, number=claimed.slot)
+    study._trials.finish(study._trials.suggested(claimed)[0], diverged)
+
+    assert study.study.get_trials()[claimed.number].value > 1e6
+
+
+def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, name):
+    study = shared(url, name, 4)
+    results = study.run(Bowl(), num_trials=4)
+    kept = {trial.user_attrs[SLOT]: trial.intermediate_values for trial in study.study.get_trials()}
+
+    for result in results:
+        assert kept[result.number] == {
+            epoch: loss for epoch, loss in enumerate(result.val_losses, 1) if math.isfinite(loss)
+        }
+
+
+def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(storages, "SQLITE_TIMEOUT_S", 0.05)
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = shared(url, name, 3)
+    waited = []
+
+    def lock_for_a_second(_):
+        locker = sqlite3.connect(tmp_path / "study.db", isolation_level=None, check_same_thread=False)
+        locker.execute("BEGIN EXCLUSIVE")
+        threading.Timer(1.0, locker.close).start()
+
+    results = study.run(Bowl(), num_trials=3, on_trial=lock_for_a_second, on_wait=lambda: waited.append(1))
+
+    assert [result.number for result in results] == [0, 1, 2]
+    assert of(study, "FAIL") == []
+    assert waited
+
+
+def test_a_storage_that_stays_locked_is_told_by_its_file(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(storages, "SQLITE_TIMEOUT_S", 0.05)
+    study = shared(f"sqlite:///{tmp_path}/study.db", name, 1)
+    study._retry = replace(study._retry, give_up_after_s=0.2)
+    locker = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(StorageUnreachable, match=r"study.db did not answer for 0.2 s: database is locked"):
+        study.add_slots(2)
+    locker.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "postgres"])
+def test_a_server_that_does_not_answer_is_told_by_host_and_port_and_never_by_its_password(scheme, monkeypatch):
+    monkeypatch.setattr(storages, "OPENING_S", 0.2)
+    with pytest.raises(StorageUnreachable) as told:
+        OptunaStudy(SMALL, storage=f"{scheme}://me:s3{{cr}}et@127.0.0.1:9/studies")
+
+    assert "The storage at 127.0.0.1:9/studies did not answer for 0.2 s: " in str(told.value)
+    shown = [str(told.value), *(repr(error) + str(error) for error in _chain(told.value))]
+    assert not [text for text in shown if "s3{cr}et" in text or "cr}" in text]
+
+
+def _chain(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def test_a_storage_of_another_version_is_told(tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    open_storage(url, creates=True)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9.9.9.a'")
+
+    with pytest.raises(StorageOfAnotherVersion, match=r"study.db is of another version. .*updating optuna"):
+        OptunaStudy(SMALL, storage=url)
+
+
+def test_a_study_that_is_not_there_cannot_be_joined(url, name):
+    open_storage(url, creates=True)
+    with pytest.raises(NoSuchStudy, match=f"must hold the study '{name}'"):
+        kept_attributes(url, name)
+    with pytest.raises(NoSuchStudy):
+        OptunaStudy(SMALL, storage=url, name=name, creates=False)
+
+
+def test_joining_makes_no_file_and_no_tables(tmp_path):
+    file = tmp_path / "study.db"
+    for _ in range(2):
+        with pytest.raises(NoSuchStudy, match=r"study.db must hold a study, but it holds none"):
+            kept_attributes(f"sqlite:///{file}")
+        assert not file.exists() or sqlite3.connect(file).execute("SELECT * FROM sqlite_master").fetchall() == []
+        file.touch()
+
+
+def test_who_joins_a_study_finds_what_it_was_made_with(url, name):
+    OptunaStudy(SMALL, storage=url, name=name, attributes={"fingerprint": {"a": 1}})
+    OptunaStudy(SMALL, storage=url, name=name, attributes={"fingerprint": {"a": 2}})
+
+    assert kept_attributes(url, name)["fingerprint"] == {"a": 1}
+
+
+def test_faults_of_the_storage_are_found_behind_what_was_raised_because_of_them():
+    import sqlalchemy
+
+    def wrapped(message):
+        try:
+            try:
+                raise sqlalchemy.exc.OperationalError("SELECT", {}, sqlite3.OperationalError(message))
+            except Exception as error:
+                raise optuna.exceptions.StorageInternalError("during the commit") from error
+        except Exception:
+            try:
+                raise UnboundLocalError("while clearing up")
+            except UnboundLocalError as error:
+                return error
+
+    assert storage_fault(wrapped("database is locked")) is not None
+    assert storage_fault(wrapped("no such table: trials")) is None
+    assert storage_fault(ValueError("the caller's")) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_ID": "9"}, "7.3"),
+        ({"SLURM_JOB_ID": "9"}, "9"),
+        ({"JOB_NAME": "study", "JOB_COMPLETION_INDEX": "0"}, "study.0"),
+        ({"JOB_NAME": "study"}, None),
+    ],
+)
+def test_a_worker_is_named_by_its_place_in_a_batch_job(environ, expected):
+    found = Worker.here(environ=environ).id
+    assert found == expected or (expected is None and found.endswith(f".{os.getpid()}"))
+    assert Worker.here("mine", environ).id == "mine"
+
+
+def test_a_worker_knows_that_another_has_ended_only_where_it_can_know():
+    here = Worker.here("here", {})
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    zombie = subprocess.Popen(["true"])
+    time.sleep(0.3)
+
+    assert here.knows_ended(replace(here, id="other", pid=ended.pid))
+    assert here.knows_ended(replace(here, id="other", pid=zombie.pid))
+    assert here.knows_ended(replace(here, place="elsewhere"))  # its own name: an earlier life of it
+    assert not here.knows_ended(replace(here, id="other", pid=ended.pid, place="elsewhere"))
+    assert not here.knows_ended(replace(here, id="other"))
+    assert not here.knows_ended(replace(here, id="other", pid=1))
+    zombie.wait()
+
+
+def test_the_first_trial_of_a_slot_that_is_not_lost_is_its_own():
+    def trial(number, slot, state, **attributes):
+        made = optuna.trial.create_trial(
+            state=optuna.trial.TrialState[state],
+            value=1.0 if state == "COMPLETE" else None,
+            user_attrs={SLOT: slot, **attributes},
+        )
+        made.number = number
+        return made
+
+    trials = [
+        trial(0, 0, "FAIL"),
+        trial(1, 0, "RUNNING"),
+        trial(2, 1, "FAIL", **{RESULT: {}}),
+        trial(3, 0, "WAITING"),
+        trial(4, 2, "FAIL"),
+        trial(5, 4, "WAITING"),
+    ]
+    table = SlotTable.of(trials)
+
+    assert {slot: trial.number for slot, trial in table.running.items()} == {0: 1}
+    assert {slot: trial.number for slot, trial in table.ended.items()} == {1: 2}
+    assert [trial.number for trial in table.surplus] == [3]
+    assert table.nowhere(5) == [2, 3]
+    assert {slot: trial.number for slot, trial in table.lost.items()} == {0: 0, 2: 4}
+
+
+def test_an_address_has_no_user_and_no_password():
+    assert address("postgres://me:secret@db/x") == "db:5432/x"
+    assert address("sqlite:////data/study.db") == "/data/study.db"
