@@ -6,6 +6,7 @@ from lrrt.loops import Loops
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
 from lrrt.range_test import range_test, run_range_test
+from lrrt.watcher import Watcher
 
 __all__ = [
     "Bounds",
@@ -16,6 +17,7 @@ __all__ = [
     "RangeTestResult",
     "Stop",
     "Verdict",
+    "Watcher",
     "find_bounds",
     "range_test",
     "run_range_test",

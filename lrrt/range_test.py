@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,12 @@ from lrrt.models import ModelSource
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
 from lrrt.recording import record_curves
+from lrrt.watcher import Watcher
 
 if TYPE_CHECKING:
     import keras
 
 DEFAULT_OPTIMIZERS = ("sgd", "adam")
-_LOG = logging.getLogger(__name__)
 
 
 def range_test(
@@ -40,7 +39,7 @@ def range_test(
     monitor: str = "loss",
     monitor_mode: str = "auto",
     confirm_steps: int = 0,
-    on_note: Callable[[str], None] = _LOG.warning,
+    watcher: Watcher | None = None,
 ) -> RangeTestResult:
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
 
@@ -48,7 +47,7 @@ def range_test(
     rate climbs until the loss has risen above its starting level. The first begins where the ramp does; where it shows
     clearly how far learning goes, the others begin at 1/300 of that. A compiled model that is passed in starts each
     repeat from its own weights, and is left exactly as it was found, also after an exception. A model that cannot run
-    in a graph is trained through `model.fit`, many times slower, and `on_note` is told so.
+    in a graph is trained through `model.fit`, many times slower, and the watcher hears so.
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
@@ -66,7 +65,7 @@ def range_test(
             samples of the validation data at every fifth step.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
         confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
-        on_note: told what a user should know of how the model is trained, in a sentence.
+        watcher: hears what happens.
 
     Returns:
         Curves and bounds by label. The label is the optimizer's, followed by the batch size and the hyperparameters
@@ -81,7 +80,6 @@ def range_test(
         raise TypeError(
             f"`hyperparameters` must be several models' values, as [{{..}}, {{..}}], got {hyperparameters!r:.80}."
         )
-    on_note = cache(on_note)  # once for all models
     tests = [
         _test_model(
             Loops(
@@ -102,7 +100,7 @@ def range_test(
             seed=seed,
             batch_sizes=batch_sizes,
             confirm_steps=confirm_steps,
-            on_note=on_note,
+            watcher=watcher,
         )
         for values in hyperparameters or [{}]
     ]
@@ -119,10 +117,7 @@ def run_range_test(
     batch_sizes: Sequence[int] | None = None,
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
-    on_note: Callable[[str], None] = _LOG.warning,
-    on_start: Callable[[str], None] = lambda label: None,
-    on_repeat: Callable[[str, int], None] = lambda label, repeat: None,
-    on_done: Callable[[str, Bounds], None] = lambda label, bounds: None,
+    watcher: Watcher | None = None,
 ) -> RangeTestResult:
     """Test the rates of each of the loops' optimizers, at each batch size.
 
@@ -135,10 +130,7 @@ def run_range_test(
         batch_sizes: samples a batch; the loops' own where there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
-        on_note: told what a user should know of how the model is trained, in a sentence.
-        on_start: told the label of each case.
-        on_repeat: told its label and which of its repeats has ended, from 1.
-        on_done: told its label and its bounds.
+        watcher: hears what happens.
 
     Raises:
         ValueError: for a number of repeats or of steps that is no count.
@@ -148,12 +140,13 @@ def run_range_test(
     _check_count("repeats", repeats, least=1)
     _check_count("seed", seed, least=0)
     _check_confirmation(loops, confirm_steps)
-    note = cache(on_note)
+    watcher = watcher or Watcher()
+    note = cache(watcher.on_note)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
     cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
     for label, case in cases.items():
-        on_start(label)
+        watcher.on_case_begin(label)
         reason = loops.through_fit(case.optimizer, case.batch_size or None).reason
         if reason:
             note(f"range tests go through model.fit, which takes many times longer: {reason}")
@@ -164,7 +157,7 @@ def run_range_test(
             ramp.rates(),
             repeats=repeats,
             seed=seed,
-            on_repeat=partial(on_repeat, label),
+            on_repeat=partial(watcher.on_repeat_end, label),
         )
         bounds[label] = find_bounds(curves[label], optimizer=case.kind)
         if confirm_steps:
@@ -172,7 +165,7 @@ def run_range_test(
             bounds[label], _ = confirm(
                 loops, case.optimizer, bounds[label], num_steps=confirm_steps, seed=seed, batch_size=size
             )
-        on_done(label, bounds[label])
+        watcher.on_case_end(label, bounds[label])
     return RangeTestResult(curves, bounds, cases, ramp, seed)
 
 

@@ -5,10 +5,10 @@ from studies.analysis.plot import plot_losses, plot_schedules
 from studies.analysis.retraining import Repeated, cross_validate, retrain
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
-from studies.keras_tuner_shared import shared_keras_tuner_study
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
+from studies.ranking import best_of, ranked
 from studies.schedules.families import FAMILIES
 from studies.schedules.schedule import make_schedule, rate_table
 from studies.space.differences import ForeignStudy
@@ -16,15 +16,17 @@ from studies.space.edges import AtEdge, Edge, at_edge, widen
 from studies.space.model_hyperparameters import own_dimensions
 from studies.space.optimizer_range import OptimizerRange
 from studies.space.search_space import SearchSpace
-from studies.storage.database import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable
-from studies.storage.slots import StudyProgress, WorkerSeen
-from studies.storage.stored_study import kept_attributes
+from studies.storage.database import NoSuchStudy, StorageOfAnotherVersion
+from studies.storage.progress import StudyProgress, WorkerSeen
+from studies.storage.retrying import StorageUnreachable
+from studies.storage.stored_study import stored_attributes
 from studies.storage.worker import Worker
-from studies.study import Study, best_of
+from studies.study import Study
 from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
 from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.training.loop_cache import LoopCache
 from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.watcher import Watcher
 
 __all__ = [
     "FAMILIES",
@@ -57,20 +59,21 @@ __all__ = [
     "TrialConfig",
     "TrialResult",
     "TrialState",
+    "Watcher",
     "Worker",
     "WorkerSeen",
     "at_edge",
     "best_of",
     "check_overfitting",
     "cross_validate",
-    "kept_attributes",
     "make_folds",
     "make_schedule",
     "own_dimensions",
     "plot_losses",
     "plot_schedules",
+    "ranked",
     "rate_table",
     "retrain",
-    "shared_keras_tuner_study",
+    "stored_attributes",
     "widen",
 ]

@@ -1,22 +1,37 @@
-"""Knows which trials of a study are the best few."""
+"""Rank trials, the best first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from studies.study import excess_gap
+from studies.overfitting import check_overfitting
 from studies.trial import TrialResult, TrialState
 
 
-def top_of(results: Iterable[TrialResult], number: int, *, max_gap: float | None = None) -> list[TrialResult]:
-    """Return so many trials that were trained to their end, the best first, each with values of its own.
+def ranked(results: Iterable[TrialResult], *, max_gap: float | None = None) -> list[TrialResult]:
+    """Return the trials that were trained to their end and have a score, the best first; of equal configs only the
+    best.
 
     Args:
         results: of a study.
-        number: how many; fewer where there are no more.
-        max_gap: the largest generalisation gap allowed; those with a larger one come after all others.
+        max_gap: the largest generalisation gap allowed; trials with a larger one come last, the smallest excess first.
     """
     scored = [result for result in results if result.state is TrialState.COMPLETED and result.score is not None]
-    ranked = sorted(scored, key=lambda result: (excess_gap(result, max_gap), result.score, result.number))
-    first = {result.config: result for result in reversed(ranked)}
-    return [result for result in ranked if first[result.config] is result][:number]
+    in_order = sorted(scored, key=lambda result: (excess_gap(result, max_gap), result.score, result.number))
+    return list({result.config: result for result in reversed(in_order)}.values())[::-1]
+
+
+def best_of(results: Iterable[TrialResult], *, max_gap: float | None = None) -> TrialResult | None:
+    """Return the first of `ranked`; None if there is none."""
+    return next(iter(ranked(results, max_gap=max_gap)), None)
+
+
+def excess_gap(result: TrialResult, max_gap: float | None) -> float:
+    """Return by how much a trial's validation loss at its best epoch lies above its training loss, beyond `max_gap`.
+
+    It is 0 if the gap is allowed, if `max_gap` is None, and if there is no gap to judge.
+    """
+    if max_gap is None or not result.val_losses:
+        return 0.0
+    gap = check_overfitting(result.train_losses, result.val_losses).generalisation_gap
+    return 0.0 if gap is None else max(0.0, gap - max_gap)

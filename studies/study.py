@@ -1,163 +1,149 @@
-"""Knows what a study is, whichever engine proposes its trials: what is told of a trial, and which one is best."""
+"""Run a study: let an engine propose trials, train them, store their results and share all of it with other workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from studies.dimension import Value
-from studies.overfitting import check_overfitting
-from studies.pruning import is_worse_than_its_peers
+from studies.engines.observation import Engine, observe
+from studies.engines.optuna_samplers import quiet_optuna
+from studies.search import Search, TrialReader
 from studies.space.search_space import SearchSpace
-from studies.trainer import EpochDecision, EpochEnded, OnEpoch, Trained, Trainer
-from studies.training.checkpoint import TrialCheckpoint
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.storage.board import Board
+from studies.storage.database import open_storage
+from studies.storage.progress import StudyProgress, progress_of
+from studies.storage.retrying import Retrying
+from studies.storage.shared_work import put_back, work_off
+from studies.storage.stored_study import complete, open_study
+from studies.storage.worker import Worker
+from studies.trainer import Trainer
+from studies.trial import TrialResult
+from studies.watcher import Watcher
 
-PENALTY_SHARE = 0.1  # a diverged trial is told as worse than the worst seen, by this part of the range seen
-NO_SCORE = 1.0  # told for a diverged trial in a study where no loss was ever finite
-
-OnTrial = Callable[[Trained], None]
-OnWait = Callable[[], None]
-Resume = Callable[[int], TrialCheckpoint | None]  # by the number of the trial
-Told = tuple[Mapping[str, Value], float]  # a trial's active values, and the finite number that a sampler is told
+GRACE_S = 60.0  # without a sign of life; a worker that the network lost for longer loses one trial's work, no more
+IN_MEMORY = "sqlite://"  # names what no other process can reach, for messages that never come
+NUM_TRIALS = "num_trials"  # the attribute of a study with its budget
 
 
-def nothing_kept(number: int) -> None:
-    """Say that no trial was interrupted."""
+class Study:
+    """A study: trials inside a search space, proposed by an engine and stored in an Optuna study.
 
+    Its budget is a number of trials. Each worker takes the first number that is open, trains its trial and stores the
+    result; one process is one worker, and any number of them, on any machines, may share a storage that they all reach.
+    The trial of a worker that was killed, lost or stopped is trained again with the same values, so that each number
+    ends once.
 
-class Study(Protocol):
-    """Proposes trials inside a search space, has them trained, remembers what they showed."""
+    A diverged trial counts with a finite penalty; a trial that raises has failed, and the study goes on.
 
-    def run(
+    Args:
+        space: what is searched.
+        engine: proposes the values of trials.
+        storage: a URL such as `sqlite:///study.db`; None stores the study in memory.
+        name: of the study in its storage.
+        prunes: whether a trial is cut that is worse than its peers; see `studies.pruning`.
+        max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
+            have; the engine sees what is beyond.
+        first_number: of the trials; those of a study that goes on in wider bounds follow those of the narrow one.
+        known: results of another study, which the engine of a new study sees if they lie in the space; they do not
+            count.
+        attributes: plain data stored in a new study, for those who join it; see `studies.stored_attributes`.
+        creates: whether a study that is not there is made.
+        worker: this process; by default it is named by its batch scheduler, or by host and pid.
+        grace_s: after so long without a sign of life a worker is lost.
+
+    Raises:
+        ForeignStudy: if the storage has a study of this name and another space.
+        NoSuchStudy: if there is no study, and none must be made.
+        StorageUnreachable: if the storage does not answer; all methods raise it too.
+        StorageOfAnotherVersion: if another version of Optuna made the storage.
+    """
+
+    def __init__(
         self,
-        trainer: Trainer,
+        space: SearchSpace,
+        engine: Engine,
         *,
-        num_trials: int,
-        on_trial: OnTrial = ...,
-        on_epoch: OnEpoch = ...,
-        resume: Resume = ...,
-        on_wait: OnWait = ...,
-    ) -> Sequence[TrialResult]:
-        """Go on until `num_trials` trials have ended, those of earlier runs included; return them all."""
+        storage: str | None = None,
+        name: str = "lrrt",
+        prunes: bool = False,
+        max_gap: float | None = None,
+        first_number: int = 0,
+        known: Sequence[TrialResult] = (),
+        attributes: Mapping[str, Any] | None = None,
+        creates: bool = True,
+        worker: Worker | None = None,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self.space, self.engine, self.first_number = space, engine, first_number
+        self.prunes, self.reader = prunes, TrialReader(max_gap)
+        self._retry = Retrying(storage or IN_MEMORY)
+        with quiet_optuna():
+            database = None if storage is None else open_storage(storage, creates=creates)
+        self.study, stored = open_study(name, database, creates=creates)
+        self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
+        inside = [observe(one, known[:at], max_gap) for at, one in enumerate(known) if space.holds(one.config)]
+        learnt = [observation for observation in inside if observation.score is not None]
+        self._retry(lambda: complete(self.study, space, learnt, attributes or {}, creates=creates))
+
+    def run(self, trainer: Trainer, *, num_trials: int, watcher: Watcher | None = None) -> Sequence[TrialResult]:
+        """Go on until `num_trials` trials have ended, those of earlier runs and of other workers included.
+
+        Args:
+            trainer: trains the trials.
+            num_trials: completed, pruned, diverged and failed trials all count.
+            watcher: hears what happens.
+
+        Returns:
+            The results of all trials that have ended, in the order of their numbers; fewer than `num_trials` if the
+            engine has tried all of the space.
+        """
+        self.set_budget(num_trials)
+        self._work(trainer, num_trials, watcher or Watcher(), waits=True)
+        return self.results()
+
+    def work(self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None) -> int:
+        """Train what is open, until nothing is; other workers may still be at their trials.
+
+        Args:
+            trainer: trains the trials.
+            num_trials: the budget; None takes the study's own, however often it is raised.
+            watcher: hears what happens.
+
+        Returns:
+            How many trials this worker trained.
+        """
+        return self._work(trainer, num_trials, watcher or Watcher(), waits=False)
+
+    def set_budget(self, num_trials: int) -> None:
+        """Make the study's budget so many trials; those that have ended stay."""
+        if self.budget != num_trials:
+            self._retry(lambda: self.study.set_user_attr(NUM_TRIALS, num_trials))
+
+    @property
+    def budget(self) -> int:
+        """How many trials the study is to have."""
+        return int(self._retry(lambda: self.study.user_attrs).get(NUM_TRIALS, 0))
+
+    def put_back(self) -> int:
+        """Open the trials of lost workers to others; return how many there were.
+
+        A worker is lost if it was started again, if its process on this machine has ended, and if it gave no sign of
+        life for the study's grace.
+        """
+        job = Search(self, None, None, Watcher(), self._retry)
+        return self._retry(lambda: put_back(self.board, job))
+
+    def progress(self) -> StudyProgress:
+        """Read how far the study has come, and when its workers were last seen."""
+        return self._retry(lambda: progress_of(self.board, self.budget))
 
     def results(self) -> Sequence[TrialResult]:
         """Return the trials that have ended, in the order of their numbers."""
+        return self.reader.results(self._retry(self.board.table))
 
-
-@dataclass(frozen=True, slots=True)
-class TrialRunner:
-    """Trains the trials that an engine proposes, and decides with the study's results whether one is cut.
-
-    Attributes:
-        trainer: trains them.
-        prunes: whether trials are cut that are worse than their peers.
-        on_trial: the caller's; told of each trial that ended.
-        on_epoch: the caller's; told of each epoch after which a trial is not cut.
-        resume: gives where a trial of this number was interrupted, if it was; it goes on from there when the engine
-            proposes the same values again.
-    """
-
-    trainer: Trainer
-    prunes: bool
-    on_trial: OnTrial
-    on_epoch: OnEpoch
-    resume: Resume
-
-    def run(
-        self,
-        config: TrialConfig,
-        results: Sequence[TrialResult],
-        *,
-        number: int,
-        check: Callable[[bool], None] = lambda ends: None,
-    ) -> Trained:
-        """Train the next trial and tell the caller; an error of the user's model ends this trial, not the study.
-
-        Args:
-            config: the trial's values.
-            results: the trials that have ended.
-            number: the trial's number.
-            check: the engine's; called at the end of each epoch, and at the end of the trial with True, before the
-                caller is told. What it raises ends the trial.
-        """
-        trained = self._trained(config, results, number, check)
-        check(True)
-        self.on_trial(trained)
-        return trained
-
-    def _trained(
-        self, config: TrialConfig, results: Sequence[TrialResult], number: int, check: Callable[[bool], None]
-    ) -> Trained:
-        callers_errors: list[Exception] = []
-
-        def on_epoch(ended: EpochEnded) -> EpochDecision | None:
-            if self.prunes and is_worse_than_its_peers(
-                config, ended.train_losses, ended.val_losses, results, epochs=ended.epochs
-            ):
-                return EpochDecision.PRUNE
-            try:
-                check(False)
-                return self.on_epoch(ended)
-            except Exception as error:
-                callers_errors.append(error)
-                raise
-
-        kept = self.resume(number)
-        resume = kept if kept is not None and kept.config == config else None
-        try:
-            return self.trainer.train(config, number=number, resume=resume, on_epoch=on_epoch)
-        except Exception as error:  # the model is the user's code, which may raise anything somewhere in the space
-            if callers_errors:
-                raise
-            message = f"{type(error).__name__}: {error}"
-            return Trained(TrialResult(number, config, TrialState.FAILED, error=message), None)
-
-
-def best_of(results: Iterable[TrialResult], *, max_gap: float | None = None) -> TrialResult | None:
-    """Return the trial with the lowest validation loss that was trained to its end; None where there is none.
-
-    Args:
-        results: of a study.
-        max_gap: the largest generalisation gap allowed; where every trial's is larger, the smallest excess wins.
-    """
-    scored = [result for result in results if result.state is TrialState.COMPLETED and result.score is not None]
-    return min(scored, key=lambda result: (excess_gap(result, max_gap), result.score, result.number), default=None)
-
-
-def excess_gap(result: TrialResult, max_gap: float | None) -> float:
-    """Return by how much a trial's validation loss lies above its training loss, at its best epoch, beyond `max_gap`.
-
-    It is 0 where the gap is allowed, where `max_gap` is None, and where there is no gap to judge.
-    """
-    if max_gap is None or not result.val_losses:
-        return 0.0
-    gap = check_overfitting(result.train_losses, result.val_losses).generalisation_gap
-    return 0.0 if gap is None else max(0.0, gap - max_gap)
-
-
-def told_score(result: TrialResult, others: Iterable[TrialResult]) -> float:
-    """Return the finite number that a sampler is told of a trial: its score, or a penalty where it diverged.
-
-    The penalty is a bit worse than the worst score seen, so that the sampler turns away from the place without one
-    huge number bending what it knows of the rest. A pruned trial is told with its score: it was the worse half there,
-    and what it would have reached is not known.
-    """
-    ended = (TrialState.COMPLETED, TrialState.PRUNED)
-    if result.state in ended and result.score is not None:
-        return result.score
-    seen = [other.score for other in others if other.state in ended and other.score is not None]
-    seen = seen or [loss for loss in (*result.train_losses, *result.val_losses) if abs(loss) < float("inf")]
-    if not seen:
-        return NO_SCORE
-    return max(seen) + PENALTY_SHARE * ((max(seen) - min(seen)) or abs(max(seen)) or 1.0)
-
-
-def told_of(known: Sequence[TrialResult], space: SearchSpace, *, max_gap: float | None = None) -> list[Told]:
-    """Return what a sampler is told of another study's results: of those in the space that did not fail."""
-    return [
-        (result.config.parameters(), told_score(result, known[:index]) + excess_gap(result, max_gap))
-        for index, result in enumerate(known)
-        if result.state is not TrialState.FAILED and space.holds(result.config)
-    ]
+    def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
+        trainer.check_space(self.space)
+        retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
+        job = Search(self, trainer, num_trials, watcher, retry)
+        work_off(self.board, job, retry, waits=waits)
+        return job.num_trained

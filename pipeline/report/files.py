@@ -31,7 +31,7 @@ from pipeline.steps.retraining import Retrained, kept_retrained, winner_of
 from pipeline.steps.widening import Studies
 from pipeline.task.loading import Task
 from studies import Trainer, TrialResult, at_edge, check_overfitting, plot_losses
-from studies.storage.whole_file import replacing, write_text
+from studies.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
     import keras

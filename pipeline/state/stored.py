@@ -16,7 +16,7 @@ from pipeline.state.run_directory import CorruptState, RunDirectory
 from pipeline.task.fingerprints import Fields, TaskPrint
 from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult
 from studies.ranking import top_of
-from studies.storage.whole_file import replacing
+from studies.whole_file import replacing
 
 if TYPE_CHECKING:
     from lrrt.training_loop import Values

@@ -18,7 +18,7 @@ from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.state.run_directory import RunDirectory
 from studies import OptunaStudy, TrialResult
-from studies.storage.whole_file import write_text
+from studies.whole_file import write_text
 
 POLL_S = 1.0  # between looks at what the workers have done
 

@@ -26,7 +26,7 @@ from pipeline.workers.local_jobs import run_tasks
 from pipeline.workers.queue import keep_submission, tasks_in_queue
 from pipeline.workers.slurm import SlurmError, cancel_jobs, dependency, submit_job
 from studies import OptunaStudy
-from studies.storage.whole_file import write_text
+from studies.whole_file import write_text
 
 if TYPE_CHECKING:
     from pipeline.report.summary import StageReport

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from studies.dimension import Dimension, Value
+from studies.engines.observation import score_for_engines
 from studies.engines.optuna_samplers import distribution, quiet_optuna
 from studies.space.search_space import SearchSpace
-from studies.study import told_score
 from studies.trial import TrialConfig, TrialResult, TrialState
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
         alike.
     """
     ended = [trial for trial in trials if trial.state is not TrialState.FAILED]
-    scores = [told_score(trial, ended) for trial in ended]
+    scores = [score for trial in ended if (score := score_for_engines(trial, ended)) is not None]
     searched = list(_searched(space))
     if len(ended) < MIN_TRIALS or len(set(scores)) == 1 or not searched:
         return None

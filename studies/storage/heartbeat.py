@@ -1,9 +1,10 @@
-"""Knows how a worker shows, while it trains a trial, that it is alive, and learns that its trial was taken over."""
+"""Show other workers that this one is alive while it works, and learn that its work was taken over."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -34,12 +35,18 @@ class Heartbeat:
         self._storage, self._trial_id = storage, trial_id
         self._interval_s, self._is_mine = grace_s / BEATS_A_GRACE, is_mine
         self._ended, self._lost = threading.Event(), threading.Event()
+        self._grace_s, self._began = grace_s, time.time()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     @property
     def is_lost(self) -> bool:
         """Whether the trial was found to be no longer this worker's."""
         return self._lost.is_set()
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether others may have taken this worker for lost by now; the clock runs while a process sleeps."""
+        return time.time() - self._began > self._grace_s / 2
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -1,74 +1,116 @@
-"""Knows how an Optuna study is found where it is kept, or made there with its space and what is known."""
+"""Open the Optuna study that stores a study of ours, or make it with its space and what is known already."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+import time
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from studies.engines.observation import Observation
 from studies.engines.optuna_samplers import distribution, quiet_optuna
+from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
-from studies.storage.database import NoSuchStudy, address, open_storage
-from studies.study import told_of
-from studies.trial import TrialResult
+from studies.storage.board import Table
+from studies.storage.database import NoSuchStudy, open_storage
+from studies.storage.urls import address
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
-SPACE = "space"  # the study attribute that holds the search space
+SPACE = "space"  # the study attribute with the search space; it is written last, so a study that has it is complete
+FORMAT, CURRENT_FORMAT = "format", 2  # how trials are stored; the first format had no such attribute
+KNOWN = "known"  # the attribute of trials that show what another study found: which of them it is
+BEING_MADE_S = 10.0  # a study that another process is making is waited for so long
 
 
-def open_kept(
+def open_study(
     name: str, database: optuna.storages.RDBStorage | None, *, creates: bool
 ) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
-    """Return the study of this name, and what keeps it: a database, or the memory of this process.
+    """Return the study of this name, and what stores it: a database, or the memory of this process.
 
     Raises:
-        NoSuchStudy: where it is not there, and must not be made.
+        NoSuchStudy: if the study is not there, and must not be made.
     """
     import optuna
 
     storage = optuna.storages.get_storage(database)
-    if creates:
-        study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
-        return study, storage
-    try:
-        return optuna.load_study(study_name=name, storage=storage), storage
-    except KeyError:
-        where = address(database.url) if database else "memory"
-        raise NoSuchStudy(f"{where} must hold the study {name!r}, but it does not.") from None
+    with quiet_optuna():
+        if creates:
+            study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
+            return study, storage
+        try:
+            return optuna.load_study(study_name=name, storage=storage), storage
+        except KeyError:
+            place = address(database.url) if database else "memory"
+            raise NoSuchStudy(f"{place} must hold the study {name!r}, but it does not.") from None
 
 
-def kept_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
-    """Return the attributes that a study was made with.
+def stored_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
+    """Return the attributes that a study was made with; one that is being made is waited for.
 
     Raises:
-        NoSuchStudy: where the storage has no such study.
+        NoSuchStudy: if the storage has no such study, or its making was broken off.
         StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
     """
-    with quiet_optuna():
-        return dict(open_kept(name, open_storage(storage, creates=False), creates=False)[0].user_attrs)
+    study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
+    end = time.monotonic() + BEING_MADE_S
+    while SPACE not in (attributes := study.user_attrs):
+        if time.monotonic() > end:
+            raise NoSuchStudy(
+                f"{address(storage)} must hold a complete study, but the making of {name!r} was broken off. Run the "
+                "command that made it again."
+            )
+        time.sleep(random.uniform(0.1, 0.3))
+    return dict(attributes)
 
 
-def make_own(
-    study: optuna.Study, space: SearchSpace, known: Sequence[TrialResult], attributes: Mapping[str, Any]
+def complete(
+    study: optuna.Study,
+    space: SearchSpace,
+    known: Iterable[Observation],
+    attributes: Mapping[str, Any],
+    *,
+    creates: bool = True,
 ) -> None:
-    """Make a new study this space's own, or refuse one of another space."""
-    kept = study.user_attrs
-    space.check_kept(kept.get(SPACE, {}), f"The kept study {study.study_name!r}")
-    if SPACE not in kept:
-        for key, value in attributes.items():
-            study.set_user_attr(key, value)
-        _add_known(study, space, known)
-        study.set_user_attr(SPACE, space.as_dict())
+    """Make a new study one of this space, or refuse one of another space; write nothing unless it `creates`.
 
-
-def _add_known(study: optuna.Study, space: SearchSpace, known: Sequence[TrialResult]) -> None:
+    Raises:
+        ForeignStudy: if the study has another space, or an earlier version of lrrt made it.
+    """
     import optuna
 
-    if study.get_trials(deepcopy=False):
+    stored = study.user_attrs
+    if SPACE in stored and FORMAT not in stored:
+        raise ForeignStudy(
+            f"The stored study {study.study_name!r} must be of this version of lrrt, but an earlier one made it. "
+            "Finish it with that version, or take another name or folder."
+        )
+    space.check_kept(stored.get(SPACE, {}), f"The stored study {study.study_name!r}")
+    if SPACE in stored or not creates:
         return
-    dimensions = {dimension.name: distribution(dimension) for dimension in space.dimensions()}
-    for values, score in told_of(known, space):
-        distributions = {name: dimensions[name] for name in values}
-        trial = optuna.trial.create_trial(params=dict(values), distributions=distributions, value=score)
-        study.add_trial(trial)
+    for key, value in attributes.items():
+        study.set_user_attr(key, value)
+    distributions = {dimension.name: distribution(dimension) for dimension in space.dimensions()}
+    there = known_trials(Table.of(study.get_trials(deepcopy=False)))
+    for index, observation in enumerate(known):
+        if index not in there:
+            trial = optuna.trial.create_trial(
+                params=dict(observation.values),
+                distributions={name: distributions[name] for name in observation.values},
+                value=observation.score,
+                user_attrs={KNOWN: index},
+            )
+            study.add_trial(trial)
+    study.set_user_attr(FORMAT, CURRENT_FORMAT)
+    study.set_user_attr(SPACE, space.as_dict())
+
+
+def known_trials(table: Table) -> dict[int, FrozenTrial]:
+    """Return the trials that show what another study found, by their place; of two with one place only the first."""
+    found: dict[int, FrozenTrial] = {}
+    for trial in table.others:
+        if KNOWN in trial.user_attrs:
+            found.setdefault(trial.user_attrs[KNOWN], trial)
+    return found

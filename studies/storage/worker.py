@@ -1,4 +1,4 @@
-"""Knows which worker of a study this process is, and whether another one on this machine has ended."""
+"""Name this process as a worker of a study, and tell whether another worker on this machine has ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 
 # The first of these that is set names a worker by its place in a batch job, so that one which its scheduler starts
-# again, after whatever ended it, knows its own trial.
-PLACES = (
+# again, whatever ended it, is known as the same. In a job of several processes each has a place of its own.
+JOBS = (
     ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
     ("SLURM_JOB_ID",),
     ("JOB_NAME", "JOB_COMPLETION_INDEX"),
 )
+PROCESSES = ("SLURM_STEP_ID", "SLURM_PROCID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,9 @@ class Worker:
         """
         pid, place = os.getpid(), _place()
         if worker_id is None:
-            known = next((names for names in PLACES if all(environ.get(name) for name in names)), ())
-            worker_id = ".".join(environ[name] for name in known) or f"{socket.gethostname()}.{pid}"
+            job = next((names for names in JOBS if all(environ.get(name) for name in names)), ())
+            process = [name for name in PROCESSES if job and environ.get(name)]
+            worker_id = ".".join(environ[name] for name in (*job, *process)) or f"{socket.gethostname()}.{pid}"
         return cls(worker_id, pid, place)
 
     @classmethod
@@ -58,10 +60,12 @@ class Worker:
     def knows_ended(self, other: Worker) -> bool:
         """Say whether another worker cannot be at work any more.
 
-        It cannot where this one has its id, because an id is given to one process at a time, and where no process of
-        its pid runs in its place, which is this one's.
+        A worker in this one's place is at work as long as its process runs. Elsewhere, one with this one's id is an
+        earlier life of it, because a scheduler gives an id to one process at a time.
         """
-        return other.id == self.id or (other.place == self.place and not _runs(other.pid))
+        if other.place != self.place:
+            return other.id == self.id
+        return other.id == self.id if other.pid == self.pid else not _runs(other.pid)
 
 
 def _place() -> str:

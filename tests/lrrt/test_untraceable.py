@@ -31,6 +31,13 @@ def builder(kind=keras.Sequential, **options):
     return build
 
 
+class Notes(lrrt.Watcher):
+    """Collects what a user should know."""
+
+    def __init__(self, texts):
+        self.on_note = texts.append
+
+
 def run_range_test(build_model, data=(X, Y), **arguments):
     options = {"optimizers": ["sgd"], "ramp": RAMP, "batch_size": 16, "repeats": 1, "validation_data": HELD}
     return lrrt.range_test(build_model, data, **options | arguments)
@@ -46,8 +53,8 @@ def run_range_test(build_model, data=(X, Y), **arguments):
 @pytest.mark.parametrize("monitor", ["loss", "accuracy", "val_accuracy"])
 def test_a_model_that_cannot_be_traced_shows_the_curve_that_a_compiled_one_shows(build_model, reason, monitor):
     notes = []
-    (curve,) = run_range_test(build_model, monitor=monitor, on_note=notes.append).curves["sgd"]
-    (compiled,) = run_range_test(builder(), monitor=monitor, on_note=notes.append).curves["sgd"]
+    (curve,) = run_range_test(build_model, monitor=monitor, watcher=Notes(notes)).curves["sgd"]
+    (compiled,) = run_range_test(builder(), monitor=monitor, watcher=Notes(notes)).curves["sgd"]
 
     np.testing.assert_allclose(curve.losses, compiled.losses, rtol=1e-4)
     np.testing.assert_allclose(curve.monitored, compiled.monitored, rtol=1e-4)
@@ -72,7 +79,7 @@ def test_short_trainings_at_constant_rates_show_what_they_show_in_a_compiled_loo
 def test_one_note_is_enough_for_several_optimizers_and_batch_sizes():
     notes = []
     arguments = {"optimizers": ["sgd", "adam"], "batch_sizes": [16, 40], "ramp": lrrt.Ramp(num_steps=2)}
-    assert len(run_range_test(builder(run_eagerly=True), on_note=notes.append, **arguments).bounds) == 4
+    assert len(run_range_test(builder(run_eagerly=True), watcher=Notes(notes), **arguments).bounds) == 4
     assert len(notes) == 1
 
 
@@ -81,18 +88,18 @@ def batches(count):
 
 
 def test_it_is_trained_on_a_generator_for_as_long_as_that_lasts():
-    (curve,) = run_range_test(builder(Untraceable), batches(6), on_note=lambda text: None).curves["sgd"]
+    (curve,) = run_range_test(builder(Untraceable), batches(6)).curves["sgd"]
     (compiled,) = run_range_test(builder(), batches(6)).curves["sgd"]
 
     np.testing.assert_allclose(curve.losses, compiled.losses, rtol=1e-4)
     with pytest.raises(ValueError, match="The data must last for 2 more steps, but it ended before"):
-        run_range_test(builder(Untraceable), batches(5), on_note=lambda text: None)
+        run_range_test(builder(Untraceable), batches(5))
 
 
 def test_it_is_left_as_it_was_found():
     model = builder(Untraceable)()
     weights, found = model.get_weights(), (model.optimizer, model.run_eagerly, model.train_function)
-    run_range_test(model, on_note=lambda text: None)
+    run_range_test(model)
 
     np.testing.assert_equal(model.get_weights(), weights)
     assert (model.optimizer, model.run_eagerly, model.train_function) == found
@@ -104,7 +111,7 @@ def test_a_train_step_without_a_loss_is_named():
             return {"accuracy": super().train_step(data)["accuracy"]}
 
     with pytest.raises(ValueError, match='must return a dict with the key "loss", got accuracy'):
-        run_range_test(builder(Silent), on_note=lambda text: None)
+        run_range_test(builder(Silent))
 
 
 def test_who_asks_for_no_notes_finds_them_in_the_log(caplog):

@@ -20,7 +20,7 @@ from studies import (
     TrialState,
     best_of,
 )
-from tests.studies.bowl import CURVATURE, Bowl
+from tests.studies.bowl import CURVATURE, Bowl, Heard
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
 ADAM = OptimizerRange("adam", 1e-4, 1e-2, 2e-3)
@@ -55,12 +55,14 @@ class StudyContract:
         raise NotImplementedError
 
     def told(self, study):
-        """Return the score that the engine was told of each trial, by number; None where it failed."""
-        raise NotImplementedError
+        """Return the score that the engine sees of each trial, by number; None if it failed."""
+        seen = study.reader.observations(study.board.table())
+        return [observation.score for observation in seen if observation.number >= 0]
 
     def known_to(self, study):
-        """Return the values and the score of each trial of another study that the engine was told of."""
-        raise NotImplementedError
+        """Return the values and the score of each trial of another study that the engine sees."""
+        seen = study.reader.observations(study.board.table())
+        return [(observation.values, observation.score) for observation in seen if observation.number < 0]
 
     learning = ("tpe",)  # the samplers that learn from results
     imports = ""  # what `program` needs
@@ -94,10 +96,26 @@ class StudyContract:
 
         assert proposed("a", 0) == proposed("b", 0) != proposed("c", 1)
 
+    def test_what_is_proposed_does_not_depend_on_interruptions(self, sampler, tmp_path):
+        def stop(_):
+            raise StopTraining
+
+        whole = self.open(SMALL, tmp_path / "whole", sampler=sampler).run(Bowl(), num_trials=NUM_TRIALS)
+        for num_trials in (1, 2, 5, 6, NUM_TRIALS):
+            with pytest.raises(StopTraining):
+                self.open(SMALL, tmp_path / "parts", sampler=sampler).run(
+                    Bowl(), num_trials=num_trials, watcher=Heard(on_epoch_end=stop)
+                )
+            parts = self.open(SMALL, tmp_path / "parts", sampler=sampler).run(Bowl(), num_trials=num_trials)
+
+        assert list(parts) == list(whole)
+
     def test_a_study_goes_on_to_the_total_asked_for_and_repeats_nothing(self, sampler, tmp_path):
         first = list(self.open(SMALL, tmp_path, sampler=sampler).run(Bowl(), num_trials=4))
         trainer, seen = Bowl(), []
-        results = self.open(SMALL, tmp_path, sampler=sampler).run(trainer, num_trials=NUM_TRIALS, on_trial=seen.append)
+        results = self.open(SMALL, tmp_path, sampler=sampler).run(
+            trainer, num_trials=NUM_TRIALS, watcher=Heard(on_trial_end=seen.append)
+        )
 
         assert list(results[:4]) == first
         assert [result.number for result in results] == list(range(NUM_TRIALS))
@@ -160,9 +178,9 @@ class StudyContract:
 
         study = self.open(SMALL, tmp_path)
         with pytest.raises(type(error)):
-            study.run(Bowl(), num_trials=2, on_trial=fail)
+            study.run(Bowl(), num_trials=2, watcher=Heard(on_trial_end=fail))
         with pytest.raises(type(error)):
-            study.run(Bowl(), num_trials=2, on_epoch=fail)
+            study.run(Bowl(), num_trials=2, watcher=Heard(on_epoch_end=fail))
         assert list(study.results()) == []
 
     def test_interrupted_at_every_trial_a_study_loses_nothing_and_repeats_nothing(self, sampler, tmp_path):
@@ -175,7 +193,7 @@ class StudyContract:
         for number in range(NUM_TRIALS):
             study = self.open(SMALL, tmp_path, sampler=sampler)
             with pytest.raises(StopTraining):
-                study.run(Bowl(), num_trials=NUM_TRIALS, on_trial=stop)
+                study.run(Bowl(), num_trials=NUM_TRIALS, watcher=Heard(on_trial_end=stop))
             study.run(Bowl(), num_trials=number + 1)
         results = self.open(SMALL, tmp_path, sampler=sampler).results()
 
@@ -187,7 +205,7 @@ class StudyContract:
     def test_a_process_killed_between_any_two_trials_loses_none_that_ended_and_repeats_none(self, tmp_path):
         program = textwrap.dedent(f"""
             import os, warnings
-            from tests.studies.bowl import Bowl
+            from tests.studies.bowl import Bowl, Heard
             from tests.studies.contract import SMALL
             {self.imports}
             warnings.simplefilter("ignore")  # that threads of libraries do not live on in a fork
@@ -196,7 +214,7 @@ class StudyContract:
                 if not child:
                     {self.program.format(folder=str(tmp_path))}
                     study.run(Bowl(kill_at=number), num_trials={NUM_KILLS},
-                              on_trial=lambda trained: print(trained.result.config, flush=True))
+                              watcher=Heard(on_trial_end=lambda trained: print(trained.result.config, flush=True)))
                 assert os.waitpid(child, 0)[1] == 9
         """)
         killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -257,7 +275,7 @@ class StudyContract:
 
         assert len(results) == 25
         assert by_state[TrialState.PRUNED]
-        assert {len(result.val_losses) for result in by_state[TrialState.PRUNED]} <= {2, 3, 4, 6}
+        assert {len(result.val_losses) for result in by_state[TrialState.PRUNED]} <= {2, 3, 4, 5, 6}
         assert all(result.epochs_saved == 8 - len(result.val_losses) for result in by_state[TrialState.PRUNED])
         assert best_of(results).score < min(result.score for result in by_state[TrialState.PRUNED])
 

@@ -3,10 +3,24 @@
 import json
 
 import keras_tuner
+import optuna
 import pytest
 
-from studies import FAMILIES, ForeignStudy, KerasTunerStudy, OptimizerRange, SearchSpace, StopTraining
-from tests.studies.bowl import Bowl
+from studies import (
+    FAMILIES,
+    ForeignStudy,
+    KerasTunerStudy,
+    OptimizerRange,
+    SearchSpace,
+    TrialConfig,
+    TrialState,
+    Watcher,
+    Worker,
+)
+from studies.engines.keras_tuner_oracles import RandomOracle
+from studies.search import Search
+from studies.storage.retrying import Retrying
+from tests.studies.bowl import Bowl, Heard
 from tests.studies.contract import NUM_TRIALS, SMALL, SPACE, StudyContract
 
 TINY = SearchSpace((OptimizerRange("sgd", 1e-2, 0.4, 0.2),), batch_sizes=(16, 32))
@@ -23,21 +37,7 @@ class TestKerasTunerStudy(StudyContract):
     def open(self, space, folder, **options):
         return KerasTunerStudy(space, directory=folder, **options)
 
-    def told(self, study):
-        trials = sorted(study.tuner.oracle.trials.values(), key=lambda trial: int(trial.trial_id))
-        return [trial.score for trial in trials]
-
-    def known_to(self, study):
-        return list(study.tuner.oracle.known)
-
     learning = ("tpe", "bayesian")
-
-    def test_what_is_proposed_does_not_depend_on_interruptions(self, sampler, tmp_path):
-        whole = self.open(SMALL, tmp_path / "whole", sampler=sampler).run(Bowl(), num_trials=NUM_TRIALS)
-        for num_trials in range(1, NUM_TRIALS + 1):
-            parts = self.open(SMALL, tmp_path / "parts", sampler=sampler).run(Bowl(), num_trials=num_trials)
-
-        assert list(parts) == list(whole)
 
 
 def test_a_gaussian_process_goes_on_as_if_uninterrupted_and_finds_the_bowl(tmp_path):
@@ -53,7 +53,7 @@ def test_a_gaussian_process_goes_on_as_if_uninterrupted_and_finds_the_bowl(tmp_p
 
 
 @pytest.mark.parametrize("torn", ["oracle.json", "trial_1/trial.json"])
-def test_a_half_written_file_of_keras_tuner_is_made_again(torn, tmp_path):
+def test_a_file_of_keras_tuner_that_was_torn_is_written_again(torn, tmp_path):
     results = KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=4)
     file = tmp_path / "lrrt" / torn
     whole = file.read_text()
@@ -61,49 +61,81 @@ def test_a_half_written_file_of_keras_tuner_is_made_again(torn, tmp_path):
     study = KerasTunerStudy(SMALL, directory=tmp_path)
 
     assert list(study.results()) == list(results)
-    assert json.loads(file.read_text())
-    assert len(study.run(Bowl(), num_trials=6)) == 6
+    study.run(Bowl(), num_trials=4)
+    assert json.loads(file.read_text()) == json.loads(whole)
 
 
-def test_keras_tuner_itself_can_open_the_directory_and_sum_it_up(tmp_path, capsys):
-    results = KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=5)
+def test_keras_tuner_itself_opens_the_folder_and_sums_it_up(tmp_path, capsys):
+    results = KerasTunerStudy(SMALL, directory=tmp_path).run(
+        Bowl(raises=lambda config: MemoryError("no room") if config.optimizer_name == "adam" else None), num_trials=5
+    )
     tuner = keras_tuner.RandomSearch(
         SMALL.suggest, directory=str(tmp_path), project_name="lrrt", objective=keras_tuner.Objective("val_loss", "min")
     )
+    tuner.reload()
     tuner.results_summary()
+    best = min((result for result in results if result.score is not None), key=lambda result: result.score)
 
-    best = min(result.score for result in results if result.score is not None)
-    assert f"Score: {best}" in capsys.readouterr().out
-    assert len(tuner.oracle.trials) == 5
+    assert f"Score: {best.score}" in capsys.readouterr().out
+    assert SMALL.suggest(tuner.get_best_hyperparameters()[0]) == best.config
+    states = {trial.trial_id: trial.status for trial in tuner.oracle.trials.values()}
+    assert states == {str(one.number): "FAILED" if one.state is TrialState.FAILED else "COMPLETED" for one in results}
 
 
-def test_our_own_tuner_sums_up_and_prints_nothing_unasked(tmp_path, capsys):
-    study = KerasTunerStudy(SMALL, directory=tmp_path)
-    study.run(Bowl(), num_trials=3)
+def test_optuna_opens_the_study_while_keras_tuner_proposes(tmp_path):
+    KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=3)
+    study = optuna.load_study(study_name="lrrt", storage=f"sqlite:///{tmp_path}/lrrt/study.db")
+
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert set(study.trials[0].params) >= {"optimizer", "schedule", "batch_size", "lr__sgd"}
+
+
+def test_a_study_prints_nothing_unasked(tmp_path, capsys):
+    KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=3)
     KerasTunerStudy(SMALL, directory=tmp_path)
     assert capsys.readouterr().out == ""
 
-    study.tuner.results_summary()
-    assert "lr__sgd: 0.2" in capsys.readouterr().out
+
+@pytest.mark.parametrize("sampler", ["random", "bayesian", "grid", "tpe"])
+def test_a_worker_that_joins_proposes_from_what_another_study_showed(sampler, tmp_path):
+    """The storage has it, and the engine tries none of its points again."""
+    known = KerasTunerStudy(SMALL, directory=tmp_path / "known").run(Bowl(), num_trials=NUM_TRIALS)
+    alone = KerasTunerStudy(SMALL, directory=tmp_path / "alone", sampler=sampler, known=known)
+    KerasTunerStudy(SMALL, directory=tmp_path / "shared", sampler=sampler, known=known)
+    joined = KerasTunerStudy(SMALL, directory=tmp_path / "shared", sampler=sampler, creates=False)
+    results = alone.run(Bowl(), num_trials=5)
+
+    assert list(joined.run(Bowl(), num_trials=5)) == list(results)
+    assert not {result.config for result in results[2:]} & {result.config for result in known}
 
 
-def test_a_trial_that_was_running_leaves_nothing_behind(tmp_path):
-    def stop(_):
-        raise StopTraining
-
-    with pytest.raises(StopTraining):
-        KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=100, on_epoch=stop)
-    assert len(list(tmp_path.glob("lrrt/trial_*/trial.json"))) == 1
-    KerasTunerStudy(SMALL, directory=tmp_path)
-    assert len(list(tmp_path.glob("lrrt/trial_*/trial.json"))) == 0
-
-
-def test_a_grid_is_tried_once_and_then_ends(tmp_path):
-    results = KerasTunerStudy(TINY, directory=tmp_path, sampler="grid").run(Bowl(), num_trials=100)
+def test_a_grid_is_tried_once_and_then_ends_with_a_sentence(tmp_path):
+    notes = []
+    results = KerasTunerStudy(TINY, directory=tmp_path, sampler="grid").run(
+        Bowl(), num_trials=100, watcher=Heard(on_note=notes.append)
+    )
     rates = {result.config.lr for result in results}
 
     assert len(rates) == 11  # ten and the suggested one
     assert len(results) == len({result.config for result in results}) == 22
+    assert notes == ["all 22 combinations have been tried, so the study ends before trial 100"]
+
+
+def test_two_workers_that_ask_at_the_same_time_get_different_points_of_a_grid(tmp_path):
+    both = [KerasTunerStudy(TINY, directory=tmp_path, sampler="grid", worker=Worker.here(name)) for name in "ab"]
+    jobs = [Search(study, Bowl(), 6, Watcher(), Retrying("")) for study in both]
+    configs = []
+    for _ in range(3):
+        tables = [study.board.table() for study in both]
+        for study, job, table in zip(both, jobs, tables, strict=True):
+            job.on_look(table)
+            piece = job.next_piece(table, 1)
+            if study.board.claim(piece.key, piece.values, piece.distributions) is None:  # the other one was faster
+                piece = job.next_piece(study.board.table(), 1)
+                assert study.board.claim(piece.key, piece.values, piece.distributions)
+            configs.append(TrialConfig.from_parameters(piece.values))
+
+    assert len(set(configs)) == 6
 
 
 def test_a_seed_of_zero_is_a_seed(tmp_path):
@@ -127,7 +159,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
 
 def test_a_folder_with_what_a_killed_process_was_writing_is_begun_anew(tmp_path):
     (tmp_path / "lrrt").mkdir()
-    (tmp_path / "lrrt" / ".study.0123abcd.partial.json").write_text('{"optimi')
+    (tmp_path / "lrrt" / ".oracle.0123abcd.partial.json").write_text('{"optimi')
     assert len(KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=1)) == 1
 
 
@@ -135,10 +167,11 @@ def test_a_gap_that_is_too_large_is_added_to_the_score(tmp_path):
     study = KerasTunerStudy(SMALL, directory=tmp_path, max_gap=-1.0)  # the bowl's gap is 0
     (result,) = study.run(Bowl(), num_trials=1)
 
-    assert study.tuner.oracle.trials["0"].score == pytest.approx(result.score + 1.0)
+    written = json.loads((tmp_path / "lrrt/trial_0/trial.json").read_text())
+    assert written["score"] == pytest.approx(result.score + 1.0)
 
 
 def test_every_dimension_is_declared_to_keras_tuner(tmp_path):
-    hp = KerasTunerStudy(SPACE, directory=tmp_path).tuner.oracle.get_space()
+    hp = RandomOracle(SPACE, seed=0).get_space()
     assert {parameter.name for parameter in hp.space} == {dimension.name for dimension in SPACE.dimensions()}
     assert len(SPACE.schedules) == len(FAMILIES)

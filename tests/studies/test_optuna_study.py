@@ -18,12 +18,9 @@ class TestOptunaStudy(StudyContract):
         folder.mkdir(exist_ok=True)
         return OptunaStudy(space, storage=f"sqlite:///{folder}/study.db", **options)
 
-    def told(self, study):
-        ended = [trial for trial in study.study.get_trials() if "result" in trial.user_attrs]
-        return [trial.value for trial in sorted(ended, key=lambda trial: trial.user_attrs["result"]["number"])]
-
-    def known_to(self, study):
-        return [(trial.params, trial.value) for trial in study.study.trials if "slot" not in trial.user_attrs]
+    @pytest.fixture(params=["tpe", "random", "qmc"])
+    def sampler(self, request):
+        return request.param
 
 
 @pytest.mark.parametrize(("sampler", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
@@ -42,7 +39,7 @@ def test_a_quasi_random_study_goes_on_and_repeats_nothing(tmp_path):
     assert len({result.config for result in results}) == 16
 
 
-def test_a_study_without_a_storage_is_kept_in_memory():
+def test_a_study_without_a_storage_is_stored_in_memory():
     assert len(OptunaStudy(SPACE).run(Bowl(), num_trials=3)) == 3
 
 

@@ -13,7 +13,7 @@ from pipeline.commands.failures import exit_code
 from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import BadRunDirectory, RunDirectory
 from pipeline.state.run_lock import RunLocked
-from studies.storage.whole_file import write_bytes, write_text
+from studies.whole_file import write_bytes, write_text
 
 HOLD = """
 import sys, time
@@ -26,7 +26,7 @@ with RunDirectory(Path("out"), Path("state")).locked():
 TEAR = """
 import sys, time
 from pathlib import Path
-from studies.storage.whole_file import replacing
+from studies.whole_file import replacing
 with replacing(Path("out/best/model.keras")) as partial:
     partial.write_bytes(b"half of a mo")
     print(partial.name, flush=True)

@@ -1,4 +1,4 @@
-"""What is true of studies that several processes share: each slot ends once, whatever happens to its workers."""
+"""What is true of studies that several processes share: each trial ends once, whatever happens to its workers."""
 
 import math
 import os
@@ -17,19 +17,26 @@ import optuna
 import pytest
 
 from studies import (
+    ForeignStudy,
     NoSuchStudy,
     OptunaStudy,
     StopTraining,
     StorageOfAnotherVersion,
     StorageUnreachable,
+    TrialConfig,
     TrialState,
+    Watcher,
     Worker,
-    kept_attributes,
+    stored_attributes,
 )
+from studies.search import Search
 from studies.storage import database as storages
-from studies.storage.database import Retrying, address, open_storage, storage_fault
-from studies.storage.slots import RESULT, SLOT, WORKER, SlotTable
-from tests.studies.bowl import Bowl
+from studies.storage import stored_study
+from studies.storage.board import KEY, RESULT, WORKER, Outcome, Table
+from studies.storage.database import open_storage
+from studies.storage.retrying import Retrying, storage_fault
+from studies.storage.urls import address
+from tests.studies.bowl import Bowl, Heard
 from tests.studies.contract import SMALL
 
 POSTGRESQL = os.environ.get("LRRT_TEST_POSTGRESQL")
@@ -61,7 +68,7 @@ class Workers:
         program = textwrap.dedent(f"""
             import os
             from studies import OptunaStudy, Worker
-            from tests.studies.bowl import Bowl
+            from tests.studies.bowl import Bowl, Heard
             from tests.studies.contract import SMALL
             study = OptunaStudy(SMALL, storage={self.url!r}, name={self.name!r}, sampler="random", creates=False,
                                 worker=Worker.here({worker!r}), grace_s={grace_s!r})
@@ -69,14 +76,15 @@ class Workers:
             def on_epoch(ended):
                 say("epoch", ended.number, ended.epoch)
             trainer = Bowl(epoch_s={epoch_s!r}, kill_at={kill_at!r})
-            study.work(trainer, on_trial=lambda trained: say("ended", trained.result.number), on_epoch=on_epoch)
+            watcher = Heard(on_trial_end=lambda trained: say("ended", trained.result.number), on_epoch_end=on_epoch)
+            study.work(trainer, watcher=watcher)
         """)
         process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
         return process
 
     def join(self):
-        """Wait for all; return how often each slot was told to have ended."""
+        """Wait for all; return how often each trial ended."""
         said = [line for process in self.processes for line in process.communicate(timeout=120)[0].splitlines()]
         return Counter(int(line.split()[1]) for line in said if line.startswith("ended"))
 
@@ -95,18 +103,31 @@ def first_line(process):
     return process.stdout.readline().strip()
 
 
-def shared(url, name, num_slots, **options):
+def shared(url, name, budget, **options):
     study = OptunaStudy(SMALL, storage=url, name=name, sampler="random", **options)
-    study.add_slots(num_slots)
+    study.set_budget(budget)
     return study
+
+
+def job_of(study, trainer=None):
+    """Return the trials of a study as a job, which has looked at the table once."""
+    job = Search(study, trainer or Bowl(), None, Watcher(), Retrying(""))
+    job.on_look(study.board.table())
+    return job
+
+
+def claimed(study):
+    """Claim the next trial; return the claim and its config."""
+    piece = job_of(study).next_piece(study.board.table(), 1)
+    return study.board.claim(piece.key, piece.values, piece.distributions), TrialConfig.from_parameters(piece.values)
 
 
 def of(study, state):
     return [trial for trial in study.study.get_trials() if trial.state.name == state]
 
 
-def test_workers_that_race_for_slots_train_each_once_and_no_two_start_alike(url, name, workers):
-    study = shared(url, name, 36)  # more than wait at a time
+def test_workers_that_race_for_trials_train_each_once_and_no_two_start_alike(url, name, workers):
+    study = shared(url, name, 36)
     for _ in range(3):
         workers.start()
     told = workers.join()
@@ -116,12 +137,12 @@ def test_workers_that_race_for_slots_train_each_once_and_no_two_start_alike(url,
     assert len({result.config for result in study.results()}) == 36
     assert of(study, "RUNNING") == of(study, "WAITING") == []
     progress = study.progress()
-    assert (progress.num_slots, progress.num_waiting, progress.num_running, progress.num_ended) == (36, 0, 0, 36)
+    assert (progress.budget, progress.num_open, progress.num_running, progress.num_ended) == (36, 0, 0, 36)
     assert sum(seen.num_ended for seen in progress.workers) == 36
-    assert {seen.slot for seen in progress.workers} == {None}
+    assert {seen.key for seen in progress.workers} == {None}
 
 
-def test_the_slot_of_a_worker_killed_on_this_machine_goes_at_once_to_another_with_the_same_values(url, name, workers):
+def test_the_trial_of_a_worker_killed_on_this_machine_goes_at_once_to_another_with_the_same_values(url, name, workers):
     study = shared(url, name, 4)
     killed = workers.start(kill_at=2)
     assert killed.wait(60) == -signal.SIGKILL
@@ -141,7 +162,7 @@ def test_a_worker_that_is_started_again_goes_on_with_its_own_trial_from_its_chec
     workers.start(worker="job.1", kill_at=1).wait(60)
     (trial,) = of(study, "RUNNING")
     asked = []
-    study.work(Bowl(), resume=asked.append, num_trials=2)
+    study.work(Bowl(), num_trials=2, watcher=Heard(checkpoint_of=asked.append))
 
     assert asked == [1]
     assert study.results()[1].config.parameters() == trial.params
@@ -158,7 +179,7 @@ def test_a_frozen_worker_loses_its_trial_after_the_grace_and_lets_go_of_it_when_
     frozen.send_signal(signal.SIGCONT)
     said = frozen.communicate(timeout=60)[0]
 
-    assert (seen.slot, seen.last_seen_s is not None) == (0, True)
+    assert (seen.key, seen.last_seen_s is not None) == (0, True)
     assert frozen.returncode == 0
     assert "ended" not in said
     assert [result.number for result in results] == [0]
@@ -174,19 +195,19 @@ from tests.studies.contract import SMALL
 
 rng = random.Random(0)
 for life in range(6):
-    left = rng.randint(1, 400)  # statements until it is killed; a trial takes about a hundred
+    left = rng.randint(1, 300)  # statements until it is killed; a trial takes about fifty
     child = os.fork()
     if not child:
         study = OptunaStudy(SMALL, storage=sys.argv[1], name=sys.argv[2], sampler="random", grace_s=1.0)
 
-        @sqlalchemy.event.listens_for(study._slots.database.engine, "before_cursor_execute")
+        @sqlalchemy.event.listens_for(study.board.database.engine, "before_cursor_execute")
         def count(*_):
             global left
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        study.add_slots(200)
+        study.set_budget(200)
         study.work(Bowl())
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
@@ -208,8 +229,8 @@ def test_a_study_that_is_killed_at_any_statement_loses_nothing_and_repeats_nothi
 
 def test_a_trial_that_never_had_a_heartbeat_is_lost_after_the_grace_and_not_before(url, name):
     study = shared(url, name, 1, grace_s=2.0)
-    claimed = study._slots.claim(Retrying(url), 1)
-    study._slots.storage.set_trial_user_attr(claimed.trial_id, WORKER, OF_PREVIOUS_LIFE.as_dict())
+    claim, _ = claimed(study)
+    study.board.storage.set_trial_user_attr(claim.trial_id, WORKER, OF_PREVIOUS_LIFE.as_dict())
 
     assert study.put_back() == 0
     assert study.put_back() == 0
@@ -217,42 +238,53 @@ def test_a_trial_that_never_had_a_heartbeat_is_lost_after_the_grace_and_not_befo
     assert study.put_back() == 1
 
 
-def test_a_slot_that_is_nowhere_is_made_again_with_the_values_that_it_had(url, name):
+def test_a_trial_that_was_lost_is_trained_with_the_values_that_it_had(url, name):
     study = shared(url, name, 3)
-    claimed = study._slots.claim(Retrying(url), 3)
-    trial, config = study._trials.suggested(claimed)
-    study.study.tell(trial, state=optuna.trial.TrialState.FAIL)  # and killed before the slot waits again
-    assert study._slots.table().nowhere(3) == [0]
+    claim, config = claimed(study)
+    study.board.give_back(claim)
     results = study.run(Bowl(), num_trials=3)
 
     assert results[0].config == config
     assert len(results) == 3
 
 
-def test_of_two_trials_that_wait_for_a_slot_one_is_trained(url, name):
+def test_of_two_workers_that_claim_one_trial_the_first_holds_it_and_the_other_leaves_no_trace_in_the_results(url, name):
+    first, second = (shared(url, name, 2, worker=Worker(who, 1, "elsewhere"), grace_s=0.5) for who in "ab")
+    pieces = [job_of(study).next_piece(study.board.table(), 1) for study in (first, second)]
+    claims = [
+        study.board.claim(piece.key, piece.values, piece.distributions)
+        for study, piece in zip((first, second), pieces, strict=True)
+    ]
+
+    assert [piece.key for piece in pieces] == [0, 0]
+    assert claims[0] is not None
+    assert claims[1] is None
+    assert sorted(trial.state.name for trial in first.study.get_trials()) == ["FAIL", "RUNNING"]
+
+
+def test_a_claim_whose_answer_was_lost_is_found_again_by_its_worker(url, name):
     study = shared(url, name, 2)
-    study.study.enqueue_trial({}, user_attrs={SLOT: 1})
-    trainer = Bowl()
+    piece = job_of(study).next_piece(study.board.table(), 1)
+    lost = study.board.claim(piece.key, piece.values, piece.distributions)  # its worker does not hear of it
 
-    assert len(study.run(trainer, num_trials=2)) == len(trainer.trained) == 2
-    assert of(study, "WAITING") == []
+    assert study.board.claim(piece.key, piece.values, piece.distributions) == lost
+    assert len(of(study, "RUNNING")) == 1
 
 
-def test_slots_can_be_added_any_number_of_times_and_by_several_at_once(url, name):
+def test_a_budget_can_be_set_any_number_of_times_and_by_several_at_once(url, name):
     study = shared(url, name, 5)
     shared(url, name, 5)
     shared(url, name, 8)
 
-    assert sorted(trial.user_attrs[SLOT] for trial in of(study, "WAITING")) == list(range(8))
-    assert study.progress().num_waiting == 8
+    assert study.study.get_trials() == []
+    assert study.progress().num_open == study.budget == 8
 
 
-def test_a_trial_that_was_killed_between_its_result_and_telling_it_is_told_and_not_repeated(url, name):
+def test_a_trial_that_was_killed_between_its_result_and_its_end_is_ended_and_not_repeated(url, name):
     study = shared(url, name, 2)
-    claimed = study._slots.claim(Retrying(url), 2)
-    trial, config = study._trials.suggested(claimed)
+    claim, config = claimed(study)
     result = Bowl().train(config, number=0).result
-    trial.set_user_attr(RESULT, result.as_dict())
+    study.board.storage.set_trial_user_attr(claim.trial_id, RESULT, result.as_dict())
     trainer = Bowl()
     results = study.run(trainer, num_trials=2)
 
@@ -261,16 +293,16 @@ def test_a_trial_that_was_killed_between_its_result_and_telling_it_is_told_and_n
     assert of(study, "RUNNING") == []
 
 
-def test_a_worker_that_is_told_to_stop_gives_its_slot_back(url, name):
+def test_a_worker_that_is_stopped_gives_its_trial_back(url, name):
     def stop(_):
         raise StopTraining
 
     study = shared(url, name, 2)
     with pytest.raises(StopTraining):
-        study.work(Bowl(), on_epoch=stop)
+        study.work(Bowl(), watcher=Heard(on_epoch_end=stop))
 
     assert of(study, "RUNNING") == []
-    assert study.progress().num_waiting == 2
+    assert study.progress().num_open == 2
 
 
 def test_results_of_other_workers_are_seen_and_read_once(url, name):
@@ -284,23 +316,29 @@ def test_results_of_other_workers_are_seen_and_read_once(url, name):
     assert all(first is again for first, again in zip(before, study.results(), strict=False))
 
 
-def test_a_diverged_trial_is_told_as_worse_than_what_other_workers_saw(url, name):
-    study = shared(url, name, 3)
-    other = shared(url, name, 3)
-    bad = replace(Bowl().train(other.space.suggest(optuna.create_study().ask())).result, val_losses=(1e6,), number=0)
-    claimed = other._slots.claim(Retrying(url), 1)
-    other._trials.finish(other._trials.suggested(claimed)[0], replace(bad, state=TrialState.COMPLETED))
-    claimed = study._slots.claim(Retrying(url), 3)
-    diverged = replace(bad, state=TrialState.DIVERGED, number=claimed.slot)
-    study._trials.finish(study._trials.suggested(claimed)[0], diverged)
+def test_a_diverged_trial_is_worse_than_what_other_workers_saw(url, name):
+    study, other = (shared(url, name, 3, worker=Worker.here(who)) for who in "ab")
+    claim, config = claimed(other)
+    bad = replace(Bowl().train(config).result, val_losses=(1e6,), number=0, state=TrialState.COMPLETED)
+    piece = job_of(study, Bowl(raises=lambda config: None)).next_piece(study.board.table(), 1)
+    other.board.finish(claim, Outcome(bad.as_dict(), 1e6))
 
-    assert study.study.get_trials()[claimed.number].value > 1e6
+    class Diverges(Bowl):
+        def train(self, config, **options):
+            trained = super().train(config, **options)
+            return replace(trained, result=replace(trained.result, state=TrialState.DIVERGED))
+
+    job = job_of(study, Diverges())
+    outcome = job.next_piece(study.board.table(), 1).do(lambda ends: None)
+
+    assert piece.key != 0
+    assert outcome.value > 1e6
 
 
 def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, name):
     study = shared(url, name, 4)
     results = study.run(Bowl(), num_trials=4)
-    kept = {trial.user_attrs[SLOT]: trial.intermediate_values for trial in study.study.get_trials()}
+    kept = {trial.user_attrs[KEY]: trial.intermediate_values for trial in study.study.get_trials()}
 
     for result in results:
         assert kept[result.number] == {
@@ -319,7 +357,8 @@ def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monk
         locker.execute("BEGIN EXCLUSIVE")
         threading.Timer(1.0, locker.close).start()
 
-    results = study.run(Bowl(), num_trials=3, on_trial=lock_for_a_second, on_wait=lambda: waited.append(1))
+    watcher = Heard(on_trial_end=lock_for_a_second, on_wait=lambda: waited.append(1))
+    results = study.run(Bowl(), num_trials=3, watcher=watcher)
 
     assert [result.number for result in results] == [0, 1, 2]
     assert of(study, "FAIL") == []
@@ -334,7 +373,7 @@ def test_a_storage_that_stays_locked_is_told_by_its_file(tmp_path, name, monkeyp
     locker.execute("BEGIN EXCLUSIVE")
 
     with pytest.raises(StorageUnreachable, match=r"study.db did not answer for 0.2 s: database is locked"):
-        study.add_slots(2)
+        study.set_budget(2)
     locker.close()
 
 
@@ -368,7 +407,7 @@ def test_a_storage_of_another_version_is_told(tmp_path):
 def test_a_study_that_is_not_there_cannot_be_joined(url, name):
     open_storage(url, creates=True)
     with pytest.raises(NoSuchStudy, match=f"must hold the study '{name}'"):
-        kept_attributes(url, name)
+        stored_attributes(url, name)
     with pytest.raises(NoSuchStudy):
         OptunaStudy(SMALL, storage=url, name=name, creates=False)
 
@@ -377,7 +416,7 @@ def test_joining_makes_no_file_and_no_tables(tmp_path):
     file = tmp_path / "study.db"
     for _ in range(2):
         with pytest.raises(NoSuchStudy, match=r"study.db must hold a study, but it holds none"):
-            kept_attributes(f"sqlite:///{file}")
+            stored_attributes(f"sqlite:///{file}")
         assert not file.exists() or sqlite3.connect(file).execute("SELECT * FROM sqlite_master").fetchall() == []
         file.touch()
 
@@ -386,7 +425,7 @@ def test_who_joins_a_study_finds_what_it_was_made_with(url, name):
     OptunaStudy(SMALL, storage=url, name=name, attributes={"fingerprint": {"a": 1}})
     OptunaStudy(SMALL, storage=url, name=name, attributes={"fingerprint": {"a": 2}})
 
-    assert kept_attributes(url, name)["fingerprint"] == {"a": 1}
+    assert stored_attributes(url, name)["fingerprint"] == {"a": 1}
 
 
 def test_faults_of_the_storage_are_found_behind_what_was_raised_because_of_them():
@@ -414,6 +453,8 @@ def test_faults_of_the_storage_are_found_behind_what_was_raised_because_of_them(
     [
         ({"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_ID": "9"}, "7.3"),
         ({"SLURM_JOB_ID": "9"}, "9"),
+        ({"SLURM_JOB_ID": "9", "SLURM_STEP_ID": "0", "SLURM_PROCID": "2"}, "9.0.2"),
+        ({"SLURM_PROCID": "2"}, None),
         ({"JOB_NAME": "study", "JOB_COMPLETION_INDEX": "0"}, "study.0"),
         ({"JOB_NAME": "study"}, None),
     ],
@@ -434,18 +475,20 @@ def test_a_worker_knows_that_another_has_ended_only_where_it_can_know():
     assert here.knows_ended(replace(here, id="other", pid=ended.pid))
     assert here.knows_ended(replace(here, id="other", pid=zombie.pid))
     assert here.knows_ended(replace(here, place="elsewhere"))  # its own name: an earlier life of it
+    assert here.knows_ended(here)  # no two trials are trained by one process at a time
+    assert not here.knows_ended(replace(here, pid=1))  # its own name, and alive: another process of one job
     assert not here.knows_ended(replace(here, id="other", pid=ended.pid, place="elsewhere"))
     assert not here.knows_ended(replace(here, id="other"))
     assert not here.knows_ended(replace(here, id="other", pid=1))
     zombie.wait()
 
 
-def test_the_first_trial_of_a_slot_that_is_not_lost_is_its_own():
-    def trial(number, slot, state, **attributes):
+def test_the_first_trial_of_a_piece_that_is_not_lost_holds_it():
+    def trial(number, key, state, **attributes):
         made = optuna.trial.create_trial(
             state=optuna.trial.TrialState[state],
             value=1.0 if state == "COMPLETE" else None,
-            user_attrs={SLOT: slot, **attributes},
+            user_attrs={} if key is None else {KEY: key, **attributes},
         )
         made.number = number
         return made
@@ -453,20 +496,53 @@ def test_the_first_trial_of_a_slot_that_is_not_lost_is_its_own():
     trials = [
         trial(0, 0, "FAIL"),
         trial(1, 0, "RUNNING"),
-        trial(2, 1, "FAIL", **{RESULT: {}}),
-        trial(3, 0, "WAITING"),
+        trial(2, "sgd", "FAIL", **{RESULT: {}}),
+        trial(3, 0, "RUNNING"),
         trial(4, 2, "FAIL"),
-        trial(5, 4, "WAITING"),
+        trial(5, None, "COMPLETE"),
     ]
-    table = SlotTable.of(trials)
+    table = Table.of(trials)
 
-    assert {slot: trial.number for slot, trial in table.running.items()} == {0: 1}
-    assert {slot: trial.number for slot, trial in table.ended.items()} == {1: 2}
+    assert {key: trial.number for key, trial in table.running.items()} == {0: 1}
+    assert {key: trial.number for key, trial in table.ended.items()} == {"sgd": 2}
     assert [trial.number for trial in table.surplus] == [3]
-    assert table.nowhere(5) == [2, 3]
-    assert {slot: trial.number for slot, trial in table.lost.items()} == {0: 0, 2: 4}
+    assert [key for key in (0, "sgd", 2, 3) if table.is_open(key)] == [2, 3]
+    assert {key: trial.number for key, trial in table.first.items()} == {0: 0, "sgd": 2, 2: 4}
+    assert [trial.number for trial in table.others] == [5]
 
 
 def test_an_address_has_no_user_and_no_password():
     assert address("postgres://me:secret@db/x") == "db:5432/x"
     assert address("sqlite:////data/study.db") == "/data/study.db"
+
+
+def test_a_study_that_is_being_made_is_waited_for(url, name):
+    storage = open_storage(url, creates=True)
+    study = optuna.create_study(study_name=name, storage=storage)
+    threading.Timer(0.5, lambda: study.set_user_attr("space", SMALL.as_dict())).start()
+
+    assert "space" in stored_attributes(url, name)
+
+
+def test_a_study_whose_making_was_broken_off_is_no_study(url, name, monkeypatch):
+    monkeypatch.setattr(stored_study, "BEING_MADE_S", 0.2)
+    optuna.create_study(study_name=name, storage=open_storage(url, creates=True))
+
+    with pytest.raises(NoSuchStudy, match=f"the making of '{name}' was broken off. Run the command"):
+        OptunaStudy.join(url, name=name)
+
+
+def test_who_only_looks_writes_nothing(url, name):
+    optuna.create_study(study_name=name, storage=open_storage(url, creates=True))
+    study = OptunaStudy(SMALL, storage=url, name=name, creates=False)
+
+    assert study.study.user_attrs == {}
+    assert study.progress().num_ended == 0
+
+
+def test_a_study_of_an_earlier_version_is_refused_in_words(url, name):
+    study = optuna.create_study(study_name=name, storage=open_storage(url, creates=True))
+    study.set_user_attr("space", SMALL.as_dict())
+
+    with pytest.raises(ForeignStudy, match="of this version of lrrt, but an earlier one made it"):
+        OptunaStudy(SMALL, storage=url, name=name)

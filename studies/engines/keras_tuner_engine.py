@@ -1,0 +1,53 @@
+"""Propose trials with KerasTuner's oracles, each by its number, from trials that may be stored anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from studies.engines.observation import Engine, Observation, Values
+from studies.engines.optuna_engine import OptunaEngine
+from studies.space.search_space import SearchSpace
+
+if TYPE_CHECKING:
+    from studies.engines.keras_tuner_oracles import NumberedOracle
+
+SAMPLERS = ("random", "bayesian", "grid", "tpe")
+
+
+def keras_tuner_engine(space: SearchSpace, *, sampler: str = "random", seed: int = 0) -> Engine:
+    """Return one of KerasTuner's oracles as an engine.
+
+    KerasTuner's chief and workers are not used: a worker that is killed leaves its trial running for ever, the chief
+    waits for it without end, and neither has a heartbeat or a storage that outlives a process.
+
+    Args:
+        space: what is searched; the first proposals are what its range tests suggest.
+        sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
+        seed: what the choices come from.
+
+    Raises:
+        ValueError: for an unknown sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {sampler!r}.")
+    return OptunaEngine(space, sampler="tpe", seed=seed) if sampler == "tpe" else _OracleEngine(space, sampler, seed)
+
+
+class _OracleEngine:
+    """A KerasTuner oracle, made when it is first asked, because KerasTuner takes seconds to import."""
+
+    def __init__(self, space: SearchSpace, sampler: str, seed: int) -> None:
+        self._space, self._sampler, self._seed = space, sampler, seed
+        self.repeats_nothing = sampler == "grid"
+
+    @cached_property
+    def _oracle(self) -> NumberedOracle:
+        from studies.engines.keras_tuner_oracles import ORACLES
+
+        return ORACLES[self._sampler](self._space, seed=self._seed)
+
+    def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values | None:
+        """Return the values of a trial; see `studies.engines.observation.Engine`."""
+        return self._oracle.values_of(number, ended, running)

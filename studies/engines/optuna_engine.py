@@ -1,0 +1,117 @@
+"""Propose trials with Optuna's samplers, each by its number, from trials that may be stored anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.engines.observation import Observation, Values
+from studies.engines.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
+from studies.engines.quasi_random import quasi_random_values
+from studies.space.search_space import SearchSpace
+from studies.space.suggesting import ask_optuna
+
+if TYPE_CHECKING:
+    import optuna
+
+GAP = "generalisation_gap"  # the name of the constraint
+
+
+class OptunaEngine:
+    """One of Optuna's samplers, on a study in memory that knows what has ended.
+
+    Each proposal has a sampler of its own, whose seed is the study's with the trial's number, so that what is proposed
+    does not depend on which process asks, or how often it was stopped. Quasi-random points are SciPy's, because
+    Optuna's sampler counts in the storage instead of going by the trial's number. "cmaes" adapts to the trials that
+    this process proposed; a process that goes on begins its evolution again, from what the others showed.
+
+    Args:
+        space: what is searched; the first proposals are what its range tests suggest.
+        sampler: "tpe", "random", "qmc", "gp" or "cmaes".
+        seed: what the choices come from.
+
+    Raises:
+        ValueError: for an unknown sampler.
+        ImportError: if a package that the sampler needs is not installed.
+    """
+
+    repeats_nothing = False
+
+    def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0) -> None:
+        check_sampler(sampler)
+        self._sampler, self._seed = sampler, seed
+        self._dimensions = {dimension.name: dimension for dimension in space.dimensions()}
+        self._suggestions = space.suggested_parameters()
+        self._study: optuna.Study | None = None
+        self._asked: dict[int, tuple[optuna.Trial, Values]] = {}
+        self._known: set[int] = set()
+
+    def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
+        """Return the values of a trial; see `studies.engines.observation.Engine`."""
+        suggestion = self._suggestions[number] if number < len(self._suggestions) else {}
+        if self._sampler == "qmc":
+            return quasi_random_values(self._dimensions.values(), number, seed=self._seed, fixed=suggestion)
+        study = self._informed(ended)
+        fresh_seed = int(np.random.default_rng([self._seed, number]).integers(2**31))
+        study.sampler = make_sampler(self._sampler, fresh_seed, num_suggested=len(self._suggestions))
+        others = [self._add_running(study, values) for values in running]
+        if suggestion:
+            study.enqueue_trial(suggestion)
+        trial = study.ask()
+        values = ask_optuna(trial, self._dimensions.values())
+        for other in others:
+            _leave(study, other)
+        if number in self._asked:
+            _leave(study, self._asked[number][0].number)
+        self._asked[number] = trial, values
+        return values
+
+    def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
+        """Return the study in memory, with all that has ended."""
+        import optuna
+
+        if self._study is None:
+            with quiet_optuna():
+                self._study = optuna.create_study()
+        for observation in sorted(ended, key=lambda one: one.number):
+            if observation.number not in self._known:
+                self._known.add(observation.number)
+                self._add_ended(self._study, observation)
+        return self._study
+
+    def _add_ended(self, study: optuna.Study, observation: Observation) -> None:
+        import optuna
+
+        trial, values = self._asked.pop(observation.number, (None, None))
+        has_failed = observation.score is None
+        constraints = {} if observation.excess_gap is None else {GAP: observation.excess_gap}
+        if trial is not None and values == observation.values:
+            for name, excess in constraints.items():
+                trial.set_constraint(name, excess)
+            study.tell(trial, observation.score, state=optuna.trial.TrialState.FAIL if has_failed else None)
+            return
+        if trial is not None:
+            _leave(study, trial.number)  # another worker was faster, with other values
+        if not has_failed:
+            study.add_trial(self._made(observation.values, value=observation.score, constraints=constraints))
+
+    def _add_running(self, study: optuna.Study, values: Values) -> int:
+        import optuna
+
+        study.add_trial(self._made(values, state=optuna.trial.TrialState.RUNNING))
+        return len(study.get_trials(deepcopy=False)) - 1
+
+    def _made(self, values: Values, **options: Any) -> optuna.trial.FrozenTrial:
+        import optuna
+
+        distributions = {name: distribution(self._dimensions[name]) for name in values}
+        return optuna.trial.create_trial(params=dict(values), distributions=distributions, **options)
+
+
+def _leave(study: optuna.Study, number: int) -> None:
+    """End a trial that shows nothing."""
+    import optuna
+
+    study.tell(number, state=optuna.trial.TrialState.FAIL)

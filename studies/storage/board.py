@@ -1,0 +1,244 @@
+"""Share pieces of work between processes: each piece is held by one worker at a time, and ends once.
+
+A board is an Optuna study. A piece of work is known by its key; each attempt at it is a trial of that study, with the
+key as an attribute. A worker that wants a piece adds a running trial, and looks whether it was the first: of all trials
+with one key, the first that is not lost holds the piece. Trials are numbered in the order in which they appear and a
+lost trial stays lost, so two workers never hold one piece, however old their tables are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from studies.dimension import Value
+from studies.storage.optuna_tables import seconds_since_heartbeats, write_curve
+from studies.storage.worker import Worker
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+KEY = "key"  # the attribute of Optuna's trials with the key of the piece of work that they are for
+WORKER = "worker"  # ... with the worker that holds it
+RESULT = "result"  # ... with what came of it
+
+Key = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a piece of work.
+
+    Attributes:
+        result: plain data for JSON.
+        value: the finite number that Optuna shows as the trial's value; None if the piece failed.
+        curve: losses by epoch, which Optuna shows as intermediate values.
+        constraints: by name; a positive value violates the constraint.
+    """
+
+    result: Mapping[str, Any]
+    value: float | None = None
+    curve: Sequence[float] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A piece of work that this worker holds, by Optuna's id of its trial."""
+
+    key: Key
+    trial_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where each piece of work stands.
+
+    Attributes:
+        first: the first trial of each piece, whose values all its trials share.
+        running: the trial that holds each piece which a worker is at.
+        ended: the trial with the result of each piece that has ended.
+        surplus: unfinished trials of pieces that another trial holds.
+        others: trials without a key.
+    """
+
+    first: Mapping[Key, FrozenTrial]
+    running: Mapping[Key, FrozenTrial]
+    ended: Mapping[Key, FrozenTrial]
+    surplus: tuple[FrozenTrial, ...]
+    others: tuple[FrozenTrial, ...]
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial]) -> Self:
+        """Sort trials, which come in the order of their numbers, by piece."""
+        table = cls({}, {}, {}, (), ())
+        first, running, ended = dict(table.first), dict(table.running), dict(table.ended)
+        surplus, others = [], []
+        for trial in trials:
+            key = trial.user_attrs.get(KEY)
+            if key is None:
+                others.append(trial)
+                continue
+            first.setdefault(key, trial)
+            if is_lost(trial):
+                continue
+            if key in running or key in ended:
+                if not trial.state.is_finished():
+                    surplus.append(trial)
+            else:
+                (ended if trial.state.is_finished() else running)[key] = trial
+        return cls(first, running, ended, tuple(surplus), tuple(others))
+
+    def is_open(self, key: Key) -> bool:
+        """Say whether a piece has not ended and no worker holds it."""
+        return key not in self.running and key not in self.ended
+
+
+class Board:
+    """The pieces of work of one Optuna study, for one worker.
+
+    Whatever a process does here, others may do at the same time, and it may be killed anywhere: no piece is lost, and
+        none is given to two workers.
+
+    Args:
+        study: Optuna's.
+        storage: where the study is stored, as Optuna wraps it.
+        database: the same if it is a database, which alone other processes can share.
+        worker: this process.
+        grace_s: after so long without a sign of life a worker is lost.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: optuna.storages.BaseStorage,
+        database: optuna.storages.RDBStorage | None,
+        *,
+        worker: Worker,
+        grace_s: float,
+    ) -> None:
+        self.study, self.storage, self.database = study, storage, database
+        self.worker, self.grace_s = worker, grace_s
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+
+    def table(self) -> Table:
+        """Read where each piece stands."""
+        return Table.of(self.study.get_trials(deepcopy=False))
+
+    def claim(
+        self,
+        key: Key,
+        values: Mapping[str, Value] | None = None,
+        distributions: Mapping[str, BaseDistribution] | None = None,
+    ) -> Claim | None:
+        """Hold a piece for this worker alone; return None if another worker was faster.
+
+        Args:
+            key: of the piece.
+            values: of the trial, by name, which Optuna shows as its parameters.
+            distributions: of these values, by name.
+        """
+        import optuna
+
+        template = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=dict(values or {}),
+            distributions=dict(distributions or {}),
+            user_attrs={KEY: key, WORKER: self.worker.as_dict()},
+        )
+        trial_id = self.storage.create_new_trial(self._study_id, template)
+        if self.database is None:  # no other process can reach it
+            return Claim(key, trial_id)
+        holder = self.table().running.get(key)
+        holder_id = None if holder is None else self.id_of(holder)
+        if holder_id != trial_id:
+            self._end(trial_id, None)
+        # Of two trials of this worker, the first one's creation seemed to fail and did not.
+        is_own = holder is not None and worker_of(holder) == self.worker
+        return Claim(key, holder_id) if is_own and holder_id is not None else None
+
+    def is_held(self, claim: Claim) -> bool:
+        """Read whether this worker still holds a piece."""
+        trial = self.storage.get_trial(claim.trial_id)
+        return not trial.state.is_finished() and worker_of(trial) == self.worker
+
+    def finish(self, claim: Claim, outcome: Outcome) -> bool:
+        """Store what came of a piece; return whether this worker still held it."""
+        import optuna
+
+        try:
+            for name, value in outcome.constraints.items():
+                optuna.trial.Trial(self.study, claim.trial_id).set_constraint(name, value)
+            self.storage.set_trial_user_attr(claim.trial_id, RESULT, dict(outcome.result))
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+        if self.database is not None:
+            write_curve(self.database, claim.trial_id, outcome.curve)
+        self._end(claim.trial_id, outcome.value)
+        return True
+
+    def give_back(self, claim: Claim) -> None:
+        """Let other workers take a piece that this one does not end."""
+        if RESULT not in self.storage.get_trial(claim.trial_id).user_attrs:
+            self._end(claim.trial_id, None)
+
+    def lost(self, table: Table) -> list[FrozenTrial]:
+        """Return the running trials whose worker is lost: started again, ended on this machine, or silent for too long.
+
+        A trial that never had a heartbeat gets one, so that its time runs from now.
+        """
+        running = list(table.running.values())
+        if self.database is None:
+            return running  # of another life of this process's study, since there are no other workers
+        gone = [trial for trial in running if (worker := worker_of(trial)) and self.worker.knows_ended(worker)]
+        silent = {self.id_of(trial): trial for trial in running if trial not in gone}
+        ages = seconds_since_heartbeats(self.database, silent)
+        for trial_id, trial in silent.items():
+            if trial_id not in ages:
+                self.database.record_heartbeat(trial_id)
+            elif ages[trial_id] > self.grace_s:
+                gone.append(trial)
+        return gone
+
+    def close(self, trial: FrozenTrial, value: float | None) -> bool:
+        """End a running trial of a lost worker, or a surplus one; return whether it had not ended before.
+
+        Args:
+            trial: which one.
+            value: what its result is worth; None if it has no result or failed.
+        """
+        return self._end(self.id_of(trial), value)
+
+    def seconds_silent(self, trials: Iterable[FrozenTrial]) -> dict[int, float]:
+        """Return the seconds since the last heartbeat of each trial that had one, by Optuna's number of the trial."""
+        if self.database is None:
+            return {}
+        numbers = {self.id_of(trial): trial.number for trial in trials}
+        return {numbers[trial_id]: age for trial_id, age in seconds_since_heartbeats(self.database, numbers).items()}
+
+    def id_of(self, trial: FrozenTrial) -> int:
+        """Return Optuna's id of a trial, which is not its number."""
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+
+    def _end(self, trial_id: int, value: float | None) -> bool:
+        import optuna
+
+        state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
+        try:
+            return self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Say whether a trial ended without a result, so that its piece of work is open again."""
+    return trial.state.is_finished() and RESULT not in trial.user_attrs
+
+
+def worker_of(trial: FrozenTrial) -> Worker | None:
+    """Return the worker that holds, or held, a trial."""
+    stored = trial.user_attrs.get(WORKER)
+    return None if stored is None else Worker.from_dict(stored)
