@@ -39,7 +39,7 @@ from typing import Any
 from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained
-from studies.whole_file import write_text
+from studies.storage.whole_file import write_text
 from studies.study import told_score
 
 OURS = "ours"

@@ -8,9 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
 
 from lrrt.bounds import Bounds, Verdict, find_bounds
 from lrrt.comparison import Standing, compare, in_words
@@ -209,7 +208,4 @@ def _or_nan(value: float | None) -> float:
 
 
 def _versions() -> dict[str, str]:
-    import keras
-    import tensorflow as tf
-
-    return {"keras": keras.__version__, "tensorflow": tf.__version__, "numpy": np.__version__}
+    return {name: version(name) for name in ("keras", "tensorflow", "numpy")}  # nothing is imported for it

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pipeline.report.summary import StageReport
     from pipeline.stage import RangeReport, run_range_tests, run_search, run_stage
     from pipeline.steps.given_bounds import NoBounds
-    from pipeline.steps.search import NoUsableRange
+    from pipeline.steps.narrowing import NoUsableRange
     from pipeline.task.loading import TaskError
 
 # Imported on first use, because the command imports this file too, and `lrrt --help` needs none of it.
@@ -19,14 +19,13 @@ _HOMES = {
     "ConfigError": "pipeline.config.messages",
     "NoTrialCompleted": "pipeline.report.files",
     "NoBounds": "pipeline.steps.given_bounds",
-    "NoUsableRange": "pipeline.steps.search",
+    "NoUsableRange": "pipeline.steps.narrowing",
     "RangeReport": "pipeline.stage",
     "StageConfig": "pipeline.config.tables",
     "StageReport": "pipeline.report.summary",
     "TaskError": "pipeline.task.loading",
     "builtin_config": "pipeline.config.toml",
     "load_config": "pipeline.config.toml",
-    "run_range_part": "pipeline.stage",
     "run_range_tests": "pipeline.stage",
     "run_search": "pipeline.stage",
     "run_stage": "pipeline.stage",
@@ -43,7 +42,6 @@ __all__ = [
     "TaskError",
     "builtin_config",
     "load_config",
-    "run_range_part",
     "run_range_tests",
     "run_search",
     "run_stage",

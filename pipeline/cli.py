@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.cluster import finish, gather, submit
+from pipeline.commands.cluster import submit, worker
 from pipeline.commands.look import init, plan, report, schema, status, validate
 from pipeline.commands.train import range_, run, search
-from pipeline.commands.worker import worker
 from pipeline.console.streams import make_usable, say
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
@@ -21,8 +20,6 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "run": (run, "lrrt run search.toml --trials 80 --out runs/1/out --state runs/1/state"),
     "worker": (worker, "lrrt worker search.toml"),
     "submit": (submit, "lrrt submit search.toml --workers 16 --dry-run"),
-    "gather": (gather, "lrrt gather search.toml"),
-    "finish": (finish, "lrrt finish search.toml --workers 16 --round 2"),
     "status": (status, "lrrt status search.toml --json"),
     "report": (report, "lrrt report search.toml --out runs/1/out --state runs/1/state"),
     "schema": (schema, "lrrt schema summary > summary.schema.json"),

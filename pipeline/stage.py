@@ -1,32 +1,39 @@
-"""Knows the stage: range tests, narrowed space, study, overfitting check, results; resumed from where it was left."""
+"""One stage: open the run, test the ranges, narrow the space, search it, train the best again, report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from pipeline.config.messages import ConfigError
 from pipeline.config.tables import HELD_OUT, StageConfig
-from pipeline.console.events import Note, StageDone, StageStarted, Tell
+from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
-from pipeline.report.files import is_complete, read_report, write_html, write_manifest, write_range_test, write_results
+from pipeline.report.files import NotFinished, is_complete, read_report, rewrite_html, write_range_test, write_results
 from pipeline.report.summary import StageReport
-from pipeline.state.ownership import check_claim
-from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import keep_task, kept_range_test, kept_task
-from pipeline.steps.given_bounds import NoBounds, check_bounds
-from pipeline.steps.opening import Begun, begin, earlier_run
-from pipeline.steps.range_tests import range_test_of, range_tests, reusable, with_optimizers
-from pipeline.steps.retraining import retrain_top
-from pipeline.steps.search import NoUsableRange, reasons, storage_of
-from pipeline.steps.widening import open_studies, search_and_widen
-from pipeline.task.fingerprints import is_unchanged, study_fields
-from pipeline.task.loading import Task
-from pipeline.task.preparation import make_trainer, prepare
+from pipeline.run import Run
+from pipeline.state.ownership import check_range_tests
+from pipeline.state.run_lock import RunLocked
+from pipeline.state.stored import read_task, write_task
+from pipeline.steps.given_bounds import NoBounds, check_bounds, config_within
+from pipeline.steps.narrowing import check_usable
+from pipeline.steps.opening import Opened, begin, earlier, with_given
+from pipeline.steps.range_tests import range_tests, some_are_stored, stored_range_tests
+from pipeline.steps.retraining import train_again
+from pipeline.steps.search import search_and_widen
+from pipeline.steps.watching import StageWatcher
+from pipeline.task.fingerprints import is_unchanged, range_test_fields
+from pipeline.task.preparation import Prepared, make_trainer, prepare
 from pipeline.workers.local import LocalWorkers
+from pipeline.workers.submission import new_submission, print_job, submit
+from studies import Retrained, Trainer, TrialResult, Worker
+from studies.storage.urls import address
+
+if TYPE_CHECKING:
+    from pipeline.task.loading import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +56,26 @@ def run_stage(
 ) -> StageReport:
     """Run the whole stage, or what is left of it; it prints nothing.
 
+    Any number of processes may do so with one storage that they all reach, in the same folders or in others: they share
+    range tests, trials and further trainings.
+
     Args:
         config: what is searched.
         out: the folder of the results.
         state: the folder of the progress; the same call with the same folders goes on where it was left.
-        workers: processes that train the trials; None for this one.
-        on_event: told what happens; see `pipeline.console.display`.
+        workers: processes on this machine that train in this one's place; None if this one trains.
+        on_event: hears what happens; see `pipeline.console`.
         stopper: may stop the run before its end; see `pipeline.console.stopping`.
 
     Raises:
-        TaskError: where the task's data or model break their contract.
-        NoUsableRange: where every optimizer's loss is not finite from the first step.
-        NoTrialCompleted: where no trial was trained to its end.
-        RunLocked, ForeignRun: where the folders are in use, or belong to another study.
+        TaskError: if the task's data or model break their contract.
+        NoUsableRange: if every optimizer's loss is not finite from the first step.
+        NoTrialCompleted: if no trial was trained to its end.
+        RunLocked, ForeignRun: if the folders are in use, or belong to another study.
     """
-    directory = RunDirectory(Path(out), Path(state))
-    with directory.locked():
-        return _go_on(config, directory, on_event, stopper or Stopper(), helpers=workers)
+    run = Run.make(config, out, state, on_event, stopper)
+    with _holding(run) as holder:
+        return _go_on(holder, helpers=workers)
 
 
 def run_search(
@@ -78,27 +88,26 @@ def run_search(
     on_event: Tell = lambda event: None,
     stopper: Stopper | None = None,
 ) -> StageReport:
-    """Run the study alone, inside bounds that exist; other arguments and what is raised are those of `run_stage`.
+    """Run the study alone, inside bounds that exist; the other arguments and errors are those of `run_stage`.
 
     Args:
-        config: what is searched; where bounds are given, their optimizers take the place of the config's.
-        bounds: from another range test, or by hand; where None, those of the same folders' range test.
+        config: what is searched; if bounds are given, their optimizers take the place of the config's.
+        bounds: from another range test, or by hand; if None, those of the same folders' range test.
 
     Raises:
-        NoBounds: where there are none.
+        NoBounds: if there are none.
     """
     if bounds is not None:
-        config = with_optimizers(config, tuple(dict.fromkeys(case.optimizer for case in bounds.cases.values())))
+        config = config_within(config, bounds)
         check_bounds(config, bounds)
-    directory = RunDirectory(Path(out), Path(state))
-    with directory.locked():
-        if bounds is None and kept_range_test(directory) is None:
+    run = Run.make(config, out, state, on_event, stopper)
+    with _holding(run) as holder:
+        if bounds is None and not some_are_stored(run):
             raise NoBounds(
-                f"A search must have bounds, but {directory.state} holds none. Run `lrrt range` with the same folders "
-                "first, or give --bounds or --range."
+                f"A search must have bounds, but {run.directory.state} holds none. Run `lrrt range` with the same "
+                "folders first, or give --bounds or --range."
             )
-        stop = stopper or Stopper()
-        return _go_on(config, directory, on_event, stop, given=bounds, may_test=False, helpers=workers)
+        return _go_on(holder, given=bounds, may_test=False, helpers=workers)
 
 
 def run_range_tests(
@@ -109,131 +118,212 @@ def run_range_tests(
     on_event: Tell = lambda event: None,
     stopper: Stopper | None = None,
 ) -> RangeReport:
-    """Run the range tests alone, or read those that the state folder holds; arguments are those of `run_stage`.
+    """Run the range tests alone, or read those that are stored; the arguments are those of `run_stage`.
 
     Raises:
-        NoUsableRange: where no optimizer has bounds.
+        NoUsableRange: if no optimizer has bounds.
     """
-    directory = RunDirectory(Path(out), Path(state))
-    with directory.locked():
-        known = kept_task(directory)
-        found = reusable(config, directory, known) if known and is_unchanged(config, known) else None
-        if found is not None:
-            on_event(StageStarted("range tests: nothing left to do", directory.out))
-            write_range_test(directory, found)
-        else:
-            on_event(StageStarted("range tests: start", directory.out))
-            prepared = prepare(config, stopper)
-            found = range_tests(config, directory, prepared, tell=on_event, stopper=stopper or Stopper())
-            keep_task(directory, prepared.known_by)
-        if all(bounds.low is None for bounds in found.bounds.values()):
-            raise NoUsableRange(reasons(found))
-        on_event(StageDone(f"bounds of {', '.join(found.bounds)} are in {directory.range_test}"))
-        return RangeReport(found, found.as_dict(), directory.range_test / "bounds.json")
+    run = Run.make(config, out, state, on_event, stopper)
+    directory = run.directory
+    with _holding(run) as holder:
+        task = read_task(directory)
+        tests = None
+        if task is not None and is_unchanged(config, task):
+            check_range_tests(directory, range_test_fields(config, task))
+            tests = stored_range_tests(run, task)
+        run.tell(StageStarted(f"range tests: {'start' if tests is None else 'nothing left to do'}", directory.out))
+        if tests is None:
+            prepared = prepare(config, run.stopper)
+            check_range_tests(directory, range_test_fields(config, prepared.known_by))
+            tests = range_tests(run, prepared)
+            if holder.owns_folders:
+                write_task(directory, prepared.known_by)
+        if holder.owns_folders:
+            write_range_test(directory, tests.result)
+        check_usable(tests.result)
+        run.tell(StageDone(f"bounds of {', '.join(tests.result.bounds)} are in {directory.range_test}"))
+        return RangeReport(tests.result, tests.result.as_dict(), directory.range_test / "bounds.json")
 
 
-def run_range_part(
+def run_worker(
     config: StageConfig,
-    optimizer: str,
     *,
     out: Path | str = "out",
     state: Path | str = "state",
+    worker_id: str | None = None,
+    on_event: Tell = lambda event: None,
+    stopper: Stopper | None = None,
+) -> None:
+    """Do what is open of a stage that other processes run, until nothing is left, and leave the results to them.
+
+    The run directory is not locked, and need not be shared: then a trial that was interrupted begins anew elsewhere,
+        and the weights of the best trial are trained again.
+
+    Args:
+        config: the stage's own.
+        out: the folder of the results, to which nothing is written but TensorBoard's logs.
+        state: the folder of checkpoints and weights, and, without a storage in the config, of the study.
+        worker_id: the same when this worker is started again; None for what its batch scheduler says.
+        on_event: hears what happens.
+        stopper: may stop it.
+
+    Raises:
+        NoSuchStudy: if there is nothing to join.
+        ForeignRun: if the study is another config's.
+        StorageUnreachable, StorageOfAnotherVersion: if the storage cannot be used.
+    """
+    run = replace(Run.make(config, out, state, on_event, stopper), worker=Worker.here(worker_id), owns_folders=False)
+    run, given = with_given(run, must_exist=not config.study.storage)
+    run.tell(StageStarted(f"worker {run.worker.id} joins the study in {address(run.storage)}", run.directory.state))
+    prepared = prepare(run.config, run.stopper)
+    _train(run, prepared, given=given, may_test=given is None)
+    run.tell(StageDone(f"worker {run.worker.id}: nothing is left to do"))
+
+
+def submit_stage(
+    config: StageConfig,
+    *,
+    config_file: Path,
+    options: Mapping[str, Any],
+    num_workers: int,
+    app_dir: Path = Path(),
+    dry_run: Callable[[str], None] | None = None,
     on_event: Tell = lambda event: None,
     stopper: Stopper | None = None,
 ) -> Path:
-    """Run one optimizer's range tests and keep them for the run that gathers all; return the file that holds them.
+    """Hand the stage to the cluster of the config, or run it with workers on this machine; return the summary's path.
 
-    Other processes may test other optimizers in the same folders at the same time; other arguments are those of
-    `run_stage`.
+    Args:
+        config: what is searched.
+        config_file: where it was read from, which the tasks read again.
+        options: of `lrrt run`, by name, "out" and "state" among them.
+        num_workers: tasks at a time.
+        app_dir: where workers on this machine find the task's module.
+        dry_run: takes the job as text, if nothing is to be written or submitted.
+        on_event: hears what happens.
+        stopper: may stop a run on this machine.
 
     Raises:
-        ConfigError: for an optimizer that the config does not have.
+        NoSharedStorage, SlurmError, RunLocked: see `pipeline.workers.submission.submit`.
     """
-    if optimizer not in config.range_test.optimizers:
-        raise ConfigError(f"--only must be one of {', '.join(config.range_test.optimizers)}, got {optimizer!r}.")
-    directory = RunDirectory(Path(out), Path(state))
-    on_event(StageStarted(f"range test of {optimizer}", directory.state))
-    prepared = prepare(config, stopper)
-    range_test_of(optimizer, config, directory, prepared, tell=on_event, stopper=stopper or Stopper())
-    return directory.kept_range_test(optimizer)
+    run = Run.make(config, options["out"], options["state"], on_event, stopper)
+    submission = new_submission(config, num_workers=num_workers, config_file=config_file, options=options)
+    if dry_run is not None:
+        print_job(run, submission, dry_run)
+    elif config.cluster.kind == "local":
+        workers = LocalWorkers(num_workers, app_dir)
+        run_stage(
+            config, out=options["out"], state=options["state"], workers=workers, on_event=on_event, stopper=stopper
+        )
+    elif (opened := earlier(*with_given(run))) is not None and opened.is_unchanged and _finished(run, opened):
+        run.tell(StageStarted("nothing left to do", run.directory.out))
+    else:
+        submit(run, submission)
+    return run.directory.summary
 
 
 def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> StageReport:
     """Write report.html of a finished run again, from what its folders hold; nothing is trained.
 
     Raises:
-        NotFinished: where the run has not ended.
+        NotFinished: if the run has not ended.
     """
-    directory = RunDirectory(Path(out), Path(state))
-    with directory.locked():
-        kept, known = kept_range_test(directory), kept_task(directory)
-        if kept is None or known is None or not directory.summary.exists():
-            raise NotFinished(f"{directory.out} must hold the results of a finished run. Run `lrrt run` first.")
-        given = kept.result if kept.fields is None else None
-        check_claim(directory, study_fields(config, known, given))
-        report = read_report(config, directory, kept.result, open_studies(config, directory, kept.result, known.own))
-        write_html(config, directory, report)
-        write_manifest(directory)
+    run, given = with_given(Run.make(config, out, state))
+    with run.directory.locked():
+        opened = earlier(run, given)
+        if opened is None or opened.studies is None or not run.directory.summary.exists():
+            raise NotFinished(f"{run.directory.out} must hold the results of a finished run. Run `lrrt run` first.")
+        report = read_report(run, opened.bounds.result, opened.studies)
+        rewrite_html(run, report)
         return report
 
 
-class NotFinished(ValueError):
-    """There are no results yet."""
-
-
 def _go_on(
-    config: StageConfig,
-    directory: RunDirectory,
-    tell: Tell,
-    stopper: Stopper,
+    run: Run,
     *,
     given: RangeTestResult | None = None,
     may_test: bool = True,
     helpers: LocalWorkers | None = None,
 ) -> StageReport:
-    if helpers is not None:  # KerasTuner's own folder is one process's; an Optuna study is kept there anyway
-        config = with_storage(config, storage_of(config, directory))
-    earlier = earlier_run(config, directory, given)
-    if earlier and earlier.is_unchanged and (report := _finished(config, directory, earlier)):
-        tell(StageStarted(_nothing_left(report), directory.out))
+    opened = earlier(run, given)
+    if opened is not None and opened.is_unchanged and (report := _finished(run, opened)):
+        run.tell(StageStarted(_nothing_left(report), run.directory.out))
         return report
-    tell(StageStarted(_beginning(config, earlier), directory.out))
-    prepared = prepare(config, stopper)
-    for text in _about_validation(config, prepared.task):
-        tell(Note(text))
-    trainer = make_trainer(config, prepared.cache, prepared.task, on_note=lambda text: tell(Note(text)))
-    begun = begin(config, directory, prepared, tell=tell, stopper=stopper, given=given, may_test=may_test)
-    if report := _finished(config, directory, begun):
-        tell(StageDone(_nothing_left(report)))
-        return report
-    assert begun.studies is not None, "a run that has begun has a study"
-    studies = search_and_widen(
-        config,
-        directory,
-        begun.studies,
-        trainer,
-        reopen=lambda: begun.reopen(config, directory),
-        helpers=helpers,
-        tell=tell,
-        stopper=stopper,
-    )
-    retrained = retrain_top(config, directory, prepared, trainer, studies.results(), tell=tell, stopper=stopper)
-    report = write_results(
-        config, directory, begun.tested, studies, retrained=retrained, trainer=trainer, task=prepared.task, tell=tell
-    )
-    tell(StageDone(_conclusion(report)))
+    run.tell(StageStarted(_beginning(run, opened), run.directory.out))
+    before = opened.studies.results() if opened is not None and opened.studies is not None else []
+    with _helped(run, helpers) as helped:
+        prepared = prepare(helped.config, helped.stopper)
+        for text in _about_validation(helped.config, prepared.task):
+            helped.note(text)
+        opened, retrained, trainer = _train(helped, prepared, given=given, may_test=may_test, before=before)
+    with _results_of(run):
+        if report := _finished(run, opened):
+            run.tell(StageDone(_nothing_left(report)))
+            return report
+        report = write_results(run, opened, retrained=retrained, trainer=trainer, task=prepared.task)
+    run.tell(StageDone(_conclusion(report)))
     return report
 
 
-def with_storage(config: StageConfig, url: str) -> StageConfig:
-    """Return a config whose study is kept there."""
-    return config.model_copy(update={"study": config.study.model_copy(update={"storage": url})})
+def _train(
+    run: Run,
+    prepared: Prepared,
+    *,
+    given: RangeTestResult | None,
+    may_test: bool,
+    before: Sequence[TrialResult] = (),
+) -> tuple[Opened, tuple[Retrained, ...], Trainer]:
+    """Do what every process of a run does: test ranges, search, train the best again; wait for what others do."""
+    trainer = make_trainer(run.config, prepared.cache, prepared.task, on_note=StageWatcher(run).on_note)
+    opened = begin(run, prepared, given=given, may_test=may_test)
+    assert opened.studies is not None, "a run that has begun has a study"
+    if run.owns_folders:
+        write_range_test(run.directory, opened.bounds.result)
+    studies = search_and_widen(run, opened.studies, trainer, attributes=opened.attributes, before=before)
+    retrained = train_again(run, prepared, trainer, studies.results())
+    return replace(opened, studies=studies), retrained, trainer
 
 
-def _finished(config: StageConfig, directory: RunDirectory, begun: Begun) -> StageReport | None:
-    if begun.studies is None or not is_complete(config, directory, begun.studies):
+@contextmanager
+def _holding(run: Run) -> Iterator[Run]:
+    """Hold the run directory while the block runs; if another process does so and shares its storage, join that."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run.directory.locked())
+        except RunLocked:
+            if not run.config.study.storage:
+                raise
+            run = replace(run, owns_folders=False)
+        yield run
+
+
+@contextmanager
+def _results_of(run: Run) -> Iterator[None]:
+    """Hold the run directory while results are written; a process that joined waits for the one that holds it."""
+    with ExitStack() as stack:
+        while not run.owns_folders:
+            try:
+                stack.enter_context(run.directory.locked())
+                break
+            except RunLocked:
+                run.stopper.check()
+        yield
+
+
+@contextmanager
+def _helped(run: Run, helpers: LocalWorkers | None) -> Iterator[Run]:
+    """Have helpers train in this process's place while the block runs."""
+    if helpers is None:
+        yield run
+        return
+    with helpers.at_work(run) as have_ended:
+        yield replace(run, trains=have_ended)
+
+
+def _finished(run: Run, opened: Opened) -> StageReport | None:
+    if opened.studies is None or not is_complete(run, opened.studies):
         return None
-    return read_report(config, directory, begun.tested, begun.studies)
+    return read_report(run, opened.bounds.result, opened.studies)
 
 
 def _about_validation(config: StageConfig, task: Task) -> Iterator[str]:
@@ -248,12 +338,12 @@ def _nothing_left(report: StageReport) -> str:
     return f"nothing left to do: all {len(report.trials)} trials have ended"
 
 
-def _beginning(config: StageConfig, earlier: Begun | None) -> str:
-    if earlier is None:
-        return f"start: range tests, then {config.study.num_trials} trials"
-    num_done, num_wanted = 0, config.study.num_trials
-    if earlier.studies is not None:
-        num_done, num_wanted = len(earlier.studies.results()), earlier.studies.num_wanted(config)
+def _beginning(run: Run, opened: Opened | None) -> str:
+    if opened is None:
+        return f"start: range tests, then {run.config.study.num_trials} trials"
+    num_done, num_wanted = 0, run.config.study.num_trials
+    if opened.studies is not None:
+        num_done, num_wanted = len(opened.studies.results()), opened.studies.num_wanted(run.config)
     return f"resume: range tests are done, {num_done} of {num_wanted} trials have ended"
 
 

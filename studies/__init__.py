@@ -1,8 +1,8 @@
 """Searches for hyperparameters inside the bounds that range tests found, with Optuna or KerasTuner."""
 
 from studies.analysis.folds import make_folds
+from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
 from studies.analysis.plot import plot_losses, plot_schedules
-from studies.analysis.retraining import Repeated, cross_validate, retrain
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
@@ -37,6 +37,7 @@ __all__ = [
     "EpochDecision",
     "EpochEnded",
     "ForeignStudy",
+    "FurtherTrainings",
     "KerasTunerStudy",
     "LoopCache",
     "LossCurves",
@@ -45,7 +46,8 @@ __all__ = [
     "OptunaStudy",
     "OverfitReport",
     "OverfitVerdict",
-    "Repeated",
+    "Retrained",
+    "Round",
     "SearchSpace",
     "StopTraining",
     "StorageOfAnotherVersion",
@@ -55,6 +57,7 @@ __all__ = [
     "TensorBoardLog",
     "Trained",
     "Trainer",
+    "Training",
     "TrialCheckpoint",
     "TrialConfig",
     "TrialResult",
@@ -65,7 +68,6 @@ __all__ = [
     "at_edge",
     "best_of",
     "check_overfitting",
-    "cross_validate",
     "make_folds",
     "make_schedule",
     "own_dimensions",
@@ -73,7 +75,6 @@ __all__ = [
     "plot_schedules",
     "ranked",
     "rate_table",
-    "retrain",
     "stored_attributes",
     "widen",
 ]

@@ -9,14 +9,13 @@ from typing import Any
 from sqlalchemy import URL
 
 from studies.engines.keras_tuner_engine import keras_tuner_engine
-from studies.engines.observation import observe
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
+from studies.storage.whole_file import is_leftover
 from studies.study import Study
 from studies.trainer import Trainer
 from studies.trial import TrialResult
 from studies.watcher import Watcher
-from studies.whole_file import is_leftover
 
 DATABASE = "study.db"
 
@@ -63,19 +62,13 @@ class KerasTunerStudy(Study):
         engine = keras_tuner_engine(space, sampler=sampler, seed=seed)
         super().__init__(space, engine, storage=storage, name=name, **options)
 
-    def run(self, trainer: Trainer, *, num_trials: int, watcher: Watcher | None = None) -> Sequence[TrialResult]:
+    def run(
+        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+    ) -> Sequence[TrialResult]:
         """Go on until `num_trials` trials have ended, and write KerasTuner's folder; see `studies.Study.run`."""
         results = super().run(trainer, num_trials=num_trials, watcher=watcher)
-        self.write_folder()
+        self.write_keras_tuner_project(self.folder)
         return results
-
-    def write_folder(self) -> None:
-        """Write KerasTuner's project folder from what the study holds, in place of what an earlier run wrote."""
-        from studies.engines.keras_tuner_folder import write_project
-
-        results = self.results()
-        trials = [(result, observe(result, results[:at], self.reader.max_gap)) for at, result in enumerate(results)]
-        write_project(self.folder, self.space, trials)
 
 
 def url_of(file: Path) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from studies.attempt import attempt
 from studies.engines.observation import Observation, Values, score_for_engines
 from studies.engines.optuna_engine import GAP
 from studies.engines.optuna_samplers import distribution
@@ -15,7 +15,7 @@ from studies.storage.board import RESULT, Outcome, Table
 from studies.storage.retrying import Retrying
 from studies.storage.shared_work import Check, Piece
 from studies.storage.stored_study import known_trials
-from studies.trainer import EpochDecision, EpochEnded, Trained, Trainer
+from studies.trainer import EpochEnded, Trainer
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.watcher import Watcher
 
@@ -124,7 +124,16 @@ class Search:
 
     def _outcome(self, number: int, config: TrialConfig, table: Table, check: Check) -> Outcome:
         results = self.study.reader.results(table)
-        trained = self._trained(number, config, results, check)
+        assert self.trainer is not None, "a job without a trainer is asked for no piece"
+
+        def is_pruned(ended: EpochEnded) -> bool:
+            return self.study.prunes and is_worse_than_its_peers(
+                config, ended.train_losses, ended.val_losses, results, epochs=ended.epochs
+            )
+
+        trained = attempt(
+            self.trainer, config, number=number, key=number, watcher=self.watcher, check=check, is_pruned=is_pruned
+        )
         check(True)
         self.watcher.on_trial_end(trained)
         result, max_gap = trained.result, self.study.reader.max_gap
@@ -139,30 +148,3 @@ class Search:
             result.val_losses,
             {} if max_gap is None else {GAP: excess_gap(result, max_gap)},
         )
-
-    def _trained(self, number: int, config: TrialConfig, results: Sequence[TrialResult], check: Check) -> Trained:
-        """Train a trial; an error of the user's model ends this trial, not the study."""
-        assert self.trainer is not None, "a job without a trainer is asked for no piece"
-        errors_of_others: list[Exception] = []
-
-        def on_epoch(ended: EpochEnded) -> EpochDecision | None:
-            if self.study.prunes and is_worse_than_its_peers(
-                config, ended.train_losses, ended.val_losses, results, epochs=ended.epochs
-            ):
-                return EpochDecision.PRUNE
-            try:
-                check(False)
-                return self.watcher.on_epoch_end(ended)
-            except Exception as error:
-                errors_of_others.append(error)
-                raise
-
-        checkpoint = self.watcher.checkpoint_of(number)
-        resume = checkpoint if checkpoint is not None and checkpoint.config == config else None
-        try:
-            return self.trainer.train(config, number=number, resume=resume, on_epoch=on_epoch)
-        except Exception as error:  # the model is the user's code, which may raise anything somewhere in the space
-            if errors_of_others:
-                raise
-            message = f"{type(error).__name__}: {error}"
-            return Trained(TrialResult(number, config, TrialState.FAILED, error=message), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from studies.engines.observation import Engine, observe
@@ -85,19 +86,23 @@ class Study:
         learnt = [observation for observation in inside if observation.score is not None]
         self._retry(lambda: complete(self.study, space, learnt, attributes or {}, creates=creates))
 
-    def run(self, trainer: Trainer, *, num_trials: int, watcher: Watcher | None = None) -> Sequence[TrialResult]:
+    def run(
+        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+    ) -> Sequence[TrialResult]:
         """Go on until `num_trials` trials have ended, those of earlier runs and of other workers included.
 
         Args:
             trainer: trains the trials.
-            num_trials: completed, pruned, diverged and failed trials all count.
+            num_trials: completed, pruned, diverged and failed trials all count. It becomes the study's budget; None
+                takes the budget that the study has, however often another process raises it.
             watcher: hears what happens.
 
         Returns:
             The results of all trials that have ended, in the order of their numbers; fewer than `num_trials` if the
             engine has tried all of the space.
         """
-        self.set_budget(num_trials)
+        if num_trials is not None:
+            self.set_budget(num_trials)
         self._work(trainer, num_trials, watcher or Watcher(), waits=True)
         return self.results()
 
@@ -140,6 +145,17 @@ class Study:
     def results(self) -> Sequence[TrialResult]:
         """Return the trials that have ended, in the order of their numbers."""
         return self.reader.results(self._retry(self.board.table))
+
+    def write_keras_tuner_project(self, folder: Path) -> None:
+        """Write what the study holds as KerasTuner's project folder, in place of what an earlier run wrote there."""
+        from studies.engines.keras_tuner_folder import write_project
+
+        results = self.results()
+        write_project(
+            folder,
+            self.space,
+            [(one, observe(one, results[:at], self.reader.max_gap)) for at, one in enumerate(results)],
+        )
 
     def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
         trainer.check_space(self.space)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lrrt.watcher
+from studies.storage.board import Key
 from studies.trainer import EpochDecision, EpochEnded, Trained
 from studies.training.checkpoint import TrialCheckpoint
 from studies.trial import TrialResult
@@ -27,5 +28,14 @@ class Watcher(lrrt.watcher.Watcher):
         """Say whether this process may take a trial now; if not, it waits for others."""
         return True
 
-    def checkpoint_of(self, number: int) -> TrialCheckpoint | None:
-        """Return where a trial was interrupted, if it was; it goes on from there if it is given the same values."""
+    def on_training_end(self, name: str, trained: Trained) -> None:
+        """Hear of a further training of a trial before it is stored; the name says what it is on, as "seed 1"."""
+
+    def checkpoint_of(self, key: Key) -> TrialCheckpoint | None:
+        """Return where a training was interrupted, if it was; it goes on from there if it is given the same values.
+
+        It is asked before each training.
+
+        Args:
+            key: the number of a trial, or the text that names a further training.
+        """

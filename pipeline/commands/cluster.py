@@ -1,23 +1,37 @@
-"""Knows the commands that hand a stage to a cluster, and those that its jobs run: submit, gather and finish."""
+"""The verbs for many machines: `lrrt submit` and `lrrt worker`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipeline.commands.failures import exit_codes
-from pipeline.commands.invocation import load, prepare, print_report, stoppable
-from pipeline.commands.options import AppDir, Config, Out, Progress, Quiet, Seed, State, Trials, Verbose, Workers
+from pipeline.commands.invocation import load, prepare, stoppable
+from pipeline.commands.options import (
+    AppDir,
+    Config,
+    MaxTime,
+    Out,
+    Progress,
+    Quiet,
+    Seed,
+    State,
+    Trials,
+    Verbose,
+    Workers,
+)
 
-if TYPE_CHECKING:
-    from pipeline.workers.stage_jobs import Cluster
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the jobs; write and submit nothing.")]
-Round = Annotated[int, typer.Option("--round", help="The round of workers that has ended.", min=1)]
-Tag = Annotated[str | None, typer.Option(help="What the jobs' names share; new by default.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the job; write and submit nothing.")]
+WorkerId = Annotated[
+    str | None,
+    typer.Option(
+        help="Names this worker, the same when it is started again; by default its place in a Slurm array or a "
+        "Kubernetes job, else host and process.",
+        metavar="ID",
+        show_default=False,
+    ),
+]
 
 
 def submit(
@@ -33,98 +47,57 @@ def submit(
     progress: Progress = "auto",
     app_dir: AppDir = Path(),
 ) -> None:
-    """Hand the whole stage to the cluster: range tests, study, workers and results, each in jobs of their own.
+    """Hand the whole stage to the cluster, as an array of tasks that share all its work.
 
-    The same command goes on with what is left. [cluster] in the config says where jobs go; kind = "local" runs them on
-    this machine.
+    The same command goes on with what is left. [cluster] in the config says where the tasks go; kind = "local" runs
+    them on this machine.
     """
-    with exit_codes(verbose=verbose), stoppable(None), _failed_jobs():
-        cluster = _cluster(config, out, state, trials, seed, app_dir, workers)
-        from pipeline.console.display import telling
-        from pipeline.workers.stage_jobs import submit as hand_over
-
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
-            hand_over(cluster, is_dry_run=dry_run, say=typer.echo, tell=tell)
-        if not dry_run:
-            typer.echo(cluster.directory.summary)
-
-
-def gather(
-    config: Config,
-    out: Out = Path("out"),
-    state: State = Path("state"),
-    trials: Trials = None,
-    seed: Seed = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    progress: Progress = "auto",
-    app_dir: AppDir = Path(),
-) -> None:
-    """Gather range tests of single optimizers and make the study that workers join; a job of `lrrt submit`."""
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
         settings = load(config, {"study.num_trials": trials, "study.seed": seed})
         prepare(app_dir, verbose=verbose)
         from pipeline.console.display import telling
-        from pipeline.state.run_directory import RunDirectory
-        from pipeline.workers.stage_jobs import gather as gather_parts
+        from pipeline.stage import submit_stage
 
+        options = {"out": out, "state": state, "trials": trials, "seed": seed, "app-dir": app_dir}
         with telling(sys.stderr, "none" if quiet else progress) as tell:
-            gather_parts(settings, RunDirectory(out, state), tell=tell, stopper=stopper)
+            summary = submit_stage(
+                settings,
+                config_file=config,
+                options=options,
+                num_workers=workers,
+                app_dir=app_dir.resolve(),
+                dry_run=typer.echo if dry_run else None,
+                on_event=tell,
+                stopper=stopper,
+            )
+        if not dry_run:
+            typer.echo(summary)
 
 
-def finish(
+def worker(
     config: Config,
-    workers: Workers,
-    round_: Round = 1,
-    tag: Tag = None,
+    worker_id: WorkerId = None,
     out: Out = Path("out"),
     state: State = Path("state"),
     trials: Trials = None,
     seed: Seed = None,
+    max_time: MaxTime = None,
+    ends_with_parent: Annotated[bool, typer.Option("--ends-with-parent", hidden=True)] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     progress: Progress = "auto",
     app_dir: AppDir = Path(),
 ) -> None:
-    """Submit workers again where trials are left, else write the results; the last job of `lrrt submit`."""
-    with exit_codes(verbose=verbose), stoppable(None) as stopper, _failed_jobs():
-        cluster = _cluster(config, out, state, trials, seed, app_dir, workers, tag)
+    """Join a stage that `lrrt run`, `search` or `submit` runs, and share its work until nothing is left.
+
+    The stage is found by its storage, best given in LRRT_STORAGE. Any number of workers may join, on any machine; if
+    one is lost, others do its work. The results are left to the run itself.
+    """
+    with exit_codes(verbose=verbose), stoppable(max_time, ends_with_parent=ends_with_parent) as stopper:
+        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
         prepare(app_dir, verbose=verbose)
         from pipeline.console.display import telling
-        from pipeline.workers.stage_jobs import finish as write_or_go_on
+        from pipeline.stage import run_worker
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
-            report = write_or_go_on(cluster, round_, tell=tell, stopper=stopper)
-        if report is not None:
-            print_report(report, as_json=False)
-
-
-@contextmanager
-def _failed_jobs() -> Iterator[None]:
-    """End with the exit code of a job that ran on this machine and failed."""
-    from pipeline.workers.stage_jobs import JobFailed
-
-    try:
-        yield
-    except JobFailed as failure:
-        typer.echo(f"lrrt: {failure}", err=True)
-        raise typer.Exit(failure.code) from None
-
-
-def _cluster(
-    config: Path,
-    out: Path,
-    state: Path,
-    trials: int | None,
-    seed: int | None,
-    app_dir: Path,
-    workers: int,
-    tag: str | None = None,
-) -> "Cluster":
-    settings = load(config, {"study.num_trials": trials, "study.seed": seed})
-    from pipeline.state.run_directory import RunDirectory
-    from pipeline.workers.stage_jobs import Cluster, new_submission
-
-    options = {"out": out, "state": state, "seed": seed, "app-dir": app_dir}
-    submission = new_submission(num_workers=workers, config_file=config, options=options, num_trials=trials, tag=tag)
-    return Cluster(settings, RunDirectory(out, state), submission)
+            run_worker(settings, out=out, state=state, worker_id=worker_id, on_event=tell, stopper=stopper)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.console.stopping import Stopper
+from pipeline.console.stopping import Stopper, seconds_left
 from pipeline.console.streams import say
 
 if TYPE_CHECKING:
@@ -39,8 +39,12 @@ def prepare(app_dir: Path, *, verbose: bool) -> None:
 
 @contextmanager
 def stoppable(max_time_s: float | None, *, ends_with_parent: bool = False) -> Iterator[Stopper]:
-    """Yield what stops a run by SIGINT, by SIGTERM, after so many seconds, or when its parent process has ended."""
-    stopper = Stopper(max_time_s, ends_with_parent=ends_with_parent)
+    """Yield what stops a run by SIGINT, by SIGTERM, after so many seconds, or when its parent process has ended.
+
+    In a Slurm job whose end is known, a run stops before that, unless another limit is given.
+    """
+    limit = seconds_left() if max_time_s is None else max_time_s
+    stopper = Stopper(limit, ends_with_parent=ends_with_parent)
     with stopper.heeding_signals():
         yield stopper
 

@@ -35,14 +35,6 @@ Ranges = Annotated[
     list[str] | None,
     typer.Option("--range", help="A range by hand; once an optimizer.", metavar="OPTIMIZER=LOW:HIGH"),
 ]
-Only = Annotated[
-    str | None,
-    typer.Option(
-        help="Test this optimizer alone, and keep that in the state folder; `lrrt range` without it gathers the parts.",
-        metavar="OPTIMIZER",
-        show_default=False,
-    ),
-]
 Workers = Annotated[int, typer.Option("--workers", help="Workers at a time.", min=1, metavar="N")]
 LocalWorkers = Annotated[
     int | None,

@@ -14,7 +14,6 @@ from pipeline.commands.options import (
     Json,
     LocalWorkers,
     MaxTime,
-    Only,
     OptionalConfig,
     Out,
     Progress,
@@ -25,7 +24,6 @@ from pipeline.commands.options import (
     Trials,
     Verbose,
 )
-from pipeline.console.streams import say
 
 if TYPE_CHECKING:
     from lrrt import RangeTestResult
@@ -71,7 +69,6 @@ def range_(
     config: Config,
     out: Out = Path("out"),
     state: State = Path("state"),
-    only: Only = None,
     seed: Seed = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -84,13 +81,8 @@ def range_(
         settings = load(config, {"study.seed": seed})
         prepare(app_dir, verbose=verbose)
         from pipeline.console.display import telling
-        from pipeline.stage import run_range_part, run_range_tests
+        from pipeline.stage import run_range_tests
 
-        if only is not None:
-            with telling(sys.stderr, "none" if quiet else progress) as tell:
-                kept = run_range_part(settings, only, out=out, state=state, on_event=tell, stopper=stopper)
-            say(str(kept), sys.stdout)
-            return
         with telling(sys.stderr, "none" if quiet else progress) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
         print_report(report, as_json=json)

@@ -1,11 +1,13 @@
-"""Knows when a run is asked to stop before its end: by a signal, or because its time is used up."""
+"""Stop a run before its end: by a signal, or because its time is used up."""
 
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+
+BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and its trial is stored
 
 
 class Interrupted(KeyboardInterrupt):
@@ -76,3 +78,12 @@ class Stopper:
         self._asked = _BY_SIGNAL[signal.Signals(number)]()
         if not self._is_deferred:
             raise self._asked
+
+
+def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Return how long a batch job may still work before its time limit, if its scheduler says so; else None."""
+    try:
+        end = float(environ["SLURM_JOB_END_TIME"])
+    except (KeyError, ValueError):
+        return None
+    return max(0.0, end - time.time() - BEFORE_LIMIT_S)

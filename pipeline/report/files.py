@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
 from lrrt.optimizers import fresh_optimizer
-from pipeline.config.tables import AFTER_SEARCH, StageConfig
+from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
-from pipeline.console.events import Note, Tell
 from pipeline.report.html import render, study_pictures
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
@@ -24,14 +23,16 @@ from pipeline.report.summary import (
     trials_jsonl,
     trials_retrained_jsonl,
 )
+from pipeline.run import NAME, Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import kept_weights, range_test_seconds
-from pipeline.steps.retraining import Retrained, kept_retrained, winner_of
-from pipeline.steps.widening import Studies
+from pipeline.state.stored import read_weights
+from pipeline.steps.opening import Opened
+from pipeline.steps.retraining import stored_retrained, winner_of
+from pipeline.steps.stage_studies import Studies
 from pipeline.task.loading import Task
-from studies import Trainer, TrialResult, at_edge, check_overfitting, plot_losses
-from studies.whole_file import replacing, write_text
+from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +44,10 @@ MODEL, WEIGHTS = "model.keras", "model.weights.h5"
 
 class NoTrialCompleted(Exception):
     """The study has ended and none of its trials was trained to its end."""
+
+
+class NotFinished(ValueError):
+    """There are no results yet."""
 
 
 class QualityGateFailed(Exception):
@@ -68,42 +73,37 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 
 
 def write_results(
-    config: StageConfig,
-    directory: RunDirectory,
-    range_test: RangeTestResult,
-    studies: Studies,
-    *,
-    retrained: Sequence[Retrained],
-    trainer: Trainer,
-    task: Task,
-    tell: Tell,
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
 ) -> StageReport:
     """Write every file of the folder, the summary last.
 
     Raises:
-        NoTrialCompleted: where there is no best trial; the tables of the trials are written all the same.
+        NoTrialCompleted: if there is no best trial; the tables of the trials are written all the same.
     """
+    assert opened.studies is not None, "results are written when a study has ended"
+    directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
     space, results = studies.space, studies.results()
-    best = winner_of(config, results, retrained)
+    best = winner_of(run.config, results, retrained)
     directory.summary.unlink(missing_ok=True)  # it says that the other files are whole and agree with each other
     write_range_test(directory, range_test)
-    write_text(directory.resolved_config, to_toml(config))
+    write_text(directory.resolved_config, to_toml(run.config))
     write_json(directory.space, space_as_dict(space))
     write_text(directory.trials_csv, trials_csv(results))
     write_text(directory.trials_jsonl, trials_jsonl(results))
     write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
+    if run.config.study.engine == "keras_tuner":
+        studies.last.write_keras_tuner_project(directory.keras_tuner / NAME)
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
-    weights = kept_weights(directory, best) or trainer.train(best.config).best_weights
+    weights = read_weights(directory, best) or trainer.train(best.config).best_weights
     assert weights is not None, "a completed trial has a best epoch"
     model = trainer.as_trained(best, weights)
-    model_file = _save_model(directory, model, tell)
+    model_file = _save_model(run, model)
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
     edge, widened = at_edge(best, space), studies.edges
-    is_tested = any(range_test.curves.values())  # the bounds were not given
     summary = summarise(
         range_test,
         space,
@@ -112,26 +112,31 @@ def write_results(
         overfitting,
         test=test,
         model_file=model_file,
-        range_test_seconds=range_test_seconds(directory, config.range_test.optimizers) if is_tested else 0.0,
+        range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
     )
     found = range_test, space, tuple(results), best, overfitting, summary, directory.summary
     report = StageReport(*found, tuple(retrained), edge, widened)
-    write_html(config, directory, report)
+    write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
     return replace(report, summary=_read_summary(directory))
 
 
-def write_html(config: StageConfig, directory: RunDirectory, report: StageReport) -> Path:
-    """Write report.html and the pictures of the study; return the path of the report."""
+def rewrite_html(run: Run, report: StageReport) -> None:
+    """Write report.html and its pictures of a finished run again."""
+    write_html(run, report)
+    write_manifest(run.directory)
+
+
+def write_html(run: Run, report: StageReport) -> None:
+    """Write report.html and the pictures of the study."""
     pictures = study_pictures(report)
     for name, svg in pictures.items():
-        write_text(directory.plots / f"{name}.svg", svg + "\n")
-    write_text(directory.html, render(report, config, pictures))
-    return directory.html
+        write_text(run.directory.plots / f"{name}.svg", svg + "\n")
+    write_text(run.directory.html, render(report, run.config, pictures))
 
 
 def write_manifest(directory: RunDirectory) -> None:
@@ -146,11 +151,9 @@ def write_manifest(directory: RunDirectory) -> None:
     write_json(directory.manifest, {"files": named})
 
 
-def read_report(
-    config: StageConfig, directory: RunDirectory, range_test: RangeTestResult, studies: Studies
-) -> StageReport:
+def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
     """Return the report of a run whose summary is written."""
-    summary, results = _read_summary(directory), studies.results()
+    summary, results = _read_summary(run.directory), studies.results()
     best = next(result for result in results if result.number == summary["best"]["number"])
     return StageReport(
         range_test,
@@ -159,8 +162,8 @@ def read_report(
         best,
         check_overfitting(best.train_losses, best.val_losses),
         summary,
-        directory.summary,
-        kept_retrained(config, directory, results),
+        run.directory.summary,
+        stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
     )
@@ -171,28 +174,29 @@ def _read_summary(directory: RunDirectory) -> dict[str, Any]:
     return summary
 
 
-def is_complete(config: StageConfig, directory: RunDirectory, studies: Studies) -> bool:
+def is_complete(run: Run, studies: Studies) -> bool:
     """Say whether all trials have ended, and the folder holds their results and each file that its manifest names.
 
     What is done with the trials when they have ended must be what the config asks for now.
     """
-    num_ended = len(studies.results())
+    num_ended, config, directory = len(studies.results()), run.config, run.directory
     try:
         summary = _read_summary(directory)
         files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
-        kept = load_config(directory.resolved_config, environ={}).study
+        written = load_config(directory.resolved_config, environ={}).study
         return (
             num_ended >= studies.num_wanted(config)
             and summary["num_trials"]["ended"] == num_ended
             and all((directory.out / name).exists() for name in files)
-            and all(getattr(kept, key) == getattr(config.study, key) for key in AFTER_SEARCH)
+            and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
 
 
-def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str | None:
+def _save_model(run: Run, model: keras.Model) -> str | None:
     """Save the whole model, or its weights where it cannot be saved whole; return the file's name in the folder."""
+    directory = run.directory
     try:
         saved = _saved(directory.best / MODEL, model.save)
     except OSError:  # of the disk, not of the model
@@ -204,9 +208,9 @@ def _save_model(directory: RunDirectory, model: keras.Model, tell: Tell) -> str 
         except OSError:
             raise
         except Exception:
-            tell(Note(f"the best model can be saved neither whole nor as weights ({told}); its trial is in best/"))
+            run.note(f"the best model can be saved neither whole nor as weights ({told}); its trial is in best/")
             return None
-        tell(Note(f"the best model cannot be saved whole ({told}), so its weights alone are in best/{WEIGHTS}"))
+        run.note(f"the best model cannot be saved whole ({told}), so its weights alone are in best/{WEIGHTS}")
     for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
         other.unlink(missing_ok=True)  # of an earlier best trial
     return saved.relative_to(directory.out).as_posix()

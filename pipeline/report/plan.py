@@ -12,7 +12,7 @@ import numpy as np
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from pipeline.config.tables import StageConfig
-from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
+from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.preparation import prepare
 
 MEASURED_STEPS = 10

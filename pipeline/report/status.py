@@ -1,49 +1,48 @@
-"""Knows how far a run has come, without touching it."""
+"""Say how far a run has come, without touching it."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import printable
 from pipeline.report.files import is_complete
-from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import kept_range_test, kept_task
-from pipeline.steps.widening import Studies, open_studies
-from pipeline.workers.queue import jobs_in_words, read_jobs
-from studies import NoSuchStudy, OptunaStudy, best_of
+from pipeline.run import Run
+from pipeline.state.run_lock import holder_of
+from pipeline.state.stored import read_task
+from pipeline.steps.opening import earlier, with_given
+from pipeline.steps.range_tests import some_are_stored
+from pipeline.steps.stage_studies import Studies
+from pipeline.workers.submission import jobs_in_words, read_jobs
+from studies import best_of
 
 
 def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> dict[str, Any]:
     """Return how far a run has come, as plain data; a run that is going on is not disturbed.
 
     `phase` is "not started", "range tests", "study" or "done"; `holder` is the process that works on it, or None;
-    `slots` and `workers` are those of the study that runs, None where one process alone can work on it; seconds since a
-    worker's last sign of life are by the storage's clock, not by a machine's. `jobs` are those of `lrrt submit` that
-    the cluster's queue still has, or None where none were submitted.
+    `slots` and `workers` are those of the study that runs, None if there is none yet; seconds since a worker's last
+    sign of life are by the storage's clock, not by a machine's. `jobs` are those of `lrrt submit` that the cluster's
+    queue still has, or None if none were submitted.
+
+    Raises:
+        ForeignRun: if the folders belong to another study.
     """
-    directory = RunDirectory(Path(out), Path(state))
-    kept, task = kept_range_test(directory), kept_task(directory)
-    studies = None
-    if kept is not None and task is not None and _has_study(config, directory):
-        with suppress(NoSuchStudy):
-            studies = open_studies(config, directory, kept.result, task.own, creates=False)
+    run, given = with_given(Run.make(config, out, state))
+    opened = earlier(run, given)
+    studies = None if opened is None else opened.studies
     results = [] if studies is None else studies.results()
     best = best_of(results, max_gap=config.study.max_gap)
-    if kept is None and task is None:
-        phase = "not started"
-    elif kept is None:
-        phase = "range tests"
+    if opened is not None:
+        phase = "done" if studies is not None and is_complete(run, studies) else "study"
     else:
-        phase = "done" if studies is not None and is_complete(config, directory, studies) else "study"
+        phase = "range tests" if read_task(run.directory) is not None or some_are_stored(run) else "not started"
     return {
         "schema_version": 1,
         "phase": phase,
-        "holder": _holder(directory),
+        "holder": holder_of(run.directory.state),
         "num_trials": {
             "wanted": config.study.num_trials if studies is None else studies.num_wanted(config),
             "ended": len(results),
@@ -51,7 +50,7 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
         },
         "best": None if best is None else best.as_dict(),
         **_shared(studies),
-        "jobs": read_jobs(config.cluster, directory),
+        "jobs": read_jobs(config.cluster, run.directory),
     }
 
 
@@ -70,13 +69,13 @@ def in_words(status: dict[str, Any]) -> str:
 
 
 def _shared(studies: Studies | None) -> dict[str, Any]:
-    if studies is None or not isinstance(studies.last, OptunaStudy):
+    if studies is None:
         return {"slots": None, "workers": None}
-    progress, first = studies.last.progress(), len(studies.earlier())
+    progress = studies.last.progress()
     return {
         "slots": {
-            "all": progress.num_slots,
-            "waiting": progress.num_waiting,
+            "all": progress.budget,
+            "waiting": progress.num_open,
             "running": progress.num_running,
             "ended": progress.num_ended,
         },
@@ -84,7 +83,7 @@ def _shared(studies: Studies | None) -> dict[str, Any]:
             {
                 "id": seen.worker.id,
                 "place": seen.worker.place,
-                "trial": None if seen.slot is None else first + seen.slot,
+                "trial": seen.key,
                 "trials_ended": seen.num_ended,
                 "last_seen_s": seen.last_seen_s,
             }
@@ -97,20 +96,3 @@ def _worker_in_words(worker: dict[str, Any]) -> str:
     seen = worker["last_seen_s"]
     ago = "has just begun" if seen is None else f"was seen {seen:.0f} s ago"
     return f"worker {worker['id']} trains trial {worker['trial']} and {ago}"
-
-
-def _has_study(config: StageConfig, directory: RunDirectory) -> bool:
-    """Say whether opening the study would read one, not make one."""
-    if config.study.engine == "keras_tuner":
-        return (directory.state / "keras_tuner").exists()
-    return bool(config.study.storage) or directory.database.exists()
-
-
-def _holder(directory: RunDirectory) -> str | None:
-    if not directory.is_locked():
-        return None
-    try:
-        holder = json.loads((directory.state / "lock_holder.json").read_text(encoding="utf-8"))
-        return f"{holder['pid']} on {holder['host']}"
-    except (OSError, ValueError, TypeError, KeyError):
-        return "unknown"

@@ -14,8 +14,7 @@ from typing import Any
 
 from lrrt import Bounds, RangeTestResult
 from pipeline.report.versions import versions
-from pipeline.steps.retraining import Retrained
-from studies import AtEdge, OptimizerRange, OverfitReport, SearchSpace, TrialResult, TrialState
+from studies import AtEdge, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
 
 SCHEMA_VERSION = 1
 

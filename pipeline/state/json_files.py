@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from studies.whole_file import write_text
+from studies.storage.whole_file import write_text
 
 SCHEMA_VERSION = 1
 

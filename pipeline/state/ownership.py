@@ -1,4 +1,4 @@
-"""Knows how a run directory is kept for one study: by a fingerprint, whose fields name what differs from another's."""
+"""Take a run directory for one study, by a fingerprint whose fields name what differs from another study's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import CorruptState, RunDirectory
 
+FORMAT = 2  # of what a state folder holds
 _ABSENT = "absent"
 
 
@@ -17,34 +18,56 @@ class ForeignRun(RuntimeError):
     """The run directory belongs to a study that is defined otherwise."""
 
 
-def claim(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
-    """Keep a run directory for one study; return the SHA-256 of what defines it.
+def own(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
+    """Take a run directory for one study; return the SHA-256 of what defines it.
 
     Args:
         directory: the caller holds its lock.
         fields: what defines the study, as plain data; tables in it are told apart key by key.
 
     Raises:
-        ForeignRun: where the directory was claimed for other fields, naming each that differs.
-        CorruptState: where what was kept cannot be read.
+        ForeignRun: if the directory was taken for other fields, naming each that differs.
+        CorruptState: if the stored fingerprint cannot be read.
     """
-    check_claim(directory, fields)
+    check_owner(directory, fields)
     wanted = flat(json.loads(as_json(fields)))
     digest = hashlib.sha256(as_json(wanted).encode()).hexdigest()
     if not directory.fingerprint.exists():
-        write_json(directory.fingerprint, {"sha256": digest, "fields": wanted})
+        write_json(directory.fingerprint, {"sha256": digest, "fields": wanted}, schema_version=FORMAT)
     return digest
 
 
-def check_claim(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
-    """Raise what `claim` raises where the directory was claimed for other fields; claim nothing."""
+def check_owner(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
+    """Raise what `own` raises if the directory was taken for other fields; take nothing."""
     if directory.fingerprint.exists():
-        told = differences(_kept_fields(directory), fields)
+        told = differences(_stored_fields(directory), fields)
         if told:
             raise ForeignRun(
                 "\n".join([f"{directory.state} belongs to a study that is defined otherwise:", *told])
                 + "\nGive this study its own --out and --state, or set these values back."
             )
+
+
+def check_range_tests(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
+    """Refuse range tests other than those inside whose bounds the directory's study searches.
+
+    Args:
+        directory: whose.
+        fields: all that the range tests depend on.
+
+    Raises:
+        ForeignRun: with what differs.
+    """
+    if not directory.fingerprint.exists():
+        return
+    stored = _stored_fields(directory)
+    shared = {key: value for key, value in flat(json.loads(as_json(fields))).items() if key in stored}
+    lines = differences({key: stored[key] for key in shared}, shared)
+    if lines:
+        raise ForeignRun(
+            "\n".join([f"{directory.state} holds a study inside the bounds of other range tests:", *lines])
+            + "\nGive these range tests their own --out and --state, or set these values back."
+        )
 
 
 def differences(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -66,14 +89,21 @@ def flat(fields: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def _kept_fields(directory: RunDirectory) -> dict[str, Any]:
+def _stored_fields(directory: RunDirectory) -> dict[str, Any]:
     try:
-        return dict(json.loads(directory.fingerprint.read_text(encoding="utf-8"))["fields"])
+        stored = json.loads(directory.fingerprint.read_text(encoding="utf-8"))
+        fields, version = dict(stored["fields"]), stored["schema_version"]
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptState(
             f"{directory.fingerprint} must hold the study's fingerprint, but it cannot be read ({error!r}). "
             "Give the study a new --state, or put the file back."
         ) from None
+    if version != FORMAT:
+        raise ForeignRun(
+            f"{directory.state} was made by another version of lrrt, whose studies are stored otherwise. Finish that "
+            "run with its own version, or give this one its own --out and --state."
+        )
+    return fields
 
 
 def _told(fields: Mapping[str, Any], key: str) -> str:

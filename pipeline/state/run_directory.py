@@ -1,14 +1,15 @@
-"""Knows where a run's files live, and which folders can be a run's."""
+"""Name the files of a run, and refuse folders that cannot be a run's."""
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.state.run_lock import held, is_held
-from studies.whole_file import is_leftover
+from pipeline.state.run_lock import held
+from studies.storage.whole_file import is_abandoned, is_leftover
 
 BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
@@ -96,31 +97,31 @@ class RunDirectory:
         return self.state / "jobs"
 
     @property
+    def workers(self) -> Path:
+        return self.state / "workers"
+
+    @property
     def submission(self) -> Path:
         return self.jobs / "submission.json"
 
-    def kept_range_test(self, optimizer: str | None = None) -> Path:
-        """Return where the range tests are kept: those of all, or those of one optimizer until all are gathered."""
-        return self.state / "range_test.json" if optimizer is None else self.state / "range_test" / f"{optimizer}.json"
+    @property
+    def keras_tuner(self) -> Path:
+        return self.state / "keras_tuner"
 
     @property
-    def kept_trainings(self) -> Path:
-        return self.state / "trainings_again.json"
+    def checkpoints(self) -> Path:
+        return self.state / "checkpoints"
 
-    @property
-    def kept_widenings(self) -> Path:
-        return self.state / "widenings.json"
-
-    def checkpoint(self, name: str) -> Path:
-        """Return where a training that was interrupted is kept."""
-        return self.state / "checkpoints" / f"{name}.npz"
+    def checkpoint(self, key: int | str) -> Path:
+        """Return where a training that was interrupted is stored, by the number of its trial or by its name."""
+        return self.checkpoints / f"{f'trial-{key}' if isinstance(key, int) else re.sub(r'[^a-z0-9]+', '-', key)}.npz"
 
     @property
     def trials_retrained(self) -> Path:
         return self.out / "trials_retrained.jsonl"
 
     @property
-    def kept_task(self) -> Path:
+    def task(self) -> Path:
         return self.state / "task.json"
 
     @contextmanager
@@ -140,18 +141,14 @@ class RunDirectory:
             self.remove_leftovers()
             yield
 
-    def is_locked(self) -> bool:
-        """Say whether a process works in this run directory."""
-        return is_held(self.state)
-
     def remove_leftovers(self) -> int:
-        """Remove temporary files that a killed process left; return how many. Only the holder of the lock may."""
+        """Remove temporary files that a killed process left; return how many there were."""
         leftovers = [
             Path(folder, name)
             for top in (self.out, self.state)
             for folder, _, names in os.walk(top)
             for name in names
-            if is_leftover(name)
+            if is_leftover(name) and is_abandoned(Path(folder, name))
         ]
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
@@ -166,7 +163,7 @@ class RunDirectory:
 
     def _check_results(self) -> None:
         """Refuse to write over results that no state belongs to: of another run, or somebody's own files."""
-        if any(path.exists() for path in (self.fingerprint, self.kept_task, self.kept_range_test())):
+        if any(path.exists() for path in (self.fingerprint, self.task, self.database)):
             return
         found = [path for path in (self.summary, self.manifest, *self.results()) if path.exists()]
         if found:
@@ -178,7 +175,7 @@ class RunDirectory:
     def _check_links(self) -> None:
         """Refuse a link inside the folders that leads out of them: what is written there would not be in them."""
         results = self.range_test, self.best, self.plots, self.tensorboard
-        inside = *results, self.state / "checkpoints", self.state / "range_test"
+        inside = *results, self.checkpoints
         for folder in inside:
             if folder.is_symlink() and not folder.resolve().is_relative_to(folder.parent.resolve()):
                 raise BadRunDirectory(

@@ -1,4 +1,4 @@
-"""Knows that one process at a time works in a run directory, and which one does."""
+"""Let one process at a time work in a run directory, and say which one does."""
 
 import json
 import os
@@ -11,6 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pipeline.state.json_files import write_json
+from studies.storage.processes import is_running
+
+PATIENCE_S = 2.0  # a run that is about to end is waited for
 
 
 class RunLocked(RuntimeError):
@@ -25,9 +28,9 @@ def held(state: Path) -> Iterator[None]:
         state: the folder of the run's progress, which exists.
 
     Raises:
-        RunLocked: where another process, or another part of this one, holds the lock.
+        RunLocked: if another process, or another part of this one, holds the lock.
     """
-    lock = FileLock(state / "lock", timeout=0)
+    lock = FileLock(state / "lock", timeout=PATIENCE_S)
     try:
         lock.acquire()
     except Timeout:
@@ -43,24 +46,35 @@ def held(state: Path) -> Iterator[None]:
             lock.release()
 
 
-def is_held(state: Path) -> bool:
-    """Say whether a process works in the run directory with this folder of progress."""
-    if not (state / "lock").exists():
-        return False
-    try:
-        with FileLock(state / "lock", timeout=0):
-            return False
-    except Timeout:
-        return True
+def holder_of(state: Path) -> str | None:
+    """Return the process that works in the run directory with this folder of progress, as "PID on HOST"; None if none
+    does.
+
+    The lock itself is not touched, since a process that only asks must not keep another one from starting.
+    """
+    holder = _read_holder(state)
+    if holder is None:
+        return None
+    is_here = holder["host"] == socket.gethostname()
+    return None if is_here and not is_running(int(holder["pid"])) else f"{holder['pid']} on {holder['host']}"
 
 
 def _held_by(state: Path) -> str:
+    holder = _read_holder(state)
+    who = (
+        "another process"  # it has only just begun, or is about to end
+        if holder is None
+        else f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    )
+    return f"{state} is in use by {who}. Wait for its end, or give this run its own --out and --state."
+
+
+def _read_holder(state: Path) -> dict[str, str] | None:
     try:
         holder = json.loads((state / "lock_holder.json").read_text(encoding="utf-8"))
-        who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        return {name: str(holder[name]) for name in ("pid", "host", "since")}
     except (OSError, ValueError, TypeError, KeyError):
-        who = "another process"  # it has only just begun, or is about to end
-    return f"{state} is in use by {who}. Wait for its end, or give this run its own --out and --state."
+        return None
 
 
 def _utc_now() -> str:

@@ -1,4 +1,4 @@
-"""Knows how a study gets its bounds without a range test: from a bounds.json of any run, or by hand."""
+"""Take bounds without a range test: from the bounds.json of any run, or by hand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from lrrt import Bounds, Case, Ramp, RangeTestResult, Verdict
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import OPTIMIZERS, did_you_mean
+from pipeline.steps.range_tests import with_optimizers
 from studies.space.optimizer_range import ranges_within
 
 
@@ -47,6 +48,11 @@ def check_bounds(config: StageConfig, bounds: RangeTestResult) -> None:
         ranges_within(bounds.bounds, bounds.cases, config.study.batch_sizes, config.study.fallback_range)
     except ValueError as error:
         raise NoBounds(str(error)) from None
+
+
+def config_within(config: StageConfig, bounds: RangeTestResult) -> StageConfig:
+    """Return a config whose optimizers are those of the bounds."""
+    return with_optimizers(config, tuple(dict.fromkeys(case.optimizer for case in bounds.cases.values())))
 
 
 def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:

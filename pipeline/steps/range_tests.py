@@ -1,100 +1,66 @@
-"""Knows when range tests are run, and when those of an earlier run hold."""
+"""Run the range tests of a stage, or read those that hold from an earlier run; processes share them by optimizer."""
 
 from __future__ import annotations
 
 import time
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from lrrt import Bounds, Ramp, RangeTestResult, run_range_test
+from lrrt import Ramp, RangeTestResult, run_range_test
 from pipeline.config.tables import StageConfig
-from pipeline.console.events import Event, Note, RangeTestDone, RangeTestStarted, RepeatDone, Tell
-from pipeline.console.stopping import Stopper
-from pipeline.report.files import write_range_test
-from pipeline.state.ownership import ForeignRun, differences
-from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import KeptRangeTest, keep_range_test, kept_range_test
-from pipeline.steps.given_bounds import NoBounds
-from pipeline.task.fingerprints import Fields, TaskPrint, range_test_fields
-from pipeline.task.preparation import Prepared
+from pipeline.run import RANGE_TESTS, Run
+from pipeline.state.ownership import differences
+from pipeline.steps.watching import StageWatcher
+from pipeline.task.fingerprints import Fields, TaskPrint, digest_of, range_test_fields
+from studies import NoSuchStudy
+from studies.storage.board import RESULT, Board, Outcome, Table
+from studies.storage.shared_work import Check, Piece, work_off
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from pipeline.task.preparation import Prepared
 
 
-def reusable(
-    config: StageConfig, directory: RunDirectory, task: TaskPrint, given: RangeTestResult | None = None
-) -> RangeTestResult | None:
-    """Return the bounds that were given, or else the range tests of an earlier run where they hold for this one."""
-    if given is not None:
-        return given
-    return _holding(kept_range_test(directory), range_test_fields(config, task))
+@dataclass(frozen=True, slots=True)
+class RangeTests:
+    """Range tests that hold for a run, and the seconds that they took, on whatever machines."""
+
+    result: RangeTestResult
+    seconds: float
 
 
-def keep_given(directory: RunDirectory, bounds: RangeTestResult) -> RangeTestResult:
-    """Keep bounds that come from elsewhere in the place of range tests."""
-    keep_range_test(directory, KeptRangeTest(bounds, None))
-    return bounds
-
-
-def range_tests(
-    config: StageConfig,
-    directory: RunDirectory,
-    prepared: Prepared,
-    *,
-    tell: Tell,
-    stopper: Stopper,
-    may_run: bool = True,
-) -> RangeTestResult:
-    """Return the range tests of an earlier run where they hold, or run what is missing of them.
+def range_tests(run: Run, prepared: Prepared) -> RangeTests:
+    """Return the range tests of each optimizer: those that hold are read, the others are run.
 
     They depend on the task, their own keys, the seed and the batch size, and on nothing else of the study.
-
-    Raises:
-        ForeignRun: where those that are kept do not hold, and a study was made inside their bounds.
-        NoBounds: where none hold and they may not be run.
     """
-    kept = reusable(config, directory, prepared.known_by)
-    if kept is not None:
-        return kept
-    fields = range_test_fields(config, prepared.known_by)
-    changed = _changed(directory, fields)
-    if changed and directory.fingerprint.exists():
-        raise ForeignRun(
-            f"{directory.state} holds a study inside the bounds of other range tests:\n{changed}\n"
-            "Give these range tests their own --out and --state, or set these values back."
-        )
-    if not may_run:
-        raise NoBounds(
-            f"A search must have bounds, but {directory.state} holds those of other range tests:\n{changed}\n"
-            "Run `lrrt range` again, or give --bounds or --range."
-        )
-    if changed:
-        tell(Note(f"the range tests that are kept do not hold, so they are run again: {changed.strip()}"))
-    note = cache(tell)  # each once, not once for every optimizer
-
-    def tell_once(event: Event) -> None:
-        (note if isinstance(event, Note) else tell)(event)
-
-    parts = (
-        range_test_of(name, config, directory, prepared, tell=tell_once, stopper=stopper)
-        for name in config.range_test.optimizers
-    )
-    result = RangeTestResult.joined(list(parts))
-    keep_range_test(directory, KeptRangeTest(result, fields))
-    write_range_test(directory, result)
-    return result
+    job = _Job(run, prepared.known_by, prepared)
+    board = run.board(RANGE_TESTS)
+    _note_others(run, job, run.retry(board.table))
+    return _joined(job, work_off(board, job, run.retry))
 
 
-def range_test_of(
-    optimizer: str, config: StageConfig, directory: RunDirectory, prepared: Prepared, *, tell: Tell, stopper: Stopper
-) -> RangeTestResult:
-    """Return the range tests of one optimizer, which may have been run elsewhere; keep them until all are gathered."""
-    alone = with_optimizers(config, (optimizer,))
-    fields = range_test_fields(alone, prepared.known_by)
-    kept = _holding(kept_range_test(directory, optimizer), fields)
-    if kept is None:
-        began = time.monotonic()
-        kept = _run(alone, prepared, tell, stopper)
-        seconds = round(time.monotonic() - began, 3)
-        keep_range_test(directory, KeptRangeTest(kept, fields, seconds), optimizer=optimizer)
-    return kept
+def stored_range_tests(run: Run, task: TaskPrint) -> RangeTests | None:
+    """Return the range tests of earlier runs if they hold for this one; None if some are missing."""
+    board = _stored_board(run)
+    if board is None:
+        return None
+    job, table = _Job(run, task, None), run.retry(board.table)
+    return _joined(job, table) if job.is_done(table) else None
+
+
+def some_are_stored(run: Run) -> bool:
+    """Say whether there are range tests of any earlier run."""
+    board = _stored_board(run)
+    return board is not None and bool(run.retry(board.table).ended)
+
+
+def why_not_stored(run: Run, task: TaskPrint) -> str:
+    """Return how the range tests of earlier runs differ from what is needed, as lines; empty if there are none."""
+    board = _stored_board(run)
+    return "" if board is None else _differences(_Job(run, task, None), run.retry(board.table))
 
 
 def with_optimizers(config: StageConfig, optimizers: tuple[str, ...]) -> StageConfig:
@@ -102,46 +68,81 @@ def with_optimizers(config: StageConfig, optimizers: tuple[str, ...]) -> StageCo
     return config.model_copy(update={"range_test": config.range_test.model_copy(update={"optimizers": optimizers})})
 
 
-def _holding(kept: KeptRangeTest | None, fields: Fields) -> RangeTestResult | None:
-    holds = kept is not None and kept.fields is not None and not differences(kept.fields, fields)
-    return kept.result if kept is not None and holds else None
+class _Job:
+    """The range tests of all optimizers, for one process; see `studies.storage.shared_work.Job` for its methods."""
 
+    def __init__(self, run: Run, task: TaskPrint, prepared: Prepared | None) -> None:
+        self.run, self.prepared = run, prepared
+        self.watcher = StageWatcher(run)
+        alone = {name: with_optimizers(run.config, (name,)) for name in run.config.range_test.optimizers}
+        self.fields = {name: range_test_fields(config, task) for name, config in alone.items()}
+        self.keys = {name: f"{name} {digest_of(fields)}" for name, fields in self.fields.items()}
 
-def _changed(directory: RunDirectory, fields: Fields) -> str:
-    kept = kept_range_test(directory)
-    if kept is None:
-        return ""
-    return "  the bounds were given" if kept.fields is None else "\n".join(differences(kept.fields, fields))
+    def is_done(self, table: Table) -> bool:
+        return all(key in table.ended for key in self.keys.values())
 
+    def next_piece(self, table: Table, spread: int) -> Piece | None:
+        names = [name for name, key in self.keys.items() if table.is_open(key)]
+        if not names or not self.watcher.may_train():
+            return None
+        name = names[min(spread, len(names)) - 1]
+        return Piece(self.keys[name], lambda check: self._outcome(name, check))
 
-def _run(config: StageConfig, prepared: Prepared, tell: Tell, stopper: Stopper) -> RangeTestResult:
-    wanted = config.range_test
-    began = time.monotonic()
+    def value_of(self, trial: FrozenTrial) -> float | None:
+        return float(trial.user_attrs[RESULT]["seconds"])
 
-    def on_start(label: str) -> None:
-        nonlocal began
-        stopper.check()
+    def on_look(self, table: Table) -> None:
+        pass
+
+    def on_wait(self) -> None:
+        self.watcher.on_wait()
+
+    def _outcome(self, optimizer: str, check: Check) -> Outcome:
+        assert self.prepared is not None, "a job without a task is asked for no piece"
         began = time.monotonic()
-        tell(RangeTestStarted(label, wanted.num_steps, wanted.repeats))
+        test = self.run.config.range_test
+        result = run_range_test(
+            self.prepared.tested,
+            Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
+            optimizers=(optimizer,),
+            repeats=test.repeats,
+            seed=self.run.config.study.seed,
+            batch_sizes=self.run.config.tested_batch_sizes,
+            confirm_steps=test.confirm_steps,
+            watcher=self.watcher,
+        )
+        check(True)
+        seconds = round(time.monotonic() - began, 3)
+        plain = {"fields": self.fields[optimizer], "seconds": seconds, "range_test": result.as_dict()}
+        return Outcome(plain, seconds)
 
-    def on_repeat(label: str, repeat: int) -> None:
-        tell(RepeatDone(label, repeat, wanted.repeats))
-        stopper.check()
 
-    def on_done(label: str, found: Bounds) -> None:
-        seconds = time.monotonic() - began
-        tell(RangeTestDone(label, found.low, found.high, found.suggested, found.reason, seconds))
+def _stored_board(run: Run) -> Board | None:
+    try:
+        return run.board(RANGE_TESTS, creates=False)
+    except NoSuchStudy:
+        return None
 
-    return run_range_test(
-        prepared.tested,
-        Ramp(wanted.start_lr, wanted.end_lr, wanted.num_steps, wanted.spacing),
-        optimizers=wanted.optimizers,
-        repeats=wanted.repeats,
-        seed=config.study.seed,
-        batch_sizes=config.tested_batch_sizes,
-        confirm_steps=wanted.confirm_steps,
-        on_note=lambda text: tell(Note(text)),
-        on_start=on_start,
-        on_repeat=on_repeat,
-        on_done=on_done,
-    )
+
+def _joined(job: _Job, table: Table) -> RangeTests:
+    parts: list[Mapping[str, Any]] = [table.ended[key].user_attrs[RESULT] for key in job.keys.values()]
+    results = [RangeTestResult.from_dict(part["range_test"]) for part in parts]
+    return RangeTests(RangeTestResult.joined(results), sum(part["seconds"] for part in parts))
+
+
+def _note_others(run: Run, job: _Job, table: Table) -> None:
+    changed = "" if job.is_done(table) else _differences(job, table)
+    if changed:
+        run.note(f"the stored range tests do not hold, so they are run again: {changed.strip()}")
+
+
+def _differences(job: _Job, table: Table) -> str:
+    for name, key in job.keys.items():
+        others: list[Fields] = [
+            trial.user_attrs[RESULT]["fields"]
+            for other, trial in table.ended.items()
+            if str(other).startswith(f"{name} ") and other != key
+        ]
+        if key not in table.ended and others:
+            return "\n".join(differences(others[-1], job.fields[name]))
+    return ""

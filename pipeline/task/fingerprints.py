@@ -171,6 +171,11 @@ def _plain(fields: Fields) -> Fields:
     return plain
 
 
+def digest_of(fields: Fields) -> str:
+    """Return a digest of fields, which is the same for the same fields."""
+    return _digest([json.dumps(fields, sort_keys=True).encode()])
+
+
 def _digest(parts: Iterable[bytes]) -> str:
     found = hashlib.sha256()
     for part in parts:

@@ -1,4 +1,4 @@
-"""Knows how several worker processes train one study's trials on this machine, and what is told of them."""
+"""Start worker processes on this machine, which train in place of the process that started them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.tables import StageConfig
 from pipeline.config.toml import ENVIRONMENT, to_toml
-from pipeline.console.events import Note, Tell
-from pipeline.console.stopping import Stopper
-from pipeline.state.run_directory import RunDirectory
-from studies import OptunaStudy, TrialResult
-from studies.whole_file import write_text
-
-POLL_S = 1.0  # between looks at what the workers have done
+from pipeline.run import Run
+from pipeline.task.tensorflow import import_keras
+from studies.storage.whole_file import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,96 +29,75 @@ class LocalWorkers:
     num: int
     app_dir: Path = Path()
 
-    def help(
-        self,
-        study: OptunaStudy,
-        storage: str,
-        config: StageConfig,
-        directory: RunDirectory,
-        *,
-        first: int,
-        on_result: Callable[[TrialResult], None],
-        tell: Tell,
-        stopper: Stopper,
-    ) -> None:
-        """Have the slots of a study trained, until none is left or no worker is.
+    @contextmanager
+    def at_work(self, run: Run) -> Iterator[Callable[[], bool]]:
+        """Keep the workers running while the block runs; yield what says whether all have ended.
 
-        Args:
-            study: what they join.
-            storage: where it is; a password in it is given to them in their environment alone.
-            config: what they are told.
-            directory: where they keep checkpoints and weights; their output is in `workers` in its state folder.
-            first: the number of the study's first trial.
-            on_result: told of each trial that ends.
-            tell: told of workers that die; others take their trials.
-            stopper: may stop them; each gives its trial back at the end of an epoch.
+        Their output goes on in logs in the state folder. A password in the storage's URL is given to them in their
+        environment alone. If the block raises, they are stopped: each gives its trial back at the end of an epoch.
         """
-        folder = directory.state / "workers"
-        write_text(folder / "config.toml", to_toml(config))
-        commands = [self._command(number, study, folder, directory, first) for number in range(self.num)]
-        known = {result.number for result in study.results()}
-        with _running(commands, folder, storage) as processes:
-            alive = dict(processes)
-            while alive:
-                for result in study.results():
-                    if result.number not in known:
-                        known.add(result.number)
-                        on_result(result)
+        folder = run.directory.workers
+        write_text(folder / "config.toml", to_toml(run.config))
+        commands = [self._command(number, run) for number in range(self.num)]
+        with _running(commands, folder, run.storage) as processes:
+            alive = dict(enumerate(processes))
+
+            def have_ended() -> bool:
                 for number, process in list(alive.items()):
                     if process.poll() is not None:
                         del alive[number]
                         if process.returncode:
-                            tell(Note(_death(number, process.returncode, _log(folder, number))))
-                stopper.check()
-                time.sleep(POLL_S if alive else 0)
-        for result in study.results():
-            if result.number not in known:
-                on_result(result)
+                            run.note(_death(number, process.returncode, _log(folder, number)))
+                return not alive
 
-    def _command(self, number: int, study: OptunaStudy, folder: Path, directory: RunDirectory, first: int) -> list[str]:
+            yield have_ended
+
+    def _command(self, number: int, run: Run) -> list[str]:
         options = {
-            "--out": directory.out,
-            "--state": directory.state,
+            "--out": run.directory.out,
+            "--state": run.directory.state,
             "--app-dir": self.app_dir,
-            "--study": study.study.study_name,
-            "--first": first,
             "--worker-id": f"{socket.gethostname()}.{os.getpid()}.{number}",
         }
-        command = [sys.executable, "-m", "pipeline", "worker", str(folder / "config.toml"), "--ends-with-parent"]
+        config = run.directory.workers / "config.toml"
+        command = [sys.executable, "-m", "pipeline", "worker", str(config), "--ends-with-parent"]
         return [*command, *(str(part) for option in options.items() for part in option)]
 
 
 @contextmanager
-def _running(commands: list[list[str]], folder: Path, storage: str) -> Iterator[Mapping[int, subprocess.Popen[bytes]]]:
-    """Start each command, its output going on in its log; where the block raises, ask them to stop and wait."""
-    processes: dict[int, subprocess.Popen[bytes]] = {}
-    # The config holds what the environment said; it must not be said again over the command line.
+def _running(commands: list[list[str]], folder: Path, storage: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Start each command with a log of its own; when the block ends, ask those that still run to stop, and wait."""
+    processes: list[subprocess.Popen[bytes]] = []
+    # The config holds what the environment said, and the environment would stand over the command line again.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)}
     gpus = _gpus()
     try:
         for number, command in enumerate(commands):
-            own = {"LRRT_STORAGE": storage, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
+            added = {"LRRT_STORAGE": storage, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
             with _log(folder, number).open("ab") as log:
                 # In a session of its own, so that Ctrl-C reaches this process alone.
-                processes[number] = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=inherited | own,
-                    start_new_session=True,
+                processes.append(
+                    subprocess.Popen(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        env=inherited | added,
+                        start_new_session=True,
+                    )
                 )
         yield processes
     finally:
-        for process in processes.values():
+        for process in processes:
             if process.poll() is None:
                 process.terminate()
-        for process in processes.values():
+        for process in processes:
             process.wait()
 
 
 def _gpus() -> list[str]:
-    """Return the GPUs of this machine by the names that CUDA_VISIBLE_DEVICES takes, where there are several."""
+    """Return the GPUs of this machine by the names that CUDA_VISIBLE_DEVICES takes, if there are several."""
+    import_keras()
     import tensorflow as tf
 
     count = len(tf.config.list_physical_devices("GPU"))
@@ -141,4 +114,4 @@ def _death(number: int, code: int, log: Path) -> str:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     last = f" ({lines[-1]})" if code > 0 and lines else ""
-    return f"worker {number} {how}{last}; its trial goes to another. Its output is in {log}."
+    return f"worker {number} {how}{last}; others do what it left. Its output is in {log}."

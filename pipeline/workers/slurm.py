@@ -1,4 +1,4 @@
-"""Knows how Slurm is asked: to take a job, to cancel it, and what is in its queue."""
+"""Ask Slurm to take a job, to cancel it, and what is in its queue."""
 
 from __future__ import annotations
 
@@ -22,54 +22,41 @@ class QueuedTask:
     state: str
     reason: str
 
-    @property
-    def part(self) -> str:
-        """The last part of the job's name."""
-        return self.job.rpartition("-")[2]
 
-
-def submit_job(script: Path, *, after: str | None = None, whatever_happened: bool = True) -> str:
+def submit_job(script: Path, *, if_failed: str | None = None) -> str:
     """Hand a script to Slurm and return the job's id.
 
     Args:
         script: the job; its options are in it.
-        after: the id of the job that it waits for.
-        whatever_happened: whether it starts also where that job failed; otherwise it is cancelled then.
+        if_failed: the id of a job; this one starts when that has ended, if one of its tasks failed, and is cancelled if
+            none did.
 
     Raises:
-        SlurmError: where Slurm does not take it.
+        SlurmError: if Slurm does not take it.
     """
-    shown = _ask(["sbatch", "--parsable", *dependency(after, whatever_happened=whatever_happened), str(script)])
+    after = [] if if_failed is None else [f"--dependency=afternotok:{if_failed}", "--kill-on-invalid-dep=yes"]
+    shown = _ask(["sbatch", "--parsable", *after, str(script)])
     return shown.partition(";")[0]  # the name of the cluster may follow
-
-
-def dependency(after: str | None, *, whatever_happened: bool) -> list[str]:
-    """Return the options by which a job waits for another."""
-    if after is None:
-        return []
-    if whatever_happened:
-        return [f"--dependency=afterany:{after}"]
-    return [f"--dependency=afterok:{after}", "--kill-on-invalid-dep=yes"]
 
 
 def cancel_jobs(ids: Sequence[str]) -> None:
     """Take jobs back.
 
     Raises:
-        SlurmError: where Slurm does not.
+        SlurmError: if Slurm does not.
     """
     _ask(["scancel", *ids])
 
 
-def queued(names: Sequence[str]) -> list[QueuedTask]:
-    """Return what is in the queue of the jobs with these names; `sacct`, which many clusters lack, is not asked.
+def queued(name: str) -> list[QueuedTask]:
+    """Return what is in the queue of the jobs with this name; `sacct`, which many clusters lack, is not asked.
 
     Raises:
-        SlurmError: where Slurm cannot be asked.
+        SlurmError: if Slurm cannot be asked.
     """
-    shown = _ask(["squeue", "--noheader", "--array", f"--name={','.join(names)}", "--format=%j|%T|%R"])
+    shown = _ask(["squeue", "--noheader", "--array", f"--name={name}", "--format=%j|%T|%R"])
     rows = [line.split("|", 2) for line in shown.splitlines()]
-    return [QueuedTask(name, state.lower(), reason.strip("()")) for name, state, reason in rows]
+    return [QueuedTask(job, state.lower(), reason.strip("()")) for job, state, reason in rows]
 
 
 def _ask(command: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +49,14 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         NoSuchStudy: if it has no tables and must not make them.
         NoDriver: if the package that reaches it is not installed.
     """
-    return Retrying(url, OPENING_S)(lambda: _opened(url, creates))
+    retry = Retrying(url, OPENING_S)
+    try:
+        return retry(lambda: _opened(url, creates))
+    except Exception as error:
+        if not (creates and _is_made_by_another(error)):
+            raise
+    time.sleep(random.uniform(0.5, 1.5))  # until the other process has made all tables
+    return retry(lambda: _opened(url, creates))
 
 
 def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
@@ -108,6 +117,12 @@ def _engine_options(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}
     return options
+
+
+def _is_made_by_another(error: BaseException) -> bool:
+    """Say whether another process was making the same tables at the same time."""
+    cause = error if getattr(error, "orig", None) else error.__cause__
+    return bool(re.search(r"already exists|UNIQUE constraint failed|duplicate key", str(cause)))
 
 
 def _has_no_tables(error: BaseException) -> bool:

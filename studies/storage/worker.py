@@ -6,8 +6,9 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Self
+
+from studies.storage.processes import is_running, place
 
 # The first of these that is set names a worker by its place in a batch job, so that one which its scheduler starts
 # again, whatever ended it, is known as the same. In a job of several processes each has a place of its own.
@@ -41,12 +42,12 @@ class Worker:
             worker_id: where None, what the batch scheduler's environment says, else host and pid.
             environ: the environment.
         """
-        pid, place = os.getpid(), _place()
+        pid = os.getpid()
         if worker_id is None:
             job = next((names for names in JOBS if all(environ.get(name) for name in names)), ())
             process = [name for name in PROCESSES if job and environ.get(name)]
             worker_id = ".".join(environ[name] for name in (*job, *process)) or f"{socket.gethostname()}.{pid}"
-        return cls(worker_id, pid, place)
+        return cls(worker_id, pid, place())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -65,29 +66,4 @@ class Worker:
         """
         if other.place != self.place:
             return other.id == self.id
-        return other.id == self.id if other.pid == self.pid else not _runs(other.pid)
-
-
-def _place() -> str:
-    """Return the host, and the namespace of pids: containers may share the name of their host."""
-    namespace = Path("/proc/self/ns/pid")
-    return f"{socket.gethostname()} {namespace.readlink() if namespace.exists() else ''}".strip()
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Say whether a process has ended, and its parent has not taken notice yet."""
-    try:
-        # The state follows the name, which stands in parentheses and may hold any letter.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (OSError, IndexError):
-        return False
+        return other.id == self.id if other.pid == self.pid else not is_running(other.pid)

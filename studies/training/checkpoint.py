@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from lrrt.training_loop import Values
+from studies.storage.whole_file import replacing
 from studies.trial import TrialConfig
-from studies.whole_file import replacing
 
 META = "meta"  # the entry with all that is no array, as JSON
 

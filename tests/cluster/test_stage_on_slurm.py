@@ -9,7 +9,7 @@ import time
 from optuna.trial import TrialState
 
 from tests.cluster.slurm import wait_until
-from tests.cluster.trials import check_each_slot_ended_once, held_by, trials_of
+from tests.cluster.trials import check_each_trial_ended_once, held_by, trials_of
 
 END_S = 600  # for which the end of a stage is waited for, on a busy machine
 GRACE_S = 5  # without a sign of life, after which a worker is lost
@@ -41,7 +41,7 @@ def test_each_trial_ends_once_whatever_happens_to_workers_nodes_and_database(sta
     os.kill(nodes.process_of(killed.job), signal.SIGKILL)
     frozen_process = nodes.process_of(frozen.job)
     os.kill(frozen_process, signal.SIGSTOP)
-    frozen_trials = [trial.number for trial in held_by(stage.storage, f".{frozen.index}")]
+    frozen_trials = [trial.number for trial in held_by(stage.storage, f".{frozen.index}.0")]
     nodes.ask("scontrol", "requeue", requeued.name_in_array)
     nodes.ask("scancel", cancelled.name_in_array)
     nodes.crash(on_crashing_node.node)
@@ -55,12 +55,12 @@ def test_each_trial_ends_once_whatever_happens_to_workers_nodes_and_database(sta
     os.kill(frozen_process, signal.SIGCONT)
     wait_for_the_end(stage, nodes)
 
-    check_each_slot_ended_once(stage.storage, NUM_TRIALS)
+    check_each_trial_ended_once(stage.storage, NUM_TRIALS)
     # One per worker; a trial may end by itself just before its worker is hit, though not many.
     assert sum(trial.state is TrialState.FAIL for trial in trials_of(stage.storage)) >= NUM_WORKERS - 2
     summary = json.loads((stage.folder / "out/summary.json").read_text())
     assert summary["num_trials"] == {"ended": NUM_TRIALS, "completed": NUM_TRIALS}
-    gone_on = re.findall(rf"goes on after epoch (\d+) of {NUM_EPOCHS}", stage.logs("workers"))
+    gone_on = re.findall(rf"goes on after epoch (\d+) of {NUM_EPOCHS}", stage.logs())
     assert gone_on
     assert all(int(epoch) > 0 for epoch in gone_on)
 
@@ -71,14 +71,14 @@ def files_of(folder):
 
 def all_training(stage, nodes):
     """Return the tasks of all workers once each of them trains, the one that is alone on its node last; else None."""
-    workers = [task for task in nodes.tasks("-workers") if task.state == "RUNNING"]
-    if len(workers) < NUM_WORKERS or not all(held_by(stage.storage, f".{task.index}") for task in workers):
+    workers = [task for task in nodes.tasks() if task.state == "RUNNING"]
+    if len(workers) < NUM_WORKERS or not all(held_by(stage.storage, f".{task.index}.0") for task in workers):
         return None
     return sorted(workers, key=lambda task: -sum(other.node == task.node for other in workers))
 
 
 def is_pending(nodes, index):
-    return [task.state for task in nodes.tasks("-workers") if task.index == index] == ["PENDING"]
+    return [task.state for task in nodes.tasks() if task.index == index] == ["PENDING"]
 
 
 def wait_for_the_end(stage, nodes):

@@ -1,4 +1,4 @@
-"""Shows how a real Slurm takes the jobs of a stage, and what it says where it does not."""
+"""Shows how a real Slurm takes the jobs of a stage, and what it says if it does not."""
 
 from tests.cluster.slurm import wait_until
 
@@ -6,16 +6,14 @@ HELD = 'sbatch = ["--hold"]'  # jobs that never start cost nothing
 
 
 def test_jobs_wait_in_the_queue_under_names_that_status_shows(stage, nodes):
-    stage.configure(HELD)
+    stage.configure(HELD, "max_rounds = 2")
     code, shown, told = stage.lrrt("submit", "search.toml", "--workers", "3")
     assert (code, shown) == (0, "out/summary.json\n"), told
-    queued = nodes.tasks()
-    assert len(queued) == 2 + 1 + 3 + 1
+    assert len(nodes.tasks()) == 2 * 3
 
     code, shown, _ = stage.lrrt("status", "search.toml")
     assert code == 0
-    held = ("range 2", "study 1", "workers 3", "finish 1")
-    assert f"jobs: {', '.join(f'{part} pending (JobHeldUser)' for part in held)}" in shown
+    assert "jobs: workers 6 pending (JobHeldUser" in shown
 
     code, _, told = stage.lrrt("submit", "search.toml", "--workers", "3")
     assert code == 73
@@ -30,9 +28,9 @@ def test_sbatch_refuses_in_its_own_words_and_nothing_is_left_in_the_queue(stage,
     assert "`sbatch` refused: sbatch: error: invalid partition specified: no-such-partition" in told
 
     stage.configure(HELD, 'time = "10:00"', "gpus_per_worker = 2")
-    script = stage.folder / "sbatch"  # a site's own filter, which refuses the third job
+    script = stage.folder / "sbatch"  # a site's own filter, which refuses the second job
     script.write_text(
-        '#!/bin/bash\ncase "$*" in *workers.sh*) echo "no quota" >&2; exit 1;; esac\nexec /usr/bin/sbatch "$@"\n'
+        '#!/bin/bash\ncase "$*" in *dependency*) echo "no quota" >&2; exit 1;; esac\nexec /usr/bin/sbatch "$@"\n'
     )
     script.chmod(0o755)
     stage.environment["PATH"] = f"{stage.folder}:{stage.environment['PATH']}"
@@ -43,14 +41,12 @@ def test_sbatch_refuses_in_its_own_words_and_nothing_is_left_in_the_queue(stage,
     assert nodes.tasks() == []
 
 
-def test_workers_of_a_study_that_failed_do_not_wait_for_ever(stage, nodes):
-    stage.configure(HELD)
+def test_a_stage_that_fails_is_tried_as_often_as_the_config_says_and_leaves_the_queue(stage, nodes):
+    stage.configure(HELD, "max_rounds = 2")
     assert stage.lrrt("submit", "search.toml", "--workers", "2")[0] == 0
     (stage.folder / "search.toml").write_text("[task]\n")
     for job in {task.job for task in nodes.tasks()}:
         nodes.ask("scontrol", "release", job)
     wait_until(lambda: not nodes.tasks(), 60)
 
-    for part in ("range", "study", "finish"):
-        assert "this key is missing" in stage.logs(part)
-    assert stage.logs("workers") == ""
+    assert stage.logs().count("this key is missing") >= 2 * 2

@@ -6,9 +6,9 @@ import subprocess
 
 import yaml
 
-from studies.storage.slots import WORKER
+from studies.storage.board import KEY, WORKER
 from tests.cluster.slurm import wait_until
-from tests.cluster.trials import check_each_slot_ended_once, held_by, trials_of
+from tests.cluster.trials import check_each_trial_ended_once, held_by, trials_of
 
 NUM_TRIALS, NUM_EPOCHS = 8, 400
 END_S = 600
@@ -16,10 +16,8 @@ END_S = 600
 
 def test_a_pod_that_takes_a_lost_one_s_place_goes_on_and_a_run_with_three_workers_ends_it(stage, pytestconfig):
     stage.configure(num_trials=NUM_TRIALS, epochs=NUM_EPOCHS, optimizers=["sgd"])
-    code, _, told = stage.lrrt("gather", "search.toml")
-    assert code == 0, told
-    manifest = pytestconfig.rootpath / "deploy/kubernetes/2-workers.yaml"
-    job = next(yaml.safe_load_all(manifest.read_text()))
+    manifest = pytestconfig.rootpath / "deploy/kubernetes/stage.yaml"
+    job = next(part for part in yaml.safe_load_all(manifest.read_text()) if part["kind"] == "Job")
     (container,) = job["spec"]["template"]["spec"]["containers"]
     arguments = [argument.replace("/run/", "") for argument in container["args"]]
     stage.environment.update({"JOB_NAME": job["metadata"]["name"], "JOB_COMPLETION_INDEX": "0"})
@@ -30,21 +28,19 @@ def test_a_pod_that_takes_a_lost_one_s_place_goes_on_and_a_run_with_three_worker
             return subprocess.Popen(command, cwd=stage.folder, env=stage.environment, stdout=log, stderr=log)
 
     first = pod()
-    (lost,) = wait_until(lambda: held_by(stage.storage, "lrrt-workers.0"), END_S)
+    (lost,) = wait_until(lambda: held_by(stage.storage, "lrrt-stage.0"), END_S)
     first.send_signal(signal.SIGKILL)
     first.wait()
     second = pod()
-    (again,) = wait_until(
-        lambda: [t for t in held_by(stage.storage, "lrrt-workers.0") if t.number > lost.number], END_S
-    )
-    assert again.user_attrs["slot"] == lost.user_attrs["slot"]
+    (again,) = wait_until(lambda: [t for t in held_by(stage.storage, "lrrt-stage.0") if t.number > lost.number], END_S)
+    assert again.user_attrs[KEY] == lost.user_attrs[KEY]
     second.send_signal(signal.SIGTERM)  # evicted
     assert second.wait(END_S) == 143
-    assert held_by(stage.storage, "lrrt-workers.0") == []
+    assert held_by(stage.storage, "lrrt-stage.0") == []
 
     code, shown, told = stage.lrrt("run", "search.toml", "--workers", "3")
     assert (code, shown) == (0, "out/summary.json\n"), told
-    check_each_slot_ended_once(stage.storage, NUM_TRIALS)
+    check_each_trial_ended_once(stage.storage, NUM_TRIALS)
     workers = {trial.user_attrs[WORKER]["id"] for trial in trials_of(stage.storage) if WORKER in trial.user_attrs}
     assert len(workers) >= 3
     logs = [file.read_text() for file in (stage.folder / "state/workers").glob("*.log")]

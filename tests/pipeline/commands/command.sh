@@ -123,7 +123,7 @@ said "stopped by SIGTERM" stderr.txt
 if grep -q "trial 0 " stderr.txt; then fail "trial 0 must not be repeated"; fi
 [ ! -e out/summary.json ] || fail "there must be no summary yet"
 [ ! -e state/lock_holder.json ] || fail "the lock must be free"
-[ -n "$(ls state/checkpoints/slot-*.npz 2>/dev/null)" ] || fail "the running trial must be kept"
+[ -n "$(ls state/checkpoints/trial-*.npz 2>/dev/null)" ] || fail "the running trial must be stored"
 expect 0 status search.toml
 said "^study: " stdout.txt
 interrupt 130 INT "resume: range tests are done" run search.toml

@@ -277,7 +277,7 @@ def test_every_failure_that_has_an_exit_code_is_where_the_table_says():
 
 def test_a_stage_that_finds_nothing_and_a_bad_task_have_their_codes():
     from pipeline.report.files import NoTrialCompleted
-    from pipeline.steps.search import NoUsableRange
+    from pipeline.steps.narrowing import NoUsableRange
     from pipeline.task.loading import TaskError
 
     assert [exit_code(kind("a")) for kind in (NoUsableRange, NoTrialCompleted, TaskError)] == [3, 4, 65]

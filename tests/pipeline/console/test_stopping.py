@@ -2,12 +2,13 @@
 
 import os
 import signal
+import time
 
 import pytest
 
 import pipeline
 from pipeline.console.events import Note, TrialDone
-from pipeline.console.stopping import Interrupted, Stopper, Terminated, TimeUsedUp
+from pipeline.console.stopping import Interrupted, Stopper, Terminated, TimeUsedUp, seconds_left
 from pipeline.task.preparation import prepare
 
 CONFIG = {
@@ -55,7 +56,7 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
     with pytest.raises(Terminated):
         run(tmp_path / "stopped", stopper=StopsAfter(num_epochs, Terminated()), engine=engine)
 
-    assert (tmp_path / "stopped/state/checkpoints/slot-2.npz").exists()
+    assert (tmp_path / "stopped/state/checkpoints/trial-2.npz").exists()
     assert not (tmp_path / "stopped/out/summary.json").exists()
 
     report, events = run(tmp_path / "stopped", engine=engine)
@@ -65,13 +66,13 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
     assert [e.text for e in events if isinstance(e, Note) and "goes on" in e.text] == [
         "trial 2 goes on after epoch 2 of 4"
     ]
-    assert not (tmp_path / "stopped/state/checkpoints/slot-2.npz").exists()
+    assert not (tmp_path / "stopped/state/checkpoints/trial-2.npz").exists()
 
 
 def test_a_broken_checkpoint_costs_its_trial_s_epochs_and_nothing_else(tmp_path):
     with pytest.raises(TimeUsedUp):
         run(tmp_path, stopper=StopsAfter(2, TimeUsedUp()))
-    (tmp_path / "state/checkpoints/slot-0.npz").write_bytes(b"torn")
+    (tmp_path / "state/checkpoints/trial-0.npz").write_bytes(b"torn")
     report, _ = run(tmp_path)
 
     assert len(report.trials) == 3
@@ -125,3 +126,17 @@ def test_time_is_used_up_when_it_has_passed():
     assert Stopper().reason() is None
     assert Stopper(3600).reason() is None
     assert isinstance(Stopper(0.0).reason(), TimeUsedUp)
+
+
+def test_a_job_s_end_is_known_if_its_scheduler_tells_it():
+    assert seconds_left({}) is None
+    assert seconds_left({"SLURM_JOB_END_TIME": "soon"}) is None
+    assert seconds_left({"SLURM_JOB_END_TIME": str(time.time() + 100)}) == pytest.approx(40, abs=5)
+    assert seconds_left({"SLURM_JOB_END_TIME": "0"}) == 0.0
+
+
+def test_a_process_whose_parent_has_ended_stops(monkeypatch):
+    stopper = Stopper(ends_with_parent=True)
+    assert stopper.reason() is None
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert isinstance(stopper.reason(), Terminated)

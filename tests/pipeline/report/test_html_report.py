@@ -14,9 +14,18 @@ from pipeline.config.tables import StageConfig, StudyConfig, TaskConfig
 from pipeline.report.advice import advise
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise
-from pipeline.state.stored import Training
-from pipeline.steps.retraining import Retrained
-from studies import Dimension, SearchSpace, TrialConfig, TrialResult, TrialState, at_edge, best_of, check_overfitting
+from studies import (
+    Dimension,
+    Retrained,
+    SearchSpace,
+    Training,
+    TrialConfig,
+    TrialResult,
+    TrialState,
+    at_edge,
+    best_of,
+    check_overfitting,
+)
 from studies.analysis.importance import MIN_TRIALS
 
 _SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from pipeline.commands.failures import exit_code
 from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import BadRunDirectory, RunDirectory
-from pipeline.state.run_lock import RunLocked
-from studies.whole_file import write_bytes, write_text
+from pipeline.state.run_lock import RunLocked, holder_of
+from studies.storage.whole_file import write_bytes, write_text
 
 HOLD = """
 import sys, time
@@ -26,7 +27,7 @@ with RunDirectory(Path("out"), Path("state")).locked():
 TEAR = """
 import sys, time
 from pathlib import Path
-from studies.whole_file import replacing
+from studies.storage.whole_file import replacing
 with replacing(Path("out/best/model.keras")) as partial:
     partial.write_bytes(b"half of a mo")
     print(partial.name, flush=True)
@@ -96,9 +97,10 @@ def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards
 
 
 def test_a_process_killed_in_a_write_leaves_the_old_file_and_its_leftover_goes(directory, start):
-    write_json(directory.kept_task, {})  # the results are this run's
+    write_json(directory.task, {})  # the results are this run's
     write_bytes(directory.best / "model.keras", b"the whole model")
     (directory.best / ".mine.partial.keras").write_bytes(b"not ours")
+    (directory.best / ".model.01234567-1-0123.partial.keras").write_bytes(b"of another machine, which may be at it")
     process, partial = start(TEAR)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -107,14 +109,39 @@ def test_a_process_killed_in_a_write_leaves_the_old_file_and_its_leftover_goes(d
     with directory.locked():
         left = files(directory.out)
 
-    assert left == [".mine.partial.keras", "model.keras"]
+    assert left == [".mine.partial.keras", ".model.01234567-1-0123.partial.keras", "model.keras"]
     assert (directory.best / "model.keras").read_bytes() == b"the whole model"
+
+
+def test_what_another_process_is_writing_is_left_alone(directory, start):
+    write_json(directory.task, {})
+    _, partial = start(TEAR)
+    with directory.locked():
+        assert partial in files(directory.out)
+
+
+def test_a_process_that_only_asks_who_is_at_work_keeps_none_from_starting(directory, start):
+    program = (
+        "from pathlib import Path; from pipeline.state.run_lock import holder_of\n"
+        "print('asking', flush=True)\nwhile True: holder_of(Path('state'))"
+    )
+    start(program)
+    for _ in range(50):
+        with directory.locked():
+            assert holder_of(directory.state) == f"{os.getpid()} on {socket.gethostname()}"
+    assert holder_of(directory.state) is None
+
+
+def test_a_run_that_is_about_to_end_is_waited_for(directory, start):
+    start(HOLD.replace("time.sleep(60)", "time.sleep(0.7)"))
+    with directory.locked():
+        assert holder_of(directory.state).startswith(f"{os.getpid()} on ")
 
 
 def test_leftovers_behind_a_link_out_of_the_run_directory_stay(directory, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
-    (outside / ".model.0123abcd.partial.keras").write_bytes(b"")
+    (outside / ".model.0123abcd-1-0123.partial.keras").write_bytes(b"")
     directory.out.mkdir()
     (directory.out / "link").symlink_to(outside)
 
@@ -151,7 +178,7 @@ def test_results_that_no_state_belongs_to_are_not_written_over(directory, name):
         directory.locked().__enter__()
 
     assert (directory.out / name).read_text() == "of another run"
-    write_json(directory.kept_task, {})
+    write_json(directory.task, {})
     with directory.locked():
         pass
 

@@ -1,8 +1,11 @@
-"""What is true of workers that join a study: alone, several on one machine, stopped, killed, refused."""
+"""What is true of processes that share a stage: alone, several on one machine, stopped, killed, refused."""
 
 import json
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
@@ -11,14 +14,17 @@ from typer.testing import CliRunner
 import pipeline
 from pipeline.cli import app
 from pipeline.console.events import Note, TrialDone
-from pipeline.console.stopping import Stopper, Terminated
+from pipeline.console.stopping import Terminated
 from pipeline.report.status import in_words, read_status
+from pipeline.run import Run
+from pipeline.stage import rewrite_report, run_worker
 from pipeline.state.ownership import ForeignRun
 from pipeline.state.run_directory import RunDirectory
-from pipeline.steps.search import storage_of
-from pipeline.workers.joining import run_worker, seconds_left
+from pipeline.state.run_lock import RunLocked
+from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
-from studies import OptunaStudy
+from studies import OptunaStudy, Watcher
+from studies.search import Search
 from studies.storage import database as storages
 from tests.pipeline.console.test_stopping import StopsAfter
 
@@ -46,14 +52,10 @@ def begun(tmp_path_factory):
 
 @pytest.fixture
 def joined(begun):
-    """The same study with two more slots than have ended."""
-    study = OptunaStudy.join(storage_of(config(), directory(begun)))
-    study.add_slots(len(study.results()) + 2)
+    """The same study with two more trials than have ended."""
+    study = OptunaStudy.join(Run.make(config(), begun / "out", begun / "state").storage)
+    study.set_budget(len(study.results()) + 2)
     return study
-
-
-def directory(folder):
-    return RunDirectory(folder / "out", folder / "state")
 
 
 def work(folder, *, stopper=None, settings=None, **options):
@@ -73,7 +75,7 @@ def test_a_worker_trains_what_waits_and_leaves_the_results_to_the_run(begun, joi
     before = (begun / "out/summary.json").stat().st_mtime_ns
     events = work(begun, worker_id="mine")
 
-    assert joined.progress().num_waiting == 0
+    assert joined.progress().num_open == 0
     assert len([event for event in events if isinstance(event, TrialDone)]) == 2
     assert (begun / "out/summary.json").stat().st_mtime_ns == before
     assert "mine" in {seen.worker.id for seen in joined.progress().workers}
@@ -83,8 +85,8 @@ def test_a_worker_that_is_stopped_gives_its_trial_back_and_the_next_one_goes_on_
     number = len(joined.results())
     with pytest.raises(Terminated):
         work(begun, stopper=StopsAfter(2, Terminated()))
-    assert joined.progress().num_waiting == 2
-    assert (begun / f"state/checkpoints/slot-{number}.npz").exists()
+    assert joined.progress().num_open == 2
+    assert (begun / f"state/checkpoints/trial-{number}.npz").exists()
     events = work(begun)
 
     assert f"trial {number} goes on after epoch 2 of 3" in [e.text for e in events if isinstance(e, Note)]
@@ -92,23 +94,35 @@ def test_a_worker_that_is_stopped_gives_its_trial_back_and_the_next_one_goes_on_
 
 
 def test_a_worker_with_another_config_is_refused_with_what_differs(begun):
-    with pytest.raises(ForeignRun, match=r"(?s)otherwise than this worker.s config.*epochs: was 3, now 5"):
+    with pytest.raises(ForeignRun, match=r"(?s)belongs to a study that is defined otherwise.*epochs: was 3, now 5"):
         work(begun, settings=config(**{"study.epochs": 5}))
 
 
-def test_status_tells_slots_and_workers(begun, joined):
-    claimed = joined._slots.claim(joined._retry, joined.num_slots)
-    joined._slots.database.record_heartbeat(claimed.trial_id)
+def test_status_says_what_workers_are_at(begun, joined):
+    number = len(joined.results())
+    first = joined.results()[0].config.parameters()
+    claim = joined.board.claim(number, first, Search(joined, None, 1, Watcher(), joined._retry)._distributions)
+    joined.board.database.record_heartbeat(claim.trial_id)
     status = read_status(config(), out=begun / "out", state=begun / "state")
-    trial = joined._slots.storage.get_trial(claimed.trial_id)
-    joined._slots.give_back(trial)
+    joined.board.give_back(claim)
 
-    assert status["slots"] == {"all": claimed.slot + 2, "waiting": 1, "running": 1, "ended": claimed.slot}
-    (own,) = [worker for worker in status["workers"] if worker["trial"] is not None]
-    assert own["trial"] == claimed.slot
-    assert 0 <= own["last_seen_s"] < 60
-    assert f"1 in training, 1 wait; worker {own['id']} trains trial {claimed.slot} and was seen" in in_words(status)
+    assert status["slots"] == {"all": number + 2, "waiting": 1, "running": 1, "ended": number}
+    (seen,) = [worker for worker in status["workers"] if worker["trial"] is not None]
+    assert seen["trial"] == number
+    assert 0 <= seen["last_seen_s"] < 60
+    assert f"1 in training, 1 wait; worker {seen['id']} trains trial {number} and was seen" in in_words(status)
     assert json.dumps(status)
+
+
+def test_a_study_in_given_bounds_is_joined_reported_and_asked_without_naming_them_again(tmp_path):
+    settings = config(**{"range_test.optimizers": ["sgd", "adam"]})
+    given = bounds_by_hand(settings, {"adam": (1e-4, 1e-2)})
+    where = {"out": tmp_path / "out", "state": tmp_path / "state"}
+    pipeline.run_search(settings, bounds=given, **where)
+
+    assert rewrite_report(settings, **where).best.config.optimizer_name == "adam"
+    assert read_status(settings, **where)["phase"] == "done"
+    assert [type(event).__name__ for event in work(tmp_path, settings=settings)][-1] == "StageDone"
 
 
 def lrrt(*arguments):
@@ -152,13 +166,13 @@ def test_no_workers_are_refused(search):
 def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
     settings = config(**{"study.num_trials": 8, "study.epochs": 12, "study.patience": 1.0})
     folder = tmp_path / "two words"
-    storage = storage_of(settings, directory(folder))
+    storage = Run.make(settings, folder / "out", folder / "state").storage
     events, killed = [], []
 
     def on_event(event):
         events.append(event)
         if isinstance(event, TrialDone) and not killed:
-            seen = [one for one in OptunaStudy.join(storage).progress().workers if one.slot is not None]
+            seen = [one for one in OptunaStudy.join(storage).progress().workers if one.key is not None]
             killed.extend(seen[:1])
             for one in killed:
                 os.kill(one.worker.pid, signal.SIGKILL)
@@ -169,21 +183,68 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
 
     assert [trial.number for trial in report.trials] == list(range(8))
     assert killed
-    assert any("was killed by signal 9; its trial goes to another" in e.text for e in events if isinstance(e, Note))
+    assert any("was killed by signal 9; others do what it left" in e.text for e in events if isinstance(e, Note))
     assert sorted(event.number for event in events if isinstance(event, TrialDone)) == list(range(8))
     assert OptunaStudy.join(storage).progress().num_running == 0
     assert (folder / "out/summary.json").exists()
 
 
-def test_a_job_s_end_is_known_where_its_scheduler_tells_it():
-    assert seconds_left({}) is None
-    assert seconds_left({"SLURM_JOB_END_TIME": "soon"}) is None
-    assert seconds_left({"SLURM_JOB_END_TIME": str(time.time() + 100)}) == pytest.approx(40, abs=5)
-    assert seconds_left({"SLURM_JOB_END_TIME": "0"}) == 0.0
+def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes_the_results_in_its_own_folder(
+    tmp_path,
+):
+    """As on machines that share a database and no folder; both run the same call."""
+    settings = config(
+        **{
+            "study.num_trials": 4,
+            "range_test.optimizers": ["sgd", "adam"],
+            "study.storage": f"sqlite:///{tmp_path}/s.db",
+        }
+    )
+    program = (
+        "import sys, pipeline; from tests.pipeline.workers.test_worker import CONFIG\n"
+        "changed = {'study.num_trials': 4, 'range_test.optimizers': ['sgd', 'adam'], 'study.storage': sys.argv[1]}\n"
+        "pipeline.run_stage(pipeline.builtin_config({**CONFIG, **changed}, environ={}),"
+        " out=sys.argv[2] + '/out', state=sys.argv[2] + '/state')"
+    )
+    arguments = [settings.study.storage, str(tmp_path / "there")]
+    other = subprocess.Popen([sys.executable, "-c", program, *arguments], env=os.environ | {"PYTHONPATH": os.getcwd()})
+    events = []
+    report = pipeline.run_stage(
+        settings, out=tmp_path / "here/out", state=tmp_path / "here/state", on_event=events.append
+    )
+
+    assert other.wait(120) == 0
+    summaries = [json.loads((tmp_path / place / "out/summary.json").read_text()) for place in ("here", "there")]
+    assert [summary["num_trials"]["ended"] for summary in summaries] == [4, 4]
+    assert summaries[0]["best"] == summaries[1]["best"]
+    assert len(OptunaStudy.join(settings.study.storage).study.get_trials()) >= 4
+    assert len(report.trials) == 4
 
 
-def test_a_worker_whose_parent_has_ended_stops(monkeypatch):
-    stopper = Stopper(ends_with_parent=True)
-    assert stopper.reason() is None
-    monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert isinstance(stopper.reason(), Terminated)
+def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path):
+    settings = config(**{"study.storage": f"sqlite:///{tmp_path}/s.db", "study.num_trials": 2})
+    where = {"out": tmp_path / "out", "state": tmp_path / "state"}
+    hold = threading.Event()
+    first = threading.Thread(target=lambda: _hold(tmp_path, hold))
+    first.start()
+    while not (tmp_path / "state/lock_holder.json").exists():
+        time.sleep(0.05)
+    threading.Timer(8.0, hold.set).start()
+    report = pipeline.run_stage(settings, **where)
+    first.join()
+
+    assert len(report.trials) == 2
+    with pytest.raises(RunLocked):
+        hold.clear()
+        first = threading.Thread(target=lambda: _hold(tmp_path, hold))
+        first.start()
+        while not (tmp_path / "state/lock_holder.json").exists():
+            time.sleep(0.05)
+        pipeline.run_stage(config(), **where)
+    hold.set()
+    first.join()
+
+
+def _hold(folder, event):
+    with RunDirectory(folder / "out", folder / "state").locked():
+        event.wait(60)

@@ -1,16 +1,21 @@
-"""Knows how a file appears whole or not at all, whatever kills the process that writes it."""
+"""Write files that appear whole or not at all, whatever kills the process that writes them."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]+)*")
+from studies.storage.processes import is_running, place
+
+OLD_S = 24 * 3600.0  # a file of another machine that nobody wrote to for so long is abandoned
+_PARTIAL = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{4}\.partial(\.[^.]+)*")
 
 
 @contextmanager
@@ -22,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     suffixes = "".join(path.suffixes)
-    partial = path.with_name(f".{path.name.removesuffix(suffixes)}.{secrets.token_hex(4)}.partial{suffixes}")
+    writer = f"{_machine()}-{os.getpid()}-{secrets.token_hex(2)}"
+    partial = path.with_name(f".{path.name.removesuffix(suffixes)}.{writer}.partial{suffixes}")
     try:
         yield partial
         _to_disk(partial)
@@ -44,12 +50,30 @@ def write_text(path: Path, content: str) -> None:
 
 
 def is_leftover(name: str) -> bool:
-    """Say whether a file of this name is one that a killed process was writing.
+    """Say whether a file of this name is a temporary one, which its process removes unless it is killed.
 
-    >>> is_leftover(".model.0123abcd.partial.keras"), is_leftover(".model.keras")
+    >>> is_leftover(".model.0123abcd-42-0123.partial.keras"), is_leftover(".model.keras")
     (True, False)
     """
     return _PARTIAL.fullmatch(name) is not None
+
+
+def is_abandoned(path: Path) -> bool:
+    """Say whether the process that was writing a temporary file has ended, as far as this machine can know."""
+    writer = _PARTIAL.fullmatch(path.name)
+    if writer is None:
+        return False
+    if writer[1] == _machine():
+        return not is_running(int(writer[2]))
+    try:
+        return time.time() - path.stat().st_mtime > OLD_S
+    except OSError:
+        return False
+
+
+def _machine() -> str:
+    """Return a short name of this machine, and of the part of it in which its process ids mean one process."""
+    return hashlib.sha256(place().encode()).hexdigest()[:8]
 
 
 def _to_disk(path: Path) -> None:

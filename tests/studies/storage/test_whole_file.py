@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from studies.whole_file import replacing, write_text
+from studies.storage.whole_file import replacing, write_text
 
 
 def files(folder):

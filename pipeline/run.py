@@ -1,0 +1,86 @@
+"""The record of one run of a stage: what all its steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config.tables import StageConfig
+from pipeline.console.events import Note, Tell
+from pipeline.console.stopping import Stopper
+from pipeline.state.run_directory import RunDirectory
+from studies import Worker
+from studies.keras_tuner_study import url_of
+from studies.storage.retrying import Retrying
+
+if TYPE_CHECKING:
+    from studies.storage.board import Board
+
+NAME = "lrrt"  # of the study in its storage; what else is stored there has this name and more
+RANGE_TESTS = f"{NAME}-range-tests"  # the name of the board of the range tests
+AGAIN = f"{NAME}-further-trainings"  # ... of the further trainings of the best trials
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a stage by one process.
+
+    Attributes:
+        config: what is searched.
+        directory: the folders of results and progress.
+        tell: hears what happens.
+        stopper: may stop the run before its end.
+        worker: the name of this process among those that share the run.
+        owns_folders: whether this process holds the run directory, so that it may write more there than checkpoints.
+        trains: says whether this process may take work now; if not, it waits for those that do.
+    """
+
+    config: StageConfig
+    directory: RunDirectory
+    tell: Tell = lambda event: None
+    stopper: Stopper = field(default_factory=Stopper)
+    worker: Worker = field(default_factory=Worker.here)
+    owns_folders: bool = True
+    trains: Callable[[], bool] = lambda: True
+
+    @classmethod
+    def make(
+        cls,
+        config: StageConfig,
+        out: Path | str,
+        state: Path | str,
+        on_event: Tell = lambda event: None,
+        stopper: Stopper | None = None,
+    ) -> Run:
+        """Return the run of a config in two folders."""
+        return cls(config, RunDirectory(Path(out), Path(state)), on_event, stopper or Stopper())
+
+    @property
+    def storage(self) -> str:
+        """The URL of the storage that processes share; it may hold a password."""
+        return self.config.study.storage or url_of(self.directory.database)
+
+    @property
+    def retry(self) -> Retrying:
+        """Calls the storage, and waits while it is at fault."""
+        return Retrying(self.storage, on_wait=self.stopper.check)
+
+    def note(self, text: str) -> None:
+        """Say a sentence that is worth knowing."""
+        self.tell(Note(text))
+
+    def board(self, name: str, *, creates: bool = True) -> Board:
+        """Open a board of pieces of work that all processes of the run share.
+
+        Raises:
+            NoSuchStudy: if it is not there, and must not be made.
+        """
+        from studies.storage.board import Board
+        from studies.storage.database import open_storage
+        from studies.storage.stored_study import open_study
+
+        database = open_storage(self.storage, creates=creates)
+        study, storage = open_study(name, database, creates=creates)
+        return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)

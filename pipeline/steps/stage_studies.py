@@ -1,0 +1,206 @@
+"""Open the studies of a stage: the first, and those that went on in wider bounds when the best rate lay at an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lrrt import RangeTestResult
+from pipeline.config.tables import StageConfig
+from pipeline.run import NAME, Run
+from pipeline.state.ownership import ForeignRun, differences
+from pipeline.steps.narrowing import space_of
+from pipeline.task.fingerprints import Fields
+from studies import AtEdge, Dimension, NoSuchStudy, SearchSpace, Study, TrialResult, at_edge, stored_attributes, widen
+from studies.engines.keras_tuner_engine import keras_tuner_engine
+from studies.engines.optuna_engine import OptunaEngine
+from studies.storage.urls import address
+
+MAX_WIDENINGS = 2  # a rate that still lies at an edge is better looked for by a range test with other ends
+WIDENED_SHARE = 0.5  # of the number of trials: the new decade is one of two or three, and the rest is known
+FINGERPRINT = "fingerprint"  # the attribute of a study with what defines it
+GIVEN = "given_bounds"  # ... with the bounds that took the place of range tests
+WIDENED = "widened"  # ... of a study in wider bounds: at which trial it was widened
+
+
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """The search went on in wider bounds, because trial number `trial` was the best when `num_ended` had ended."""
+
+    trial: int
+    num_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """The studies of a stage, the widest last; their trials are numbered through.
+
+    A study that goes on in wider bounds has ended for good: if the number of trials is raised, the last one goes on.
+
+    Attributes:
+        all: of them.
+        widenings: where each but the first was widened.
+    """
+
+    all: tuple[Study, ...]
+    widenings: tuple[Widening, ...] = ()
+
+    @property
+    def last(self) -> Study:
+        """The study in the widest bounds."""
+        return self.all[-1]
+
+    @property
+    def space(self) -> SearchSpace:
+        """The widest bounds."""
+        return self.last.space
+
+    @property
+    def edges(self) -> tuple[AtEdge, ...]:
+        """At which edge the best trial lay when each widening was made."""
+        by_number = {result.number: result for result in self.results()}
+        every = (
+            at_edge(by_number[made.trial], study.space) for made, study in zip(self.widenings, self.all, strict=False)
+        )
+        return tuple(edge for edge in every if edge is not None)
+
+    def results(self) -> list[TrialResult]:
+        """Return all trials that have ended, in the order of their numbers."""
+        return [result for study in self.all for result in study.results()]
+
+    def num_wanted(self, config: StageConfig) -> int:
+        """Return how many trials there are to be in all."""
+        return config.study.num_trials + len(self.widenings) * num_widened_trials(config)
+
+
+def num_widened_trials(config: StageConfig) -> int:
+    """Return how many trials a study in wider bounds adds."""
+    return max(1, round(WIDENED_SHARE * config.study.num_trials))
+
+
+def open_studies(
+    run: Run,
+    bounds: RangeTestResult,
+    own: tuple[Dimension, ...],
+    *,
+    attributes: dict[str, Any] | None = None,
+    creates: bool = True,
+) -> Studies:
+    """Open the study inside the bounds, and those in wider ones that were begun.
+
+    Args:
+        run: whose.
+        bounds: that range tests found, or that were given.
+        own: the hyperparameters of the user's model.
+        attributes: stored in a new study; see `attributes_of`.
+        creates: whether a study that is not there is made.
+
+    Raises:
+        NoSuchStudy: if there is none, and none must be made.
+        ForeignStudy: if the stored study has another space.
+        ForeignRun: if it is defined otherwise.
+    """
+    studies = Studies((_open(run, space_of(run.config, bounds, own), NAME, attributes=attributes, creates=creates),))
+    while len(studies.widenings) < MAX_WIDENINGS:
+        try:
+            stored = stored_attributes(run.storage, _name(len(studies.all)))
+        except NoSuchStudy:
+            break
+        widening = Widening(**stored[WIDENED])
+        studies = widened(run, studies, widening, attributes=attributes, creates=creates)
+    return studies
+
+
+def widened(
+    run: Run, studies: Studies, widening: Widening, *, attributes: dict[str, Any] | None, creates: bool = True
+) -> Studies:
+    """Open the study that goes on in wider bounds, or make it.
+
+    All processes of a run come to the same widening, since they have the same results.
+    """
+    results = studies.results()[: widening.num_ended]
+    space = widen(studies.space, next(result for result in results if result.number == widening.trial))
+    place = {WIDENED: {"trial": widening.trial, "num_ended": widening.num_ended}}
+    study = _open(
+        run,
+        space,
+        _name(len(studies.all)),
+        known=results,
+        first_number=widening.num_ended,
+        attributes=None if attributes is None else {**attributes, **place},
+        creates=creates,
+    )
+    return replace(studies, all=(*studies.all, study), widenings=(*studies.widenings, widening))
+
+
+def attributes_of(fields: Fields, given: RangeTestResult | None) -> dict[str, Any]:
+    """Return what is stored in a study besides its space: what defines it, and bounds that were given."""
+    return {FINGERPRINT: fields, GIVEN: None if given is None else given.as_dict()}
+
+
+def given_bounds(run: Run) -> RangeTestResult | None:
+    """Return the bounds that the stored study was given in place of range tests; None if it has none.
+
+    Raises:
+        NoSuchStudy: if there is no study.
+    """
+    stored = stored_attributes(run.storage, NAME).get(GIVEN)
+    return None if stored is None else RangeTestResult.from_dict(stored)
+
+
+def check_same(run: Run, fields: Fields) -> None:
+    """Refuse a config that is another than that of the stored study, if there is one.
+
+    Raises:
+        ForeignRun: with what differs.
+    """
+    try:
+        stored = stored_attributes(run.storage, NAME).get(FINGERPRINT, fields)
+    except NoSuchStudy:
+        return
+    _check(stored, fields, run)
+
+
+def _check(stored: Fields, fields: Fields, run: Run) -> None:
+    lines = differences(stored, fields)
+    if lines:
+        raise ForeignRun(
+            "\n".join([f"The study in {address(run.storage)} is defined otherwise than this config:", *lines])
+            + "\nGive this run the config that the study was made with, or a storage and folders of its own."
+        )
+
+
+def _open(
+    run: Run,
+    space: SearchSpace,
+    name: str,
+    *,
+    attributes: dict[str, Any] | None,
+    creates: bool,
+    known: Sequence[TrialResult] = (),
+    first_number: int = 0,
+) -> Study:
+    wanted = run.config.study
+    make_engine = OptunaEngine if wanted.engine == "optuna" else keras_tuner_engine
+    study = Study(
+        space,
+        make_engine(space, sampler=wanted.sampler, seed=wanted.seed),
+        storage=run.storage,
+        name=name,
+        prunes=wanted.prunes,
+        max_gap=wanted.max_gap,
+        first_number=first_number,
+        known=known,
+        attributes=attributes,
+        creates=creates,
+        worker=run.worker,
+        grace_s=wanted.grace_s,
+    )
+    if attributes is not None:
+        _check(study.study.user_attrs.get(FINGERPRINT, attributes[FINGERPRINT]), attributes[FINGERPRINT], run)
+    return study
+
+
+def _name(number: int) -> str:
+    return f"{NAME}-widened-{number}"

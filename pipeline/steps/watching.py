@@ -1,0 +1,138 @@
+"""Turn what happens in range tests and studies into events, and stop a run, or store where it stands, in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from lrrt import Bounds
+from pipeline.console.events import EpochDone, Note, RangeTestDone, RangeTestStarted, RepeatDone, TrialDone
+from pipeline.run import Run
+from pipeline.state.stored import drop_checkpoint, keep_weights, read_checkpoint
+from studies import EpochEnded, TensorBoardLog, Trained, TrialCheckpoint, TrialResult, Watcher, best_of
+from studies.storage.board import Key
+
+CHECKPOINT_EVERY_S = 60.0  # what a killed process may lose of a long training; writing it takes a fraction of a second
+
+
+class StageWatcher(Watcher):
+    """Watches one process of a run.
+
+    Args:
+        run: whose.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.on_note = cache(lambda text: run.tell(Note(text)))  # type: ignore[method-assign]  # each sentence once
+        self._began_at = time.monotonic()
+        self._stored_at = time.monotonic()
+        self._key: Key = 0
+
+    def on_case_begin(self, label: str) -> None:
+        """Say that a range test begins."""
+        self.run.stopper.check()
+        self._began_at = time.monotonic()
+        test = self.run.config.range_test
+        self.run.tell(RangeTestStarted(label, test.num_steps, test.repeats))
+
+    def on_repeat_end(self, label: str, repeat: int) -> None:
+        """Say that a repeat has ended."""
+        self.run.tell(RepeatDone(label, repeat, self.run.config.range_test.repeats))
+        self.run.stopper.check()
+
+    def on_case_end(self, label: str, bounds: Bounds) -> None:
+        """Say what bounds were found."""
+        seconds = time.monotonic() - self._began_at
+        self.run.tell(RangeTestDone(label, bounds.low, bounds.high, bounds.suggested, bounds.reason, seconds))
+
+    def may_train(self) -> bool:
+        """Say whether this process trains, or others do in its place."""
+        return self.run.trains()
+
+    def on_wait(self) -> None:
+        """Stop a run that waits, if it is asked to."""
+        self.run.stopper.check()
+
+    def checkpoint_of(self, key: Key) -> TrialCheckpoint | None:
+        """Return where a training was interrupted."""
+        self._key = key
+        checkpoint = read_checkpoint(self.run.directory, key)
+        if checkpoint is not None:
+            done = f"epoch {checkpoint.epoch} of {checkpoint.epochs}"
+            self.run.tell(Note(f"trial {checkpoint.number} goes on after {done}"))
+        return checkpoint
+
+    def on_epoch_end(self, ended: EpochEnded) -> None:
+        """Store where a training stands, now and then and before the run stops."""
+        reason = self.run.stopper.reason()
+        if reason is not None or time.monotonic() - self._stored_at > CHECKPOINT_EVERY_S:
+            ended.checkpoint().save(self.run.directory.checkpoint(self._key))
+            self._stored_at = time.monotonic()
+        if reason is not None:
+            raise reason
+
+    def on_training_end(self, name: str, trained: Trained) -> None:
+        """Say what a further training showed."""
+        drop_checkpoint(self.run.directory, self._key)
+        result = trained.result
+        shown = result.state.value if result.score is None else f"validation loss {result.score:.4g}"
+        self.run.tell(Note(f"trial {result.number} again, {name}: {shown}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Where a search stands when it begins: the results so far, and how many there are to be."""
+
+    results: Sequence[TrialResult]
+    num_trials: int
+
+
+class SearchWatcher(StageWatcher):
+    """Watches one process of a run while it searches.
+
+    Args:
+        run: whose.
+        goal: of the search.
+    """
+
+    def __init__(self, run: Run, goal: Goal) -> None:
+        super().__init__(run)
+        self.results = list(goal.results)
+        self._num_trials = goal.num_trials
+        self._log = TensorBoardLog(run.directory.tensorboard) if run.config.study.tensorboard else None
+
+    def on_epoch_end(self, ended: EpochEnded) -> None:
+        """Say what an epoch showed, and store where its trial stands."""
+        self.run.tell(EpochDone(ended.number, ended.epoch, ended.epochs, ended.train_losses[-1], ended.val_losses[-1]))
+        super().on_epoch_end(ended)
+
+    def on_trial_end(self, trained: Trained) -> None:
+        """Store the weights of a trial that is among the best, and say what it showed."""
+        if self._log is not None:
+            self._log(trained)
+        keep_weights(self.run, trained, self.results)
+        drop_checkpoint(self.run.directory, self._key)
+        self.on_result(trained.result)
+
+    def on_result(self, result: TrialResult) -> None:
+        """Say what a trial showed, of this process or of another."""
+        self.results.append(result)
+        best = best_of(self.results, max_gap=self.run.config.study.max_gap)
+        self.run.tell(
+            TrialDone(
+                number=result.number,
+                num_done=len(self.results),
+                num_trials=self._num_trials,
+                state=result.state.name.lower(),
+                score=result.score,
+                best_score=None if best is None else best.score,
+                optimizer=result.config.optimizer_name,
+                schedule=result.config.schedule,
+                lr=result.config.lr,
+                epochs=len(result.train_losses),
+                seconds=result.seconds,
+            )
+        )

@@ -1,0 +1,58 @@
+"""Train one trial of a study, so that an error of the user's model ends the trial and not the study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from studies.storage.board import Key
+from studies.storage.shared_work import Check
+from studies.trainer import EpochDecision, EpochEnded, Trained, Trainer
+from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.watcher import Watcher
+
+
+def attempt(
+    trainer: Trainer,
+    config: TrialConfig,
+    *,
+    number: int,
+    key: Key,
+    watcher: Watcher,
+    check: Check,
+    is_pruned: Callable[[EpochEnded], bool] = lambda ended: False,
+) -> Trained:
+    """Train a trial, from where it was interrupted if the watcher knows that.
+
+    Args:
+        trainer: trains it.
+        config: its values.
+        number: of the trial.
+        key: of the piece of work, which a further training of a trial does not share with its first.
+        watcher: hears of each epoch; what it raises ends more than the trial.
+        check: raises if another worker has taken the trial over.
+        is_pruned: says after an epoch whether the trial is cut.
+
+    Returns:
+        What the trial showed; a failed result if the model raised.
+    """
+    errors_of_others: list[Exception] = []
+
+    def on_epoch(ended: EpochEnded) -> EpochDecision | None:
+        if is_pruned(ended):
+            return EpochDecision.PRUNE
+        try:
+            check(False)
+            return watcher.on_epoch_end(ended)
+        except Exception as error:
+            errors_of_others.append(error)
+            raise
+
+    checkpoint = watcher.checkpoint_of(key)
+    fits = checkpoint is not None and (checkpoint.config, checkpoint.seed) == (config, getattr(trainer, "seed", None))
+    try:
+        return trainer.train(config, number=number, resume=checkpoint if fits else None, on_epoch=on_epoch)
+    except Exception as error:  # the model is the user's code, which may raise anything somewhere in the space
+        if errors_of_others:
+            raise
+        message = f"{type(error).__name__}: {error}"
+        return Trained(TrialResult(number, config, TrialState.FAILED, error=message), None)
