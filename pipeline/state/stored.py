@@ -19,7 +19,7 @@ from studies.ranking import top_of
 from studies.storage.whole_file import replacing
 
 if TYPE_CHECKING:
-    from lrrt.training_loop import Values
+    from lrrt.variables import Values
 
 
 CHECKPOINT_EVERY_S = 60.0  # what a killed process may lose of a long training; writing it takes a fraction of a second
