@@ -76,9 +76,10 @@ def test_models_may_share_what_is_frozen():
 
 def test_a_compiled_model_starts_each_repeat_from_its_own_weights():
     model = compiled(keras.layers.Dense(1))
+    loss = model.evaluate(X, Y, verbose=0)
     curves = lrrt.range_test(model, (X, Y), optimizers=["sgd"], batch_size=8).curves["sgd"]
 
-    assert len({curve.losses[0] for curve in curves}) == 1
+    assert [curve.losses[0] for curve in curves] == pytest.approx([loss] * 3, rel=1e-5)
 
 
 def recurrent():
@@ -112,13 +113,16 @@ def test_states_are_what_they_were_after_a_model_is_completed():
     """A call builds the metrics; it must not begin a sequence."""
     x = RNG.random((2, 4, 3), np.float32)
     batches, fresh, begun = as_batches((x, Y[:2]), 2), recurrent(), recurrent()
+    not_built = keras.Sequential([keras.layers.LSTM(2, stateful=True), keras.layers.Dense(1)])
+    not_built.compile("sgd", "mse")
     begun(x)
     states = [np.array(state) for state in begun.layers[0].states]
-    for model in (fresh, begun):
+    for model in (fresh, begun, not_built):
         complete(model, batches)
 
     assert all(metric.variables for metric in fresh.metrics)
-    np.testing.assert_array_equal(np.array(fresh.layers[0].states), 0)
+    for model in (fresh, not_built):
+        np.testing.assert_array_equal(np.array(model.layers[0].states), np.zeros((2, 2, 2)))
     np.testing.assert_array_equal(np.array(begun.layers[0].states), states)
     assert np.any(states)
 

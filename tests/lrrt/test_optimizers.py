@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lrrt import Loops
-from lrrt.optimizers import as_optimizers, fresh_optimizer, optimizer_like
+from lrrt.optimizers import CACHES, as_optimizers, fresh_optimizer, optimizer_like
 from lrrt.variables import read
 from studies import LoopCache, TrialConfig
 
@@ -16,6 +16,14 @@ def build_model():
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1, bias_initializer="ones")])
     model.compile("sgd", "mse")
     return model
+
+
+class Counting(keras.optimizers.SGD):
+    """Has a variable before it is built."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.count = keras.Variable(0.0)
 
 
 def without_decay_of_biases():
@@ -101,7 +109,18 @@ def test_nothing_of_a_training_is_copied_from_a_pattern_that_has_trained():
 
     assert int(made.iterations) == 0
     assert not {id(one) for one in made.variables} & {id(one) for one in pattern.variables}
+    assert CACHES[0] in vars(pattern)
+    assert CACHES[0] not in vars(fresh_optimizer(pattern))
     assert decays(made, other) == {"kernel": True, "bias": False}
+
+
+def test_each_optimizer_has_variables_of_its_own():
+    pattern = Counting()
+    pattern.count.assign(3.0)
+    made = fresh_optimizer(pattern)
+
+    assert float(made.count) == 0
+    assert any(one is made.count for one in made.variables)
 
 
 def test_an_optimizer_that_cannot_be_made_from_its_config_is_refused():
