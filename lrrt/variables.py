@@ -66,16 +66,18 @@ class FreshOptimizer:
     """
 
     def __init__(self, optimizer: keras.Optimizer, model: keras.Model) -> None:
+        places = {id(variable): place for place, variable in enumerate(model.variables)}
         weights = model.trainable_variables
         before = read(weights)
-        noise = [np.random.default_rng(index).random(weight.shape, np.float32) for index, weight in enumerate(weights)]
         try:
-            assign(weights, noise)
+            assign(weights, [np.random.default_rng(seed).random(one.shape) for seed, one in enumerate(weights)])
             optimizer.build(weights)
             self._values = read(optimizer.variables)
-            self._copied = self._find_copies(read(weights), [id(one) for one in weights], model)
+            noise = {_as_bytes(one): places[id(one)] for one in weights}
         finally:
             assign(weights, before)
+        contents = enumerate(map(_as_bytes, self._values))
+        self._copied = {index: noise[content] for index, content in contents if content in noise}
 
     def values(self, weights: Values) -> Values:
         """Return the values that are fresh for these values of `all_variables`."""
@@ -83,9 +85,6 @@ class FreshOptimizer:
             weights[self._copied[index]] if index in self._copied else value for index, value in enumerate(self._values)
         ]
 
-    def _find_copies(self, noise: Values, keys: Sequence[int], model: keras.Model) -> dict[int, int]:
-        """Return the place in `all_variables` of the weight that each value is a copy of, where it is one."""
-        places = {id(variable): place for place, variable in enumerate(model.variables)}
-        of_bytes = {np.asarray(value).tobytes(): places[key] for value, key in zip(noise, keys, strict=True)}
-        contents = enumerate(np.asarray(value).tobytes() for value in self._values)
-        return {index: of_bytes[content] for index, content in contents if content in of_bytes}
+
+def _as_bytes(value: Any) -> bytes:
+    return np.asarray(value).tobytes()

@@ -7,7 +7,7 @@ import pytest
 from lrrt import Loops
 from lrrt.optimizers import CACHES, as_optimizers, fresh_optimizer, optimizer_like
 from lrrt.variables import read
-from studies import LoopCache, TrialConfig
+from studies import LoopCache, Trainer, TrialConfig
 
 X, Y = np.ones((8, 2), "float32"), np.zeros((8, 1), "float32")
 
@@ -132,17 +132,24 @@ def test_an_optimizer_that_cannot_be_made_from_its_config_is_refused():
         as_optimizers([Needs(1.0)])
 
 
-def test_a_loss_scale_is_that_of_the_model():
-    def build():
-        model = build_model()
-        inner = keras.optimizers.SGD()
-        model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0, dynamic_growth_steps=7), "mse")
-        return model
+def scaled():
+    model = build_model()
+    inner = keras.optimizers.SGD()
+    model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=4.0, dynamic_growth_steps=7), "mse")
+    return model
 
-    optimizer = Loops(build, (X, Y), optimizers=["adam"], batch_size=8).get("adam").optimizer
 
-    assert (optimizer.initial_scale, optimizer.dynamic_growth_steps) == (4.0, 7)
-    assert float(optimizer.dynamic_scale) == 4.0
+def test_a_loss_scale_is_that_of_the_model_before_and_after_a_trained_one_is_handed_out():
+    loops = Loops(scaled, (X, Y), optimizers=["sgd", "adam"], batch_size=8, validation_data=(X, Y))
+    trainer = Trainer(loops, epochs=1)
+    trained = trainer.train(TrialConfig("sgd", "fixed", 0.01, 8))
+    saved = trainer.as_trained(trained.result, trained.best_weights).optimizer
+    later = loops.get("adam").optimizer
+
+    for optimizer in (saved, later, fresh_optimizer(saved)):
+        assert (optimizer.initial_scale, optimizer.dynamic_growth_steps) == (4.0, 7)
+    assert [type(one.inner_optimizer).__name__ for one in (saved, later)] == ["SGD", "Adam"]
+    assert float(fresh_optimizer(saved, 0.5).learning_rate) == 0.5
 
 
 def test_fresh_values_that_copy_the_weights_are_those_of_the_run_s_weights():

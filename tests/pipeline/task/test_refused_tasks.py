@@ -51,7 +51,7 @@ def test_batch_sizes_of_data_that_brings_its_own_are_refused(config):
 
 
 def test_a_callback_made_once_for_all_trials_is_refused(config):
-    wanted = config(callbacks=lambda: [STOPPER])
-    prepared = prepare(wanted)
+    stage = config(callbacks=lambda: [STOPPER])
+    prepared = prepare(stage)
     with pytest.raises(TaskError, match="must make new callbacks for each trial"):
-        make_trainer(wanted, prepared.cache, prepared.task, on_note=print)
+        make_trainer(stage, prepared.cache, prepared.task, on_note=print)
