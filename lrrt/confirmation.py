@@ -13,7 +13,8 @@ from lrrt.batches import Batches
 from lrrt.bounds import Bounds
 from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
 from lrrt.loops import Loops
-from lrrt.training_loop import TrainingLoop, Values
+from lrrt.training_loop import TrainingLoop
+from lrrt.variables import Values
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop

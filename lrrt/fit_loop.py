@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
 from lrrt.one_batch import run_on_batch, value_of
-from lrrt.training_loop import Steps, TrainingLoop, Values, assign, data_ended
+from lrrt.training_loop import Steps, TrainingLoop, data_ended
+from lrrt.variables import Values, assign
 
 NO_MORE = 0  # in place of the size of a batch
 Tell = Callable[[str, int, Any], None]
@@ -62,6 +63,10 @@ class FitLoop:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
         self.loop.restart(weights)
 
+    def resume(self, weights: Values, optimizer_values: Values) -> None:
+        """Go on with a run from all variables of the model and of its optimizer."""
+        self.loop.resume(weights, optimizer_values)
+
     def snapshot(self) -> Values:
         """Copy all variables of the model, on the device."""
         return self.loop.snapshot()
@@ -96,7 +101,7 @@ class FitLoop:
                     raise data_ended(len(table)) from None
                 raise
             if recorder.weights is not None:
-                assign(self.model.variables, recorder.weights)
+                assign(self.loop.variables, recorder.weights)
         losses = np.array(recorder.losses, np.float32)
         sizes = np.array(recorder.sizes[: len(losses)], np.int32)
         return Steps(losses, sizes, np.array(recorder.monitored, np.float32))

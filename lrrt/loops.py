@@ -1,18 +1,20 @@
-"""Knows one task's model and data, and keeps its compiled loops: one per optimizer and batch size."""
+"""Hold one task's model and data with its compiled loops: one for each optimizer and batch size."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
-from lrrt.models import ModelSource, as_builder, build_under, check_labels, complete
+from lrrt.models import ModelSource, as_builder, build_under, check_is_new, check_labels, complete
 from lrrt.monitor import LOSS, Monitor, monitor_for
-from lrrt.optimizers import as_optimizers, fresh_optimizer
-from lrrt.training_loop import TrainingLoop, Values, assign, read
+from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
+from lrrt.training_loop import TrainingLoop
+from lrrt.variables import Values, all_variables, assign, read
 
 if TYPE_CHECKING:
     import keras
@@ -32,8 +34,8 @@ class Loops:
 
     Args:
         model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model. A function's
-            model starts each run from fresh weights drawn from the run's seed; a compiled model starts each run from
-            the weights it came with.
+            model starts each run from fresh weights drawn from the run's seed, so that it must make a new model at each
+            call; a compiled model starts each run from the weights it came with.
         data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights where there are any; a
             batched tf.data.Dataset; a keras.utils.PyDataset; a generator of batches.
         optimizers: names, Keras optimizers, or {label: either}.
@@ -46,7 +48,8 @@ class Loops:
 
     Raises:
         TypeError: where the model or the data is of another kind.
-        ValueError: where the model is not compiled, or the data is empty, not finite, or does not fit the model.
+        ValueError: where the model is not compiled or not new at each call, or the data is empty, not finite, or does
+            not fit the model.
     """
 
     def __init__(
@@ -69,14 +72,38 @@ class Loops:
         self.batches = as_batches(data, batch_size, class_weight=class_weight)
         self.validation = None if validation_data is None else as_batches(validation_data, 1, name="validation_data")
         self._strategy = tf.distribute.get_strategy()
-        self._build_model = as_builder(model, hyperparameters)
-        self.model = model if self._build_model is None else build_under(0, self._build_model, self.batches)
+        self._source = model
+        self._take_model(hyperparameters, monitor, monitor_mode)
+        if self._build_model is not None:
+            self.initial_weights(0)  # refuses a builder that makes no new model, before anything is trained
+
+    def like(
+        self,
+        *,
+        hyperparameters: Mapping[str, Any] | None = None,
+        monitor: str = "loss",
+        monitor_mode: str = "auto",
+    ) -> Self:
+        """Return loops of the same task with other hyperparameters or another monitor.
+
+        They share the data, which is neither read nor put on the device again.
+        """
+        other = copy(self)
+        other.patterns = {label: self.patterns[label] for label in self.labels}
+        other._take_model(hyperparameters, monitor, monitor_mode)
+        return other
+
+    def _take_model(self, hyperparameters: Mapping[str, Any] | None, monitor: str, monitor_mode: str) -> None:
+        self.hyperparameters = dict(hyperparameters or {})
+        self._build_model = as_builder(self._source, hyperparameters)
+        self.model = self._source if self._build_model is None else self._build(0)
         self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
         check_labels(self.model, self.batches, "data")
         check_labels(self.model, self.validation, "validation_data")
+        check_exclusions(self.patterns, self.model)
         self.monitor = _monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
-        self._found = read(self.model.variables) if self._build_model is None else None
+        self._found = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
 
@@ -124,13 +151,23 @@ class Loops:
         """Let go of a loop and of what it holds; `get` makes it anew."""
         self._loops.pop((optimizer, self._in_batches_of(batch_size).batch_size), None)
 
-    def check_batch_size(self, batch_size: int) -> None:
-        """Refuse a batch size that `get` would refuse, without compiling anything.
+    def check_batch_sizes(self, batch_sizes: Sequence[int]) -> None:
+        """Refuse batch sizes to be compared that `get` would refuse or ignore, without compiling anything.
 
         Raises:
-            ValueError: where it is no count, or larger than the data.
+            ValueError: where one is no count or larger than the data, where two are the same, or where there are
+                several for data that brings its own size.
         """
-        self._in_batches_of(batch_size)
+        sizes = list(batch_sizes)
+        if len(sizes) != len(set(sizes)):
+            raise ValueError(f"`batch_sizes` must differ from each other, got {sizes}.")
+        if len(sizes) > 1 and not self.batch_size:
+            raise ValueError(
+                f"`batch_sizes` must come with data in arrays, got {sizes} for data in batches of its own. Pass the "
+                "arrays, or one batch size."
+            )
+        for size in sizes:
+            self._in_batches_of(size)
 
     def num_batches(self, batch_size: int) -> int:
         """Return how many batches of this size an epoch has; data that brings its own size has its own number.
@@ -141,13 +178,18 @@ class Loops:
         return self._in_batches_of(batch_size).num_batches
 
     def initial_weights(self, seed: int) -> Values:
-        """Return what all variables of the model are before a run with this seed, in the order of its variables."""
+        """Return what `all_variables` of the model are before a run with this seed.
+
+        Raises:
+            ValueError: for a builder that does not make a new model.
+        """
         if self._build_model is None:
             assert self._found is not None, "what a compiled model came with is read when the loops are made"
             return self._found
         if seed not in self._drawn:
-            with self._strategy.scope():
-                self._drawn[seed] = read(build_under(seed, self._build_model, self.batches).variables)
+            made = self._build(seed)
+            check_is_new(made, self.model)
+            self._drawn[seed] = read(all_variables(made))
             if len(self._drawn) > KEPT_WEIGHTS:
                 self._drawn.popitem(last=False)
         return self._drawn[seed]
@@ -159,9 +201,14 @@ class Loops:
             yield
         finally:
             if self._found is not None:
-                assign(self.model.variables, self._found)
+                assign(all_variables(self.model), self._found)
                 if len(self._found_metrics) == len(self.model.metrics_variables):
                     assign(self.model.metrics_variables, self._found_metrics)
+
+    def _build(self, seed: int) -> keras.Model:
+        assert self._build_model is not None, "a compiled model is there already"
+        with self._strategy.scope():
+            return build_under(seed, self._build_model, self.batches)
 
     def _in_batches_of(self, batch_size: int | None) -> Batches:
         if batch_size is None or not isinstance(self.batches, ArrayBatches):

@@ -1,4 +1,4 @@
-"""Knows how a model is had: built under a seed by the user's function, or as it came; and what it refuses."""
+"""Build a user's model under a seed, complete it with a first batch, and refuse what cannot be trained."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
+from lrrt.variables import assign, beside, read, states_of
 
 if TYPE_CHECKING:
     import keras
@@ -82,12 +83,34 @@ def complete(model: keras.Model, batches: Batches) -> None:
         )
     if model.built and all(metric.variables for metric in model.metrics):
         return
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches.sample(BUILD_SAMPLES))
-    y_pred = model(x, training=False)
-    if y is not None:
-        model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-        for metric in model.metrics:
-            metric.reset_state()
+    with _called_for_the_first_time(model):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches.sample(BUILD_SAMPLES))
+        y_pred = model(x, training=False)
+        if y is not None:
+            model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+            for metric in model.metrics:
+                metric.reset_state()
+
+
+def check_is_new(model: keras.Model, first: keras.Model) -> None:
+    """Refuse a model that a builder made of what another of its models trains.
+
+    A frozen part may be in both, unless it draws random numbers.
+
+    Raises:
+        ValueError: naming the first variable that both have, and training changes.
+    """
+    import keras
+
+    of_first = {id(variable) for variable in first.variables}
+    for variable in model.variables:
+        is_changed = variable.trainable or not keras.backend.is_float_dtype(variable.dtype)
+        if is_changed and id(variable) in of_first:
+            raise ValueError(
+                "A model builder must make a new model at each call, since each run trains from fresh weights, got "
+                f"{variable.path!r} in two models. Make all layers inside the function, and load weights there too; a "
+                "model that is there already may be passed itself to range tests."
+            )
 
 
 @contextmanager
@@ -126,6 +149,18 @@ def check_labels(model: keras.Model, batches: Batches | None, name: str) -> None
             f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} "
             f"outputs, got labels from {labels.min()} to {labels.max()}."
         )
+
+
+@contextmanager
+def _called_for_the_first_time(model: keras.Model) -> Iterator[None]:
+    """Undo what the block's call changes in the model's states, so that a run begins as `fit` would."""
+    before = beside(model)
+    values = read(before)
+    yield
+    assign(before, values)
+    known = {id(variable) for variable in before}
+    new = [state for layer in model._flatten_layers() for state in states_of(layer) if id(state) not in known]
+    assign(new, [np.zeros(state.shape) for state in new])
 
 
 def _required_parameters(function: Callable[..., Any]) -> list[str]:

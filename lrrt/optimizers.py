@@ -1,16 +1,18 @@
-"""Knows how names and Keras optimizers become fresh optimizers whose learning rate can be set."""
+"""Make fresh optimizers, whose learning rate can be set, from names and from Keras optimizers."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import keras
 
 WRAPPERS = ("Optimizer", "LossScaleOptimizer", "MultiOptimizer")  # made of other optimizers
 START_LR = 1e-3  # what a fresh optimizer holds until the loop sets the rate of its first step
+EXCLUDED = "_exclude_from_weight_decay"  # where Keras stores the keys of variables that are not decayed
+CACHES = (f"{EXCLUDED}_cache",)  # what an optimizer looked up about the variables of its model
 
 
 def as_optimizers(
@@ -45,7 +47,22 @@ def as_optimizers(
 
 def fresh_optimizer(pattern: keras.Optimizer, learning_rate: object = START_LR) -> keras.Optimizer:
     """Make an unbuilt optimizer like the pattern, with this rate or `LearningRateSchedule` in place of its own."""
-    made: keras.Optimizer = type(pattern).from_config({**pattern.get_config(), "learning_rate": learning_rate})
+    return optimizer_like(pattern, learning_rate=learning_rate)
+
+
+def optimizer_like(pattern: keras.Optimizer, **changes: Any) -> keras.Optimizer:
+    """Make an unbuilt optimizer like the pattern, with these arguments in place of its own.
+
+    It has what the pattern's `get_config` leaves out, too: which variables are excluded from weight decay, and the
+    attributes of a class that does not name them there.
+    """
+    import keras
+
+    if isinstance(pattern, keras.optimizers.LossScaleOptimizer):
+        return _scaled(optimizer_like(pattern.inner_optimizer, **changes), pattern)
+    rebuilt = type(pattern).from_config(pattern.get_config())
+    made: keras.Optimizer = type(pattern).from_config({**pattern.get_config(), **changes})
+    vars(made).update(_missing(pattern, rebuilt))
     return made
 
 
@@ -54,8 +71,60 @@ def scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimize
     from keras.optimizers import LossScaleOptimizer
 
     if isinstance(model.optimizer, LossScaleOptimizer) and not isinstance(optimizer, LossScaleOptimizer):
-        return LossScaleOptimizer(optimizer)
+        return _scaled(optimizer, model.optimizer)
     return optimizer
+
+
+def check_exclusions(patterns: Mapping[str, keras.Optimizer], model: keras.Model) -> None:
+    """Refuse an optimizer that excludes the variables of another model than this from weight decay.
+
+    Raises:
+        ValueError: for the first such optimizer.
+    """
+    for label, pattern in patterns.items():
+        known = {pattern._var_key(variable) for variable in model.trainable_variables}
+        num_foreign = len(getattr(pattern, EXCLUDED, set()) - known)
+        if num_foreign:
+            raise ValueError(
+                "`exclude_from_weight_decay` must name variables of the model that is trained, got "
+                f"{num_foreign} of another model for {label!r}. Name them by `var_names` instead of `var_list`."
+            )
+
+
+def _scaled(optimizer: keras.Optimizer, like: keras.optimizers.LossScaleOptimizer) -> keras.Optimizer:
+    config = {name: value for name, value in like.get_config().items() if name not in ("name", "inner_optimizer")}
+    made: keras.Optimizer = type(like)(optimizer, **config)
+    return made
+
+
+def _missing(pattern: keras.Optimizer, rebuilt: keras.Optimizer) -> dict[str, Any]:
+    """Return the attributes of the pattern that an optimizer rebuilt from its config lacks; its state is left out."""
+    import keras
+
+    of_every_optimizer = {*vars(keras.Optimizer(START_LR)), *CACHES}
+    mine, others = vars(pattern), vars(rebuilt)
+    return {
+        name: value
+        for name, value in mine.items()
+        if name not in of_every_optimizer
+        and not _is_same(value, others.get(name, others))
+        and not _holds_variables(value)
+    }
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    try:
+        return bool(value == other)
+    except Exception:  # an array has no truth, and a user's object may raise anything
+        return False
+
+
+def _holds_variables(value: Any) -> bool:
+    import keras
+    import tensorflow as tf
+
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else [value]
+    return any(isinstance(one, keras.Variable | tf.Variable) for one in values)
 
 
 def _label(item: object) -> str:
@@ -68,7 +137,7 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
     if isinstance(item, keras.optimizers.LossScaleOptimizer):
         return item.inner_optimizer
     if isinstance(item, keras.Optimizer):
-        return item
+        return _checked(item)
     if not isinstance(item, str):
         raise TypeError(f"An optimizer must be a name or a Keras optimizer, got {type(item).__name__}: {item!r:.80}.")
     known = _known()
@@ -77,6 +146,18 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{hint}")
     return known[item.lower()]()
+
+
+def _checked(optimizer: keras.Optimizer) -> keras.Optimizer:
+    """Refuse an optimizer that no other can be made like."""
+    try:
+        fresh_optimizer(optimizer)
+    except TypeError as error:
+        raise TypeError(
+            "An optimizer's get_config must return all that its constructor needs, since each run gets a fresh one, "
+            f"got {type(optimizer).__name__}: {error}. Return them from get_config."
+        ) from error
+    return optimizer
 
 
 def _known() -> dict[str, type[keras.Optimizer]]:

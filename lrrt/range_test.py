@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lrrt.batches import Data
@@ -80,21 +81,23 @@ def range_test(
         raise TypeError(
             f"`hyperparameters` must be several models' values, as [{{..}}, {{..}}], got {hyperparameters!r:.80}."
         )
+    first, *others = hyperparameters or [{}]
+    loops = Loops(
+        build_model,
+        data,
+        optimizers=optimizers,
+        batch_size=batch_size if not batch_sizes else batch_sizes[0],
+        validation_data=validation_data,
+        class_weight=class_weight,
+        hyperparameters=first,
+        monitor=monitor,
+        monitor_mode=monitor_mode,
+    )
+    more = (loops.like(hyperparameters=values, monitor=monitor, monitor_mode=monitor_mode) for values in others)
     tests = [
         _test_model(
-            Loops(
-                build_model,
-                data,
-                optimizers=optimizers,
-                batch_size=batch_size if not batch_sizes else batch_sizes[0],
-                validation_data=validation_data,
-                class_weight=class_weight,
-                hyperparameters=values,
-                monitor=monitor,
-                monitor_mode=monitor_mode,
-            ),
-            values,
-            len(hyperparameters) > 1,
+            one,
+            has_others=bool(others),
             ramp=Ramp() if ramp is None else ramp,
             repeats=repeats,
             seed=seed,
@@ -102,7 +105,7 @@ def range_test(
             confirm_steps=confirm_steps,
             watcher=watcher,
         )
-        for values in hyperparameters or [{}]
+        for one in chain([loops], more)
     ]
     return RangeTestResult.joined(tests)
 
@@ -184,9 +187,9 @@ def _check_confirmation(loops: Loops, confirm_steps: int) -> None:
     _ = loops.validation.num_batches  # raises where it has no end
 
 
-def _test_model(loops: Loops, values: Mapping[str, Any], several: bool, **arguments: Any) -> RangeTestResult:
+def _test_model(loops: Loops, *, has_others: bool, **arguments: Any) -> RangeTestResult:
     with loops.left_as_found():
-        return run_range_test(loops, hyperparameters=values if several else None, **arguments)
+        return run_range_test(loops, hyperparameters=loops.hyperparameters if has_others else None, **arguments)
 
 
 def _cases(
@@ -194,17 +197,12 @@ def _cases(
 ) -> dict[str, Case]:
     """Return what is tested, by label; every batch size is checked before anything is trained."""
     sizes = list(batch_sizes or [loops.batch_size])
-    if len(sizes) != len(set(sizes)):
-        raise ValueError(f"`batch_sizes` must differ from each other, got {sizes}.")
-    if len(sizes) > 1 and not loops.batch_size:
-        raise ValueError(f"`batch_sizes` must come with data in arrays, got {sizes} for data in batches of its own.")
-    for size in batch_sizes or ():
-        loops.check_batch_size(size)
+    loops.check_batch_sizes(batch_sizes or ())
     cases = {}
     for optimizer in optimizers:
         kind = type(loops.patterns[optimizer]).__name__.lower()
         for size in sizes:
             varied = ({"batch_size": size} if len(sizes) > 1 else {}) | dict(values)
             label = ", ".join([optimizer, *(f"{name}={value}" for name, value in varied.items())])
-            cases[label] = Case(optimizer, kind, size, tuple(values.items()))
+            cases[label] = Case(optimizer, kind, size, tuple(loops.hyperparameters.items()))
     return cases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +19,13 @@ from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.optimizers import scaled_for
 from lrrt.streams import ITERATED_AGAIN
+from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
 PROBE_SAMPLES = 256  # of the validation data, for a validation monitor; data in batches of its own gives its first
-Values = Sequence[Any]  # one tensor for each variable, in the variables' order
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class TrainingLoop:
         self.validation = validation
         self.monitor = monitor
         complete(model, batches)
+        self.variables = all_variables(model)
         with model.distribute_strategy.scope():
             self.optimizer = scaled_for(model, optimizer)
-            self.optimizer.build(model.trainable_variables)
-            self._fresh_optimizer = read(self.optimizer.variables)
+            self._fresh_optimizer = FreshOptimizer(self.optimizer, model)
         self.momentum: tf.Variable | None = None
         """A variable in place of the optimizer's momentum, put there before the first run; `train` moves it."""
         self.probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
@@ -106,9 +106,13 @@ class TrainingLoop:
             self._train.trace()
 
     def restart(self, weights: Values) -> None:
-        """Begin a new run: all variables of the model from `weights`, the optimizer as newly built."""
+        """Begin a new run: all variables of the model from `weights`, the optimizer as newly built for them."""
+        self.resume(weights, self._fresh_optimizer.values(weights))
+
+    def resume(self, weights: Values, optimizer_values: Values) -> None:
+        """Go on with a run from all variables of the model and of its optimizer."""
         with self.running():
-            self._restore(list(weights), self._fresh_optimizer)
+            self._restore(list(weights), list(optimizer_values))
 
     def train(
         self,
@@ -163,7 +167,7 @@ class TrainingLoop:
             return float(self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches))
 
     def snapshot(self) -> Values:
-        """Copy all variables of the model, on the device."""
+        """Copy all variables of the model, the states of its layers among them, on the device."""
         with self.running():
             values: Values = self._copy()
             return values
@@ -185,7 +189,7 @@ class TrainingLoop:
         signature = [table, table, *self.batches.signature]
         self._train = CompiledFunction(self._train_steps, signature)
         self._restore = tf.function(partial(self._assign_all), autograph=False)
-        self._copy = tf.function(partial(read, self.model.variables), autograph=False)
+        self._copy = tf.function(partial(read, self.variables), autograph=False)
         if self.validation is not None:
             self._validate = CompiledFunction(self._validation_steps, self.validation.signature)
 
@@ -252,23 +256,10 @@ class TrainingLoop:
         return total / count
 
     def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
-        assign(self.model.variables, weights)
+        assign(self.variables, weights)
         assign(self.optimizer.variables, optimizer_values)
 
 
 def data_ended(num_steps: int) -> ValueError:
     """Return what is raised where data ends before a run of so many steps."""
     return ValueError(f"The data must last for {num_steps} more steps, but it ended before. {ITERATED_AGAIN}")
-
-
-def read(variables: Sequence[Any]) -> Values:
-    """Copy the values of Keras variables, on the device."""
-    import tensorflow as tf
-
-    return [tf.identity(variable.value) for variable in variables]
-
-
-def assign(variables: Sequence[Any], values: Values) -> None:
-    """Give Keras variables these values, in their order."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

@@ -1,4 +1,4 @@
-"""Knows how to train one trial: one TrialConfig in, one TrialResult out."""
+"""Train one trial: one TrialConfig in, one TrialResult out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrrt.loops import Loops
-from lrrt.optimizers import START_LR, fresh_optimizer
-from lrrt.training_loop import Values, assign
+from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
+from lrrt.variables import Values, all_variables, assign, states_of
 from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
-from studies.training.callbacks import CallbackFactory, Hooks, make_callbacks, save_with_its_optimizer, want_batches
+from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
@@ -92,13 +92,13 @@ class Trainer:
         patience: a trial ends where its validation loss has not improved for this fraction of `epochs`, at times that
             its schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
         callbacks: a function, of a trial's config or of nothing, that makes the trial's Keras callbacks; it is called
-            once here, too, to see what it makes.
+            twice here, too, to see what it makes, and that they are new each time.
         on_note: told what a user should know of how trials are trained, in a sentence.
 
     Raises:
         TypeError: for a function that makes no callbacks.
         ValueError: where there is no validation data, or it is not finite, fewer than one epoch, a patience that is no
-            fraction, or a callback that sets the learning rate or keeps checkpoints to resume from.
+            fraction, or a callback that is not new, sets the learning rate or stores checkpoints to resume from.
     """
 
     def __init__(
@@ -120,11 +120,10 @@ class Trainer:
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
-        self.callbacks = callbacks
+        self._callbacks = CallbackMaker(callbacks)
         self._note = cache(on_note)
-        self._make_callbacks(
-            TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
-        )
+        example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
+        _ = [self._callbacks.make(example) for _ in range(2)]  # both are there until the second is looked at
 
     def with_seed(self, seed: int) -> Trainer:
         """Return a trainer that differs by its seed alone."""
@@ -133,11 +132,12 @@ class Trainer:
         return other
 
     def check_space(self, space: SearchSpace) -> None:
-        """Refuse a space with schedules that need longer trainings than this trainer's.
+        """Refuse a space with batch sizes that the data cannot have, or schedules that need longer trainings.
 
         Raises:
-            ValueError: for the first of them, with what it needs at the largest batch size.
+            ValueError: for the first of them; for a schedule, with what it needs at the largest batch size.
         """
+        self.cache.loops.check_batch_sizes(space.batch_sizes)
         batch_size = max(space.batch_sizes)
         num_batches = self.cache.loops.num_batches(batch_size)
         try:
@@ -175,7 +175,8 @@ class Trainer:
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
         """Return the model as a trial left it after its best epoch, ready to be saved and evaluated.
 
-        Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with.
+        Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with. States of recurrent
+        layers are reset, since a saved model has none.
         """
         assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
         loops = self.cache.loops_of(result.config)
@@ -183,16 +184,18 @@ class Trainer:
         rates = result.config.learning_rates(self.epochs * num_batches)
         pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
         model = loops.model
-        model.optimizer = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
-        model.optimizer.build(model.trainable_variables)
-        assign(model.variables, weights)
+        assign(all_variables(model), weights)
+        states = [state for layer in model._flatten_layers() for state in states_of(layer)]
+        assign(states, [np.zeros(state.shape) for state in states])
+        fresh = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
+        model.optimizer = scaled_for(model, fresh)
+        model.optimizer.build(model.trainable_variables)  # after the weights, which some optimizers copy
         save_with_its_optimizer(model)
         return model
 
     def _train(self, config: TrialConfig, number: int, resume: TrialCheckpoint | None, on_epoch: OnEpoch) -> Trained:
         began = time.monotonic()
         run, earlier = self._begin(config, resume)
-        rates, momenta = self._tables(config)
 
         def seconds() -> float:
             return round(earlier + time.monotonic() - began, 3)
@@ -200,6 +203,30 @@ class Trainer:
         def checkpoint() -> TrialCheckpoint:
             return run.checkpoint(number, config, self.epochs, self.seed, seconds())
 
+        with run.hooks.listening():
+            state = self._train_epochs(run, config, number, on_epoch, checkpoint)
+        result = TrialResult(
+            number=number,
+            config=config,
+            state=state,
+            train_losses=tuple(run.train_losses),
+            val_losses=tuple(run.val_losses),
+            num_steps=run.num_steps,
+            seconds=seconds(),
+            planned_epochs=self.epochs,
+        )
+        return Trained(result, run.best_weights)
+
+    def _train_epochs(
+        self,
+        run: TrialRun,
+        config: TrialConfig,
+        number: int,
+        on_epoch: OnEpoch,
+        checkpoint: Callable[[], TrialCheckpoint],
+    ) -> TrialState:
+        """Train until something ends the trial; return what did."""
+        rates, momenta = self._tables(config)
         state = TrialState.COMPLETED
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
@@ -216,27 +243,16 @@ class Trainer:
             if run.hooks.want_to_stop:
                 break
         run.hooks.tell("on_train_end")
-        result = TrialResult(
-            number=number,
-            config=config,
-            state=state,
-            train_losses=tuple(run.train_losses),
-            val_losses=tuple(run.val_losses),
-            num_steps=run.num_steps,
-            seconds=seconds(),
-            planned_epochs=self.epochs,
-        )
-        return Trained(result, run.best_weights)
+        return state
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch, or after its checkpoint's, and the seconds it took before."""
-        callbacks = self._make_callbacks(config)
+        callbacks = self._callbacks.make(config)
         fitting = self.cache.loop_of(config)
         reason = "a callback has hooks at every batch" if want_batches(callbacks) else fitting.reason
         if reason:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         hooks = Hooks(callbacks, fitting, epochs=self.epochs)
-        fitting.tell = hooks.tell
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if callbacks and has_metrics else None
         run = TrialRun(fitting if reason else fitting.loop, self.seed, hooks, judge)
@@ -257,9 +273,6 @@ class Trainer:
         pattern = loops.patterns[config.optimizer_name]
         momenta = momentum_table(config, pattern, num_steps)
         return config.learning_rates(num_steps).reshape(shape), None if momenta is None else momenta.reshape(shape)
-
-    def _make_callbacks(self, config: TrialConfig) -> list[keras.callbacks.Callback]:
-        return [] if self.callbacks is None else make_callbacks(self.callbacks, config)
 
     def _check_checkpoint(self, resume: TrialCheckpoint, config: TrialConfig) -> None:
         for name, kept, wanted in (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lrrt.optimizers import as_optimizers, fresh_optimizer
+from lrrt.optimizers import as_optimizers, fresh_optimizer, optimizer_like
 from studies.dimension import Value
 from studies.overfitting import LossCurves
 from studies.schedules.families import FAMILIES, check_parameters
@@ -117,13 +117,10 @@ class TrialConfig:
 
     def with_own_values(self, pattern: keras.Optimizer) -> keras.Optimizer:
         """Return an optimizer like the pattern, with this trial's weight decay and momentum where it has them."""
-        config = pattern.get_config()
-        if self.weight_decay is not None:
-            config["weight_decay"] = self.weight_decay
+        changes = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
         if self.momentum is not None:
-            config[momentum_name(pattern)] = self.momentum
-        made: keras.Optimizer = type(pattern).from_config(config)
-        return made
+            changes[momentum_name(pattern)] = self.momentum
+        return optimizer_like(pattern, **changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from studies.storage.board import Key
 from studies.storage.whole_file import replacing
 
 if TYPE_CHECKING:
-    from lrrt.training_loop import Values
+    from lrrt.variables import Values
     from pipeline.run import Run
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lrrt import Loops
 from pipeline.config.messages import ConfigError
@@ -66,7 +65,9 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     )
     try:
         loops = _make_loops(config, task)
-        tested = loops if config.range_test.monitor == "loss" else _watching(config, task, loops)
+        watched = config.range_test.monitor, config.range_test.monitor_mode
+        tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
+        loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         own = own_dimensions(task.build_model)
     except Exception as error:  # building the model runs the user's code, which may raise anything
@@ -84,9 +85,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
     """Make the loops that trials of a task need, those of its default model where there are some already."""
-    return LoopCache(
-        loops or _make_loops(config, task), lambda values: _make_loops(config, task, hyperparameters=values)
-    )
+    return LoopCache(loops or _make_loops(config, task))
 
 
 def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: Callable[[str], None]) -> Trainer:
@@ -115,22 +114,14 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
         raise TaskError(str(error)) from error
 
 
-def _make_loops(config: StageConfig, task: Task, **arguments: Any) -> Loops:
+def _make_loops(config: StageConfig, task: Task) -> Loops:
     return Loops(
         task.build_model,
         task.train,
         optimizers=config.range_test.optimizers,
         batch_size=config.range_test_batch_size,
         validation_data=task.validation,
-        **arguments,
     )
-
-
-def _watching(config: StageConfig, task: Task, loops: Loops) -> Loops:
-    """Return loops that watch what the range tests shall, on the same data."""
-    made = _make_loops(config, task, monitor=config.range_test.monitor, monitor_mode=config.range_test.monitor_mode)
-    made.batches, made.validation = loops.batches, loops.validation
-    return made
 
 
 def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:

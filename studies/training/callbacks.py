@@ -1,4 +1,4 @@
-"""Knows the Keras callbacks that a user brings to every trial: how they are made, which may run, and their hooks."""
+"""Make the Keras callbacks that a user brings to every trial, refuse some of them, and call their hooks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from studies.trial import TrialConfig
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     import keras
 
     from lrrt.fit_loop import FitLoop
-    from lrrt.training_loop import TrainingLoop
 
 CallbackFactory = Callable[..., Sequence[Any]]
 """(config) -> list of fresh keras.callbacks.Callback, or () -> one; called for every trial."""
@@ -30,29 +30,36 @@ BY_EPOCH = ("ModelCheckpoint", "OrbaxCheckpoint")
 NEEDLESS = ("TerminateOnNaN",)
 
 
-def make_callbacks(factory: CallbackFactory, config: TrialConfig) -> list[keras.callbacks.Callback]:
-    """Make the callbacks of a trial.
+class CallbackMaker:
+    """Makes the callbacks of each trial.
 
-    Raises:
-        TypeError: where the factory needs something else than a config, or makes no list of callbacks.
-        ValueError: for a callback that does what the trial does itself.
+    Args:
+        factory: (config) or () -> a list of fresh callbacks; None makes none.
     """
-    import keras
 
-    made = factory(config) if _takes_config(factory) else factory()
-    if not isinstance(made, list | tuple) or not all(isinstance(one, keras.callbacks.Callback) for one in made):
-        raise TypeError(
-            "`callbacks` must be a function, (config) or (), that returns a list of fresh keras.callbacks.Callback, "
-            f"got one that returns {made!r:.80}."
-        )
-    for one in made:
-        for kind in type(one).__mro__:
-            if kind.__name__ in REFUSED and kind.__module__.startswith("keras."):
+    def __init__(self, factory: CallbackFactory | None) -> None:
+        self._factory = factory
+        self._made: WeakValueDictionary[int, Any] = WeakValueDictionary()  # by identity: a callback may be unhashable
+
+    def make(self, config: TrialConfig) -> list[keras.callbacks.Callback]:
+        """Make the callbacks of a trial.
+
+        Raises:
+            TypeError: where the factory needs something else than a config, or makes no list of callbacks.
+            ValueError: for a callback that was made before, or does what the trial does itself.
+        """
+        if self._factory is None:
+            return []
+        made = _called(self._factory, config)
+        for one in made:
+            _check_is_not_refused(one)
+            if self._made.get(id(one)) is one:
                 raise ValueError(
-                    f"A callback must leave to the trial what is the trial's: {REFUSED[kind.__name__]}, got "
-                    f"{type(one).__name__}. Leave it out."
+                    "`callbacks` must make new callbacks for each trial, since a callback remembers what its trial "
+                    f"showed, got one {type(one).__name__} twice. Make it inside the function."
                 )
-    return list(made)
+            self._made[id(one)] = one
+        return made
 
 
 def want_batches(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
@@ -65,16 +72,14 @@ class Hooks:
 
     Args:
         callbacks: fresh ones.
-        loop: the trial's.
+        loop: the trial's; it tells of batches while the hooks are `listening`.
         epochs: of the whole trial.
 
     Raises:
         ValueError: by every hook, where a callback sets the learning rate.
     """
 
-    def __init__(
-        self, callbacks: Sequence[keras.callbacks.Callback], loop: TrainingLoop | FitLoop, *, epochs: int
-    ) -> None:
+    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], loop: FitLoop, *, epochs: int) -> None:
         from keras.callbacks import CallbackList
 
         self._loop = loop
@@ -91,6 +96,15 @@ class Hooks:
     def want_to_stop(self) -> bool:
         """Whether a callback has set `model.stop_training`."""
         return bool(self._loop.model.stop_training)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While the block runs, the loop tells these hooks of its batches."""
+        before, self._loop.tell = self._loop.tell, self.tell
+        try:
+            yield
+        finally:
+            self._loop.tell = before
 
     def tell(self, hook: str, *arguments: Any) -> None:
         """Call a hook of every callback: `tell("on_epoch_end", 0, {"loss": 0.5})`."""
@@ -125,6 +139,27 @@ def save_with_its_optimizer(model: keras.Model) -> None:
         return {**config, "optimizer": keras.optimizers.serialize(model.optimizer)} if config else config
 
     model.get_compile_config = get_compile_config
+
+
+def _called(factory: CallbackFactory, config: TrialConfig) -> list[keras.callbacks.Callback]:
+    import keras
+
+    made = factory(config) if _takes_config(factory) else factory()
+    if not isinstance(made, list | tuple) or not all(isinstance(one, keras.callbacks.Callback) for one in made):
+        raise TypeError(
+            "`callbacks` must be a function, (config) or (), that returns a list of fresh keras.callbacks.Callback, "
+            f"got one that returns {made!r:.80}."
+        )
+    return list(made)
+
+
+def _check_is_not_refused(callback: keras.callbacks.Callback) -> None:
+    for kind in type(callback).__mro__:
+        if kind.__name__ in REFUSED and kind.__module__.startswith("keras."):
+            raise ValueError(
+                f"A callback must leave to the trial what is the trial's: {REFUSED[kind.__name__]}, got "
+                f"{type(callback).__name__}. Leave it out."
+            )
 
 
 def _takes_config(factory: CallbackFactory) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lrrt.training_loop import Values
+from lrrt.variables import Values
 from studies.storage.whole_file import replacing
 from studies.trial import TrialConfig
 
@@ -41,7 +41,7 @@ class TrialCheckpoint:
         num_steps: steps so far.
         seconds: time so far.
         rng_state: of the NumPy generator that shuffles the data.
-        weights: the model's variables.
+        weights: the model's variables, followed by the states of its layers.
         optimizer_values: the optimizer's variables.
         best_weights: the model's variables after its best epoch; None where no epoch had a finite loss.
     """

@@ -1,15 +1,16 @@
-"""Knows which compiled loop trains a trial: one for each value of the model's own hyperparameters, a few kept."""
+"""Choose the compiled loop that trains a trial: one for each value of the model's own hyperparameters, a few stored."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lrrt.loops import Loops
+from lrrt.optimizers import optimizer_like
 from lrrt.training_loop import TrainingLoop
 from studies.dimension import Value
 from studies.training.momentum import momentum_of, moves_momentum
@@ -29,23 +30,15 @@ class LoopCache:
 
     A trial's weight decay and momentum are variables of its loop, so that they make it trace no more than rates do. So
     is the momentum of one cycle, which changes from step to step.
-    Another model must be traced anew; the loops of the last few models are kept, and share the data on the device.
+    Another model must be traced anew; the loops of the last few models are stored, and share the data on the device.
 
     Args:
         loops: of the model with its default hyperparameters.
-        make_loops: gives the loops of the model with other values of its own hyperparameters; None where it has none.
-        max_models: how many models' loops are kept beside those.
+        max_models: how many models' loops are stored beside those.
     """
 
-    def __init__(
-        self,
-        loops: Loops,
-        make_loops: Callable[[Mapping[str, Value]], Loops] | None = None,
-        *,
-        max_models: int = KEPT_MODELS,
-    ) -> None:
+    def __init__(self, loops: Loops, *, max_models: int = KEPT_MODELS) -> None:
         self.loops = loops
-        self._make_loops = make_loops
         self._max_models = max_models
         self._kept: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
         self._variables: WeakKeyDictionary[TrainingLoop, dict[str, tf.Variable]] = WeakKeyDictionary()
@@ -54,16 +47,12 @@ class LoopCache:
         """Return the loops of a trial's model.
 
         Raises:
-            ValueError: where the trial has hyperparameters of its own, and there is nothing to build its model with.
+            TypeError: where the trial has hyperparameters of its own, and the model's builder takes none.
         """
         if not config.own:
             return self.loops
-        if self._make_loops is None:
-            raise ValueError(f"A trial with {dict(config.own)} needs `make_loops` to build its model, got None.")
         if config.own not in self._kept:
-            made = self._make_loops(dict(config.own))
-            made.batches, made.validation = self.loops.batches, self.loops.validation
-            self._kept[config.own] = made
+            self._kept[config.own] = self.loops.like(hyperparameters=dict(config.own))
             if len(self._kept) > self._max_models:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(config.own)
@@ -162,12 +151,12 @@ def _label(config: TrialConfig, searched: Mapping[str, float]) -> str:
 
 def _pattern(pattern: Any, searched: Mapping[str, float]) -> Any:
     """Return an optimizer like the pattern that has what is searched, whatever its value."""
-    config = pattern.get_config()
+    changes: dict[str, float] = {}
     if "weight_decay" in searched:
-        config["weight_decay"] = ANY_WEIGHT_DECAY
+        changes["weight_decay"] = ANY_WEIGHT_DECAY
     if "momentum" in searched:
-        config[momentum_name(pattern)] = ANY_MOMENTUM
-    return type(pattern).from_config(config)
+        changes[momentum_name(pattern)] = ANY_MOMENTUM
+    return optimizer_like(pattern, **changes)
 
 
 def _with_variables(optimizer: Any, searched: Mapping[str, float]) -> dict[str, tf.Variable]:

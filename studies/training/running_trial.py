@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrrt.training_loop import TrainingLoop, Values, assign, read
+from lrrt.training_loop import TrainingLoop
+from lrrt.variables import Values, read
 from studies.training.callbacks import Hooks, as_logs
 from studies.training.checkpoint import TrialCheckpoint
 from studies.trial import TrialConfig
@@ -44,8 +45,7 @@ class TrialRun:
     def take_up(self, kept: TrialCheckpoint) -> None:
         """Put the loop where the checkpoint was taken."""
         self.rng.bit_generator.state = dict(kept.rng_state)
-        self.loop.restart(kept.weights)
-        assign(self.loop.optimizer.variables, kept.optimizer_values)
+        self.loop.resume(kept.weights, kept.optimizer_values)
         self.train_losses, self.val_losses = list(kept.train_losses), list(kept.val_losses)
         self.best_weights, self.num_steps = kept.best_weights, kept.num_steps
 

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 import lrrt
-from lrrt.training_loop import TrainingLoop, read
+from lrrt.training_loop import TrainingLoop
+from lrrt.variables import read
 
 L = keras.layers
 RNG = np.random.default_rng(0)

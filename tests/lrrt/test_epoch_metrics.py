@@ -8,7 +8,8 @@ from keras import layers, ops
 from lrrt.batches import as_batches
 from lrrt.fit_loop import FitLoop
 from lrrt.monitor import Monitor
-from lrrt.training_loop import TrainingLoop, read
+from lrrt.training_loop import TrainingLoop
+from lrrt.variables import read
 
 X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 Y = (X[:, :1] + X[:, 1:2] > 0).astype("float32")

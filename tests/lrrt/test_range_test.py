@@ -8,7 +8,7 @@ import pytest
 
 import lrrt
 from lrrt.curve import smooth
-from lrrt.training_loop import read
+from lrrt.variables import read
 
 SPARSE = "sparse_categorical_crossentropy"
 SHORT = lrrt.Ramp(num_steps=60)

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from lrrt import Loops
 from lrrt.batches import as_batches
-from lrrt.training_loop import TrainingLoop, read
+from lrrt.training_loop import TrainingLoop
+from lrrt.variables import read
 
 SPARSE = "sparse_categorical_crossentropy"
 

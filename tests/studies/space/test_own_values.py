@@ -35,16 +35,8 @@ def build(hp):
 
 @pytest.fixture(scope="module")
 def cache(digits):
-    def make_loops(values):
-        return Loops(
-            build,
-            digits["train"],
-            optimizers=["sgd", "adam"],
-            validation_data=digits["validation"],
-            hyperparameters=values,
-        )
-
-    return LoopCache(make_loops({}), make_loops, max_models=2)
+    loops = Loops(build, digits["train"], optimizers=["sgd", "adam"], validation_data=digits["validation"])
+    return LoopCache(loops, max_models=2)
 
 
 def config(optimizer="sgd", own=(), **values):
@@ -130,16 +122,14 @@ def test_an_optimizer_without_momentum_fails_its_trial_alone(digits):
 
 
 def test_a_builder_that_raises_somewhere_fails_those_trials_alone(digits):
-    def brittle(values):
-        if values.get("units") == 16:
+    def brittle(hp):
+        if hp.Choice("units", [8, 16]) == 16:
             raise MemoryError("no room")
-        return make_default()
+        return build_model()
 
-    def make_default():
-        return Loops(build_model, digits["train"], optimizers=["sgd"], validation_data=digits["validation"])
-
+    loops = Loops(brittle, digits["train"], optimizers=["sgd"], validation_data=digits["validation"])
     space = SearchSpace((OptimizerRange("sgd", 1e-2, 1e-1),), own=(Dimension("units", (8, 16)),))
-    results = OptunaStudy(space).run(Trainer(LoopCache(make_default(), brittle), epochs=1), num_trials=6)
+    results = OptunaStudy(space).run(Trainer(loops, epochs=1), num_trials=6)
 
     assert {(dict(result.config.own)["units"], result.error) for result in results} == {
         (8, ""),

@@ -9,7 +9,6 @@ from lrrt import Loops
 from studies import (
     Dimension,
     KerasTunerStudy,
-    LoopCache,
     OptimizerRange,
     OptunaStudy,
     SearchSpace,
@@ -44,12 +43,9 @@ def greedy():
 
 
 def test_a_trial_whose_model_has_no_room_fails_alone():
-    def make_loops(values):
-        return Loops(build, (X, Y), optimizers=["sgd"], validation_data=(X, Y), hyperparameters=values)
-
-    cache = LoopCache(make_loops({}), make_loops)
+    loops = Loops(build, (X, Y), optimizers=["sgd"], validation_data=(X, Y))
     space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=(Dimension("units", (2, TOO_MANY_UNITS)),))
-    results = OptunaStudy(space).run(Trainer(cache, epochs=1), num_trials=6)
+    results = OptunaStudy(space).run(Trainer(loops, epochs=1), num_trials=6)
     states = {(dict(result.config.own)["units"], result.state) for result in results}
     (error,) = {result.error.split(":")[0] for result in results if result.error}
 

@@ -1,10 +1,14 @@
 """Keras callbacks in trials: their hooks, their logs, and what goes through `model.fit`."""
 
+from dataclasses import replace
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 
 from lrrt import Loops
+from lrrt.optimizers import START_LR
 from pipeline.digits_example import build_model
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trainer, TrialConfig, TrialState
 from tests.studies.recording import EPOCHS, NUM_STEPS, make_loops
@@ -49,13 +53,13 @@ class AtBatches(Callback):
         self.seen.append((batch, logs["loss"], float(self.model.optimizer.learning_rate)))
 
 
-def trainer_with(loops, *callbacks, epochs=2, **options):
-    return Trainer(loops, epochs=epochs, patience=None, callbacks=lambda: list(callbacks), **options)
+def trainer_with(loops, *makers, epochs=2, **options):
+    return Trainer(loops, epochs=epochs, patience=None, callbacks=lambda: [make() for make in makers], **options)
 
 
 def test_hooks_at_epochs_are_called_around_the_compiled_loop_with_true_logs(loops, digits):
     journal, notes = [], []
-    trained = trainer_with(loops, Journal(journal, digits["validation"]), on_note=notes.append).train(CONFIG)
+    trained = trainer_with(loops, partial(Journal, journal, digits["validation"]), on_note=notes.append).train(CONFIG)
 
     epoch = ["epoch begins", "validation begins", "validation ends", "epoch ends"]
     assert [entry[0] for entry in journal] == ["train begins", *epoch, *epoch, "train ends"]
@@ -71,11 +75,11 @@ def test_hooks_at_epochs_are_called_around_the_compiled_loop_with_true_logs(loop
     assert notes == []
 
 
-@pytest.mark.parametrize("others", [[], [AtBatches([])]], ids=["in the compiled loop", "through fit"])
+@pytest.mark.parametrize("others", [[], [partial(AtBatches, [])]], ids=["in the compiled loop", "through fit"])
 def test_logs_have_the_metrics_that_fit_shows(others, loops, digits):
     """Equal weights, optimizer and order of the data, epoch after epoch; validation lies between them."""
     journal, (x, y) = [], digits["train"]
-    trainer_with(loops, Journal(journal), *others, epochs=2).train(CONFIG)
+    trainer_with(loops, partial(Journal, journal), *others, epochs=2).train(CONFIG)
     logs = [entry[2] for entry in journal if entry[0] == "epoch ends"]
 
     num_batches, rng, model = loops.batches.num_batches, np.random.default_rng(0), build_model()
@@ -90,7 +94,7 @@ def test_logs_have_the_metrics_that_fit_shows(others, loops, digits):
 
 
 def test_a_trial_with_callbacks_that_only_look_shows_what_one_without_shows(loops):
-    with_them = trainer_with(loops, Journal([])).train(CONFIG).result
+    with_them = trainer_with(loops, partial(Journal, [])).train(CONFIG).result
     without = Trainer(loops, epochs=2, patience=None).train(CONFIG).result
     assert (with_them.train_losses, with_them.val_losses) == (without.train_losses, without.val_losses)
 
@@ -105,14 +109,14 @@ def test_each_trial_has_fresh_callbacks_made_for_its_config(loops):
     trainer = Trainer(loops, epochs=4, patience=None, callbacks=callbacks)
     first, second = (trainer.train(CONFIG).result for _ in range(2))
 
-    assert made[1:] == [CONFIG, CONFIG]
+    assert made[2:] == [CONFIG, CONFIG]
     assert [len(first.val_losses), len(second.val_losses)] == [2, 2]
     assert (first.state, first.epochs_saved) == (TrialState.COMPLETED, 2)
 
 
 def test_a_callback_that_ends_trainings_at_nan_needs_no_batches(loops):
     notes = []
-    result = trainer_with(loops, keras.callbacks.TerminateOnNaN(), on_note=notes.append).train(
+    result = trainer_with(loops, keras.callbacks.TerminateOnNaN, on_note=notes.append).train(
         TrialConfig("sgd", "fixed", 1e30, 32)
     )
     assert (result.result.state, notes) == (TrialState.DIVERGED, [])
@@ -121,7 +125,7 @@ def test_a_callback_that_ends_trainings_at_nan_needs_no_batches(loops):
 @pytest.mark.parametrize("momentum", [None, 0.8])
 def test_a_model_that_a_callback_saved_after_an_epoch_can_be_loaded(momentum, loops, digits, tmp_path):
     config = TrialConfig("adam", "fixed", 0.01, 32, momentum=momentum)
-    saver = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"))
+    saver = partial(keras.callbacks.ModelCheckpoint, str(tmp_path / "{epoch}.keras"))
     result = trainer_with(loops, saver).train(config).result
     model = keras.models.load_model(tmp_path / "2.keras")
 
@@ -131,7 +135,7 @@ def test_a_model_that_a_callback_saved_after_an_epoch_can_be_loaded(momentum, lo
 
 def test_hooks_at_batches_go_through_fit_with_the_same_rates_and_losses(loops):
     seen, notes = [], []
-    trainer = trainer_with(loops, AtBatches(seen), on_note=notes.append)
+    trainer = trainer_with(loops, partial(AtBatches, seen), on_note=notes.append)
     trained = trainer.train(CONFIG)
     trainer.train(CONFIG)
     compiled = Trainer(loops, epochs=2, patience=None).train(CONFIG)
@@ -193,7 +197,7 @@ def test_a_model_that_cannot_be_compiled_goes_through_fit(run_eagerly, reason, d
 
 def test_a_diverging_trial_ends_at_once_in_fit_too(loops):
     seen = []
-    result = trainer_with(loops, AtBatches(seen)).train(TrialConfig("sgd", "fixed", 1e30, 32)).result
+    result = trainer_with(loops, partial(AtBatches, seen)).train(TrialConfig("sgd", "fixed", 1e30, 32)).result
 
     assert (result.state, len(result.train_losses)) == (TrialState.DIVERGED, 1)
     assert result.num_steps == len(seen) < 34
@@ -209,7 +213,7 @@ def test_a_diverging_trial_ends_at_once_in_fit_too(loops):
 )
 def test_a_callback_that_does_what_the_trial_does_is_refused_at_once(callback, message, loops):
     with pytest.raises(ValueError, match=message):
-        trainer_with(loops, callback)
+        trainer_with(loops, lambda: callback)
 
 
 class SetsRate(Callback):
@@ -225,7 +229,7 @@ class SetsRateAtBatches(Callback):
 @pytest.mark.parametrize("callback", [SetsRate, SetsRateAtBatches])
 def test_a_callback_that_sets_the_rate_by_itself_is_refused(callback, loops):
     with pytest.raises(ValueError, match=r"must leave the learning rate to the trial's schedule, .* to 0.5"):
-        trainer_with(loops, callback()).train(CONFIG)
+        trainer_with(loops, callback).train(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +242,39 @@ def test_a_callback_that_sets_the_rate_by_itself_is_refused(callback, loops):
 def test_a_function_that_makes_no_callbacks_is_refused(callbacks, message, loops):
     with pytest.raises(TypeError, match=message):
         Trainer(loops, epochs=1, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("callback", [keras.callbacks.EarlyStopping(patience=0), AtBatches([])])
+def test_a_function_that_makes_the_same_callback_twice_is_refused_at_once(callback, loops):
+    """One that has stopped its trial would stop the next after one epoch, too."""
+    with pytest.raises(
+        ValueError, match=r"must make new callbacks for each trial, .*, got one \w+ twice. Make it inside"
+    ):
+        Trainer(loops, epochs=2, callbacks=lambda: [callback])
+
+
+def test_a_callback_that_comes_back_later_fails_its_trial_alone(loops):
+    made = {}
+
+    def callbacks(config):
+        stored = made.setdefault(config.lr, Journal([]))
+        return [Journal([]) if config.lr == START_LR else stored]
+
+    trainer = Trainer(loops, epochs=1, callbacks=callbacks)
+    trainer.train(CONFIG)
+    trainer.with_seed(1).train(replace(CONFIG, lr=0.02))
+    with pytest.raises(ValueError, match="must make new callbacks for each trial"):
+        trainer.with_seed(2).train(CONFIG)
+
+
+def test_a_loop_tells_no_callback_of_a_trial_that_has_ended(loops):
+    seen = []
+    trainer = trainer_with(loops, partial(AtBatches, seen), epochs=1)
+    trainer.train(CONFIG)
+    num_batches = len(seen)
+    loops.through_fit("adam", 32).train([0.01, 0.01], np.random.default_rng(0))
+
+    assert len(seen) == num_batches == loops.batches.num_batches
 
 
 def test_a_callback_that_raises_fails_its_trial_alone(loops):
