@@ -1,7 +1,7 @@
 """Searches for hyperparameters inside the bounds that range tests found, with Optuna or KerasTuner."""
 
 from studies.analysis.folds import make_folds
-from studies.analysis.plot import plot_losses, plot_schedules
+from studies.analysis.plot import plot_losses
 from studies.analysis.retraining import Repeated, cross_validate, retrain
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
@@ -68,7 +68,6 @@ __all__ = [
     "make_schedule",
     "own_dimensions",
     "plot_losses",
-    "plot_schedules",
     "rate_table",
     "retrain",
     "shared_keras_tuner_study",
