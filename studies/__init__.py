@@ -2,7 +2,7 @@
 
 from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
-from studies.analysis.plot import plot_losses, plot_schedules
+from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
@@ -72,7 +72,6 @@ __all__ = [
     "make_schedule",
     "own_dimensions",
     "plot_losses",
-    "plot_schedules",
     "ranked",
     "rate_table",
     "stored_attributes",

@@ -1,4 +1,4 @@
-"""Knows when a trial may end early: it stopped improving, or is worse than its peers at one phase, or on one fold."""
+"""Decide whether a trial may end early: it stopped improving, or is worse than its peers at a mark, or on folds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median, stdev
 
 from studies.overfitting import is_still_falling
-from studies.phases import marks
-from studies.schedules.families import is_cyclical
+from studies.schedules.families import FAMILIES
+from studies.schedules.marks import Mark, marks
 from studies.trial import TrialConfig, TrialResult, TrialState
 
 MIN_PEERS = 4  # trials of the family that a trial is compared with; a median of fewer says little
@@ -43,14 +43,14 @@ def has_stopped_improving(
     if patience is None or not finite:
         return False
     epoch, best_epoch = len(val_losses), list(val_losses).index(min(finite)) + 1
-    found = marks(config, epochs)
-    since = best_epoch if is_cyclical(config.schedule) or not found else max(best_epoch, found[0].epoch)
+    places, is_cyclical = _marks_of(config, epochs), FAMILIES[config.schedule].is_cyclical
+    since = best_epoch if is_cyclical or not places else max(best_epoch, places[0].epoch)
     if epoch - since < max(MIN_PATIENCE, math.ceil(patience * epochs)) or is_still_falling(val_losses):
         return False
-    if is_cyclical(config.schedule):
-        ends = [mark.epoch for mark in found]
+    if is_cyclical:
+        ends = [mark.epoch for mark in places]
         return epoch in ends[1:] and best_epoch <= ends[ends.index(epoch) - 1]
-    return bool(found)
+    return bool(places)
 
 
 def is_worse_than_its_peers(
@@ -79,7 +79,7 @@ def is_worse_than_its_peers(
     epoch = len(val_losses)
     if _is_flat(train_losses, val_losses, peers, epochs):
         return True
-    for mark in marks(config, epochs):
+    for mark in _marks_of(config, epochs):
         if mark.epoch == epoch:
             shown = [loss for peer in peers if (loss := _shown_at(peer, mark.progress, epochs)) is not None]
             return len(shown) >= MIN_PEERS and min(val_losses) > median(shown)
@@ -104,13 +104,17 @@ def is_worse_on_folds(scores: Sequence[float], best: Sequence[float]) -> bool:
     return fmean(scores) - fmean(best[: len(scores)]) > stdev(best)
 
 
+def _marks_of(config: TrialConfig, epochs: int) -> tuple[Mark, ...]:
+    return marks(config.schedule, dict(config.schedule_parameters), epochs)
+
+
 def _is_peer(other: TrialResult, config: TrialConfig) -> bool:
     return other.config.schedule == config.schedule and other.state in (TrialState.COMPLETED, TrialState.PRUNED)
 
 
 def _shown_at(peer: TrialResult, progress: float, epochs: int) -> float | None:
     """Return a peer's best validation loss at its last mark up to this progress, None where it has none."""
-    reached = [mark.epoch for mark in marks(peer.config, epochs) if mark.progress <= progress]
+    reached = [mark.epoch for mark in _marks_of(peer.config, epochs) if mark.progress <= progress]
     was_cut_before = bool(reached) and peer.state is TrialState.PRUNED and len(peer.val_losses) < reached[-1]
     if not reached or was_cut_before:
         return None

@@ -67,7 +67,7 @@ class TrialConfig:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Value]) -> Self:
-        """Read the flat names that every engine uses: optimizer, schedule, lr__sgd, step__factor, batch_size."""
+        """Read the flat names that every engine uses: optimizer, schedule, lr__sgd, step__drop_factor, batch_size."""
         optimizer, schedule = str(parameters["optimizer"]), str(parameters["schedule"])
         batch_size = int(parameters["batch_size"])
         is_of_batch_size = rate_name(optimizer, batch_size) in parameters

@@ -39,8 +39,7 @@ from pipeline.config.values import (
     listed,
     sampler_law,
 )
-from studies.schedules.families import WARMUP
-from studies.schedules.schedule import FAMILIES
+from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
 
 TOP_RETRAINED = 3
@@ -51,10 +50,6 @@ AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "rank_b
 
 def _samplers(engine: str) -> str:
     return ", ".join(SAMPLERS_OF[engine])
-
-
-def _can_warm_up(schedule: str) -> bool:
-    return WARMUP in FAMILIES[schedule].parameters
 
 
 MAX_GPUS = 64  # more in one machine is a slip of the finger
@@ -192,8 +187,8 @@ class StudyConfig(_Table):
     @classmethod
     def _something_warms_up(cls, searches: bool, info: ValidationInfo) -> bool:
         schedules = info.data.get("schedules", ())
-        if searches and schedules and not any(_can_warm_up(name) for name in schedules):
-            able = listed(tuple(filter(_can_warm_up, FAMILIES)))
+        if searches and schedules and not any(FAMILIES[name].can_warm_up for name in schedules):
+            able = listed(tuple(name for name, family in FAMILIES.items() if family.can_warm_up))
             raise ValueError(f"must come with a schedule that can warm up: one of {able}, got {listed(schedules)}.")
         return searches
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
-from studies.schedules.schedule import FAMILIES
+from studies.schedules.families import FAMILIES
 
 # Keras is not imported to check a config. Left out: wrappers (LossScale, Multi) and Lamb, which `keras.optimizers.get`
 # of Keras 3.15 does not find by name.

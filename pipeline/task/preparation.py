@@ -13,9 +13,8 @@ from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import all_rows, folds_of
 from pipeline.task.loading import Task, TaskError, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import FAMILIES, LoopCache, Trainer, own_dimensions
-from studies.schedules.families import WARMUP
-from studies.schedules.schedule import check_num_steps
+from studies import LoopCache, Trainer, own_dimensions
+from studies.schedules.schedule import check_all_fit
 from studies.trial import is_reserved
 
 
@@ -129,13 +128,10 @@ def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:
     wanted = config.study
     for batch_size, num_batches in lengths.items():
         num_steps = wanted.epochs * num_batches
-        for name in wanted.schedules:
-            known = FAMILIES[name].parameters
-            most = {one.name: one.high for one in known if one.name != WARMUP.name or wanted.searches_warmup}
-            try:
-                check_num_steps(name, num_steps, most)
-            except ValueError as error:
-                raise ConfigError(
-                    f"[study] epochs must be enough for every schedule that may be proposed, but {wanted.epochs} of "
-                    f"them in batches of {batch_size} are {num_steps} steps. {error}"
-                ) from None
+        try:
+            check_all_fit(wanted.schedules, num_steps, searches_warmup=wanted.searches_warmup)
+        except ValueError as error:
+            raise ConfigError(
+                f"[study] epochs must be enough for every schedule that may be proposed, but {wanted.epochs} of "
+                f"them in batches of {batch_size} are {num_steps} steps. {error}"
+            ) from None

@@ -1,4 +1,4 @@
-"""Knows how studies look: losses by epoch with their under- and overfitted regions, and the schedule families."""
+"""Draw the losses of a trial by epoch, with their under- and overfitted regions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict
-from studies.schedules.families import FAMILIES, Parameter
-from studies.schedules.schedule import make_schedule, rate_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,15 +18,7 @@ GREY = "#595959"
 LOG_AXIS_RATIO = 100.0  # losses over more than two decades are drawn on a logarithmic axis
 NARROW = 0.18  # of the axis; a region below it has no room for its name
 MARKED_EPOCHS = 40  # up to so many, each epoch gets a dot
-COLUMNS = 4
 ALL_IN_A_ROW = 7.0  # inches, from which on the legend fits in one row
-# What each picture varies besides the defaults; a family that is not named shows its first parameter's ends.
-EXAMPLES = {
-    "fixed": ("warmup", (0.1, 0.3)),
-    "linear": ("decay_fraction", (0.5, 0.25)),
-    "cosine": ("final_fraction", (0.2, 0.5)),
-    "one_cycle": ("rise_fraction", (0.2, 0.6)),
-}
 
 
 def plot_losses(
@@ -76,29 +66,6 @@ def plot_losses(
     axes.set_title(title, fontsize=12, loc="left", pad=24 if verdict else 6)
     axes.text(0, 1.02, verdict, transform=axes.transAxes, fontsize=9.5, color=GREY, va="bottom")
     figure.legend(loc="outside lower center", ncols=4 if size[0] >= ALL_IN_A_ROW else 2, frameon=False)
-    return figure
-
-
-def plot_schedules(num_steps: int = 1000) -> Figure:
-    """Draw each schedule family over one training: its defaults strong, other values of one parameter thin.
-
-    Args:
-        num_steps: updates in the training.
-
-    Raises:
-        ValueError: where a family needs more steps.
-    """
-    from matplotlib.figure import Figure
-
-    rows = -(-len(FAMILIES) // COLUMNS)
-    figure = Figure(figsize=(3.4 * COLUMNS, 2.7 * rows), layout="constrained")
-    grid = figure.subplots(rows, COLUMNS, squeeze=False)
-    for axes, name in zip(grid.flat, FAMILIES, strict=False):
-        _draw_family(axes, name, num_steps)
-    for axes in grid.flat[len(FAMILIES) :]:
-        axes.set_axis_off()
-    figure.supxlabel("fraction of the training")
-    figure.supylabel("learning rate / peak")
     return figure
 
 
@@ -158,34 +125,3 @@ def _mark_best(axes: Axes, report: OverfitReport) -> None:
         label=f"best: epoch {report.best_epoch}, validation loss {report.best_val_loss:.4g}",
         zorder=5,
     )
-
-
-def _draw_family(axes: Axes, name: str, num_steps: int) -> None:
-    parameter, others = _example(name)
-    default = parameter.default
-    for value, colour, style, width in zip(
-        (*others, default), (ORANGE, GREEN, BLUE), ("--", ":", "-"), (1.3, 1.6, 2.0), strict=True
-    ):
-        rates = rate_table(make_schedule(name, 1.0, num_steps, **{parameter.name: value}), num_steps)
-        axes.plot(np.arange(num_steps) / num_steps, rates, style, color=colour, linewidth=width, label=f"{value:g}")
-    axes.set_title(name, fontsize=11)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-0.03, 1.45)  # room for the legend above all rates
-    axes.set_yticks([0, 0.5, 1])
-    axes.legend(
-        title=parameter.name,
-        fontsize=7.5,
-        title_fontsize=8,
-        loc="upper center",
-        ncols=3,
-        frameon=False,
-        handlelength=1.8,
-    )
-
-
-def _example(name: str) -> tuple[Parameter, tuple[float, float]]:
-    by_name = {parameter.name: parameter for parameter in FAMILIES[name].parameters}
-    if name in EXAMPLES:
-        return by_name[EXAMPLES[name][0]], EXAMPLES[name][1]
-    first = next(iter(by_name.values()))
-    return first, (first.low, first.high)

@@ -1,143 +1,189 @@
-"""Knows the schedule families: each with its own parameters, their domains, its formula and its source."""
+"""List the schedule families. A new family is one entry here: its parameters, rates, marks, momentum and source."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from types import MappingProxyType
+from typing import Any
 
-TAIL_FRACTION = 0.1  # of the training; Smith 2018, 4.1: one cycle "smaller than the total number of iterations"
-TAIL_DEPTH = 1e-3  # of the base; Smith 2018, 4.1: "several orders of magnitude less than the initial learning rate"
+from studies.schedules.family import DECAY_PARTS, WARMUP, Family, Parameter, Place, Values
+from studies.schedules.one_cycle import ONE_CYCLE_STEPS, TAIL_DEPTH, TAIL_FRACTION, one_cycle_momentum
 
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a schedule family: the domain that a search samples from, both ends included.
-
-    Raises:
-        ValueError: unless `low <= default <= high`, with `0 < low` where the scale is logarithmic.
-    """
-
-    name: str
-    low: float
-    high: float
-    default: float
-    log: bool = False
-    integer: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.default <= self.high:
-            raise ValueError(f"`low <= default <= high` must hold, got {self!r}.")
-        if self.log and self.low <= 0:
-            raise ValueError(f"`low` must be positive on a logarithmic scale, got {self!r}.")
+STEPS_PER_CYCLE = 2  # up and down
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A schedule family: its own parameters and, in `description`, its formula and source.
+def _keras() -> Any:
+    from keras.optimizers import schedules
 
-    All parameters are counts, or fractions of the training or of the peak, so that they mean the same at any number of
-    epochs.
-    """
-
-    name: str
-    parameters: tuple[Parameter, ...]
-    description: str
-
-    def defaults(self) -> dict[str, float]:
-        """Return the default of each parameter, by name."""
-        return {parameter.name: parameter.default for parameter in self.parameters}
+    return schedules
 
 
-# A schedule changes with the size of a fraction, not with its logarithm, except where the rate itself falls by factors.
+def _ours() -> Any:
+    from studies.schedules import cyclical
+
+    return cyclical
+
+
+def _stairs(peak: float, num_steps: int, values: Values) -> tuple[list[int], list[float]]:
+    num_stairs = int(values["num_drops"]) + 1
+    # Keras keeps a rate up to and including its boundary, so a stair ends at the step before the next stair's first.
+    boundaries = [-(-num_steps * stair // num_stairs) - 1 for stair in range(1, num_stairs)]
+    return boundaries, [peak * values["drop_factor"] ** stair for stair in range(num_stairs)]
+
+
+def _triangles(peak: float, num_steps: int, values: Values, **shrinking: float) -> Any:
+    base = values["base_fraction"] * peak
+    return _ours().CyclicalRate(base, peak, num_steps, int(values["num_cycles"]), **shrinking)
+
+
+def _one_cycle(peak: float, num_steps: int, values: Values) -> Any:
+    base = values["base_fraction"] * peak
+    return _ours().OneCycleRate(base, peak, base * TAIL_DEPTH, num_steps, values["rise_fraction"], TAIL_FRACTION)
+
+
+def _steps_of_cycles(values: Values) -> int:
+    return STEPS_PER_CYCLE * int(values["num_cycles"])
+
+
+def _ends_of_cycles(values: Values) -> Sequence[Place]:
+    """Return the end of each cycle but the last."""
+    num_cycles = int(values["num_cycles"])
+    return [(cycle / num_cycles, cycle / num_cycles) for cycle in range(1, num_cycles)]
+
+
+# A schedule changes with the size of a fraction, not with its logarithm, unless the rate itself falls by factors.
 _FINAL = Parameter("final_fraction", 0.001, 0.5, 0.01)
-_BASE = Parameter("base_fraction", 0.001, 0.5, 0.25)  # Smith 2015, 3.3: base 1/3 or 1/4 of the maximum
+_BASE = Parameter("base_fraction", 0.001, 0.5, 0.25, is_base=True)  # Smith 2015, 3.3: base 1/3 or 1/4 of the maximum
 _CYCLES = Parameter("num_cycles", 1, 8, 3, integer=True)  # Smith 2015, 3.2: stop after 3 or more cycles
-WARMUP = Parameter("warmup", 0.0, 0.3, 0.0)  # a fraction of the training; offered by fixed and decaying families
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        family.name: family
-        for family in (
-            Family("fixed", (WARMUP,), "rate = peak. The article's static rate."),
-            Family(
-                "linear",
-                (_FINAL, Parameter("decay_fraction", 0.25, 1.0, 1.0), WARMUP),
-                "rate = peak * (1 - (1 - final_fraction) * min(1, t / decay_fraction)): a straight line, then "
-                "constant, as in the article's linear decay.",
-            ),
-            Family(
-                "step",
-                (
-                    Parameter("num_drops", 1, 5, 2, integer=True),
-                    Parameter("drop_factor", 0.05, 0.7, 0.1, log=True),
-                    WARMUP,
-                ),
-                "rate = peak * drop_factor ** floor((num_drops + 1) * t): stairs of equal length. The article's step "
-                "decay.",
-            ),
-            Family(
-                "exponential",
-                (Parameter("final_fraction", 0.001, 0.5, 0.05, log=True), WARMUP),
-                "rate = peak * final_fraction ** t. The article's exponential decay.",
-            ),
-            Family(
-                "time",
-                (Parameter("final_fraction", 0.01, 0.5, 0.1, log=True), WARMUP),
-                "rate = peak / (1 + (1 / final_fraction - 1) * t): inverse time. The article's time decay.",
-            ),
-            Family(
-                "cosine",
-                (_FINAL, WARMUP),
-                "rate = peak * (final_fraction + (1 - final_fraction) * (1 + cos(pi * t)) / 2). Loshchilov & Hutter "
-                "2017, SGDR, arXiv:1608.03983, equation 5, without a restart.",
-            ),
-            Family(
-                "triangular",
-                (_CYCLES, _BASE),
-                "rate = base + (peak - base) * height, with base = base_fraction * peak and height = "
-                "1 - |2 * frac(num_cycles * t) - 1|. Smith 2015, arXiv:1506.01186, section 3.1.",
-            ),
-            Family(
-                "triangular2",
-                (_CYCLES, _BASE),
-                "rate = base + (peak - base) * height / 2 ** floor(num_cycles * t): triangular, with the amplitude "
-                "halved after each cycle. Smith 2015, arXiv:1506.01186, section 3.1.",
-            ),
-            Family(
-                "exp_range",
-                (_CYCLES, _BASE, Parameter("final_amplitude", 0.01, 0.5, 0.1, log=True)),
-                "rate = base + (peak - base) * height * final_amplitude ** t: triangular, with an amplitude that falls "
-                "by a constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1, where his text lets the "
-                "base fall as well; here it stays, as in triangular2. Its first peak lies below the peak already.",
-            ),
-            Family(
-                "one_cycle",
-                (Parameter("rise_fraction", 0.1, 0.6, 0.45), Parameter("base_fraction", 0.01, 0.5, 0.1)),
-                f"rate rises from base_fraction * peak to peak over rise_fraction of the training, returns until "
-                f"{1 - TAIL_FRACTION:g} of it, then falls to {TAIL_DEPTH:g} of the base; straight lines. Smith 2018, "
-                "arXiv:1803.09820, section 4.1; one_cycle_momentum gives the momentum that belongs to it.",
-            ),
-            Family(
-                "cosine_restarts",
-                (Parameter("num_cycles", 2, 6, 3, integer=True), _FINAL),
-                "rate = peak * (final_fraction + (1 - final_fraction) * (1 + cos(pi * frac(num_cycles * t))) / 2). "
-                "Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983, equation 5, with cycles of equal length.",
-            ),
-        )
-    }
+_ENTRIES = (
+    Family(
+        "fixed",
+        "rate = peak. The article's static rate.",
+        # Keras has no constant schedule; this one loads where lrrt is not installed, as one of ours would not.
+        make=lambda peak, num_steps, values: _keras().PolynomialDecay(peak, num_steps, end_learning_rate=peak),
+        parameters=(WARMUP,),
+    ),
+    Family(
+        "linear",
+        "rate = peak * (1 - (1 - final_fraction) * min(1, t / decay_fraction)): a straight line, then constant, as in "
+        "the article's linear decay.",
+        make=lambda peak, num_steps, values: _keras().PolynomialDecay(
+            peak, values["decay_fraction"] * num_steps, end_learning_rate=peak * values["final_fraction"]
+        ),
+        parameters=(_FINAL, Parameter("decay_fraction", 0.25, 1.0, 1.0), WARMUP),
+        marks=lambda values: [(part, part * values["decay_fraction"]) for part in DECAY_PARTS],
+    ),
+    Family(
+        "step",
+        "rate = peak * drop_factor ** floor((num_drops + 1) * t): stairs of equal length. The article's step decay.",
+        make=lambda peak, num_steps, values: _keras().PiecewiseConstantDecay(*_stairs(peak, num_steps, values)),
+        parameters=(
+            Parameter("num_drops", 1, 5, 2, integer=True),
+            Parameter("drop_factor", 0.05, 0.7, 0.1, log=True),
+            WARMUP,
+        ),
+        min_steps=lambda values: int(values["num_drops"]) + 1,
+    ),
+    Family(
+        "exponential",
+        "rate = peak * final_fraction ** t. The article's exponential decay.",
+        make=lambda peak, num_steps, values: _keras().ExponentialDecay(
+            peak, num_steps, decay_rate=values["final_fraction"]
+        ),
+        parameters=(Parameter("final_fraction", 0.001, 0.5, 0.05, log=True), WARMUP),
+    ),
+    Family(
+        "time",
+        "rate = peak / (1 + (1 / final_fraction - 1) * t): inverse time. The article's time decay.",
+        make=lambda peak, num_steps, values: _keras().InverseTimeDecay(
+            peak, num_steps, decay_rate=1 / values["final_fraction"] - 1
+        ),
+        parameters=(Parameter("final_fraction", 0.01, 0.5, 0.1, log=True), WARMUP),
+    ),
+    Family(
+        "cosine",
+        "rate = peak * (final_fraction + (1 - final_fraction) * (1 + cos(pi * t)) / 2). Loshchilov & Hutter 2017, "
+        "SGDR, arXiv:1608.03983, equation 5, without a restart.",
+        make=lambda peak, num_steps, values: _keras().CosineDecay(peak, num_steps, alpha=values["final_fraction"]),
+        parameters=(_FINAL, WARMUP),
+    ),
+    Family(
+        "triangular",
+        "rate = base + (peak - base) * height, with base = base_fraction * peak and height = "
+        "1 - |2 * frac(num_cycles * t) - 1|. Smith 2015, arXiv:1506.01186, section 3.1.",
+        make=_triangles,
+        parameters=(_CYCLES, _BASE),
+        min_steps=_steps_of_cycles,
+        marks=_ends_of_cycles,
+        is_cyclical=True,
+    ),
+    Family(
+        "triangular2",
+        "rate = base + (peak - base) * height / 2 ** floor(num_cycles * t): triangular, with the amplitude halved "
+        "after each cycle. Smith 2015, arXiv:1506.01186, section 3.1.",
+        make=lambda peak, num_steps, values: _triangles(peak, num_steps, values, cycle_factor=0.5),
+        parameters=(_CYCLES, _BASE),
+        min_steps=_steps_of_cycles,
+        marks=_ends_of_cycles,
+        is_cyclical=True,
+    ),
+    Family(
+        "exp_range",
+        "rate = base + (peak - base) * height * final_amplitude ** t: triangular, with an amplitude that falls by a "
+        "constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1, where his text lets the base fall as "
+        "well; here it stays, as in triangular2. Its first peak lies below the peak already.",
+        make=lambda peak, num_steps, values: _triangles(
+            peak, num_steps, values, final_amplitude=values["final_amplitude"]
+        ),
+        parameters=(_CYCLES, _BASE, Parameter("final_amplitude", 0.01, 0.5, 0.1, log=True)),
+        min_steps=_steps_of_cycles,
+        marks=_ends_of_cycles,
+        is_cyclical=True,
+    ),
+    Family(
+        "one_cycle",
+        f"rate rises from base_fraction * peak to peak over rise_fraction of the training, returns until "
+        f"{1 - TAIL_FRACTION:g} of it, then falls to {TAIL_DEPTH:g} of the base; straight lines. Smith 2018, "
+        "arXiv:1803.09820, section 4.1; one_cycle_momentum gives the momentum that belongs to it.",
+        make=_one_cycle,
+        parameters=(
+            Parameter("rise_fraction", 0.1, 0.6, 0.45),
+            Parameter("base_fraction", 0.01, 0.5, 0.1, is_base=True),
+        ),
+        min_steps=lambda values: ONE_CYCLE_STEPS,
+        marks=lambda values: (),  # one cycle can be compared at its end only
+        momentum=lambda num_steps, values, *, high, low: one_cycle_momentum(
+            num_steps, rise_fraction=values["rise_fraction"], high=high, low=low
+        ),
+        is_cyclical=True,
+    ),
+    Family(
+        "cosine_restarts",
+        "rate = peak * (final_fraction + (1 - final_fraction) * (1 + cos(pi * frac(num_cycles * t))) / 2). Loshchilov "
+        "& Hutter 2017, SGDR, arXiv:1608.03983, equation 5, with cycles of equal length.",
+        make=lambda peak, num_steps, values: _keras().CosineDecayRestarts(
+            peak, num_steps / int(values["num_cycles"]), t_mul=1.0, alpha=values["final_fraction"]
+        ),
+        parameters=(Parameter("num_cycles", 2, 6, 3, integer=True), _FINAL),
+        min_steps=_steps_of_cycles,
+        marks=_ends_of_cycles,
+        is_cyclical=True,
+    ),
 )
-"""All families, by name. In formulas `t = step / num_steps`, counted from the end of a warm-up where there is one:
-training ends at t = 1, where the last cycle and the decay end too, and the last step begins just before."""
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _ENTRIES})
+"""All families, by name. In formulas `t = step / num_steps`, counted from the end of a warm-up if there is one:
+training ends at t = 1, when the last cycle and the decay end too, and the last step begins just before."""
 
 
 def find_family(name: str) -> Family:
     """Return the family of this name.
 
     Raises:
-        ValueError: where there is none, with the nearest name.
+        ValueError: if there is none, with the nearest name.
     """
     if name not in FAMILIES:
         raise ValueError(
@@ -146,13 +192,8 @@ def find_family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def is_cyclical(schedule: str) -> bool:
-    """Say whether the rates of a family cycle, or rise and fall once as `one_cycle` does; a warm-up does not count."""
-    return schedule == "one_cycle" or any(parameter.name == "num_cycles" for parameter in FAMILIES[schedule].parameters)
-
-
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known name, or nothing where none is near.
+    """Return a hint at the nearest known name, or nothing if none is near.
 
     >>> did_you_mean("One-Cycle", FAMILIES)
     " Did you mean 'one_cycle'?"
@@ -174,6 +215,15 @@ def check_parameters(family: Family, parameters: Mapping[str, float]) -> dict[st
                 f"Parameters of {family.name!r} must be of {', '.join(known)}, got {name!r}.{did_you_mean(name, known)}"
             )
     return {name: _check_parameter(family, known[name], value) for name, value in parameters.items()}
+
+
+def all_values(family: Family, parameters: Mapping[str, float]) -> dict[str, float]:
+    """Return a value for each parameter of a family: the given ones as `check_parameters` returns them, or defaults.
+
+    Raises:
+        ValueError: as `check_parameters` does.
+    """
+    return {**family.defaults(), **check_parameters(family, parameters)}
 
 
 def _check_parameter(family: Family, parameter: Parameter, value: float) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lrrt.bounds import Bounds
 from lrrt.range_result import Case
 from studies.dimension import Condition, Dimension
-from studies.schedules.families import is_cyclical
+from studies.schedules.families import FAMILIES
 from studies.trial import rate_name
 
 Range = tuple[float, float]
@@ -61,7 +61,7 @@ class OptimizerRange:
         """
         # With confirmed bounds and four schedules on cancer_mlp (24 trials, 6 seeds) a range of their own for cyclical
         # ones, up to `cyclical_high`, gained half a percent of the scale, and no more than a wider shared one.
-        is_cyclical_only = all(is_cyclical(schedule) for schedule in schedules)
+        is_cyclical_only = all(FAMILIES[schedule].is_cyclical for schedule in schedules)
         return self.cyclical_high if is_cyclical_only and self.cyclical_high else self.high
 
     def dimension(self, schedules: Sequence[str]) -> Dimension:

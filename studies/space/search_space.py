@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from lrrt.bounds import Bounds
 from lrrt.range_result import Case, RangeTestResult
 from studies.dimension import Dimension, Value
-from studies.schedules.families import FAMILIES, Parameter, did_you_mean
-from studies.schedules.schedule import check_num_steps
+from studies.schedules.families import FAMILIES, did_you_mean
+from studies.schedules.family import Parameter
+from studies.schedules.schedule import check_all_fit
 from studies.space.differences import check_same_space
 from studies.space.optimizer_range import OptimizerRange, Range, ranges_within
 from studies.space.suggesting import ask_keras_tuner, ask_optuna
@@ -180,9 +181,7 @@ class SearchSpace:
         Raises:
             ValueError: for fewer steps than its cycles, drops and warm-up need.
         """
-        for name in self.schedules:
-            highest = {parameter.name: parameter.high for parameter in self._family_parameters(name)}
-            check_num_steps(name, num_steps, highest)
+        check_all_fit(self.schedules, num_steps, searches_warmup=self.searches_warmup)
 
     def fills(self, values: Mapping[str, Value]) -> bool:
         """Say whether values are given for all dimensions that are active with them."""
@@ -240,13 +239,7 @@ class SearchSpace:
             for parameter in self._family_parameters(schedule)
         ]
 
-    def _family_parameters(self, schedule: str) -> list[Parameter]:
+    def _family_parameters(self, schedule: str) -> tuple[Parameter, ...]:
         """Return those that are searched; the fraction that is a cycle's base begins at `low` for the highest peak."""
         least_base = min(found.low / found.highest_peak(self.schedules) for found in self.optimizers)
-        return [
-            replace(parameter, low=min(max(parameter.low, least_base), parameter.default))
-            if parameter.name == "base_fraction"
-            else parameter
-            for parameter in FAMILIES[schedule].parameters
-            if parameter.name != "warmup" or self.searches_warmup
-        ]
+        return FAMILIES[schedule].searched(searches_warmup=self.searches_warmup, least_base=least_base)

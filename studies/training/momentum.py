@@ -1,4 +1,4 @@
-"""Knows the momentum of each step of a trial: the optimizer's own, a searched one, or one cycled against the rate."""
+"""Find the momentum of each step of a trial: the optimizer's own, a searched one, or one that its schedule moves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from studies.schedules.families import FAMILIES
-from studies.schedules.schedule import one_cycle_momentum
+from studies.schedules.families import FAMILIES, all_values
 from studies.trial import TrialConfig, momentum_name
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def momentum_of(config: TrialConfig, pattern: keras.Optimizer) -> float:
     """Return the momentum that a trial's own swings about, or stays at; 0 for an optimizer that has none.
 
     Raises:
-        ValueError: where it is searched for an optimizer that has none.
+        ValueError: if it is searched for an optimizer that has none.
     """
     if config.momentum is not None:
         momentum_name(pattern)
@@ -33,12 +32,13 @@ def momentum_of(config: TrialConfig, pattern: keras.Optimizer) -> float:
 
 
 def moves_momentum(config: TrialConfig, pattern: keras.Optimizer) -> bool:
-    """Say whether a trial's momentum is another than its optimizer's own: searched, or cycled by `one_cycle`."""
-    return config.momentum is not None or (config.schedule == "one_cycle" and momentum_of(config, pattern) > 0)
+    """Say whether a trial's momentum is another than its optimizer's own: searched, or moved by its schedule."""
+    is_moved = FAMILIES[config.schedule].momentum is not None
+    return config.momentum is not None or (is_moved and momentum_of(config, pattern) > 0)
 
 
 def momentum_table(config: TrialConfig, pattern: keras.Optimizer, num_steps: int) -> NDArray[np.float32] | None:
-    """Return the momentum of each step, shape `(num_steps,)`; None where the optimizer's own stays.
+    """Return the momentum of each step, shape `(num_steps,)`; None if the optimizer's own stays.
 
     With `one_cycle` it falls while the rate climbs and climbs back while the rate returns (Smith 2018,
     arXiv:1803.09820, section 4.3), for optimizers that have one: SGD's `momentum`, Adam's `beta_1`. Smith's 0.95 and
@@ -54,8 +54,9 @@ def momentum_table(config: TrialConfig, pattern: keras.Optimizer, num_steps: int
     if not moves_momentum(config, pattern):
         return None
     middle = momentum_of(config, pattern)
-    if config.schedule != "one_cycle":
+    family = FAMILIES[config.schedule]
+    if family.momentum is None:
         return np.full(num_steps, middle, np.float32)
-    values = {**FAMILIES["one_cycle"].defaults(), **dict(config.schedule_parameters)}
+    values = all_values(family, dict(config.schedule_parameters))
     high, low = 1 - (1 - SWING) * (1 - middle), max(0.0, 1 - (1 + SWING) * (1 - middle))
-    return one_cycle_momentum(num_steps, rise_fraction=values["rise_fraction"], high=high, low=low)
+    return family.momentum(num_steps, values, high=high, low=low)

@@ -14,12 +14,10 @@ from studies import (
     TrialResult,
     TrialState,
     check_overfitting,
-    phases,
     pruning,
 )
-from studies.phases import marks
 from studies.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
-from studies.schedules.families import is_cyclical
+from studies.schedules.marks import marks
 
 EPOCHS = 20
 FALLING = tuple(1.0 / epoch for epoch in range(1, EPOCHS + 1))
@@ -43,9 +41,8 @@ def cut_at(candidate, val_losses, others):
     ]
 
 
-@pytest.mark.parametrize("module", [pruning, phases])
-def test_doctests_hold(module):
-    assert doctest.testmod(module).failed == 0
+def test_doctests_hold():
+    assert doctest.testmod(pruning).failed == 0
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ def test_doctests_hold(module):
     ],
 )
 def test_trials_are_compared_at_cycle_ends_or_half_and_three_quarters_of_a_decay(schedule, parameters, epochs):
-    assert [mark.epoch for mark in marks(config(schedule, **parameters), EPOCHS)] == epochs
+    assert [mark.epoch for mark in marks(schedule, parameters, EPOCHS)] == epochs
 
 
 def test_a_trial_that_is_worse_than_the_median_of_its_peers_is_cut_at_a_mark_only():
@@ -147,9 +144,9 @@ def test_no_trial_that_stopped_improving_is_said_to_be_still_falling(schedule, l
 def test_no_trial_ends_before_half_of_its_decay_or_its_first_cycle(schedule, epochs, losses, patience):
     losses = losses[:epochs]
     if has_stopped_improving(config(schedule), losses, epochs=epochs, patience=patience):
-        found = marks(config(schedule), epochs)
+        found = marks(schedule, {}, epochs)
         assert len(losses) > found[0].epoch
-        assert not is_cyclical(schedule) or len(losses) in {mark.epoch for mark in found}
+        assert not FAMILIES[schedule].is_cyclical or len(losses) in {mark.epoch for mark in found}
 
 
 def test_no_patience_ends_nothing():

@@ -6,9 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from studies.analysis.plot import plot_losses, plot_schedules
+from studies.analysis.plot import plot_losses
 from studies.overfitting import LossCurves, check_overfitting
-from studies.schedules.families import FAMILIES
 
 NAN, INF = float("nan"), float("inf")
 
@@ -64,13 +63,6 @@ def test_the_axis_is_logarithmic_only_for_positive_losses_over_two_decades(losse
 def test_odd_losses_can_be_drawn(train, val):
     labels = {line.get_label() for line in draw(train, val).axes[0].lines}
     assert ("not finite" in labels) == (not np.isfinite([train, val]).all())
-
-
-def test_every_family_has_a_picture():
-    figure = plot_schedules(num_steps=60)
-    figure.savefig(io.BytesIO(), format="png", dpi=40)
-    assert [axes.get_title() for axes in figure.axes if axes.axison] == list(FAMILIES)
-    assert all(len(axes.lines) == 3 for axes in figure.axes if axes.axison)
 
 
 def test_no_window_toolkit_is_touched():

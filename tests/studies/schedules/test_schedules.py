@@ -1,6 +1,7 @@
 """Schedule families: their rates equal hand-computed tables, mean the same at any length, and can be saved."""
 
 import doctest
+import gc
 import math
 
 import keras
@@ -9,10 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studies.schedules import cyclical, families
+from studies import OptimizerRange, SearchSpace, TrialConfig
+from studies.pruning import has_stopped_improving
+from studies.schedules import cyclical, families, marks, one_cycle
 from studies.schedules import schedule as schedules
-from studies.schedules.families import FAMILIES, WARMUP, Parameter
-from studies.schedules.schedule import make_schedule, one_cycle_momentum, rate_table
+from studies.schedules.families import FAMILIES
+from studies.schedules.family import WARMUP, Family, Parameter
+from studies.schedules.one_cycle import one_cycle_momentum
+from studies.schedules.schedule import make_schedule, rate_table
+from studies.training.momentum import momentum_table
 
 NUM_STEPS = 120  # divisible by what the tables below divide it by
 STEPS = np.arange(NUM_STEPS)
@@ -41,7 +47,7 @@ PEAKS = st.floats(1e-6, 10.0)
 LENGTHS = st.integers(24, 3000)
 
 
-@pytest.mark.parametrize("module", [families, schedules, cyclical])
+@pytest.mark.parametrize("module", [families, schedules, cyclical, marks, one_cycle])
 def test_doctests_hold(module):
     assert doctest.testmod(module).failed == 0
 
@@ -50,6 +56,49 @@ def test_every_family_of_the_article_and_of_smith_is_offered():
     smith = {"triangular", "triangular2", "exp_range", "one_cycle", "cosine_restarts"}
     assert set(FAMILIES) == {"fixed", *DECAYING} | smith
     assert all(family.name == name and family.description for name, family in FAMILIES.items())
+
+
+@pytest.fixture
+def sawtooth(monkeypatch):
+    """A family that no code knows: teeth that fall from the peak, while the momentum stays high."""
+    teeth = Parameter("num_teeth", 2, 4, 2, integer=True)
+    floor = Parameter("floor_fraction", 0.001, 0.5, 0.4, is_base=True)
+
+    def make(peak, num_steps, values):
+        length = num_steps / values["num_teeth"]
+        return keras.optimizers.schedules.CosineDecayRestarts(peak, length, 1.0, alpha=values["floor_fraction"])
+
+    family = Family(
+        "sawtooth",
+        "teeth",
+        make=make,
+        parameters=(teeth, floor, WARMUP),
+        min_steps=lambda values: 5 * values["num_teeth"],
+        marks=lambda values: [(1 / values["num_teeth"], 1 / values["num_teeth"])],
+        momentum=lambda num_steps, values, *, high, low: np.full(num_steps, high, np.float32),
+        is_cyclical=True,
+    )
+    (entries,) = gc.get_referents(FAMILIES)  # the dict behind the read-only view
+    monkeypatch.setitem(entries, "sawtooth", family)
+    return "sawtooth"
+
+
+def test_a_new_schedule_is_one_entry(sawtooth):
+    """It is made, searched, compared, given its momentum and refused if it does not fit, by one entry alone."""
+    space = SearchSpace((OptimizerRange("adam", 0.01, 0.1, cyclical_high=0.2),), (sawtooth,), searches_warmup=True)
+    config = TrialConfig("adam", sawtooth, 0.1, 32, (("num_teeth", 4),))
+    by_name = {dimension.name: dimension for dimension in space.dimensions()}
+
+    assert table(sawtooth, 100, num_teeth=4, warmup=0.2).argmax() == 20
+    assert by_name["lr__adam"].high == 0.2
+    assert by_name["sawtooth__floor_fraction"].low == pytest.approx(0.01 / 0.2)
+    assert "sawtooth__warmup" in by_name
+    assert TrialConfig.from_parameters(config.parameters()) == config
+    assert [mark.epoch for mark in marks.marks(sawtooth, {"num_teeth": 4, "warmup": 0.2}, 20)] == [8]
+    assert not has_stopped_improving(config, [1.0] * 8, epochs=20, patience=0.1)
+    assert momentum_table(config, keras.optimizers.Adam(), 3).tolist() == pytest.approx([0.95] * 3)
+    with pytest.raises(ValueError, match=r"'sawtooth' with num_teeth=4, .* needs at least 26 steps, got num_steps=20"):
+        space.check_num_steps(20)
 
 
 def test_warm_up_is_offered_by_fixed_and_decaying_families_only():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from studies import FAMILIES, Trainer, TrialConfig
-from studies.schedules.schedule import one_cycle_momentum
+from studies.schedules.one_cycle import one_cycle_momentum
 from studies.training import momentum
 from studies.training.momentum import momentum_table, moves_momentum
 from tests.studies.recording import EPOCHS, NUM_STEPS, applied, make_loops
