@@ -4,11 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
+from pydantic import PositiveFloat, computed_field
 
 from lrrt.curve import RangeCurve
+from lrrt.plain import Named
 from lrrt.reading import Reading, Shape, read_curve
 
 # The factors are round numbers fitted to full trainings of 42 real cases; benchmarks/bounds_quality.py scores them.
@@ -24,7 +25,7 @@ BELOW_RAMP = "low lies below the first rate that was tried, where nothing was se
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
-class Verdict(Enum):
+class Verdict(Named):
     """What a range test showed; the value is the sentence shown, to which `Bounds.reason` adds what this test tells."""
 
     FOUND = "bounds found"
@@ -59,14 +60,14 @@ class Bounds:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
     """
 
-    low: float | None
-    high: float | None
-    suggested: float | None
+    low: PositiveFloat | None
+    high: PositiveFloat | None
+    suggested: PositiveFloat | None
     verdict: Verdict
     reason: str
-    lowest: float | None = None
-    steepest: float | None = None
-    diverged: float | None = None
+    lowest: PositiveFloat | None = None
+    steepest: PositiveFloat | None = None
+    diverged: PositiveFloat | None = None
 
     def __post_init__(self) -> None:
         low, suggested, high = self.low, self.suggested, self.high
@@ -80,6 +81,7 @@ class Bounds:
         """The largest maximum for a cyclical rate, which may be larger than a constant rate (Smith 2018, 4.1)."""
         return self.high if self.high is None or self.lowest is None else max(self.high, self.lowest)
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
     @property
     def decades(self) -> float | None:
         """The width of the bounds in decades: `log10(high / low)`."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import PositiveFloat
 
 from lrrt.monitor import LOSS, Monitor
+from lrrt.plain import Losses, Named
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ BLOCK = 1024  # points smoothed at a time
 SLACK = 1e-6  # decades; rates that are equal but for rounding are equal
 
 
-class Stop(Enum):
+class Stop(Named):
     """Why a range test ended; the value is the sentence shown."""
 
     COMPLETED = "all steps were done"
@@ -45,13 +46,13 @@ class RangeCurve:
             positive and ascending.
     """
 
-    lrs: tuple[float, ...]
-    losses: tuple[float, ...]
+    lrs: tuple[PositiveFloat, ...]
+    losses: Losses
     stop: Stop = Stop.COMPLETED
     seed: int | None = None
     monitor: Monitor = LOSS
-    monitored: tuple[float, ...] = ()
-    num_steps: int = 0
+    monitored: Losses = ()
+    num_steps: int = 0  # older files do not have it
 
     def __post_init__(self) -> None:
         if len(self.lrs) != len(self.losses):

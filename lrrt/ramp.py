@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeInt, PositiveFloat
 
 MIN_STEPS = 2  # a ramp hits both ends, so it needs two steps at least
 
@@ -24,9 +25,9 @@ class Ramp:
     [0.001, 0.01, 0.1, 1.0, 10.0]
     """
 
-    start_lr: float = 1e-7
-    end_lr: float = 10.0
-    num_steps: int = 100
+    start_lr: PositiveFloat = 1e-7
+    end_lr: PositiveFloat = 10.0
+    num_steps: NonNegativeInt = 100
     spacing: Literal["exponential", "linear"] = "exponential"
 
     def __post_init__(self) -> None:

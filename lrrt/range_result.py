@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from lrrt.bounds import Bounds, Verdict, find_bounds
+from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer
+
+from lrrt.bounds import Bounds, find_bounds
 from lrrt.comparison import Standing, compare, in_words
-from lrrt.curve import RangeCurve, Stop
-from lrrt.monitor import Monitor
+from lrrt.curve import RangeCurve
+from lrrt.plain import from_plain, to_plain
 from lrrt.plot import plot_loss_deltas, plot_losses
 from lrrt.ramp import Ramp
 
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
+
+Hyperparameters = Annotated[
+    tuple[tuple[str, Any], ...],
+    BeforeValidator(lambda by_name: tuple(by_name.items())),
+    PlainSerializer(dict, return_type=dict[str, Any]),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +41,21 @@ class Case:
 
     optimizer: str
     kind: str
-    batch_size: int
-    hyperparameters: tuple[tuple[str, Any], ...] = ()
+    batch_size: NonNegativeInt
+    hyperparameters: Hyperparameters = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundsFile:
+    """What bounds.json holds."""
+
+    schema_version: Literal[1]
+    ramp: Ramp
+    seed: int
+    versions: Mapping[str, str]
+    cases: Mapping[str, Case]
+    bounds: Mapping[str, Bounds]
+    curves: Mapping[str, tuple[RangeCurve, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +127,9 @@ class RangeTestResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same as plain data: numbers, strings, lists, None."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "ramp": asdict(self.ramp),
-            "seed": self.seed,
-            "versions": _versions(),
-            "cases": {
-                label: asdict(case) | {"hyperparameters": dict(case.hyperparameters)}
-                for label, case in self.cases.items()
-            },
-            "bounds": {label: _bounds_as_dict(found) for label, found in self.bounds.items()},
-            "curves": {label: [_curve_as_dict(curve) for curve in repeats] for label, repeats in self.curves.items()},
-        }
+        return to_plain(
+            BoundsFile(SCHEMA_VERSION, self.ramp, self.seed, _versions(), self.cases, self.bounds, self.curves)
+        )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -129,13 +140,8 @@ class RangeTestResult:
         """
         if data.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"`schema_version` must be {SCHEMA_VERSION}, got {data.get('schema_version')!r}.")
-        cases = {
-            label: Case(**{**case, "hyperparameters": tuple(case["hyperparameters"].items())})
-            for label, case in data["cases"].items()
-        }
-        curves = {label: tuple(map(_curve_from_dict, repeats)) for label, repeats in data["curves"].items()}
-        bounds = {label: _bounds_from_dict(found) for label, found in data["bounds"].items()}
-        return cls(curves, bounds, cases, Ramp(**data["ramp"]), data["seed"])
+        file = from_plain(BoundsFile, {"versions": {}, **data})
+        return cls(file.curves, file.bounds, file.cases, file.ramp, file.seed)
 
     @classmethod
     def joined(cls, tests: Sequence[Self]) -> Self:
@@ -164,47 +170,6 @@ class RangeTestResult:
 
 def _rate(lr: float | None) -> str:
     return "-" if lr is None else f"{lr:.1e}"
-
-
-def _bounds_as_dict(bounds: Bounds) -> dict[str, Any]:
-    return asdict(bounds) | {"verdict": bounds.verdict.name.lower(), "decades": bounds.decades}
-
-
-def _bounds_from_dict(data: Mapping[str, Any]) -> Bounds:
-    fields = {name: value for name, value in data.items() if name != "decades"}
-    return Bounds(**{**fields, "verdict": Verdict[data["verdict"].upper()]})
-
-
-def _curve_as_dict(curve: RangeCurve) -> dict[str, Any]:
-    return {
-        "lrs": list(curve.lrs),
-        "losses": list(map(_or_none, curve.losses)),
-        "stop": curve.stop.name.lower(),
-        "seed": curve.seed,
-        "monitor": asdict(curve.monitor),
-        "monitored": list(map(_or_none, curve.monitored)),
-        "num_steps": curve.num_steps,
-    }
-
-
-def _curve_from_dict(data: Mapping[str, Any]) -> RangeCurve:
-    return RangeCurve(
-        tuple(data["lrs"]),
-        tuple(map(_or_nan, data["losses"])),
-        Stop[data["stop"].upper()],
-        data["seed"],
-        Monitor(**data["monitor"]),
-        tuple(map(_or_nan, data["monitored"])),
-        data.get("num_steps", 0),  # older files do not have it
-    )
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _versions() -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
+Number = float | int  # JSON keeps apart what `float` alone takes for one
 Value = float | int | str | bool
 Condition = tuple[str, tuple[Value, ...]]  # active where the dimension of this name has one of these values
 
@@ -24,11 +24,11 @@ class Dimension:
 
     name: str
     choices: tuple[Value, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
+    low: Number = 0.0
+    high: Number = 0.0
     log: bool = False
     integer: bool = False
-    step: float | None = None
+    step: Number | None = None
     default: Value | None = None
     conditions: tuple[Condition, ...] = ()
 
@@ -38,12 +38,6 @@ class Dimension:
         if not -math.inf < self.low <= self.high < math.inf or (self.log and self.low <= 0):
             law = "`0 < low <= high`" if self.log else "`low <= high`"
             raise ValueError(f"{law} must hold for {self.name}, got low={self.low!r}, high={self.high!r}.")
-
-    @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` of a dimension became as JSON."""
-        conditions = tuple((name, tuple(allowed)) for name, allowed in kept["conditions"])
-        return cls(**{**kept, "choices": tuple(kept["choices"]), "conditions": conditions})
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
         """Say whether the dimension is searched where the others have these values."""

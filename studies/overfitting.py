@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from numbers import Real
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeInt
+
+from lrrt.plain import Named, or_none
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +25,7 @@ LEVEL_EPOCHS = 3  # the median of so many epochs is a level that one spike canno
 DISTANCE_FROM_MEDIAN = 0.564
 
 
-class OverfitVerdict(Enum):
+class OverfitVerdict(Named):
     """What the losses of a training show; the value is the sentence shown."""
 
     UNDERFITTED = "the validation loss was still falling at the end; train longer"
@@ -82,8 +84,8 @@ class OverfitReport:
 
     verdict: OverfitVerdict
     reason: str
-    num_epochs: int
-    best_epoch: int | None
+    num_epochs: NonNegativeInt
+    best_epoch: NonNegativeInt | None
     best_val_loss: float | None
     generalisation_gap: float | None
     rise: float | None
@@ -185,13 +187,9 @@ def _report(
 ) -> OverfitReport:
     if best is None:
         return OverfitReport(verdict, f"{verdict.value} (in every epoch)", len(val), None, None, None, None, None)
-    gap, rise = _finite(val[best] - train[best]), _finite(val[-1] - val[best])
+    gap, rise = or_none(float(val[best] - train[best])), or_none(float(val[-1] - val[best]))
     facts = [f"best {val[best]:.4g} in epoch {best + 1} of {len(val)}"]
     facts += [] if rise is None else [f"last {val[-1]:.4g}"]
     facts += [] if noise is None else [f"noise {noise:.2g}"]
     reason = f"{verdict.value} ({', '.join(facts)})"
     return OverfitReport(verdict, reason, len(val), best + 1, float(val[best]), gap, rise, noise)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveInt,
+    WithJsonSchema,
+    computed_field,
+)
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer, optimizer_like
+from lrrt.plain import Losses, Named, from_plain, to_plain
 from studies.dimension import Value
 from studies.overfitting import LossCurves
 from studies.schedules.families import FAMILIES, check_parameters
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 RESERVED = ("optimizer", "schedule", "batch_size", "weight_decay", "momentum")
 
 
-class TrialState(Enum):
+class TrialState(Named):
     """How a trial ended; the value is the sentence shown."""
 
     COMPLETED = "trained until its last epoch, or until it stopped improving"
@@ -123,6 +132,28 @@ class TrialConfig:
         return optimizer_like(pattern, **changes)
 
 
+Parameters = Annotated[
+    dict[str, Value],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "optimizer": {"type": "string"},
+                "schedule": {"type": "string"},
+                "batch_size": {"type": "integer"},
+            },
+            "required": ["optimizer", "schedule", "batch_size"],
+        }
+    ),
+]
+WrittenConfig = Annotated[
+    TrialConfig,
+    Field(alias="parameters"),
+    BeforeValidator(TrialConfig.from_parameters),
+    PlainSerializer(TrialConfig.parameters, return_type=Parameters),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class TrialResult:
     """What a trial showed; epochs count from 1.
@@ -132,15 +163,15 @@ class TrialResult:
     that was not recorded.
     """
 
-    number: int
-    config: TrialConfig
+    number: NonNegativeInt
+    config: WrittenConfig
     state: TrialState
-    train_losses: tuple[float, ...] = ()
-    val_losses: tuple[float, ...] = ()
-    num_steps: int = 0
+    train_losses: Losses = ()
+    val_losses: Losses = ()
+    num_steps: NonNegativeInt = 0
     seconds: float = 0.0
     error: str = ""
-    planned_epochs: int = 0
+    planned_epochs: NonNegativeInt = 0  # absent in files of version 0.1.0
 
     @property
     def epochs_saved(self) -> int:
@@ -149,14 +180,16 @@ class TrialResult:
             return 0
         return max(0, self.planned_epochs - len(self.train_losses))
 
-    @property
-    def best_epoch(self) -> int | None:
-        finite = [(loss, epoch) for epoch, loss in enumerate(self.val_losses, start=1) if math.isfinite(loss)]
-        return min(finite)[1] if finite else None
-
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
     @property
     def score(self) -> float | None:
         return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def best_epoch(self) -> PositiveInt | None:
+        finite = [(loss, epoch) for epoch, loss in enumerate(self.val_losses, start=1) if math.isfinite(loss)]
+        return min(finite)[1] if finite else None
 
     def curves(self) -> LossCurves:
         """Return the losses by epoch."""
@@ -164,34 +197,12 @@ class TrialResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON: losses that are not finite are None."""
-        return {
-            "number": self.number,
-            "state": self.state.name.lower(),
-            "parameters": self.config.parameters(),
-            "score": self.score,
-            "best_epoch": self.best_epoch,
-            "train_losses": [_finite(loss) for loss in self.train_losses],
-            "val_losses": [_finite(loss) for loss in self.val_losses],
-            "num_steps": self.num_steps,
-            "seconds": self.seconds,
-            "error": self.error,
-            "planned_epochs": self.planned_epochs,
-        }
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `as_dict` wrote."""
-        return cls(
-            number=data["number"],
-            config=TrialConfig.from_parameters(data["parameters"]),
-            state=TrialState[data["state"].upper()],
-            train_losses=tuple(_or_nan(loss) for loss in data["train_losses"]),
-            val_losses=tuple(_or_nan(loss) for loss in data["val_losses"]),
-            num_steps=data["num_steps"],
-            seconds=data["seconds"],
-            error=data["error"],
-            planned_epochs=data.get("planned_epochs", 0),  # absent in files of version 0.1.0
-        )
+        return from_plain(cls, data)
 
 
 def rate_name(optimizer: str, batch_size: int | None = None) -> str:
@@ -228,11 +239,3 @@ def _as_declared(schedule: str, name: str, value: float) -> float:
 
 def _optional(parameters: Mapping[str, Value], name: str) -> float | None:
     return float(parameters[name]) if name in parameters else None
-
-
-def _finite(loss: float) -> float | None:
-    return loss if math.isfinite(loss) else None
-
-
-def _or_nan(loss: float | None) -> float:
-    return math.nan if loss is None else loss

@@ -1,4 +1,4 @@
-"""Knows what a stage found, and how it is written down: summary.json and the tables."""
+"""Sum up what a stage found, as summary.json and as tables."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
+from lrrt.plain import from_plain, to_plain
+from pipeline.report.summary_file import (
+    Best,
+    Cost,
+    EpochsSaved,
+    Narrowing,
+    RetrainedTrial,
+    SearchedRange,
+    Summary,
+    TrainingCost,
+)
 from pipeline.report.versions import versions
 from studies import AtEdge, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,61 +82,57 @@ def summarise(
     """
     states = Counter(trial.state.name.lower() for trial in trials)
     again = next((one for one in retrained if one.trial.number == best.number), None)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "status": "done",
-        "versions": versions(),
-        "best": {
-            **best.as_dict(),
-            "mean_score": None if again is None else again.mean_score,
-            "spread": None if again is None or again.judged is None else again.judged.spread,
-            "test": test,
-            "model_file": model_file,
-            "overfitting": asdict(overfitting) | {"verdict": overfitting.verdict.name.lower()},
-            "overfitting_sentence": overfitting.verdict.value,
-            "at_edge": None
-            if edge is None
-            else {**asdict(edge), "edge": edge.edge.name.lower(), "reason": edge.reason},
-        },
-        "retrained": [one.as_dict() for one in retrained],
-        "bounds": {found.label: _bounds(found, range_test, space, trials) for found in space.optimizers},
-        "widened": [_edge(one) for one in widened],
-        "narrowing": _narrowing(range_test, space, states["diverged"]),
-        "num_trials": {"ended": len(trials), **states},
-        "cost": {
-            "range_test_steps": range_test.num_steps,
-            "range_test_seconds": range_test_seconds,
-            "trial_steps": sum(trial.num_steps for trial in trials),
-            "trial_seconds": round(sum(trial.seconds for trial in trials), 3),
-            "epochs": sum(len(trial.train_losses) for trial in trials),
-            "epochs_saved": _epochs_saved(trials),
-            "retraining": _cost_of([training.result for one in retrained for training in one.trainings]),
-        },
-    }
+    summary = Summary(
+        schema_version=SCHEMA_VERSION,
+        status="done",
+        versions=versions(),
+        best=Best(
+            **{field.name: getattr(best, field.name) for field in fields(best)},
+            mean_score=None if again is None else again.mean_score,
+            spread=None if again is None else again.judged.spread,
+            test=test,
+            model_file=model_file,
+            overfitting=overfitting,
+            overfitting_sentence=overfitting.verdict.value,
+            at_edge=edge,
+        ),
+        retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
+        bounds={found.label: _searched(found, range_test, space, trials) for found in space.optimizers},
+        widened=tuple(widened),
+        narrowing=_narrowing(range_test, space, states["diverged"]),
+        num_trials={"ended": len(trials), **states},
+        cost=Cost(
+            range_test_steps=range_test.num_steps,
+            range_test_seconds=range_test_seconds,
+            trial_steps=sum(trial.num_steps for trial in trials),
+            trial_seconds=round(sum(trial.seconds for trial in trials), 3),
+            epochs=sum(len(trial.train_losses) for trial in trials),
+            epochs_saved=_epochs_saved(trials),
+            retraining=_cost_of([training.result for one in retrained for training in one.trainings]),
+        ),
+    )
+    plain: dict[str, Any] = to_plain(summary)
+    return plain
 
 
-def _edge(edge: AtEdge) -> dict[str, Any]:
-    return {**asdict(edge), "edge": edge.edge.name.lower(), "reason": edge.reason}
-
-
-def _bounds(
+def _searched(
     found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace, trials: Sequence[TrialResult]
-) -> dict[str, Any]:
+) -> SearchedRange:
     tested = _tested(found, range_test, space)
     high = found.highest_peak(space.schedules)
     inside = [trial for trial in trials if space.range_of(trial.config) == found]
-    return {
-        "low": found.low,
-        "high": high,
-        "suggested": found.suggested,
-        "verdict": tested.verdict.name.lower(),
-        "reason": tested.reason,
-        "is_fallback": found.is_fallback,
-        "width_decades": math.log10(high / found.low),
-        "original_width_decades": math.log10(range_test.ramp.end_lr / range_test.ramp.start_lr),
-        "num_trials": len(inside),
-        "num_diverged": sum(trial.state is TrialState.DIVERGED for trial in inside),
-    }
+    return SearchedRange(
+        low=found.low,
+        high=high,
+        suggested=found.suggested,
+        verdict=tested.verdict,
+        reason=tested.reason,
+        is_fallback=found.is_fallback,
+        width_decades=math.log10(high / found.low),
+        original_width_decades=math.log10(range_test.ramp.end_lr / range_test.ramp.start_lr),
+        num_trials=len(inside),
+        num_diverged=sum(trial.state is TrialState.DIVERGED for trial in inside),
+    )
 
 
 def _tested(found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace) -> Bounds:
@@ -135,28 +142,26 @@ def _tested(found: OptimizerRange, range_test: RangeTestResult, space: SearchSpa
     return range_test.bounds_for(found.name, space.batch_sizes[0])
 
 
-def _narrowing(range_test: RangeTestResult, space: SearchSpace, num_diverged: int) -> dict[str, Any]:
-    """Compare what was searched with the whole ramp, for every range of rates together."""
+def _narrowing(range_test: RangeTestResult, space: SearchSpace, num_diverged: int) -> Narrowing:
     whole = math.log10(range_test.ramp.end_lr / range_test.ramp.start_lr) * len(space.optimizers)
     searched = sum(math.log10(found.highest_peak(space.schedules) / found.low) for found in space.optimizers)
-    return {"original_decades": whole, "searched_decades": searched, "num_diverged": num_diverged}
+    return Narrowing(whole, searched, num_diverged)
 
 
-def _epochs_saved(trials: Sequence[TrialResult]) -> dict[str, int]:
-    """Return the epochs that were planned and not trained, by how the trials ended; a completed one stopped early."""
-    saved: Counter[str] = Counter()
+def _epochs_saved(trials: Sequence[TrialResult]) -> EpochsSaved:
+    saved: Counter[TrialState] = Counter()
     for trial in trials:
-        saved[trial.state.name.lower()] += trial.epochs_saved
-    return {state: saved[state] for state in ("completed", "pruned", "diverged")}
+        saved[trial.state] += trial.epochs_saved
+    return EpochsSaved(saved[TrialState.COMPLETED], saved[TrialState.PRUNED], saved[TrialState.DIVERGED])
 
 
-def _cost_of(trainings: Sequence[TrialResult]) -> dict[str, Any]:
-    return {
-        "trainings": len(trainings),
-        "steps": sum(result.num_steps for result in trainings),
-        "epochs": sum(len(result.train_losses) for result in trainings),
-        "seconds": round(sum(result.seconds for result in trainings), 3),
-    }
+def _cost_of(trainings: Sequence[TrialResult]) -> TrainingCost:
+    return TrainingCost(
+        trainings=len(trainings),
+        steps=sum(result.num_steps for result in trainings),
+        epochs=sum(len(result.train_losses) for result in trainings),
+        seconds=round(sum(result.seconds for result in trainings), 3),
+    )
 
 
 def trials_csv(trials: Sequence[TrialResult]) -> str:

@@ -1,10 +1,10 @@
-"""Knows what all JSON of a run has: a schema version, plain data, no number that is not finite."""
+"""Write the JSON files of a run: plain data with a schema version, and no number that is not finite."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from lrrt.plain import finite
 from studies.storage.whole_file import write_text
 
 SCHEMA_VERSION = 1
@@ -24,14 +24,4 @@ def as_json(content: object, *, indent: int | None = None) -> str:
     >>> as_json({"loss": float("nan"), "rates": (0.1, float("inf"))})
     '{"loss": null, "rates": [0.1, null]}'
     """
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    return json.dumps(finite(content), indent=indent, ensure_ascii=False, allow_nan=False)

@@ -6,13 +6,14 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
+from lrrt.plain import from_plain, to_plain
 from pipeline.config.tables import AFTER_SEARCH, StageConfig
 from studies import Dimension
 
@@ -44,16 +45,16 @@ class TaskPrint:
     @property
     def fields(self) -> Fields:
         """What must not change during a study, as plain data."""
-        return {"data": dict(self.data), "model": self.model, "own": [asdict(dimension) for dimension in self.own]}
+        return {name: value for name, value in self.as_dict().items() if name != "source"}
 
     def as_dict(self) -> Fields:
         """Return plain data for JSON."""
-        return {**self.fields, "source": self.source}
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
         """Read what `as_dict` became as JSON."""
-        return cls(kept["data"], kept["model"], tuple(map(_dimension, kept["own"])), kept["source"])
+        return from_plain(cls, kept)
 
 
 def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> TaskPrint:
@@ -66,7 +67,7 @@ def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> Tas
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
     """Return all that a range test depends on, as plain data."""
-    return _plain(
+    return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
@@ -86,7 +87,7 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         given: bounds that are not those of the run's own range tests; None where they are.
     """
     exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
-    return _plain(
+    return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
@@ -159,16 +160,6 @@ def _shown(array: Any, shape: tuple[int, ...]) -> str:
 
 def _name_of(value: object) -> str:
     return str(getattr(value, "__name__", type(value).__name__))
-
-
-def _dimension(kept: Mapping[str, Any]) -> Dimension:
-    conditions = tuple((name, tuple(values)) for name, values in kept["conditions"])
-    return Dimension(**{**kept, "choices": tuple(kept["choices"]), "conditions": conditions})
-
-
-def _plain(fields: Fields) -> Fields:
-    plain: Fields = json.loads(json.dumps(fields))
-    return plain
 
 
 def digest_of(fields: Fields) -> str:

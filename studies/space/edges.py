@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from enum import Enum
 
+from pydantic import PositiveFloat, computed_field
+
+from lrrt.plain import Named
 from studies.space.search_space import SearchSpace
 from studies.trial import TrialResult
 
@@ -13,7 +15,7 @@ EDGE_SHARE = 0.05  # of the range, in decades: a best rate that is nearer to an 
 WIDENED_DECADES = 1.0
 
 
-class Edge(Enum):
+class Edge(Named):
     """Which end of its bounds the best learning rate lies at; the value is the sentence shown."""
 
     LOW = "the best learning rate lies at the lower edge of its bounds"
@@ -34,10 +36,11 @@ class AtEdge:
 
     optimizer: str
     edge: Edge
-    lr: float
-    low: float
-    high: float
+    lr: PositiveFloat
+    low: PositiveFloat
+    high: PositiveFloat
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
     @property
     def reason(self) -> str:
         """The edge with its numbers."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from lrrt.bounds import Bounds
+from lrrt.plain import from_plain, to_plain
 from lrrt.range_result import Case, RangeTestResult
 from studies.dimension import Dimension, Value
 from studies.schedules.families import FAMILIES, did_you_mean
@@ -189,17 +190,12 @@ class SearchSpace:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for space.json and fingerprints."""
-        return asdict(self)
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
         """Read what `as_dict` became as JSON."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()
-        }
-        values["optimizers"] = tuple(OptimizerRange(**found) for found in kept["optimizers"])
-        values["own"] = tuple(Dimension.from_dict(found) for found in kept["own"])
-        return cls(**values)
+        return from_plain(cls, kept)
 
     def check_kept(self, kept: Mapping[str, Any], where: str) -> None:
         """Refuse to go on with a study that was kept of another space.

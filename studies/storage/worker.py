@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
+from lrrt.plain import from_plain, to_plain
 from studies.storage.processes import is_running, place
 
 # The first of these that is set names a worker by its place in a batch job, so that one which its scheduler starts
@@ -52,11 +53,11 @@ class Worker:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what `as_dict` wrote."""
-        return cls(data["id"], data["pid"], data["place"])
+        return from_plain(cls, data)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return asdict(self)
+        return to_plain(self)
 
     def knows_ended(self, other: Worker) -> bool:
         """Say whether another worker cannot be at work any more.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from lrrt.plain import Losses, from_plain, to_plain
 from lrrt.variables import Values
 from studies.storage.whole_file import replacing
 from studies.trial import TrialConfig
@@ -50,8 +50,8 @@ class TrialCheckpoint:
     config: TrialConfig
     epochs: int
     seed: int
-    train_losses: tuple[float, ...]
-    val_losses: tuple[float, ...]
+    train_losses: Losses
+    val_losses: Losses
     num_steps: int
     seconds: float
     rng_state: Mapping[str, Any]
@@ -71,14 +71,14 @@ class TrialCheckpoint:
             "parameters": self.config.parameters(),
             "epochs": self.epochs,
             "seed": self.seed,
-            "train_losses": [loss if math.isfinite(loss) else None for loss in self.train_losses],
-            "val_losses": [loss if math.isfinite(loss) else None for loss in self.val_losses],
+            "train_losses": self.train_losses,
+            "val_losses": self.val_losses,
             "num_steps": self.num_steps,
             "seconds": self.seconds,
             "rng_state": self.rng_state,
             "has_best_weights": self.best_weights is not None,
         }
-        arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+        arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(to_plain(meta)).encode(), np.uint8)}
         for kind, values in self._groups().items():
             arrays.update({f"{kind}_{index}": np.asarray(value) for index, value in enumerate(values or ())})
         with replacing(Path(path)) as partial, partial.open("wb") as file:
@@ -101,8 +101,8 @@ class TrialCheckpoint:
                     config=TrialConfig.from_parameters(meta["parameters"]),
                     epochs=meta["epochs"],
                     seed=meta["seed"],
-                    train_losses=_losses(meta["train_losses"]),
-                    val_losses=_losses(meta["val_losses"]),
+                    train_losses=from_plain(Losses, meta["train_losses"]),
+                    val_losses=from_plain(Losses, meta["val_losses"]),
                     num_steps=meta["num_steps"],
                     seconds=meta["seconds"],
                     rng_state=meta["rng_state"],
@@ -124,7 +124,3 @@ class TrialCheckpoint:
 def _group(arrays: Mapping[str, Any], kind: str) -> list[Any]:
     count = sum(name.startswith(f"{kind}_") for name in arrays)
     return [arrays[f"{kind}_{index}"] for index in range(count)]
-
-
-def _losses(kept: list[float | None]) -> tuple[float, ...]:
-    return tuple(math.nan if loss is None else loss for loss in kept)
