@@ -4,26 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.config.messages import ConfigError
     from pipeline.config.tables import StageConfig
     from pipeline.config.toml import builtin_config, load_config
-    from pipeline.report.files import NoTrialCompleted
+    from pipeline.failures import ConfigError, NoBounds, NoTrialCompleted, NoUsableRange, TaskError
     from pipeline.report.summary import StageReport
     from pipeline.stage import RangeReport, run_range_tests, run_search, run_stage
-    from pipeline.steps.given_bounds import NoBounds
-    from pipeline.steps.narrowing import NoUsableRange
-    from pipeline.task.loading import TaskError
 
 # Imported on first use, because the command imports this file too, and `lrrt --help` needs none of it.
 _HOMES = {
-    "ConfigError": "pipeline.config.messages",
-    "NoTrialCompleted": "pipeline.report.files",
-    "NoBounds": "pipeline.steps.given_bounds",
-    "NoUsableRange": "pipeline.steps.narrowing",
+    "ConfigError": "pipeline.failures",
+    "NoTrialCompleted": "pipeline.failures",
+    "NoBounds": "pipeline.failures",
+    "NoUsableRange": "pipeline.failures",
     "RangeReport": "pipeline.stage",
     "StageConfig": "pipeline.config.tables",
     "StageReport": "pipeline.report.summary",
-    "TaskError": "pipeline.task.loading",
+    "TaskError": "pipeline.failures",
     "builtin_config": "pipeline.config.toml",
     "load_config": "pipeline.config.toml",
     "run_range_tests": "pipeline.stage",

@@ -12,13 +12,13 @@ from lrrt import RangeTestResult
 from pipeline.config.tables import HELD_OUT, StageConfig
 from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
-from pipeline.report.files import NotFinished, is_complete, read_report, rewrite_html, write_range_test, write_results
+from pipeline.failures import NoBounds, NotFinished, RunLocked
+from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
 from pipeline.state.ownership import check_range_tests
-from pipeline.state.run_lock import RunLocked
 from pipeline.state.stored import read_task, write_task
-from pipeline.steps.given_bounds import NoBounds, check_bounds, config_within
+from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
 from pipeline.steps.opening import Opened, begin, earlier, with_given
 from pipeline.steps.range_tests import range_tests, some_are_stored, stored_range_tests

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.attempt import attempt
-from studies.engines.observation import Observation, Values, score_for_engines
+from studies.engines.observation import Engine, Observation, Values, score_for_engines
 from studies.engines.optuna_engine import GAP
 from studies.engines.optuna_samplers import distribution
 from studies.pruning import is_worse_than_its_peers
 from studies.ranking import excess_gap
-from studies.storage.board import RESULT, Outcome, Table
+from studies.space.search_space import SearchSpace
+from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying
 from studies.storage.shared_work import Check, Piece
 from studies.storage.stored_study import known_trials
@@ -21,8 +23,6 @@ from studies.watcher import Watcher
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
-
-    from studies.study import Study
 
 
 class TrialReader:
@@ -54,6 +54,20 @@ class TrialReader:
         return self._read[trial.number]
 
 
+class Searched(Protocol):
+    """What the search needs of a study; see `studies.Study`."""
+
+    space: SearchSpace
+    engine: Engine
+    board: Board
+    reader: TrialReader
+    first_number: int
+    prunes: bool
+
+    @property
+    def budget(self) -> int: ...
+
+
 class Search:
     """The trials of a study, for one worker; see `studies.storage.shared_work.Job` for its methods.
 
@@ -66,7 +80,7 @@ class Search:
     """
 
     def __init__(
-        self, study: Study, trainer: Trainer | None, num_trials: int | None, watcher: Watcher, retry: Retrying
+        self, study: Searched, trainer: Trainer | None, num_trials: int | None, watcher: Watcher, retry: Retrying
     ) -> None:
         self.study, self.trainer, self.watcher, self.retry = study, trainer, watcher, retry
         self.num_trained = 0
@@ -103,9 +117,9 @@ class Search:
         distributions = {name: self._distributions[name] for name in values}
         return Piece(number, lambda check: self._outcome(number, config, table, check), values, distributions)
 
-    def value_of(self, trial: FrozenTrial) -> float | None:
+    def value_of(self, result: Mapping[str, Any]) -> float | None:
         others = self.study.reader.results(self.study.board.table())
-        return score_for_engines(TrialResult.from_dict(trial.user_attrs[RESULT]), others)
+        return score_for_engines(TrialResult.from_dict(result), others)
 
     def on_wait(self) -> None:
         self.watcher.on_wait()

@@ -128,7 +128,8 @@ def search(
 
 
 def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -> "RangeTestResult | None":
-    from pipeline.steps.given_bounds import NoBounds, bounds_by_hand, parse_ranges, read_bounds
+    from pipeline.failures import NoBounds
+    from pipeline.steps.given_bounds import bounds_by_hand, parse_ranges, read_bounds
 
     if file is not None and ranges:
         raise NoBounds("Bounds must come from one place, got --bounds and --range.")
@@ -144,7 +145,7 @@ def _local(workers: int | None, app_dir: Path) -> "Workers | None":
 
 
 def _check_quality(report: "StageReport", fail_on: str | None) -> None:
-    from pipeline.report.files import QualityGateFailed
+    from pipeline.failures import QualityGateFailed
 
     if fail_on == "overfit" and report.overfitting.verdict.name == "OVERFITTED":
         raise QualityGateFailed(f"The best trial is overfitted: {report.overfitting.reason}.")

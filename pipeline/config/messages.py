@@ -15,10 +15,6 @@ Key = tuple[str, ...]
 T = TypeVar("T")
 
 
-class ConfigError(ValueError):
-    """The config cannot be used; the text lists every mistake with its place, its law and what was received."""
-
-
 def told(error: ValidationError, source: str, lines: Mapping[Key, int], origins: Mapping[Key, str]) -> str:
     """Return every mistake with its place, in the order of the file.
 

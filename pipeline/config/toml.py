@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.messages import ConfigError, Key, lines_of, told
+from pipeline.config.messages import Key, lines_of, told
 from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.config.values import NONE, without_password
+from pipeline.failures import ConfigError
 
 ENVIRONMENT = "LRRT_"
 LINE_WIDTH = 100  # of the template

@@ -7,19 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from pipeline.failures import Interrupted, Terminated, TimeUsedUp
+
 BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and its trial is stored
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGINT came."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
-
-
-class TimeUsedUp(KeyboardInterrupt):
-    """The time that the run was given is used up."""
 
 
 _BY_SIGNAL = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}

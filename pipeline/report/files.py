@@ -13,6 +13,7 @@ from lrrt import RangeTestResult
 from lrrt.optimizers import fresh_optimizer
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
+from pipeline.failures import NoTrialCompleted
 from pipeline.report.html import render, study_pictures
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
@@ -40,18 +41,6 @@ if TYPE_CHECKING:
 
 PICTURE_DPI = 150
 MODEL, WEIGHTS = "model.keras", "model.weights.h5"
-
-
-class NoTrialCompleted(Exception):
-    """The study has ended and none of its trials was trained to its end."""
-
-
-class NotFinished(ValueError):
-    """There are no results yet."""
-
-
-class QualityGateFailed(Exception):
-    """The results are written, and what was asked of them does not hold."""
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:

@@ -7,15 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.failures import CorruptState, ForeignRun
 from pipeline.state.json_files import as_json, write_json
-from pipeline.state.run_directory import CorruptState, RunDirectory
+from pipeline.state.run_directory import RunDirectory
 
 FORMAT = 2  # of what a state folder holds
 _ABSENT = "absent"
-
-
-class ForeignRun(RuntimeError):
-    """The run directory belongs to a study that is defined otherwise."""
 
 
 def own(directory: RunDirectory, fields: Mapping[str, Any]) -> str:

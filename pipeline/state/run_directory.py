@@ -8,18 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.failures import BadRunDirectory
 from pipeline.state.run_lock import held
 from studies.storage.whole_file import is_abandoned, is_leftover
 
 BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
-
-
-class BadRunDirectory(ValueError):
-    """The folders given cannot be a run's."""
-
-
-class CorruptState(RuntimeError):
-    """A file in the state directory is not what was written there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline.failures import RunLocked
 from pipeline.state.json_files import write_json
 from studies.storage.processes import is_running
 
 PATIENCE_S = 2.0  # a run that is about to end is waited for
-
-
-class RunLocked(RuntimeError):
-    """Another process works in this run directory."""
 
 
 @contextmanager

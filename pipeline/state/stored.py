@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.config.tables import StudyConfig
+from pipeline.failures import CorruptState
 from pipeline.state.json_files import write_json
-from pipeline.state.run_directory import CorruptState, RunDirectory
+from pipeline.state.run_directory import RunDirectory
 from pipeline.task.fingerprints import TaskPrint
 from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult, ranked
 from studies.storage.board import Key
@@ -18,7 +20,6 @@ from studies.storage.whole_file import replacing
 
 if TYPE_CHECKING:
     from lrrt.variables import Values
-    from pipeline.run import Run
 
 
 def write_task(directory: RunDirectory, task: TaskPrint) -> None:
@@ -38,25 +39,27 @@ def read_task(directory: RunDirectory) -> TaskPrint | None:
         return TaskPrint.from_dict(json.loads(directory.task.read_text(encoding="utf-8")))
 
 
-def keep_weights(run: Run, trained: Trained, ended: Sequence[TrialResult]) -> None:
+def write_best_weights(
+    directory: RunDirectory, study: StudyConfig, trained: Trained, ended: Sequence[TrialResult]
+) -> None:
     """Store the weights of a trial if it is among the best few so far, and remove those of trials that no longer are.
 
     Args:
-        run: says how many are stored, and which gap is allowed.
+        directory: where.
+        study: says how many are stored, and which gap is allowed.
         trained: the trial that has just ended.
         ended: those before. Their weights stay until the next trial ends.
     """
     import numpy as np
 
-    study = run.config.study
     number = max(1, study.top_retrained)
     top = ranked(ended, max_gap=study.max_gap)[:number]
     for trial in ended:
         if trial not in top:
-            weights_file(run.directory, trial).unlink(missing_ok=True)
+            weights_file(directory, trial).unlink(missing_ok=True)
     best = ranked([*top, trained.result], max_gap=study.max_gap)[:number]
     if trained.best_weights is not None and trained.result in best:
-        with replacing(weights_file(run.directory, trained.result)) as partial:
+        with replacing(weights_file(directory, trained.result)) as partial:
             np.savez(partial, *(np.asarray(value) for value in trained.best_weights))
 
 

@@ -10,12 +10,9 @@ from pathlib import Path
 from lrrt import Bounds, Case, Ramp, RangeTestResult, Verdict
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import OPTIMIZERS, did_you_mean
+from pipeline.failures import NoBounds
 from pipeline.steps.range_tests import with_optimizers
 from studies.space.optimizer_range import ranges_within
-
-
-class NoBounds(ValueError):
-    """There are no bounds to search in, or they cannot be read."""
 
 
 def read_bounds(path: Path) -> RangeTestResult:

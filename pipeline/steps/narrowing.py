@@ -7,11 +7,8 @@ from typing import Any
 
 from lrrt import RangeTestResult, Verdict
 from pipeline.config.tables import StageConfig
+from pipeline.failures import NoUsableRange
 from studies import Dimension, SearchSpace
-
-
-class NoUsableRange(Exception):
-    """No optimizer has a learning rate worth searching."""
 
 
 def space_of(config: StageConfig, bounds: RangeTestResult, own: Sequence[Dimension]) -> SearchSpace:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
+from pipeline.failures import NoBounds
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner, own
 from pipeline.state.stored import read_task, write_task
-from pipeline.steps.given_bounds import NoBounds, config_within
+from pipeline.steps.given_bounds import config_within
 from pipeline.steps.range_tests import RangeTests, range_tests, stored_range_tests, why_not_stored
 from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
 from pipeline.task.fingerprints import Fields, TaskPrint, is_unchanged, study_fields

@@ -18,8 +18,6 @@ from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.shared_work import Check, Piece, work_off
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
     from pipeline.task.preparation import Prepared
 
 
@@ -88,8 +86,8 @@ class _Job:
         name = names[min(spread, len(names)) - 1]
         return Piece(self.keys[name], lambda check: self._outcome(name, check))
 
-    def value_of(self, trial: FrozenTrial) -> float | None:
-        return float(trial.user_attrs[RESULT]["seconds"])
+    def value_of(self, result: Mapping[str, Any]) -> float | None:
+        return float(result["seconds"])
 
     def on_look(self, table: Table) -> None:
         pass

@@ -8,8 +8,9 @@ from typing import Any
 
 from lrrt import RangeTestResult
 from pipeline.config.tables import StageConfig
+from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
-from pipeline.state.ownership import ForeignRun, differences
+from pipeline.state.ownership import differences
 from pipeline.steps.narrowing import space_of
 from pipeline.task.fingerprints import Fields
 from studies import AtEdge, Dimension, NoSuchStudy, SearchSpace, Study, TrialResult, at_edge, stored_attributes, widen

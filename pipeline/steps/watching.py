@@ -10,7 +10,7 @@ from functools import cache
 from lrrt import Bounds
 from pipeline.console.events import EpochDone, Note, RangeTestDone, RangeTestStarted, RepeatDone, TrialDone
 from pipeline.run import Run
-from pipeline.state.stored import drop_checkpoint, keep_weights, read_checkpoint
+from pipeline.state.stored import drop_checkpoint, read_checkpoint, write_best_weights
 from studies import EpochEnded, TensorBoardLog, Trained, TrialCheckpoint, TrialResult, Watcher, best_of
 from studies.storage.board import Key
 
@@ -113,7 +113,7 @@ class SearchWatcher(StageWatcher):
         """Store the weights of a trial that is among the best, and say what it showed."""
         if self._log is not None:
             self._log(trained)
-        keep_weights(self.run, trained, self.results)
+        write_best_weights(self.run.directory, self.run.config.study, trained, self.results)
         drop_checkpoint(self.run.directory, self._key)
         self.on_result(trained.result)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
 from pipeline.config.tables import StageConfig
-from pipeline.task.loading import TaskError
+from pipeline.failures import TaskError
 from studies import make_folds
 from studies.analysis.folds import Fold
 

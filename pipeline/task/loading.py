@@ -9,12 +9,9 @@ from typing import Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
+from pipeline.failures import TaskError
 
 PARTS = ("train", "validation", "test")
-
-
-class TaskError(Exception):
-    """The task's data or model break their contract; running it again will not help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lrrt import Loops
-from pipeline.config.messages import ConfigError
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
+from pipeline.failures import ConfigError, TaskError
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import all_rows, folds_of
-from pipeline.task.loading import Task, TaskError, load_task
+from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from studies import LoopCache, Trainer, own_dimensions
 from studies.schedules.schedule import check_all_fit

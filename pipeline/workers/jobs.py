@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.tables import ClusterConfig
+from pipeline.failures import NEEDS_REPAIR
 from pipeline.state.run_directory import RunDirectory
 
 GRACE_S = 120  # from the warning to the time limit: an epoch ends, and the trial is stored
-LOST = 74  # the exit code of a task that does not see the state folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def script(submission: Submission, cluster: ClusterConfig, directory: RunDirecto
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in _options(submission, cluster, directory)), ""]
     mark = shlex.quote(str(directory.submission.resolve()))
     sentence = shlex.quote(f"lrrt: every node must see {directory.state.resolve()}, but this one does not:")
-    lines += [f'[ -e {mark} ] || {{ echo {sentence} "$(hostname)" >&2; exit {LOST}; }}']
+    lines += [f'[ -e {mark} ] || {{ echo {sentence} "$(hostname)" >&2; exit {NEEDS_REPAIR}; }}']
     if submission.needs_storage:
         lines.append(': "${LRRT_STORAGE:?the storage must come to each task through its environment}"')
     lines.append(f"exec {shlex.quote(sys.executable)} -m pipeline run {shlex.join(submission.arguments)}")

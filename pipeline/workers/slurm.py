@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.failures import SlurmError
+
 CLIENT_TIMEOUT_S = 60.0  # a client whose controller is gone tries for minutes
-
-
-class SlurmError(RuntimeError):
-    """Slurm is not there, or refuses; the text has its own words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,15 @@ from typing import Any
 
 from pipeline.config.tables import ClusterConfig, StageConfig
 from pipeline.console.events import StageDone, StageStarted
+from pipeline.failures import NoSharedStorage, RunLocked, SlurmError
 from pipeline.run import Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.run_lock import RunLocked
 from pipeline.workers.jobs import Submission, script, script_file
-from pipeline.workers.slurm import QueuedTask, SlurmError, cancel_jobs, queued, submit_job
+from pipeline.workers.slurm import QueuedTask, cancel_jobs, queued, submit_job
 from studies.storage.whole_file import write_text
 
 TAG_BYTES = 3
-
-
-class NoSharedStorage(ValueError):
-    """Workers on many machines have no storage that all of them reach."""
 
 
 def new_submission(

@@ -7,10 +7,10 @@ The best of many trials is partly luck: of its seed, and of having been chosen f
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from studies.attempt import attempt
 from studies.pruning import is_worse_on_folds
@@ -20,9 +20,6 @@ from studies.storage.shared_work import Check, Piece
 from studies.trainer import Trainer
 from studies.trial import TrialResult, TrialState
 from studies.watcher import Watcher
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +160,8 @@ class FurtherTrainings:
         round_, trial = random.choice(pieces[:spread])
         return Piece(_key(round_.name, trial), lambda check: self._outcome(round_, trial, check))
 
-    def value_of(self, trial: FrozenTrial) -> float | None:
-        return TrialResult.from_dict(trial.user_attrs[RESULT]).score
+    def value_of(self, result: Mapping[str, Any]) -> float | None:
+        return TrialResult.from_dict(result).score
 
     def on_look(self, table: Table) -> None:
         pass

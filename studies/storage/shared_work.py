@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.dimension import Value
 from studies.storage.board import RESULT, Board, Claim, Key, Outcome, Table
@@ -17,7 +17,6 @@ from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
 
 GIVE_BACK_S = 5.0  # a worker that is stopped tries so long to give its piece back; a scheduler waits 30 s
 POLL_S = 2.0  # between two looks at the pieces that other workers hold, if nothing else is left
@@ -52,8 +51,8 @@ class Job(Protocol):
     def next_piece(self, table: Table, spread: int) -> Piece | None:
         """Return a piece that may be taken now, one of the first `spread` that are open; None if there is none."""
 
-    def value_of(self, trial: FrozenTrial) -> float | None:
-        """Return what the stored result of a trial is worth, for a worker that was killed before it said so."""
+    def value_of(self, result: Mapping[str, Any]) -> float | None:
+        """Return what a stored result is worth, for a worker that was killed before it said so."""
 
     def on_look(self, table: Table) -> None:
         """Take note of what other workers did."""
@@ -104,8 +103,8 @@ def put_back(board: Board, job: Job) -> int:
     table = board.table()
     num_open = 0
     for trial in board.lost(table):
-        has_result = RESULT in trial.user_attrs  # the worker was killed between the result and the end
-        num_open += board.close(trial, job.value_of(trial) if has_result else None) and not has_result
+        result = trial.user_attrs.get(RESULT)  # there is one if the worker was killed between the result and the end
+        num_open += board.close(trial, None if result is None else job.value_of(result)) and result is None
     for trial in table.surplus:
         board.close(trial, None)
     return num_open

@@ -11,6 +11,8 @@ def trials_of(storage):
     database = optuna.storages.RDBStorage(storage)
     try:
         return optuna.load_study(study_name="lrrt", storage=database).get_trials()
+    except KeyError:  # ranges are still being tested
+        return []
     finally:
         database.remove_session()
         database.engine.dispose()

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.commands.options import seconds
 from pipeline.config.values import OPTIMIZERS
+from pipeline.failures import NoBounds
 from pipeline.report.schemas import schema_of
-from pipeline.steps.given_bounds import NoBounds, parse_ranges
+from pipeline.steps.given_bounds import parse_ranges
 
 CONFIG = """
 [task]

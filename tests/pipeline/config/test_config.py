@@ -7,10 +7,10 @@ import tomllib
 
 import pytest
 
-from pipeline.config.messages import ConfigError
 from pipeline.config.tables import ClusterConfig, RangeTestConfig, StageConfig, StudyConfig, TaskConfig
 from pipeline.config.toml import builtin_config, load_config, template, to_toml
 from pipeline.config.values import OPTIMIZERS, WITHOUT_MOMENTUM, without_password
+from pipeline.failures import ConfigError
 from studies.trial import momentum_name
 
 TASK = '[task]\nbuild_model = "my_task:build_model"\nload_data = "my_task:load_data"\n'

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.failures import EXIT_CODES, exit_code
-from pipeline.config.messages import ConfigError
 from pipeline.console.display import telling
 from pipeline.console.events import (
     EpochDone,
@@ -28,10 +26,18 @@ from pipeline.console.events import (
     StudyStarted,
     TrialDone,
 )
-from pipeline.console.stopping import Interrupted, Terminated, TimeUsedUp
-from pipeline.state.ownership import ForeignRun
-from pipeline.state.run_directory import BadRunDirectory, CorruptState
-from pipeline.state.run_lock import RunLocked
+from pipeline.failures import (
+    FAILURES_OF_OTHERS,
+    BadRunDirectory,
+    ConfigError,
+    CorruptState,
+    ForeignRun,
+    Interrupted,
+    RunLocked,
+    Terminated,
+    TimeUsedUp,
+    exit_code,
+)
 
 EVENTS = (
     StageStarted("start: nothing done before", Path("out")),
@@ -270,15 +276,13 @@ def test_each_failure_has_the_exit_code_of_the_design(failure, code):
 
 
 def test_every_failure_that_has_an_exit_code_is_where_the_table_says():
-    for name in EXIT_CODES:
+    for name in FAILURES_OF_OTHERS:
         module, _, title = name.rpartition(".")
         assert getattr(importlib.import_module(module), title).__module__ == module
 
 
 def test_a_stage_that_finds_nothing_and_a_bad_task_have_their_codes():
-    from pipeline.report.files import NoTrialCompleted
-    from pipeline.steps.narrowing import NoUsableRange
-    from pipeline.task.loading import TaskError
+    from pipeline.failures import NoTrialCompleted, NoUsableRange, TaskError
 
     assert [exit_code(kind("a")) for kind in (NoUsableRange, NoTrialCompleted, TaskError)] == [3, 4, 65]
 

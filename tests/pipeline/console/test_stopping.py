@@ -8,7 +8,8 @@ import pytest
 
 import pipeline
 from pipeline.console.events import Note, TrialDone
-from pipeline.console.stopping import Interrupted, Stopper, Terminated, TimeUsedUp, seconds_left
+from pipeline.console.stopping import Stopper, seconds_left
+from pipeline.failures import Interrupted, Terminated, TimeUsedUp
 from pipeline.task.preparation import prepare
 
 CONFIG = {

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.state.ownership import ForeignRun, own
-from pipeline.state.run_directory import CorruptState, RunDirectory
+from pipeline.failures import CorruptState, ForeignRun
+from pipeline.state.ownership import own
+from pipeline.state.run_directory import RunDirectory
 
 
 @pytest.fixture

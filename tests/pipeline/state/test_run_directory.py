@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.failures import exit_code
+from pipeline.failures import BadRunDirectory, RunLocked, exit_code
 from pipeline.state.json_files import as_json, write_json
-from pipeline.state.run_directory import BadRunDirectory, RunDirectory
-from pipeline.state.run_lock import RunLocked, holder_of
+from pipeline.state.run_directory import RunDirectory
+from pipeline.state.run_lock import holder_of
 from studies.storage.whole_file import write_bytes, write_text
 
 HOLD = """

@@ -15,14 +15,12 @@ import numpy as np
 import pytest
 
 import pipeline
-from pipeline.commands.failures import exit_code
 from pipeline.config.toml import load_config
 from pipeline.console.events import Note, StageStarted, TrialDone
 from pipeline.digits_example import load_data
+from pipeline.failures import CorruptState, ForeignRun, TaskError, exit_code
 from pipeline.report.schemas import schema_of
-from pipeline.state.ownership import ForeignRun
-from pipeline.state.run_directory import CorruptState
-from pipeline.task.loading import TaskError, load_task
+from pipeline.task.loading import load_task
 
 SMALL = {"study.num_trials": 3, "study.epochs": 3, "range_test.num_steps": 60, "range_test.repeats": 1}
 

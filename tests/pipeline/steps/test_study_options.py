@@ -9,14 +9,12 @@ import keras
 import pytest
 
 import pipeline
-from pipeline.config.messages import ConfigError
 from pipeline.console.events import Note, RangeTestStarted, TrialDone
-from pipeline.console.stopping import Stopper, Terminated
+from pipeline.console.stopping import Stopper
+from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
 from pipeline.report.schemas import schema_of
-from pipeline.state.ownership import ForeignRun
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.steps.retraining import winner_of
-from pipeline.task.loading import TaskError
 from studies import Retrained, Training, TrialConfig, TrialResult, TrialState, ranked
 
 SMALL = {

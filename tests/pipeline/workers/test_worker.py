@@ -14,13 +14,11 @@ from typer.testing import CliRunner
 import pipeline
 from pipeline.cli import app
 from pipeline.console.events import Note, TrialDone
-from pipeline.console.stopping import Terminated
+from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
 from pipeline.run import Run
 from pipeline.stage import rewrite_report, run_worker
-from pipeline.state.ownership import ForeignRun
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.run_lock import RunLocked
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy, Watcher
