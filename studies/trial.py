@@ -132,25 +132,19 @@ class TrialConfig:
         return optimizer_like(pattern, **changes)
 
 
-Parameters = Annotated[
-    dict[str, Value],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "optimizer": {"type": "string"},
-                "schedule": {"type": "string"},
-                "batch_size": {"type": "integer"},
-            },
-            "required": ["optimizer", "schedule", "batch_size"],
-        }
-    ),
-]
+ALWAYS_THERE = {"optimizer": "string", "schedule": "string", "batch_size": "integer"}
+PARAMETERS_SCHEMA = WithJsonSchema(
+    {
+        "type": "object",
+        "properties": {name: {"type": kind} for name, kind in ALWAYS_THERE.items()},
+        "required": [*ALWAYS_THERE],
+    }
+)
 WrittenConfig = Annotated[
     TrialConfig,
     Field(alias="parameters"),
     BeforeValidator(TrialConfig.from_parameters),
-    PlainSerializer(TrialConfig.parameters, return_type=Parameters),
+    PlainSerializer(TrialConfig.parameters, return_type=Annotated[dict[str, Value], PARAMETERS_SCHEMA]),
 ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +21,7 @@ def check_same_space(kept: Mapping[str, Any], own: Mapping[str, Any], where: str
     Raises:
         ForeignStudy: with what differs.
     """
-    before, now = _as_json(kept), _as_json(own)
-    told = [_difference(name, before[name], now[name]) for name in now if name in before and before[name] != now[name]]
+    told = [_difference(name, kept[name], own[name]) for name in own if name in kept and kept[name] != own[name]]
     if told:
         raise ForeignStudy(f"{where} must be of this search space, but {'; '.join(told)}. Take another name or folder.")
 
@@ -39,8 +37,3 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 def _without_nulls(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if value is not None}
-
-
-def _as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(data))
-    return found

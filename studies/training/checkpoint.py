@@ -8,16 +8,18 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import Field
 
 from lrrt.plain import Losses, from_plain, to_plain
 from lrrt.variables import Values
 from studies.storage.whole_file import replacing
-from studies.trial import TrialConfig
+from studies.trial import WrittenConfig
 
 META = "meta"  # the entry with all that is no array, as JSON
+BESIDE_META = Field(exclude=True)
 
 
 class BrokenCheckpoint(ValueError):
@@ -47,7 +49,7 @@ class TrialCheckpoint:
     """
 
     number: int
-    config: TrialConfig
+    config: WrittenConfig
     epochs: int
     seed: int
     train_losses: Losses
@@ -55,9 +57,9 @@ class TrialCheckpoint:
     num_steps: int
     seconds: float
     rng_state: Mapping[str, Any]
-    weights: Values
-    optimizer_values: Values
-    best_weights: Values | None
+    weights: Annotated[Values, BESIDE_META]
+    optimizer_values: Annotated[Values, BESIDE_META]
+    best_weights: Annotated[Values | None, BESIDE_META]
 
     @property
     def epoch(self) -> int:
@@ -66,19 +68,8 @@ class TrialCheckpoint:
 
     def save(self, path: Path | str) -> None:
         """Write one .npz file, whole or not at all; it holds arrays and JSON, and no pickle."""
-        meta = {
-            "number": self.number,
-            "parameters": self.config.parameters(),
-            "epochs": self.epochs,
-            "seed": self.seed,
-            "train_losses": self.train_losses,
-            "val_losses": self.val_losses,
-            "num_steps": self.num_steps,
-            "seconds": self.seconds,
-            "rng_state": self.rng_state,
-            "has_best_weights": self.best_weights is not None,
-        }
-        arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(to_plain(meta)).encode(), np.uint8)}
+        meta = {**to_plain(self), "has_best_weights": self.best_weights is not None}
+        arrays: dict[str, Any] = {META: np.frombuffer(json.dumps(meta).encode(), np.uint8)}
         for kind, values in self._groups().items():
             arrays.update({f"{kind}_{index}": np.asarray(value) for index, value in enumerate(values or ())})
         with replacing(Path(path)) as partial, partial.open("wb") as file:
@@ -96,20 +87,8 @@ class TrialCheckpoint:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 meta = json.loads(arrays[META].tobytes())
-                return cls(
-                    number=meta["number"],
-                    config=TrialConfig.from_parameters(meta["parameters"]),
-                    epochs=meta["epochs"],
-                    seed=meta["seed"],
-                    train_losses=from_plain(Losses, meta["train_losses"]),
-                    val_losses=from_plain(Losses, meta["val_losses"]),
-                    num_steps=meta["num_steps"],
-                    seconds=meta["seconds"],
-                    rng_state=meta["rng_state"],
-                    weights=_group(arrays, "weights"),
-                    optimizer_values=_group(arrays, "optimizer_values"),
-                    best_weights=_group(arrays, "best_weights") if meta["has_best_weights"] else None,
-                )
+                groups = {kind: _group(arrays, kind) for kind in ("weights", "optimizer_values", "best_weights")}
+                return from_plain(cls, meta | groups | ({} if meta["has_best_weights"] else {"best_weights": None}))
         except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise BrokenCheckpoint(f"{path} must hold a trial's checkpoint, got {error!r:.200}. Remove it.") from error
 

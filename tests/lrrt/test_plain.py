@@ -23,6 +23,12 @@ class Losses:
     losses: tuple[Loss, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Widths:
+    width: float
+    others: dict[str, tuple[float, ...]]
+
+
 @given(st.lists(st.floats()))
 def test_losses_come_back_from_json_as_they_were_but_for_what_is_not_finite(losses):
     text = json.dumps(to_plain(Losses(tuple(losses))), allow_nan=False)
@@ -30,6 +36,10 @@ def test_losses_come_back_from_json_as_they_were_but_for_what_is_not_finite(loss
 
     assert [loss for loss in again if not math.isnan(loss)] == [loss for loss in losses if math.isfinite(loss)]
     assert [math.isnan(loss) for loss in again] == [not math.isfinite(loss) for loss in losses]
+
+
+def test_a_number_that_should_have_been_finite_is_null_too():
+    assert to_plain(Widths(math.inf, {"sgd": (math.nan, 1.0)})) == {"width": None, "others": {"sgd": [None, 1.0]}}
 
 
 def test_a_curve_is_written_with_a_name_for_why_it_ended_and_null_for_what_is_not_finite():

@@ -96,10 +96,18 @@ def test_only_the_best_trial_may_have_another_key(summary, place):
     assert is_valid(changed) == (place == "best")
 
 
-@pytest.mark.parametrize("key", ["optimizer", "schedule", "batch_size"])
-def test_the_parameters_of_a_trial_have_these_keys_at_least(summary, key):
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ("best.parameters", "optimizer"),
+        ("best.parameters", "schedule"),
+        ("best.parameters", "batch_size"),
+        ("num_trials", "ended"),
+    ],
+)
+def test_what_has_keys_of_any_name_has_these_at_least(summary, place, key):
     broken = json.loads(json.dumps(summary))
-    del broken["best"]["parameters"][key]
+    del at(place, broken)[key]
 
     assert not is_valid(broken)
 
