@@ -24,6 +24,7 @@ from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy, Watcher
 from studies.search import Search
 from studies.storage import database as storages
+from studies.storage.retrying import Retrying
 from tests.pipeline.console.test_stopping import StopsAfter
 
 CONFIG = {
@@ -98,8 +99,10 @@ def test_a_worker_with_another_config_is_refused_with_what_differs(begun):
 
 def test_status_says_what_workers_are_at(begun, joined):
     number = len(joined.results())
-    first = joined.results()[0].config.parameters()
-    claim = joined.board.claim(number, first, Search(joined, None, 1, Watcher(), joined._retry)._distributions)
+    job = Search(joined, None, None, Watcher(), Retrying(""))
+    job.on_look(joined.board.table())
+    piece = job.next_piece(joined.board.table(), 1)
+    claim = joined.board.claim(piece.key, piece.values, piece.distributions)
     joined.board.database.record_heartbeat(claim.trial_id)
     status = read_status(config(), out=begun / "out", state=begun / "state")
     joined.board.give_back(claim)
