@@ -1,4 +1,4 @@
-"""Knows how to train through `model.fit` what the compiled loop cannot: eager models, and hooks at every batch."""
+"""Train through `model.fit` what the compiled loop cannot: eager models, and hooks at every batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.one_batch import run_on_batch, value_of
+from lrrt.one_batch import num_rows, run_on_batch, value_of
+from lrrt.optimizers import check_is_used
 from lrrt.training_loop import Steps, TrainingLoop, data_ended
 from lrrt.variables import Values, assign
 
@@ -102,6 +103,7 @@ class FitLoop:
                 raise
             if recorder.weights is not None:
                 assign(self.loop.variables, recorder.weights)
+        check_is_used(self.optimizer, self.model)
         losses = np.array(recorder.losses, np.float32)
         sizes = np.array(recorder.sizes[: len(losses)], np.int32)
         return Steps(losses, sizes, np.array(recorder.monitored, np.float32))
@@ -154,13 +156,10 @@ class FitLoop:
                 except tf.errors.OutOfRangeError:
                     sizes.append(NO_MORE)
                     return
-                sizes.append(int(keras.tree.flatten(batch)[0].shape[0]))
+                sizes.append(int(num_rows(batch)))
                 yield batch
 
-        spec = keras.tree.map_structure(
-            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), batches.sample(1)
-        )
-        stream = tf.data.Dataset.from_generator(generate, output_signature=spec)
+        stream = tf.data.Dataset.from_generator(generate, output_signature=batches.element_spec)
         return stream.apply(tf.data.experimental.assert_cardinality(num_steps))
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
-from lrrt.models import ModelSource, as_builder, build_under, check_is_new, check_labels, complete
+from lrrt.matching import check_data, check_fixed_size, fixed_batch_size
+from lrrt.models import ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import LOSS, Monitor, monitor_for
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.training_loop import TrainingLoop
@@ -41,7 +42,7 @@ class Loops:
         optimizers: names, Keras optimizers, or {label: either}.
         batch_size: samples a batch where `get` names no other.
         validation_data: what is validated on; of the kinds that `data` may have.
-        class_weight: the weight of each class's samples, for data in arrays.
+        class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
         hyperparameters: values for a `build(hp)`; its defaults hold for what is not named.
         monitor: what is recorded of each step: "loss", a compiled metric, or either with "val_" before it.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
@@ -99,8 +100,9 @@ class Loops:
         self.model = self._source if self._build_model is None else self._build(0)
         self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
-        check_labels(self.model, self.batches, "data")
-        check_labels(self.model, self.validation, "validation_data")
+        with left_in_its_state(self.model):
+            check_data(self.model, self.batches, "data")
+            check_data(self.model, self.validation, "validation_data")
         check_exclusions(self.patterns, self.model)
         self.monitor = _monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._found = read(all_variables(self.model)) if self._build_model is None else None
@@ -211,14 +213,16 @@ class Loops:
             return build_under(seed, self._build_model, self.batches)
 
     def _in_batches_of(self, batch_size: int | None) -> Batches:
-        if batch_size is None or not isinstance(self.batches, ArrayBatches):
+        if not isinstance(self.batches, ArrayBatches):
             return self.batches
-        return self.batches.with_batch_size(batch_size)
+        check_fixed_size(self.model, self.batches.batch_size if batch_size is None else batch_size)
+        return self.batches if batch_size is None else self.batches.with_batch_size(batch_size)
 
     def _validation_for(self, batch_size: int) -> Batches | None:
         if not isinstance(self.validation, ArrayBatches):
             return self.validation
-        size = min(self.validation.num_samples, FORWARD_FACTOR * batch_size)
+        size = fixed_batch_size(self.model) or FORWARD_FACTOR * batch_size
+        size = min(self.validation.num_samples, size)
         return self.validation.with_batch_size(size, name="validation_data")
 
 

@@ -1,7 +1,9 @@
-"""Knows what a range test watches: the training loss, or a metric of the training or the validation data."""
+"""Name what a range test watches: the training loss, or a metric of the training or the validation data."""
 
 from dataclasses import dataclass
 from typing import Any
+
+from lrrt.steps import has_step_of_its_own
 
 ON_VALIDATION = "val_"
 
@@ -45,7 +47,8 @@ def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
     """Make the monitor of this name for a compiled model.
 
     Args:
-        name: "loss", "val_loss", or the name of a compiled metric with or without "val_".
+        name: "loss", "val_loss", or what `fit` calls a metric, with or without "val_": "accuracy", "val_kind_accuracy";
+            or a key of what a train_step of the model's own returns: "kl_loss".
         model: a compiled keras.Model whose metrics are built.
         mode: "min", "max", or "auto": losses and errors are minimised, and what Keras says of its own metrics holds.
 
@@ -60,19 +63,32 @@ def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
     metric = name.removeprefix(ON_VALIDATION)
     if metric == "loss":
         return Monitor(name, every, is_maximised=mode == "max")
-    known = {found.name: found for found in _metrics_of(model)}
-    if metric not in known:
+    known = _metrics_of(model)
+    if metric not in known and not has_step_of_its_own(model):
         raise ValueError(
             f"`monitor` must be a loss or a compiled metric, got {name!r}; compiled are "
             f"{', '.join(known) or 'none'}. Name it in model.compile(metrics=[..])."
         )
-    direction = {"min": "down", "max": "up"}.get(mode) or getattr(known[metric], "_direction", None)
+    direction = {"min": "down", "max": "up"}.get(mode) or _direction_of(metric, known.get(metric))
     if direction is None:
         raise ValueError(f'`monitor_mode` must be "min" or "max" for {name!r}, whose direction Keras does not know.')
     return Monitor(name, every, is_maximised=direction == "up")
 
 
-def _metrics_of(model: Any) -> list[Any]:
-    """Return the model's own and compiled metrics without the trackers of its losses."""
-    found = [inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric])]
-    return [metric for metric in found if not metric.name.endswith("loss")]
+def _direction_of(name: str, metric: Any) -> str | None:
+    """Return "up" or "down" if Keras says it of the metric, or its name is that of a loss or an error."""
+    return getattr(metric, "_direction", None) or ("down" if name.endswith(("loss", "error")) else None)
+
+
+def _metrics_of(model: Any) -> dict[str, Any]:
+    """Return the compiled metrics of a model, and those that it makes itself, by what `fit` calls them.
+
+    Of several outputs, metrics and losses have the output's name before theirs.
+    """
+    named: dict[str, Any] = {}
+    for metric in model.metrics:
+        inner = getattr(metric, "metrics", None)  # what has them holds those that were compiled
+        named |= (
+            {metric.name: metric} if inner is None else dict(zip(metric.result() if inner else (), inner, strict=True))
+        )
+    return {name: metric for name, metric in named.items() if name != "loss"}

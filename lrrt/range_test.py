@@ -60,7 +60,7 @@ def range_test(
         repeats: how many curves each optimizer's bounds are the median of.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
         validation_data: what a monitor of validation data and a confirmation are judged on.
-        class_weight: the weight of each class's samples, for data in arrays.
+        class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
         hyperparameters: several models to be compared, each as values for a `build(hp)`.
         monitor: what is watched: "loss", a compiled metric, or either with "val_" before it, which is measured on 256
             samples of the validation data at every fifth step.

@@ -1,15 +1,21 @@
-"""Knows how data that comes in batches of its own becomes what the loop takes: datasets, PyDatasets, generators."""
+"""Take data that comes in batches of its own: datasets, PyDatasets and generators."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrrt.arrays import MAX_PARTS, Batch, array_batches
+from lrrt.arrays import array_batches
+from lrrt.class_weights import check_class_weight, weighted
+from lrrt.conversion import as_tensor
+from lrrt.parts import MAX_PARTS, Batch, as_parts
+from lrrt.rows import num_bytes, spec_of
 
 if TYPE_CHECKING:
     import keras
@@ -90,7 +96,7 @@ class StreamBatches:
         return replace(self, open_stream=open_kept, is_read_once=False)
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
-        return _as_parts(plan[0].get_next())
+        return plan[0].get_next()
 
     def sample(self, num_samples: int) -> Batch:
         return self.first
@@ -104,28 +110,33 @@ def is_stream(data: Any) -> bool:
     return isinstance(data, tf.data.Dataset | keras.utils.PyDataset | Iterator)
 
 
-def stream_batches(data: Any, *, name: str = "data") -> StreamBatches:
+def stream_batches(data: Any, *, name: str = "data", class_weight: Mapping[int, float] | None = None) -> StreamBatches:
     """Take data that comes in batches of its own.
 
     Args:
         data: a batched `tf.data.Dataset`, with an end or without; a `keras.utils.PyDataset`; or a generator of batches,
             which is read once and must last for all range tests.
         name: what messages call the data.
+        class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
 
     Raises:
         TypeError: for a batch of an unknown kind.
-        ValueError: for data without a batch, or batches that are not (x,), (x, y) or (x, y, sample_weight).
+        ValueError: for data without a batch, or batches that are not x, (x,), (x, y) or (x, y, sample_weight), or that
+            do not fit the class weights.
     """
     import tensorflow as tf
 
     if isinstance(data, tf.data.Dataset):
-        return _from_dataset(data, name)
-    return _from_generator(data, name) if isinstance(data, Iterator) else _from_sequence(data, name)
+        stream = _from_dataset(data, name)
+    else:
+        stream = _from_generator(data, name) if isinstance(data, Iterator) else _from_sequence(data, name)
+    return stream if class_weight is None else _with_weights(stream, class_weight)
 
 
 def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
     import tensorflow as tf
 
+    _check_is_batched(dataset, name)
     num_batches: int | None = int(dataset.cardinality())
     if num_batches == tf.data.UNKNOWN_CARDINALITY:
         num_batches = int(dataset.reduce(np.int64(0), lambda count, *_: count + 1))
@@ -133,7 +144,8 @@ def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
         num_batches = None
     if num_batches == 0:
         raise ValueError(f"{name} must hold at least one batch, got an empty tf.data.Dataset.")
-    first = _checked(next(iter(dataset)), name)
+    first = next(iter(dataset))
+    _check(first, name)
 
     def open_stream(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:
         return dataset if num_batches is None or num_steps <= num_batches else dataset.repeat()
@@ -141,77 +153,134 @@ def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
     return StreamBatches(dataset.element_spec, open_stream, num_batches, first, name)
 
 
+def _check_is_batched(dataset: tf.data.Dataset, name: str) -> None:
+    """Refuse a dataset of single samples, which has a scalar, or arrays whose first axes differ, in an element."""
+    import keras
+
+    shapes = [spec.shape for spec in keras.tree.flatten(dataset.element_spec)]
+    sizes = {shape[0] for shape in shapes if shape.rank}
+    if any(shape.rank == 0 for shape in shapes) or (None not in sizes and len(sizes) > 1):
+        raise ValueError(
+            f"{name} must give batches, got a tf.data.Dataset of single samples, of shapes "
+            f"{', '.join(map(str, shapes))}. Call .batch(32) on it."
+        )
+
+
 def _from_sequence(sequence: keras.utils.PyDataset, name: str) -> StreamBatches:
     num_batches: int | None = sequence.num_batches
     if num_batches == 0:
         raise ValueError(f"{name} must hold at least one batch, got a PyDataset of none.")
-    first = _checked(sequence[0], name)
+    firsts = [sequence[number] for number in range(1 if num_batches == 1 else 2)]
 
     def batches(num_steps: int, rng: np.random.Generator | None) -> Iterator[Batch]:
         """Yield every batch once in each pass, in an order of its own where there is `rng`."""
         left = num_steps
         while left > 0:
             order = range(left) if num_batches is None else np.arange(num_batches)
-            for number in order if num_batches is None or rng is None else rng.permutation(num_batches):
-                yield _as_parts(sequence[int(number)])
+            if num_batches is not None and rng is not None:
+                order = rng.permutation(num_batches)
+            yield from _fetched(sequence, order)
             left -= len(order)
             sequence.on_epoch_end()
 
-    return _generated(batches, num_batches, first, name)
+    return _generated(batches, num_batches, firsts, name)
+
+
+def _fetched(sequence: keras.utils.PyDataset, order: Iterable[int]) -> Iterator[Batch]:
+    """Yield batches in this order; the sequence's workers make some of them ahead, in threads."""
+    if sequence.workers <= 1:
+        yield from (sequence[int(number)] for number in order)
+        return
+    num_ahead = max(sequence.workers, sequence.max_queue_size)
+    with ThreadPoolExecutor(sequence.workers) as pool:
+        started = (pool.submit(sequence.__getitem__, int(number)) for number in order)
+        waiting = deque(itertools.islice(started, num_ahead))
+        try:
+            while waiting:
+                batch = waiting.popleft().result()
+                waiting.extend(itertools.islice(started, 1))
+                yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _from_generator(generator: Iterator[Any], name: str) -> StreamBatches:
-    try:
-        first = _checked(next(generator), name)
-    except StopIteration:
-        raise ValueError(f"{name} must hold at least one batch, got a generator that has ended.") from None
-    rest = itertools.chain([first], generator)
+    firsts = list(itertools.islice(generator, 2))
+    if not firsts:
+        raise ValueError(f"{name} must hold at least one batch, got a generator that has ended.")
+    rest = itertools.chain(firsts, generator)
 
     def batches(num_steps: int, rng: np.random.Generator | None) -> Iterator[Batch]:
-        for batch in itertools.islice(rest, num_steps):
-            yield _as_parts(batch)
+        return itertools.islice(rest, num_steps)
 
-    return replace(_generated(batches, None, first, name), is_read_once=True)
+    return replace(_generated(batches, None, firsts, name), is_read_once=True)
 
 
 def _generated(
     batches: Callable[[int, np.random.Generator | None], Iterator[Batch]],
     num_batches: int | None,
-    first: Batch,
+    firsts: Sequence[Batch],
     name: str,
 ) -> StreamBatches:
-    """Make a stream of what a Python generator yields; batches may differ in their number of rows."""
+    """Make a stream of what a Python generator yields.
+
+    Batches may differ in their number of rows, and in other dimensions in which the first two of them differ.
+    """
     import keras
     import tensorflow as tf
 
-    def spec_of(array: Any) -> tf.TensorSpec:
-        return tf.TensorSpec([None, *array.shape[1:]], array.dtype)
-
-    spec = keras.tree.map_structure(spec_of, first)
+    for batch in firsts:
+        _check(batch, name)
+    tensors = [_as_tensors(batch, name) for batch in firsts]
+    spec = keras.tree.map_structure(spec_of, *tensors)
 
     def open_stream(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:
         def cast() -> Iterator[Batch]:
             for batch in batches(num_steps, rng):
-                yield keras.tree.map_structure(lambda value, like: np.asarray(value, like.dtype.name), batch, first)
+                yield keras.tree.map_structure(_cast, _as_tensors(batch, name), spec)
 
         return tf.data.Dataset.from_generator(cast, output_signature=spec)
 
-    return StreamBatches(spec, open_stream, num_batches, first, name)
+    return StreamBatches(spec, open_stream, num_batches, tensors[0], name)
 
 
-def _checked(batch: Any, name: str) -> Batch:
-    """Return a first batch as tensors, having refused what is none; a batch of arrays is checked as data is."""
-    parts = _as_parts(batch)
+def _cast(tensor: Any, spec: tf.TypeSpec) -> Any:
+    import tensorflow as tf
+
+    return tensor if tensor.dtype == spec.dtype else tf.cast(tensor, spec.dtype)
+
+
+def _with_weights(stream: StreamBatches, class_weight: Mapping[int, float]) -> StreamBatches:
+    name = f"the first batch of {stream.name}"
+    check_class_weight(class_weight, as_parts(stream.first), name)
+
+    def weigh(*batch: Any) -> Batch:
+        return weighted(batch, class_weight, stream.name)
+
+    def open_stream(num_steps: int, rng: np.random.Generator | None) -> Any:
+        return stream.open_stream(num_steps, rng).map(weigh)
+
+    spec = open_stream(1, None).element_spec
+    return replace(stream, element_spec=spec, open_stream=open_stream, first=weigh(*stream.first))
+
+
+def _check(batch: Batch, name: str) -> None:
+    """Refuse a batch that is none; one of arrays is checked as data is."""
+    parts = as_parts(batch)
     if not 1 <= len(parts) <= MAX_PARTS:
         raise ValueError(f"A batch of {name} must be (x,), (x, y) or (x, y, sample_weight), got {len(parts)} parts.")
-    return array_batches(parts, 1, name=f"the first batch of {name}").arrays
+    array_batches(parts, 1, name=f"the first batch of {name}")
+
+
+def _as_tensors(batch: Batch, name: str) -> Batch:
+    """Return a batch as `fit` hands it to a model, made of tensors."""
+    import keras
+
+    batch = tuple(batch) if isinstance(batch, list) else batch
+    return keras.tree.map_structure(lambda value: as_tensor(value, name), batch)
 
 
 def _num_bytes(batch: Batch) -> int:
     import keras
 
-    return sum(tensor.shape.num_elements() * tensor.dtype.size for tensor in keras.tree.flatten(batch))
-
-
-def _as_parts(batch: Any) -> Batch:
-    return tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    return sum(num_bytes(tensor) for tensor in keras.tree.flatten(batch))

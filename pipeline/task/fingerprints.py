@@ -14,6 +14,7 @@ from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
+from lrrt.rows import as_bytes, gather
 from pipeline.config.tables import AFTER_SEARCH, StageConfig
 from studies import Dimension
 
@@ -118,7 +119,7 @@ def _rates(bounds: RangeTestResult) -> Fields:
 
 
 def _data_fields(batches: Batches) -> Fields:
-    from keras import ops, tree
+    from keras import tree
 
     if not isinstance(batches, ArrayBatches):
         return {"arrays": [_shown(leaf, tuple(leaf.shape)[1:]) for leaf in tree.flatten(batches.sample(1))]}
@@ -126,7 +127,7 @@ def _data_fields(batches: Batches) -> Fields:
     rows = sorted({number * (batches.num_samples - 1) // SAMPLED_ROWS for number in range(SAMPLED_ROWS + 1)})
     return {
         "arrays": [_shown(leaf, tuple(leaf.shape)) for leaf in leaves],
-        "sample": _digest(ops.convert_to_numpy(ops.take(leaf, rows, axis=0)).tobytes() for leaf in leaves),
+        "sample": _digest(as_bytes(gather(leaf, rows)) for leaf in leaves),
     }
 
 
