@@ -94,12 +94,12 @@ def complete(model: keras.Model, batches: Batches) -> None:
             if not has_step_of_its_own(model):
                 raise
             y_pred = None
-        if y_pred is None:
+        if y_pred is None or (y is None and not model.run_eagerly):
             _trace_step(model, batch)
         elif y is not None:
             model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-            for metric in model.metrics:
-                metric.reset_state()
+        for metric in model.metrics:
+            metric.reset_state()
 
 
 def check_is_new(model: keras.Model, first: keras.Model) -> None:

@@ -16,10 +16,10 @@ def has_call(model: keras.Model) -> bool:
 
 
 def has_step_of_its_own(model: keras.Model) -> bool:
-    """Say whether a model's class has a `train_step` or `test_step` of its own, so that it may take any data."""
+    """Say whether a model's class has steps or a loss of its own, so that it may take any data."""
     import keras
 
-    steps = ("train_step", "test_step")
+    steps = ("train_step", "test_step", "compute_loss")
     return any(getattr(type(model), step) is not getattr(keras.Model, step) for step in steps)
 
 
