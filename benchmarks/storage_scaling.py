@@ -36,10 +36,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from studies.storage.slots import RESULT, SLOT
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState
 from studies.storage.database import Retrying
+from studies.storage.slots import RESULT, SLOT
 
 SPACE = SearchSpace((OptimizerRange("adam", 1e-4, 1e-2), OptimizerRange("sgd", 1e-3, 1e-1)))
 SAMPLED_EVERY_S = 0.5
