@@ -271,7 +271,7 @@ def _train(
     *,
     given: RangeTestResult | None,
     may_test: bool,
-    before: Sequence[TrialResult] = (),
+    before: Sequence[TrialResult] | None = None,
 ) -> tuple[Opened, tuple[Retrained, ...], Trainer]:
     """Do what every process of a run does: test ranges, search, train the best again; wait for what others do."""
     trainer = make_trainer(run.config, prepared.cache, prepared.task, on_note=StageWatcher(run).on_note)
@@ -279,6 +279,7 @@ def _train(
     assert opened.studies is not None, "a run that has begun has a study"
     if run.owns_folders:
         write_range_test(run.directory, opened.bounds.result)
+    before = opened.studies.results() if before is None else before
     studies = search_and_widen(run, opened.studies, trainer, attributes=opened.attributes, before=before)
     retrained = train_again(run, prepared, trainer, studies.results())
     return replace(opened, studies=studies), retrained, trainer

@@ -49,7 +49,7 @@ def test_each_trial_ends_once_whatever_happens_to_workers_nodes_and_database(sta
     time.sleep(3)
     database.start()
     for task in (requeued, on_crashing_node):  # Slurm would hold them for two minutes
-        wait_until(lambda index=task.index: is_pending(nodes, index), END_S)
+        wait_until(lambda name=task.name_in_array: is_pending(nodes, name), END_S)
         nodes.ask("scontrol", "update", f"jobid={task.name_in_array}", "StartTime=now")
     wait_until(lambda: all(trials_of(stage.storage)[number].state.is_finished() for number in frozen_trials), END_S)
     os.kill(frozen_process, signal.SIGCONT)
@@ -77,8 +77,8 @@ def all_training(stage, nodes):
     return sorted(workers, key=lambda task: -sum(other.node == task.node for other in workers))
 
 
-def is_pending(nodes, index):
-    return [task.state for task in nodes.tasks() if task.index == index] == ["PENDING"]
+def is_pending(nodes, name):
+    return [task.state for task in nodes.tasks() if task.name_in_array == name] == ["PENDING"]
 
 
 def wait_for_the_end(stage, nodes):
