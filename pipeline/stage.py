@@ -16,7 +16,7 @@ from pipeline.failures import NoBounds, NotFinished, RunLocked
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
-from pipeline.state.ownership import check_range_tests
+from pipeline.state.ownership import check_range_tests, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
@@ -257,6 +257,9 @@ def _go_on(
             helped.note(text)
         opened, retrained, trainer = _train(helped, prepared, given=given, may_test=may_test, before=before)
     with _results_of(run):
+        if not run.owns_folders:  # the process that held them may have ended before it said whose they are
+            write_task(run.directory, opened.task)
+            own(run.directory, opened.fields)
         if report := _finished(run, opened):
             run.tell(StageDone(_nothing_left(report)))
             return report

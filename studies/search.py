@@ -88,7 +88,7 @@ class Search:
         self._numbers = range(0)
         self._distributions = {dimension.name: distribution(dimension) for dimension in study.space.dimensions()}
         self._is_exhausted = False
-        self._reported: set[int] | None = None
+        self._reported: set[int] = set()
 
     def on_look(self, table: Table) -> None:
         first = self.study.first_number
@@ -96,7 +96,7 @@ class Search:
         self._numbers = range(first, first + num_trials)
         results = self.study.reader.results(table)
         for result in results:
-            if self._reported is not None and result.number not in self._reported:
+            if result.number not in self._reported:
                 self.watcher.on_result(result)
         self._reported = {result.number for result in results}
 
@@ -154,8 +154,7 @@ class Search:
         if result.state is TrialState.DIVERGED:  # others may have ended since, and the penalty goes by the worst of all
             results = self.study.reader.results(self.retry(self.study.board.table))
         self.num_trained += 1
-        if self._reported is not None:
-            self._reported.add(number)
+        self._reported.add(number)
         return Outcome(
             result.as_dict(),
             score_for_engines(result, results),

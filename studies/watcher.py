@@ -19,7 +19,7 @@ class Watcher(lrrt.watcher.Watcher):
         """Hear of a trial of this process before it is stored."""
 
     def on_result(self, result: TrialResult) -> None:
-        """Hear of a trial that another process stored."""
+        """Hear of a trial that another process, or an earlier run, stored."""
 
     def on_wait(self) -> None:
         """Be called while the storage or other processes are waited for."""

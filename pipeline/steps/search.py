@@ -53,9 +53,6 @@ def _search(run: Run, studies: Studies, trainer: Trainer, before: Sequence[Trial
             rates = f"{optimizer.low:g} to {optimizer.high:g}"
             run.note(f"{optimizer.name}: no bounds, so the fallback range {rates} is searched")
     watcher = SearchWatcher(run, Goal(before, num_trials))
-    for result in studies.results():
-        if result not in before:  # helpers have begun before this process was ready to watch them
-            watcher.on_result(result)
     budget = num_trials - study.first_number
     with run.stopper.deferred():
         run.stopper.check()

@@ -51,6 +51,7 @@ class LocalWorkers:
                 return not alive
 
             yield have_ended
+            have_ended()  # says which of them died since it was last asked
 
     def _command(self, number: int, run: Run) -> list[str]:
         options = {
