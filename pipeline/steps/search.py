@@ -56,6 +56,5 @@ def _search(run: Run, studies: Studies, trainer: Trainer, before: Sequence[Trial
     budget = num_trials - study.first_number
     with run.stopper.deferred():
         run.stopper.check()
-        if run.owns_folders or not study.budget:
-            study.set_budget(budget)
-        study.run(trainer, watcher=watcher)
+        is_set_elsewhere = not run.owns_folders and study.budget > 0
+        study.run(trainer, num_trials=None if is_set_elsewhere else budget, watcher=watcher)
