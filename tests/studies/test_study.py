@@ -12,7 +12,6 @@ from lrrt import Loops
 from pipeline.digits_example import build_model, load_data
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer, TrialConfig, TrialResult, TrialState, best_of
 from studies.engines.observation import score_for_engines as told_score
-from studies.ranking import best_of
 
 SPACE = SearchSpace(
     (OptimizerRange("sgd", 1e-2, 1.0, 0.2), OptimizerRange("adam", 1e-4, 1e-2, 2e-3)),
