@@ -13,7 +13,7 @@ from tests.cluster.trials import check_each_trial_ended_once, held_by, trials_of
 
 END_S = 600  # for which the end of a stage is waited for, on a busy machine
 GRACE_S = 5  # without a sign of life, after which a worker is lost
-NUM_TRIALS, NUM_WORKERS, NUM_EPOCHS = 14, 5, 4000
+NUM_TRIALS, NUM_WORKERS, NUM_EPOCHS = 14, 5, 1500
 
 
 def test_a_stage_on_slurm_writes_what_one_on_this_machine_writes(stage, nodes, tmp_path):

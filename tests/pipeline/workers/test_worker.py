@@ -165,7 +165,7 @@ def test_no_workers_are_refused(search):
 
 
 def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
-    settings = config(**{"study.num_trials": 8, "study.epochs": 12, "study.patience": 1.0})
+    settings = config(**{"study.num_trials": 8, "study.epochs": 150, "study.patience": 1.0})
     folder = tmp_path / "two words"
     storage = Run.make(settings, folder / "out", folder / "state").storage
     events, killed = [], []
