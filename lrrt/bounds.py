@@ -1,4 +1,4 @@
-"""Knows how curves become bounds: where an optimizer's learning rate is worth searching, and how sure that is."""
+"""Judge range curves: the bounds inside which a learning rate is worth searching, and how sure they are."""
 
 import math
 from collections import Counter
@@ -21,6 +21,7 @@ HIDDEN_FACTOR = (
     10.0  # what learns too slowly to be seen in a short test does best far above the first rise that is seen
 )
 BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
+MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
@@ -118,8 +119,9 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
     diverged = _median([reading.diverged for reading in seen])
     low, high, suggested = edge / BELOW_EDGE, min(ABOVE_EDGE * edge, diverged / shift), edge / SUGGESTED_BELOW_EDGE
     if _is_hidden(seen):
-        high = max(high, min(HIDDEN_FACTOR * high, _median([curve.lrs[-1] for curve in curves]) / shift))
-        suggested = math.sqrt(low * high)
+        ends = [curve.lrs[-1] for curve in curves if curve.lrs]
+        high = max(high, min(HIDDEN_FACTOR * high, _median(ends) / shift))
+        suggested = math.sqrt(low) * math.sqrt(high)
     verdict, reason = _judge(readings, seen, is_below_ramp=low < min(curve.lrs[0] for curve in curves if curve.lrs))
     return Bounds(
         low=low,
@@ -180,8 +182,9 @@ def _without_answer(readings: Sequence[Reading]) -> Bounds:
 
 
 def _median(rates: Sequence[float | None]) -> float:
-    """Return the median in log rate."""
-    return float(np.exp(np.median(np.log([rate for rate in rates if rate is not None]))))
+    """Return the median in log rate, far enough from the ends of float64 for every factor of the rule."""
+    middle = float(np.median(np.log([rate for rate in rates if rate is not None])))
+    return math.exp(min(max(middle, -MOST), MOST))
 
 
 def _median_or_none(rates: Sequence[float | None]) -> float | None:

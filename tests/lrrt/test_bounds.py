@@ -209,6 +209,54 @@ def test_where_there_is_no_answer_no_number_is_made_up(verdict):
     assert verdict.value in found.reason
 
 
+ANY_LOSSES = st.lists(st.floats() | st.floats(0, 3), max_size=60)
+
+
+@st.composite
+def any_curve(draw):
+    """Any losses at any rates that a float holds, evenly spaced or not."""
+    losses = draw(ANY_LOSSES)
+    anywhere = st.sets(st.floats(5e-324, 1.7e308), min_size=len(losses), max_size=len(losses))
+    start, decades = draw(st.sampled_from([1e-320, 1e-200, 1e-7, 1e151, 1e300])), draw(st.sampled_from([1e-12, 1, 8]))
+    spaced = start * np.logspace(0, decades, len(losses)) if len(losses) else np.empty(0)
+    lrs = sorted(draw(anywhere)) if draw(st.booleans()) else np.unique(spaced).tolist()
+    return RangeCurve(tuple(lrs), tuple(losses[: len(lrs)]), draw(st.sampled_from(Stop)))
+
+
+@given(st.lists(any_curve(), min_size=1, max_size=3), st.sampled_from([None, "lion", "sgd"]))
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_curves_there_is_a_verdict_and_bounds_in_order_or_none(curves, optimizer):
+    found = find_bounds(curves, optimizer=optimizer)
+
+    assert isinstance(found.verdict, Verdict)
+    assert found.low is None or 0 < found.low <= found.suggested <= found.high < np.inf
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("second", [2.0, 1.9, 0.3])
+def test_a_curve_that_comes_back_to_its_start_and_learns_again_is_read_in_one_valley(second, seed):
+    first = np.interp(np.log(LRS), np.log([1e-4, 5e-4, 1.9e-3, 2e-3]), [2.3, 1.9, 1.9, 2.302])
+    losses = np.where(LRS > 0.1, second, first) + np.random.default_rng(seed).normal(0, 0.02, len(LRS))
+    found = find_bounds([curve(LRS, losses)])
+
+    valleys = [(1e-4, 2e-3), (0.1, LRS[-1])]
+    assert any(start <= 5 * found.suggested <= found.diverged and found.lowest < 1.001 * end for start, end in valleys)
+
+
+def test_rates_beyond_1e150_are_judged_as_all_others():
+    lrs, losses = falling()
+    plain, high = find_bounds([curve(lrs, losses)]), find_bounds([curve(1e160 * lrs, losses)])
+
+    assert high.verdict is plain.verdict
+    assert high.suggested == pytest.approx(1e160 * plain.suggested)
+
+
+def test_an_empty_curve_among_others_is_a_repeat_that_showed_nothing():
+    hidden = curve(*falling(noise=0.5, seed=2))
+    for others in (three(), [hidden, hidden]):
+        assert "showed them" in find_bounds([*others, curve([], [])]).reason
+
+
 def test_no_curve_is_refused():
     with pytest.raises(ValueError, match="must be given at least one curve, got none"):
         find_bounds([])
