@@ -28,9 +28,9 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a range test was run on: an optimizer, its Keras name, a batch size, and the model's hyperparameters.
+    """What a range test was run on: an optimizer, its kind, a batch size, and the model's hyperparameters.
 
-    `batch_size` is 0 where the data brings its own.
+    `kind` is the name that `lrrt.factors` lists the optimizer under. `batch_size` is 0 where the data brings its own.
     """
 
     optimizer: str
@@ -152,7 +152,10 @@ class RangeTestResult:
     def judged_again(self) -> Self:
         """Return the same curves with the bounds that today's rule reads from them, unconfirmed."""
         bounds = {
-            label: find_bounds(repeats, optimizer=self.cases[label].kind) for label, repeats in self.curves.items()
+            label: find_bounds(
+                repeats, optimizer=self.cases[label].kind, training_steps=self.bounds[label].training_steps
+            )
+            for label, repeats in self.curves.items()
         }
         return type(self)(self.curves, bounds, self.cases, self.ramp, self.seed)
 
