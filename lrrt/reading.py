@@ -62,7 +62,7 @@ class Reading:
 def read_curve(curve: RangeCurve) -> Reading:
     """Read one curve; everything from its first loss that is not finite is left out.
 
-    A loss that falls, comes back to its start and falls again has several valleys; the one with the lowest loss counts.
+    A loss that falls, comes back to its start and falls again has several valleys; the first one that comes near the lowest loss counts.
     """
     losses = np.asarray(curve.losses, float)
     num_finite = count_finite(losses)
@@ -86,20 +86,21 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
     if drop <= least_drop(rates, losses) or lowest < plateau_size(rates):
         return _read_without_fall(rates, losses, drop, breaks_off)
     height = (smoothed[:until] - smoothed[lowest]) / drop  # 0 at the lowest point, 1 at the starting level
-    valley = int(np.flatnonzero(height[:lowest] > LOST).max(initial=-1)) + 1  # what was learnt before was lost again
-    fallen = valley + int(np.argmax(height[valley:] <= 1 - FALLEN))
-    above = np.flatnonzero(height[lowest:] > 1)
-    diverged = float(rates[lowest + above[0]]) if len(above) else end
-    lost = np.flatnonzero(height[lowest:] > LOST)
-    unstable = float(rates[lowest + lost[0]]) if len(lost) else end
+    fallen = int(np.argmax(height <= 1 - FALLEN))
+    lost = np.flatnonzero(height[fallen:] > LOST)
+    valley = slice(fallen, fallen + int(lost[0]) if len(lost) else until)
+    bottom = fallen + int(height[valley].argmin())
+    above = np.flatnonzero(height[bottom:] > 1)
+    diverged = float(rates[bottom + above[0]]) if len(above) else end
+    unstable = float(rates[valley.stop]) if len(lost) else end
     return Reading(
         Shape.FALLS,
         confidence=drop / max(noise_of(rates, losses), float(np.finfo(float).tiny)),
         edge=float(np.sqrt(rates[fallen]) * np.sqrt(unstable)),
-        lowest=float(rates[lowest]),
-        steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: lowest + 1].argmin())]),
+        lowest=float(rates[bottom]),
+        steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: bottom + 1].argmin())]),
         diverged=diverged,
-        is_open=not breaks_off and not bool(np.any(height[lowest:] > REGAINED)),
+        is_open=not breaks_off and not bool(np.any(height[bottom:] > REGAINED)),
     )
 
 

@@ -277,6 +277,16 @@ def test_a_curve_that_comes_back_to_its_start_and_learns_again_is_read_in_one_va
     assert any(start <= 5 * found.suggested <= found.diverged and found.lowest < 1.001 * end for start, end in valleys)
 
 
+def test_of_two_falls_that_come_equally_near_the_bottom_the_first_counts():
+    """What learns again after it has lost all does so at rates that a training from the start does not bear."""
+    first = np.interp(np.log(LRS), np.log([1e-4, 5e-4, 1.9e-3, 2e-3]), [2.3, 1.3, 1.3, 2.2])
+    twice = np.where(LRS > 0.1, 1.29, first) + np.random.default_rng(0).normal(0, 0.01, len(LRS))
+    found = find_bounds([curve(LRS, twice)])
+
+    assert 4e-4 < found.lowest < 2e-3
+    assert found.high < 2e-3
+
+
 def test_rates_beyond_1e150_are_judged_as_all_others():
     lrs, losses = falling()
     plain, high = find_bounds([curve(lrs, losses)]), find_bounds([curve(1e160 * lrs, losses)])
