@@ -62,7 +62,8 @@ class Reading:
 def read_curve(curve: RangeCurve) -> Reading:
     """Read one curve; everything from its first loss that is not finite is left out.
 
-    A loss that falls, comes back to its start and falls again has several valleys; the first one that comes near the lowest loss counts.
+    A loss that falls, comes back to its start and falls again has several valleys; the first one that comes near the
+    lowest loss counts.
     """
     losses = np.asarray(curve.losses, float)
     num_finite = count_finite(losses)
