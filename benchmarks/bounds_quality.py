@@ -48,7 +48,7 @@ from truths import Answer, Score, Truth, print_header, print_row
 
 from lrrt import Bounds, Loops, Ramp, RangeCurve, find_bounds, run_range_test
 from lrrt.confirmation import NUM_RATES, Confirmation, confirm, sharpen
-from lrrt.factors import USUAL_LENGTH, WIDTH
+from lrrt.factors import USUAL_LENGTH, WIDTH, lags
 from lrrt.reading import Shape, read_curve
 
 REPEATS = 3
@@ -347,9 +347,10 @@ def leaving_one_out(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Tru
 def fit_edges(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Truth]) -> tuple[dict[str, float], float]:
     """Fit the centre of the good rates to each edge: a factor for each kind of optimizer, and the length's exponent.
 
-    Least squares in log rate; a factor is drawn towards the mean of all as by one more case.
+    Least squares in log rate; a factor is drawn towards the mean of all as by one more case. Networks whose moving
+    averages lag are left out: there is one, so that nothing remains to fit their lift to when it is scored.
     """
-    cases = [case for case, seen in evidence.items() if seen.edge is not None]
+    cases = [case for case, seen in evidence.items() if seen.edge is not None and not is_lagging(seen)]
     kinds = sorted({evidence[case].kind for case in cases})
     below = np.array([math.log(truths[case].centre / (evidence[case].edge or math.nan)) for case in cases])
     columns = [[1.0, log_length(evidence[case]), *(evidence[case].kind == kind for kind in kinds)] for case in cases]
@@ -358,6 +359,10 @@ def fit_edges(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Truth]) -
     solved = np.linalg.solve(matrix.T @ matrix + shrinkage, matrix.T @ below)
     factors = {kind: math.exp(solved[0] + own) for kind, own in zip(kinds, solved[2:], strict=True)}
     return factors | {"": math.exp(solved[0])}, float(solved[1])
+
+
+def is_lagging(seen: Evidence) -> bool:
+    return lags(seen.bounds.training_steps, seen.bounds.averaging_steps)
 
 
 def log_length(seen: Evidence) -> float:

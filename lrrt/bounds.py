@@ -9,12 +9,13 @@ from enum import Enum
 import numpy as np
 
 from lrrt.curve import RangeCurve
-from lrrt.factors import HIDDEN_ABOVE_EDGE, ROOM, WIDTH, below_edge, length_factor
+from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, ROOM, WIDTH, below_edge, lags, length_factor
 from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
 BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
+BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
@@ -47,8 +48,9 @@ class Bounds:
     `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. The article's
     readings, medians over the repeats: `lowest`, the rate at the lowest loss, which is the largest that Smith (2018,
     section 4.1) takes for the maximum of a cycle; `steepest`, where the loss falls fastest; `diverged`, where the loss
-    is back above its starting level, or the end of the ramp. `training_steps` are the updates of the training that the
-    bounds are for; None if that is not known, and then it has five times as many as the default ramp has steps.
+    is back above its starting level, or the end of the ramp. What they are for: `training_steps`, the updates of the
+    training to come; None if not known, and then some five times as many as a ramp over eight decades has steps.
+    `averaging_steps`, the updates that the network's moving averages run over; None without any.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
@@ -63,6 +65,7 @@ class Bounds:
     steepest: float | None = None
     diverged: float | None = None
     training_steps: int | None = None
+    averaging_steps: float | None = None
 
     def __post_init__(self) -> None:
         low, suggested, high = self.low, self.suggested, self.high
@@ -83,7 +86,11 @@ class Bounds:
 
 
 def find_bounds(
-    curves: Sequence[RangeCurve], *, optimizer: str | None = None, training_steps: int | None = None
+    curves: Sequence[RangeCurve],
+    *,
+    optimizer: str | None = None,
+    training_steps: int | None = None,
+    averaging_steps: float | None = None,
 ) -> Bounds:
     """Judge the range curves of one optimizer, one for each repeat.
 
@@ -92,12 +99,14 @@ def find_bounds(
         optimizer: what the optimizer is listed under in `lrrt.factors`, such as "adam"; None if it is not known.
         training_steps: updates of the training to come: the longer it is, the lower its good rates lie. None for some
             five times as many as a ramp over eight decades has steps.
+        averaging_steps: updates that the network's moving averages run over, 100 for a default BatchNorm; None without.
 
     Returns:
         Bounds around the suggestion, which lies below the median edge of the repeats (see `Reading`) by the optimizer's
         factor, times the factor of the length: `[suggested / 4.5, 4.5 suggested]`, and never above the rate of
-        divergence. If noise hides the fall, they reach to 15 times the edge, with the middle as suggestion. They do not
-        change when losses are scaled or shifted, and move with the rates. None if there is no answer, with the reason.
+        divergence. If moving averages lag in so few updates, they are higher, and uncertain. If noise hides the fall,
+        they reach to 15 times the edge, with the middle as suggestion. They do not change when losses are scaled or
+        shifted, and move with the rates. None if there is no answer, with the reason.
 
     Raises:
         ValueError: if there is no curve, or `training_steps` is no count.
@@ -106,7 +115,7 @@ def find_bounds(
     >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
     >>> bounds = find_bounds([RangeCurve(tuple(lrs), tuple(losses))], optimizer="adam")
     >>> bounds.verdict.name, round(bounds.low, 4), round(bounds.high, 3), round(bounds.suggested, 4)
-    ('FOUND', 0.0011, 0.023, 0.0051)
+    ('FOUND', 0.0009, 0.019, 0.0043)
     """
     if not curves:
         raise ValueError("`find_bounds` must be given at least one curve, got none.")
@@ -115,15 +124,19 @@ def find_bounds(
     readings = [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
-        return replace(_without_answer(readings), training_steps=training_steps)
+        no_answer = _without_answer(readings)
+        return replace(no_answer, training_steps=training_steps, averaging_steps=averaging_steps)
     edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
     density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
     suggested = edge / below_edge(optimizer) * length_factor(training_steps, density)
-    low, high = suggested / WIDTH, min(WIDTH * suggested, diverged)
+    is_lagging = lags(training_steps, averaging_steps)
+    suggested *= LAGGING_LIFT if is_lagging else 1.0
+    low, high = suggested / WIDTH, WIDTH * suggested if is_lagging else min(WIDTH * suggested, diverged)
     if _is_hidden(seen):
         high = max(high, min(HIDDEN_ABOVE_EDGE * edge, _median([curve.lrs[-1] for curve in curves if curve.lrs])))
         suggested = math.sqrt(low) * math.sqrt(high)
-    verdict, reason = _judge(readings, seen, is_below_ramp=low < min(curve.lrs[0] for curve in curves if curve.lrs))
+    is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
+    verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
     return Bounds(
         low=low,
         high=high,
@@ -134,14 +147,17 @@ def find_bounds(
         steepest=_median_or_none([reading.steepest for reading in seen]),
         diverged=diverged,
         training_steps=training_steps,
+        averaging_steps=averaging_steps,
     )
 
 
-def _judge(readings: Sequence[Reading], seen: Sequence[Reading], *, is_below_ramp: bool) -> tuple[Verdict, str]:
+def _judge(
+    readings: Sequence[Reading], seen: Sequence[Reading], *, is_lagging: bool, is_below_ramp: bool
+) -> tuple[Verdict, str]:
     """Return the verdict on readings that give bounds, and the sentence shown."""
     if 2 * sum(reading.is_open for reading in seen) > len(seen):
         return Verdict.NEVER_DIVERGES, Verdict.NEVER_DIVERGES.value
-    doubt = _doubt(readings, seen) or (BELOW_RAMP if is_below_ramp else None)
+    doubt = (BEHIND if is_lagging else None) or _doubt(readings, seen) or (BELOW_RAMP if is_below_ramp else None)
     if doubt is None:
         return Verdict.FOUND, Verdict.FOUND.value
     return Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {doubt}"

@@ -153,7 +153,10 @@ class RangeTestResult:
         """Return the same curves with the bounds that today's rule reads from them, unconfirmed."""
         bounds = {
             label: find_bounds(
-                repeats, optimizer=self.cases[label].kind, training_steps=self.bounds[label].training_steps
+                repeats,
+                optimizer=self.cases[label].kind,
+                training_steps=self.bounds[label].training_steps,
+                averaging_steps=self.bounds[label].averaging_steps,
             )
             for label, repeats in self.curves.items()
         }

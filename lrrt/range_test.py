@@ -10,7 +10,7 @@ from lrrt.batches import Data
 from lrrt.bounds import Bounds, find_bounds
 from lrrt.confirmation import confirm
 from lrrt.curve import RangeCurve
-from lrrt.factors import kind_of
+from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
 from lrrt.ramp import Ramp
@@ -168,7 +168,12 @@ def run_range_test(
             seed=seed,
             on_repeat=partial(watcher.on_repeat_end, label),
         )
-        bounds[label] = find_bounds(curves[label], optimizer=case.kind, training_steps=training_steps)
+        bounds[label] = find_bounds(
+            curves[label],
+            optimizer=case.kind,
+            training_steps=training_steps,
+            averaging_steps=averaging_steps_of(loops.model),
+        )
         if confirm_steps:
             size = case.batch_size or None
             bounds[label], _ = confirm(

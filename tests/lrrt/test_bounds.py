@@ -106,7 +106,7 @@ def test_where_noise_hides_the_fall_the_bounds_reach_far_above_the_first_rise():
 def test_a_loss_that_stays_just_below_its_start_has_lost_what_it_learnt():
     """A classifier that answers every sample alike has a lower loss than an untrained one, and never diverges."""
     losses = np.where(LRS > 0.2, 2.35, 2.4 - 0.4 / (1 + (1e-2 / LRS) ** 2))
-    found = find_bounds([curve(LRS, losses)])
+    found = find_bounds([curve(LRS, losses)], optimizer="sgd")
 
     assert found.diverged == pytest.approx(LRS[-1])
     assert 0.05 < found.high < 0.2
@@ -145,6 +145,19 @@ def test_a_length_counts_in_steps_of_the_ramp():
     coarse, fine = (find_bounds(three(noise=0, num_steps=steps), training_steps=100 * steps) for steps in (100, 300))
 
     assert fine.suggested == pytest.approx(coarse.suggested, rel=0.1)
+
+
+def test_bounds_are_higher_and_uncertain_while_moving_averages_lag():
+    plain, short, long = (
+        find_bounds(three(), optimizer="sgd", training_steps=steps, averaging_steps=averaging)
+        for steps, averaging in ((220, None), (220, 100.0), (1_000, 100.0))
+    )
+
+    assert short.suggested == pytest.approx(4 * plain.suggested)
+    assert short.verdict is Verdict.LOW_CONFIDENCE
+    assert "in so few updates BatchNorm's moving averages lag behind the weights; train longer" in short.reason
+    assert (plain.verdict, long.verdict) == (Verdict.FOUND, Verdict.FOUND)
+    assert find_bounds(three(), averaging_steps=100.0).verdict is Verdict.FOUND
 
 
 @pytest.mark.parametrize("steps", [0, -5, np.nan, np.inf])

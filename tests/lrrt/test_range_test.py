@@ -8,7 +8,7 @@ import pytest
 
 import lrrt
 from lrrt.curve import smooth
-from lrrt.factors import kind_of
+from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.recording import repeated
 from lrrt.training_loop import read
 
@@ -102,6 +102,30 @@ def test_repeats_end_with_the_one_that_leaves_no_doubt():
 )
 def test_sgd_with_momentum_is_a_kind_of_its_own(optimizer, kind):
     assert kind_of(optimizer) == kind
+
+
+def test_moving_averages_are_those_that_the_network_trains():
+    def network(*momenta, trainable=True):
+        norms = [keras.layers.BatchNormalization(momentum=momentum, trainable=trainable) for momentum in momenta]
+        return keras.Sequential([keras.layers.Input((4,)), *norms, keras.layers.LayerNormalization()])
+
+    assert averaging_steps_of(keras.Sequential([network(0.9), network(0.5)])) == pytest.approx(10)
+    assert averaging_steps_of(network(0.99, trainable=False)) is None
+    assert averaging_steps_of(build_model()) is None
+
+
+def test_a_network_whose_moving_averages_lag_is_told_so():
+    def build():
+        model = keras.Sequential(
+            [keras.layers.Input((64,)), keras.layers.BatchNormalization(), keras.layers.Dense(10, "softmax")]
+        )
+        model.compile("sgd", SPARSE)
+        return model
+
+    found = lrrt.range_test(build, digits(), optimizers=["sgd"], repeats=1, training_steps=200)
+
+    assert "moving averages lag" in found.bounds["sgd"].reason
+    assert lrrt.RangeTestResult.from_json(found.to_json()).judged_again() == found
 
 
 def test_bounds_are_for_the_training_to_come(result):
