@@ -137,6 +137,7 @@ def find_bounds(
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
+    reason += _after(readings, was_needed=verdict is Verdict.FOUND)
     return Bounds(
         low=low,
         high=high,
@@ -161,6 +162,14 @@ def _judge(
     if doubt is None:
         return Verdict.FOUND, Verdict.FOUND.value
     return Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {doubt}"
+
+
+def _after(readings: Sequence[Reading], *, was_needed: bool) -> str:
+    """Say after how many curves that is the verdict, and what of the first one left doubt if others dispelled it."""
+    first = readings[:1]
+    doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
+    why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
+    return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{why})"
 
 
 def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
@@ -195,7 +204,7 @@ def _without_answer(readings: Sequence[Reading]) -> Bounds:
     most = shapes.most_common(1)[0][0]
     num_seen = len(readings) - shapes.total()
     verdict = Verdict.TOO_NOISY if num_seen else _NO_ANSWER[most]
-    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else ""
+    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else _after(readings, was_needed=False)
     return Bounds(None, None, None, verdict, verdict.value + told)
 
 

@@ -314,6 +314,18 @@ def test_an_empty_curve_among_others_is_a_repeat_that_showed_nothing():
         assert "showed them" in find_bounds([*others, curve([], [])]).reason
 
 
+def test_a_verdict_says_after_how_many_curves_and_why_one_was_not_enough():
+    doubtful = [curve(*falling(noise=0.5, seed=seed)) for seed in (1, 3, 4)]
+
+    assert find_bounds(three()[:1]).reason == "bounds found (after 1 curve)"
+    assert find_bounds(three()).reason == "bounds found (after 3 curves)"
+    assert find_bounds(doubtful).reason == (
+        "bounds found (after 3 curves, since of the first alone the loss fell by hardly more than its noise)"
+    )
+    assert find_bounds(doubtful[:1]).reason.endswith("raise num_steps, repeats or the batch size (after 1 curve)")
+    assert find_bounds([curve(LRS, np.full(100, 2.0))] * 2).reason.endswith("(after 2 curves)")
+
+
 def test_no_curve_is_refused():
     with pytest.raises(ValueError, match="must be given at least one curve, got none"):
         find_bounds([])
