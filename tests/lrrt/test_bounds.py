@@ -308,6 +308,15 @@ def test_rates_beyond_1e150_are_judged_as_all_others():
     assert high.suggested == pytest.approx(1e160 * plain.suggested)
 
 
+def test_losses_that_span_all_that_a_float_holds_are_judged_as_all_others():
+    lrs, losses = falling(noise=0.01)
+    losses = np.minimum(losses, 2.1)
+    spread = (losses - (losses.max() + losses.min()) / 2) / np.ptp(losses)  # from -.5 to .5
+    plain, huge = find_bounds([curve(lrs, spread)]), find_bounds([curve(lrs, 1e308 * (3.4 * spread))])
+
+    np.testing.assert_allclose(rates_of(huge), rates_of(plain), rtol=1e-9)
+
+
 def test_an_empty_curve_among_others_is_a_repeat_that_showed_nothing():
     hidden = curve(*falling(noise=0.5, seed=2))
     for others in (three(), [hidden, hidden]):
