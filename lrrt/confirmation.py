@@ -12,6 +12,7 @@ import numpy as np
 from lrrt.batches import Batches
 from lrrt.bounds import Bounds
 from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
+from lrrt.factors import LENGTH_EXPONENT, lags
 from lrrt.loops import Loops
 from lrrt.training_loop import TrainingLoop, Values
 
@@ -37,7 +38,8 @@ class Confirmation:
 
     `val_losses` are the lowest validation losses, `train_losses` the mean losses of the last third of the steps, and
     `train_errors` the standard errors of those means. `start_val_loss` was before the first step; `start_train_loss` is
-    the first batch's. `num_steps` counts the training steps of all rates together. All losses are in the loss's unit.
+    the first batch's. `num_steps` counts the training steps of all rates together, `steps_each` those at one
+    that did not diverge; 0 if not known. All losses are in the loss's unit.
 
     Raises:
         ValueError: unless each rate has its losses, and the rates are positive and ascending.
@@ -50,6 +52,7 @@ class Confirmation:
     start_val_loss: float
     start_train_loss: float
     num_steps: int
+    steps_each: int = 0
 
     def __post_init__(self) -> None:
         lengths = [len(self.lrs), len(self.val_losses), len(self.train_losses), len(self.train_errors)]
@@ -110,11 +113,11 @@ def try_rates(
     loop.restart(weights)
     start_val_loss = loop.validate()
     runs = {lr: _train(loop, batches, weights, lr, num_steps, seed) for lr in lrs}
-    seen = _seen(runs, start_val_loss)
+    seen = _seen(runs, start_val_loss, num_steps)
     most_steps = (NUM_RATES - 1) * num_steps
     while seen.num_steps <= most_steps and len(runs) < MOST_RATES and (lr := outwards(seen)) is not None:
         runs[lr] = _train(loop, batches, weights, lr, num_steps, seed)
-        seen = _seen(runs, start_val_loss)
+        seen = _seen(runs, start_val_loss, num_steps)
     return seen
 
 
@@ -131,8 +134,9 @@ def sharpen(
 
     A rate's progress is its fall below the starting loss, 0 where it rose or diverged, in parts of the furthest one.
     The suggested rate is the mean, in log rate, of those tried, each weighted by `exp(-(1 - progress) / tolerance)`:
-    equally good neighbours share it, and noise moves it little. For "lion", whose steps are as long as its rate and
-    lead less far in a short training, 1 / 2.5 of that is suggested. The bounds are `[suggested / reach, reach *
+    equally good neighbours share it, and noise moves it little. A longer training does best at lower rates, so that
+    it is divided by (training steps / steps at each rate) ** .3 if the former are known, and by 2.5 for "lion", whose
+    steps are as long as its rate and lead less far in a short training. The bounds are `[suggested / reach, reach *
     suggested]`, moved into what they were and what was tried beyond, and kept from rates that diverged.
 
     Judged is the validation loss. A moving average of BatchNorm lags behind weights that have moved for a few steps
@@ -155,7 +159,7 @@ def sharpen(
         )
     weights = np.exp((falls / falls.max() - 1) / tolerance)
     suggested = math.exp(float(np.average(np.log(seen.lrs), weights=weights)))
-    suggested /= LION_LONGER if optimizer == "lion" else 1.0
+    suggested /= _for_longer(bounds, seen, optimizer)
     lowest, highest = min(bounds.low, seen.lrs[0]), max(bounds.high, seen.lrs[-1])
     suggested = min(max(suggested, lowest), highest)
     low, high = _around(suggested, reach, *_without_diverged(lowest, highest, suggested, seen))
@@ -179,7 +183,7 @@ def outwards(seen: Confirmation) -> float | None:
     return None
 
 
-def _seen(runs: Mapping[float, tuple[list[float], Floats]], start_val_loss: float) -> Confirmation:
+def _seen(runs: Mapping[float, tuple[list[float], Floats]], start_val_loss: float, steps_each: int) -> Confirmation:
     """Return what trainings reached, by ascending rate."""
     reached = {lr: _reached(*runs[lr]) for lr in sorted(runs)}
     return Confirmation(
@@ -190,6 +194,7 @@ def _seen(runs: Mapping[float, tuple[list[float], Floats]], start_val_loss: floa
         start_val_loss=start_val_loss,
         start_train_loss=float(next(iter(runs.values()))[1][0]),
         num_steps=sum(len(losses) for _, losses in runs.values()),
+        steps_each=steps_each,
     )
 
 
@@ -235,6 +240,16 @@ def _shows_in_validation(seen: Confirmation, trusted: float) -> bool:
     """Say whether the validation loss shows at least such a part of the progress that the training loss shows."""
     by_validation = _below(seen.start_val_loss, seen.val_losses).max()
     return bool(by_validation > trusted * _below(seen.start_train_loss, seen.train_losses).max())
+
+
+def _for_longer(bounds: Bounds, seen: Confirmation, optimizer: str | None) -> float:
+    """Return how far the best rate of the training to come lies below that of short ones."""
+    if optimizer == "lion":
+        return LION_LONGER
+    steps, is_lagging = bounds.training_steps, lags(bounds.training_steps, bounds.averaging_steps)
+    if steps is None or seen.steps_each == 0 or is_lagging:
+        return 1.0
+    return math.pow(max(steps / seen.steps_each, 1.0), LENGTH_EXPONENT)
 
 
 def _outside(bounds: Bounds, seen: Confirmation) -> str:

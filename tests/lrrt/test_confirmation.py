@@ -252,6 +252,24 @@ def test_lion_is_given_a_lower_rate_than_short_trainings_do_best_with():
     assert lion.low < lion.suggested < lion.high <= BOUNDS.high
 
 
+def test_a_longer_training_is_given_a_lower_rate_than_short_ones_do_best_with():
+    record = replace(seen([1.9, 1.5, 1.4, 0.2, 1.8]), steps_each=100)
+    plain, equal, longer, lagging, lion = (
+        sharpen(replace(BOUNDS, training_steps=steps, averaging_steps=averaging), record, optimizer=optimizer)
+        for steps, averaging, optimizer in (
+            (None, None, "sgd"),
+            (100, None, "sgd"),
+            (500, None, "sgd"),
+            (400, 100.0, "sgd"),
+            (500, None, "lion"),
+        )
+    )
+
+    assert longer.suggested == pytest.approx(plain.suggested / 5**0.3)
+    assert plain.suggested == equal.suggested == lagging.suggested
+    assert lion.suggested == pytest.approx(plain.suggested / 2.5)
+
+
 def test_lion_is_known_by_its_class_whatever_its_label():
     loops = bowl_loops(optimizers={"mine": "lion"})
     sharpened, spent = confirm(loops, "mine", around(0.02, 2.0), num_steps=8)
