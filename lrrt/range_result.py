@@ -34,9 +34,9 @@ Hyperparameters = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a range test was run on: an optimizer, its Keras name, a batch size, and the model's hyperparameters.
+    """What a range test was run on: an optimizer, its kind, a batch size, and the model's hyperparameters.
 
-    `batch_size` is 0 where the data brings its own.
+    `kind` is the name that `lrrt.factors` lists the optimizer under. `batch_size` is 0 where the data brings its own.
     """
 
     optimizer: str
