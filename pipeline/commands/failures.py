@@ -1,4 +1,4 @@
-"""Knows how failures become exit codes and what is said of them."""
+"""Turn failures into exit codes and messages."""
 
 import errno
 import sys
