@@ -119,7 +119,7 @@ class RangeTestConfig(_Table):
 
 
 class StudyConfig(_Table):
-    """The search inside the bounds that the range test found."""
+    """The search inside the bounds from the range test."""
 
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")

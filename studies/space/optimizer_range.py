@@ -40,7 +40,7 @@ class OptimizerRange:
         if self.cyclical_high is not None and not self.high < self.cyclical_high < math.inf:
             raise ValueError(
                 f"`high < cyclical_high` must hold for {self.label}, got high={self.high!r}, "
-                f"cyclical_high={self.cyclical_high!r}. Leave it out where cyclical rates go no higher."
+                f"cyclical_high={self.cyclical_high!r}. Leave it out if cyclical rates go no higher."
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Choose the compiled loop that trains a trial: one for each value of the model's own hyperparameters, a few stored."""
+"""Choose the compiled loop that trains a trial: one per set of model hyperparameters, a few of them stored."""
 
 from __future__ import annotations
 
