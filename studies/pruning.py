@@ -113,7 +113,7 @@ def _is_peer(other: TrialResult, config: TrialConfig) -> bool:
 
 
 def _shown_at(peer: TrialResult, progress: float, epochs: int) -> float | None:
-    """Return a peer's best validation loss up to its last mark before this progress; None if it has none."""
+    """Return a peer's best validation loss up to its last mark within this progress; None if it did not reach one."""
     reached = [mark.epoch for mark in _marks_of(peer.config, epochs) if mark.progress <= progress]
     was_cut_before = bool(reached) and peer.state is TrialState.PRUNED and len(peer.val_losses) < reached[-1]
     if not reached or was_cut_before:

@@ -32,7 +32,7 @@ def read_task(directory: RunDirectory) -> TaskPrint | None:
     Raises:
         CorruptState: if it cannot be read.
     """
-    with _reading(directory.task, "what tells the task from others"):
+    with _reading(directory.task, "the print of the task"):
         if not directory.task.exists():
             return None
         return TaskPrint.from_dict(json.loads(directory.task.read_text(encoding="utf-8")))

@@ -19,7 +19,7 @@ class Submission:
     """What all jobs of one `lrrt submit` share.
 
     Attributes:
-        tag: tells this submission's jobs from all others, even if the controller gives a job's id out again.
+        tag: distinguishes this submission's jobs from all others, even if the controller gives a job's id out again.
         num_workers: tasks of a job.
         arguments: of `lrrt run`: the config, the folders and the options that replace values of the config.
         needs_storage: whether the storage comes to each task through its environment, and from nowhere else.

@@ -141,7 +141,7 @@ class FurtherTrainings:
     Args:
         trials: the best few trials.
         rounds: the rounds in order; one that prunes begins when the folds before it have ended.
-        watcher: hears what happens.
+        watcher: follows the trainings.
     """
 
     def __init__(self, trials: Sequence[TrialResult], rounds: Sequence[Round], watcher: Watcher) -> None:

@@ -65,11 +65,11 @@ def observe(result: TrialResult, others: Iterable[TrialResult], max_gap: float |
 def score_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> float | None:
     """Return the finite number that engines see as a trial's score; None for a failed trial.
 
-    penalty = worst + PENALTY_SHARE * (worst - best)
+        penalty = worst + PENALTY_SHARE * (worst - best)
 
-    A diverged trial gets this penalty, from all scores seen. An engine then avoids its region, and no huge number
-    distorts what it learns elsewhere. A pruned trial has its score: it was in the worse half, and its later losses are
-    unknown.
+    A diverged trial gets this penalty, from the scores of the others. An engine then avoids its region, and no huge
+    number distorts what it learns elsewhere. A pruned trial has its score: it was in the worse half, and its later
+    losses are unknown.
     """
     ended = (TrialState.COMPLETED, TrialState.PRUNED)
     if result.state is TrialState.FAILED:

@@ -40,11 +40,11 @@ def moves_momentum(config: TrialConfig, pattern: keras.Optimizer) -> bool:
 def momentum_table(config: TrialConfig, pattern: keras.Optimizer, num_steps: int) -> NDArray[np.float32] | None:
     """Return the momentum of each step, shape `(num_steps,)`; None if the optimizer's momentum stays.
 
-    With `one_cycle`, it swings from `1 - (1 - SWING) * (1 - middle)` to `1 - (1 + SWING) * (1 - middle)` and back. It
-    falls while the rate climbs, and climbs while the rate returns (Smith 2018, arXiv:1803.09820, section 4.3). This
-    holds for SGD's `momentum` and Adam's `beta_1`. For a middle of 0.9 the ends are Smith's 0.95 and 0.85. For another
-    middle, the step, which grows with 1 / (1 - momentum), changes by the same factors. Keras's Adam corrects the bias
-    of its averages as if each step's `beta_1` had held from the beginning.
+    With `one_cycle`, it swings from `1 - (1 - SWING) * (1 - middle)` to `1 - (1 + SWING) * (1 - middle)`, but never
+    below 0, and back. It falls while the rate climbs, and climbs while the rate returns (Smith 2018, arXiv:1803.09820,
+    section 4.3). This holds for SGD's `momentum` and Adam's `beta_1`. For a middle of 0.9 the ends are Smith's 0.95 and
+    0.85. For another middle, the step, which grows with 1 / (1 - momentum), changes by the same factors. Keras's Adam
+    corrects the bias of its averages as if each step's `beta_1` had held from the beginning.
 
     Args:
         config: the trial's values.
