@@ -15,7 +15,7 @@ Key = tuple[str, ...]
 T = TypeVar("T")
 
 
-def told(error: ValidationError, source: str, lines: Mapping[Key, int], origins: Mapping[Key, str]) -> str:
+def mistakes_text(error: ValidationError, source: str, lines: Mapping[Key, int], origins: Mapping[Key, str]) -> str:
     """Return every mistake with its place, in the order of the file.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.messages import Key, lines_of, told
+from pipeline.config.messages import Key, lines_of, mistakes_text
 from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.config.values import NONE, without_password
 from pipeline.failures import ConfigError
