@@ -1,4 +1,4 @@
-"""Knows how arrays become batches: kept on the device, gathered by a shuffled index."""
+"""Turn arrays into batches: kept on the device, gathered by a shuffled index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows the batches that the compiled loop takes inside its graph, and which kinds of data become them."""
+"""The batches that the compiled loop takes inside its graph, and the kinds of data that become them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows how to train through `model.fit` what the compiled loop cannot: eager models, and hooks at every batch."""
+"""Train through `model.fit` what the compiled loop cannot: eager models, and hooks at every batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows what a range test watches: the training loss, or a metric of the training or the validation data."""
+"""Name what a range test watches: the training loss, or a metric of the training or the validation data."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Knows what a range test found, in numbers, pictures, tables and JSON."""
+"""The result of a range test, in numbers, pictures, tables and JSON."""
 
 from __future__ import annotations
 

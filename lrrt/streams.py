@@ -1,4 +1,4 @@
-"""Knows how data that comes in batches of its own becomes what the loop takes: datasets, PyDatasets, generators."""
+"""Turn data that comes in batches into what the loop takes: datasets, PyDatasets, generators."""
 
 from __future__ import annotations
 
