@@ -1,4 +1,4 @@
-"""Knows what others read from a range curve: the rules of the field, each written anew from what its source does.
+"""Read a range curve by the rules of the field, each written anew from what its source does.
 
 A rule takes the rates of one whole ramp and each step's own loss, both of shape `(num_steps,)`, shorter where a loss
 was not finite, and returns a rate in the rates' unit, or None where too few losses are left. Each applies its own

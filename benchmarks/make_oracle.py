@@ -1,9 +1,11 @@
-"""The truth that bounds are scored against: full trainings of each task at a grid of fixed rates.
+"""Train each task at a grid of fixed rates, which is the truth that bounds are scored against.
 
     python benchmarks/make_oracle.py FOLDER [--seeds N] [--tasks NAME ..]
 
 FOLDER holds `tasks.py`, as `bounds_quality.py` reads it, and gets `oracle.json`: for each task and optimizer the
-validation loss before training, and the best one of a full training at each of two rates a decade, for each seed.
+validation loss before training, how many updates a full training has, and the best validation loss of one at each of
+two rates a decade, for each seed. It is null where a training diverged in its first epoch. After two rates in a row
+that did not improve on the loss before training, while a lower rate did, higher rates are null too, and not trained.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +24,7 @@ from bounds_quality import compiled, load_tasks
 from lrrt import Loops
 
 RATES = [float(f"{rate:.3g}") for rate in np.geomspace(1e-5, 1e2, 15)]
+NUM_TOO_HIGH = 2  # rates in a row, after which higher ones are not trained
 
 
 def main() -> None:
@@ -34,7 +38,7 @@ def main() -> None:
     oracle = json.loads(path.read_text()) if path.exists() else {}
     for name in options.tasks or tasks.NAMES:
         oracle[name] = truths(tasks, name, options.seeds)
-        path.write_text(json.dumps(oracle, indent=1))
+        path.write_text(as_text(oracle))
 
 
 def truths(tasks: ModuleType, name: str, num_seeds: int) -> dict[str, Any]:
@@ -47,17 +51,31 @@ def truths(tasks: ModuleType, name: str, num_seeds: int) -> dict[str, Any]:
         batch_size=task.batch_size,
         validation_data=(task.x_val, task.y_val),
     )
-    found = {}
+    truth = {}
     for label in loops.patterns:
-        loop = loops.get(label)
+        loop, began = loops.get(label), time.process_time()
         loop.restart(loops.initial_weights(0))
-        start = loop.validate()
-        best = [
-            [best_of_training(loops, label, rate, task.epochs, seed) for rate in RATES] for seed in range(num_seeds)
-        ]
-        found[label] = {"rates": RATES, "init_val_loss": start, "best_val_loss": best}
-        print(name, label, flush=True)
-    return found
+        start = rounded(loop.validate())
+        truth[label] = {
+            "num_updates": task.epochs * loop.batches.num_batches,
+            "rates": RATES,
+            "init_val_loss": start,
+            "best_val_loss": [best_by_rate(loops, label, task.epochs, seed, start) for seed in range(num_seeds)],
+        }
+        print(f"{name} {label}: {time.process_time() - began:.0f} s of CPU", flush=True)
+    return truth
+
+
+def best_by_rate(loops: Loops, label: str, epochs: int, seed: int, start: float) -> list[float | None]:
+    """Return the lowest validation loss at each rate; those far above a rate that is too high are not trained."""
+    losses: list[float | None] = []
+    for rate in RATES:
+        improves = [loss is not None and loss < start for loss in losses]
+        if any(improves) and not any(improves[-NUM_TOO_HIGH:]):
+            losses.append(None)
+        else:
+            losses.append(best_of_training(loops, label, rate, epochs, seed))
+    return losses
 
 
 def best_of_training(loops: Loops, label: str, rate: float, epochs: int, seed: int) -> float | None:
@@ -72,7 +90,21 @@ def best_of_training(loops: Loops, label: str, rate: float, epochs: int, seed: i
         if not math.isfinite(val_loss):
             break
         lowest = min(lowest, val_loss)
-    return lowest if math.isfinite(lowest) else None
+    return rounded(lowest) if math.isfinite(lowest) else None
+
+
+def rounded(loss: float) -> float:
+    return float(f"{loss:.6g}")
+
+
+def as_text(oracle: dict[str, Any]) -> str:
+    """Return the tables as JSON, with one line for each case."""
+    tasks = (
+        f"{json.dumps(task)}: {{\n"
+        + ",\n".join(f"  {json.dumps(label)}: {json.dumps(case)}" for label, case in cases.items())
+        for task, cases in sorted(oracle.items())
+    )
+    return "{\n " + "\n },\n ".join(tasks) + "\n }\n}\n"
 
 
 if __name__ == "__main__":

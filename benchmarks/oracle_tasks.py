@@ -1,4 +1,4 @@
-"""Knows the oracle's tasks: each trained anew, or looked up in the full trainings that the oracle holds."""
+"""The oracle's tasks: each trained anew, or looked up in the full trainings that the oracle holds."""
 
 from __future__ import annotations
 

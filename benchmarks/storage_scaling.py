@@ -8,9 +8,9 @@
 Each worker is a process with the study's real loop, heartbeat and sampler; its trials sleep, so that more of them run
 at a time than this machine has cores. Columns:
 
-training      trials of other workers that are going on all the while; each claim of a slot reads them
-lost          slots without a result
-twice         results beyond one a slot, and trials that two workers trained
+training      trials of other workers that are going on all the while; each claim of a trial reads them
+lost          trials without a result
+twice         results beyond one a trial, and trials that two workers trained
 overhead ms   what a trial costs beside its sleep, mean
 CPU ms        of this, the worker's own work, sampler included; a busy machine does not change it much
 efficiency    the sleep of all trials, as a part of the workers' time until the last one ended
@@ -37,9 +37,10 @@ from typing import Any
 
 import sqlalchemy
 
-from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState
-from studies.storage.database import Retrying
-from studies.storage.slots import RESULT, SLOT
+from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState, Watcher
+from studies.search import Search
+from studies.storage.board import KEY, RESULT
+from studies.storage.retrying import Retrying
 
 SPACE = SearchSpace((OptimizerRange("adam", 1e-4, 1e-2), OptimizerRange("sgd", 1e-3, 1e-1)))
 SAMPLED_EVERY_S = 0.5
@@ -56,14 +57,14 @@ class Sleeper:
     """Trains as `studies.Trainer` does, by sleeping."""
 
     seconds: float
-    slots: list[int] = field(default_factory=list)
+    trained: list[int] = field(default_factory=list)
 
     def check_space(self, space: SearchSpace) -> None:
         """Sleep at any values."""
 
     def train(self, config: Any, *, number: int = 0, resume: Any = None, on_epoch: Any = None) -> Trained:
         time.sleep(self.seconds)
-        self.slots.append(number)
+        self.trained.append(number)
         return Trained(TrialResult(number, config, TrialState.COMPLETED, (config.lr,), (config.lr,)), None)
 
 
@@ -111,23 +112,27 @@ class Database:
 
 
 def work(url: str, name: str, seconds: float, seed: int, start: Any, ended: Any) -> None:
-    """Be one worker: wait until all are ready, work until no slot is left, report."""
+    """Be one worker: wait until all are ready, work until nothing is left, report."""
     study = OptunaStudy(SPACE, storage=url, name=name, seed=seed, grace_s=GRACE_S)
     study.results()
     sleeper = Sleeper(seconds)
     start.wait()
     began, began_cpu = time.monotonic(), time.process_time()
     study.work(sleeper)  # type: ignore[arg-type]  # it trains like one
-    ended.put((sleeper.slots, time.monotonic() - began, time.process_time() - began_cpu))
+    ended.put((sleeper.trained, time.monotonic() - began, time.process_time() - began_cpu))
 
 
 def measure(url: str, num_workers: int, seconds: float, trials_each: int, num_training: int) -> tuple[str, ...]:
     """Run so many workers to their end and return a row of the table."""
     name, num_trials, database = secrets.token_hex(4), num_workers * trials_each, Database(url)
     study = OptunaStudy(SPACE, storage=url, name=name, grace_s=GRACE_S)
-    study.add_slots(num_training + num_trials)
+    study.set_budget(num_training + num_trials)
+    others = Search(study, None, None, Watcher(), Retrying(url))
     for _ in range(num_training):
-        study._slots.claim(Retrying(url), num_training)
+        table = study.board.table()
+        others.on_look(table)
+        piece = others.next_piece(table, 1)
+        study.board.claim(piece.key, piece.values, piece.distributions)
     context = multiprocessing.get_context("spawn")
     start, ended = context.Barrier(num_workers + 1), context.Queue()
     workers = [
@@ -144,11 +149,11 @@ def measure(url: str, num_workers: int, seconds: float, trials_each: int, num_tr
     for worker in workers:
         worker.join()
     transactions = database.transactions() - before if database else 0
-    trained = [slot for slots, _, _ in reports for slot in slots]
+    trained = [number for numbers, _, _ in reports for number in numbers]
     results = collections.Counter(
-        trial.user_attrs[SLOT] for trial in study.study.get_trials(deepcopy=False) if RESULT in trial.user_attrs
+        trial.user_attrs[KEY] for trial in study.study.get_trials(deepcopy=False) if RESULT in trial.user_attrs
     )
-    overheads = [(own_s - seconds * len(slots)) / len(slots) for slots, own_s, _ in reports if slots]
+    overheads = [(own_s - seconds * len(numbers)) / len(numbers) for numbers, own_s, _ in reports if numbers]
     return (
         url.partition(":")[0].partition("+")[0],
         f"{seconds:g}",

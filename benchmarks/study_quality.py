@@ -38,9 +38,9 @@ from typing import Any
 
 from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
 
-from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained
+from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained, Watcher
+from studies.engines.observation import score_for_engines
 from studies.storage.whole_file import write_text
-from studies.study import told_score
 
 OURS = "ours"
 WIDE, USUAL = (1e-6, 10.0), (1e-5, 1e-1)
@@ -64,14 +64,14 @@ class Reached:
 Samples = dict[str, list[Reached]]  # by way
 
 
-class Search:
+class Search(Watcher):
     """Counts the trials of one search and ends it when it has come near enough."""
 
     def __init__(self, target: float, max_trials: int) -> None:
         self.target, self.max_trials = target, max_trials
         self.began, self.results, self.has_reached = time.monotonic(), [], False
 
-    def on_trial(self, trained: Trained) -> None:
+    def on_trial_end(self, trained: Trained) -> None:
         self.results.append(trained.result)
         score = trained.result.score
         if score is not None and score <= self.target:
@@ -89,7 +89,7 @@ def search_ours(task: Task, search: Search, seed: int) -> Reached:
     range_test = task.range_test(seed)
     space = SearchSpace.from_result(range_test, fallback_range=USUAL, batch_sizes=(task.batch_size,))
     study, trainer = OptunaStudy(space, seed=seed), task.trainer(seed)
-    run_to_target(lambda: study.run(trainer, num_trials=search.max_trials, on_trial=search.on_trial))
+    run_to_target(lambda: study.run(trainer, num_trials=search.max_trials, watcher=search))
     part = range_test.num_steps / (task.epochs * task.steps_per_epoch)
     return search.reached(range_test=part, epochs_per_trial=task.epochs)
 
@@ -140,9 +140,9 @@ def objective(space: SearchSpace, task: Task, search: Search, seed: int) -> Call
 
     def judge(asked: Any) -> float:
         trained = trainer.train(space.suggest(asked))
-        told = told_score(trained.result, search.results)
-        search.on_trial(trained)
-        return told
+        score = score_for_engines(trained.result, search.results)
+        search.on_trial_end(trained)
+        return score
 
     return judge
 

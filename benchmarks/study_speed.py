@@ -27,7 +27,7 @@ from tables import print_table
 
 from lrrt import Loops
 from pipeline.digits_example import load_data as load_digits
-from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer
+from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer, Watcher
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
@@ -88,14 +88,17 @@ def by_lrrt(task: Task, folder: str) -> Iterator[None]:
     space = SearchSpace((OptimizerRange("adam", LOW, HIGH),), ("fixed",), (task.batch_size,))
     may_go_on, has_ended = threading.Semaphore(0), threading.Semaphore(0)
 
-    def wait(trained: object) -> None:
-        has_ended.release()
-        may_go_on.acquire()
+    class Waiting(Watcher):
+        """Waits after each trial."""
+
+        def on_trial_end(self, trained: object) -> None:
+            has_ended.release()
+            may_go_on.acquire()
 
     def search() -> None:
         may_go_on.acquire()
         study = OptunaStudy(space, storage=f"sqlite:///{folder}/study.db")
-        study.run(trainer, num_trials=task.num_trials + 1, on_trial=wait)
+        study.run(trainer, num_trials=task.num_trials + 1, watcher=Waiting())
 
     thread = threading.Thread(target=search)
     thread.start()

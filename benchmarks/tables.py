@@ -1,4 +1,4 @@
-"""Knows how a benchmark prints: what was measured on what, medians and ratios, in one table."""
+"""Print a benchmark: what was measured on what, medians and ratios, in one table."""
 
 from __future__ import annotations
 

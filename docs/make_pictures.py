@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _browser():
-    spec = importlib.util.spec_from_file_location("browser", DOCS.parent / "tests/pipeline/browser.py")
+    spec = importlib.util.spec_from_file_location("browser", DOCS.parent / "tests/pipeline/report/browser.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""Turn data of any accepted kind into the batches that the compiled loop takes inside its graph."""
+"""The batches that the compiled loop takes inside its graph, and the kinds of data that become them."""
 
 from __future__ import annotations
 

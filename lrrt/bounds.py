@@ -1,27 +1,22 @@
-"""Knows how curves become bounds: where an optimizer's learning rate is worth searching, and how sure that is."""
+"""Judge range curves: the bounds inside which a learning rate is worth searching, and how sure they are."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import PositiveFloat, computed_field
 
 from lrrt.curve import RangeCurve
+from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, ROOM, WIDTH, below_edge, lags, length_factor
 from lrrt.plain import Named
 from lrrt.reading import Reading, Shape, read_curve
 
-# The factors are round numbers fitted to full trainings of 42 real cases; benchmarks/bounds_quality.py scores them.
-BELOW_EDGE = 20.0  # low = edge / 20: the good rates of all cases reach to 1.23 decades below the edge at the least
-ABOVE_EDGE = 1.5  # high = 1.5 edge, and never above the rate of divergence
-SUGGESTED_BELOW_EDGE = 5.0  # the middle of the flat part of the regret
-LION_FACTOR = 3.0  # Lion moves each weight by the whole rate: 3 to 10 times below Adam (Chen 2023, arXiv:2302.06675)
 SURE = 6.0  # standard errors of the drop, over all repeats together
-HIDDEN_FACTOR = (
-    10.0  # what learns too slowly to be seen in a short test does best far above the first rise that is seen
-)
 BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
+MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
+BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
@@ -54,7 +49,9 @@ class Bounds:
     `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. The article's
     readings, medians over the repeats: `lowest`, the rate at the lowest loss, which is the largest that Smith (2018,
     section 4.1) takes for the maximum of a cycle; `steepest`, where the loss falls fastest; `diverged`, where the loss
-    is back above its starting level, or the end of the ramp.
+    is back above its starting level, or the end of the ramp. What they are for: `training_steps`, the updates of the
+    training to come; None if not known, and then some five times as many as a ramp over eight decades has steps.
+    `averaging_steps`, the updates that the network's moving averages run over; None without any.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
@@ -68,6 +65,8 @@ class Bounds:
     lowest: PositiveFloat | None = None
     steepest: PositiveFloat | None = None
     diverged: PositiveFloat | None = None
+    training_steps: int | None = None
+    averaging_steps: float | None = None
 
     def __post_init__(self) -> None:
         low, suggested, high = self.low, self.suggested, self.high
@@ -88,41 +87,59 @@ class Bounds:
         return None if self.low is None or self.high is None else math.log10(self.high / self.low)
 
 
-def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -> Bounds:
+def find_bounds(
+    curves: Sequence[RangeCurve],
+    *,
+    optimizer: str | None = None,
+    training_steps: int | None = None,
+    averaging_steps: float | None = None,
+) -> Bounds:
     """Judge the range curves of one optimizer, one for each repeat.
 
     Args:
         curves: loss against rate, from `range_test` or from anywhere. At least 10 losses each.
-        optimizer: the Keras name of the optimizer, where it is known; it matters for "lion".
+        optimizer: what the optimizer is listed under in `lrrt.factors`, such as "adam"; None if it is not known.
+        training_steps: updates of the training to come: the longer it is, the lower its good rates lie. None for some
+            five times as many as a ramp over eight decades has steps.
+        averaging_steps: updates that the network's moving averages run over, 100 for a default BatchNorm; None without.
 
     Returns:
-        Bounds from the median edge of the repeats (see `Reading`): `[edge / 20, 1.5 edge]`; where noise hides the fall,
-        up to ten times as high, with the middle as suggestion. They do not change when losses are scaled or shifted,
-        and move with the rates. None where there is no answer, with the reason.
+        Bounds around the suggestion, which lies below the median edge of the repeats (see `Reading`) by the optimizer's
+        factor, times the factor of the length: `[suggested / 4.5, 4.5 suggested]`, and never above the rate of
+        divergence. If moving averages lag in so few updates, they are higher, and uncertain. If noise hides the fall,
+        they reach to 15 times the edge, with the middle as suggestion. They do not change when losses are scaled or
+        shifted, and move with the rates. None if there is no answer, with the reason.
 
     Raises:
-        ValueError: where there is no curve.
+        ValueError: if there is no curve, or `training_steps` is no count.
 
     >>> lrs = [10 ** (i / 12 - 7) for i in range(97)]
     >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
-    >>> bounds = find_bounds([RangeCurve(tuple(lrs), tuple(losses))])
+    >>> bounds = find_bounds([RangeCurve(tuple(lrs), tuple(losses))], optimizer="adam")
     >>> bounds.verdict.name, round(bounds.low, 4), round(bounds.high, 3), round(bounds.suggested, 4)
-    ('FOUND', 0.0026, 0.077, 0.0102)
+    ('FOUND', 0.0009, 0.019, 0.0043)
     """
     if not curves:
         raise ValueError("`find_bounds` must be given at least one curve, got none.")
+    if training_steps is not None and not 1 <= training_steps < math.inf:
+        raise ValueError(f"`training_steps` must be >= 1, or None if not known, got {training_steps!r}.")
     readings = [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
-        return _without_answer(readings)
-    shift = LION_FACTOR if optimizer == "lion" else 1.0
-    edge = _median([reading.edge for reading in seen]) / shift
-    diverged = _median([reading.diverged for reading in seen])
-    low, high, suggested = edge / BELOW_EDGE, min(ABOVE_EDGE * edge, diverged / shift), edge / SUGGESTED_BELOW_EDGE
+        no_answer = _without_answer(readings)
+        return replace(no_answer, training_steps=training_steps, averaging_steps=averaging_steps)
+    edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
+    density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
+    suggested = edge / below_edge(optimizer) * length_factor(training_steps, density)
+    is_lagging = lags(training_steps, averaging_steps)
+    suggested *= LAGGING_LIFT if is_lagging else 1.0
+    low, high = suggested / WIDTH, WIDTH * suggested if is_lagging else min(WIDTH * suggested, diverged)
     if _is_hidden(seen):
-        high = max(high, min(HIDDEN_FACTOR * high, _median([curve.lrs[-1] for curve in curves]) / shift))
-        suggested = math.sqrt(low * high)
-    verdict, reason = _judge(readings, seen, is_below_ramp=low < min(curve.lrs[0] for curve in curves if curve.lrs))
+        high = max(high, min(HIDDEN_ABOVE_EDGE * edge, _median([curve.lrs[-1] for curve in curves if curve.lrs])))
+        suggested = math.sqrt(low) * math.sqrt(high)
+    is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
+    verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
+    reason += _after(readings, was_needed=verdict is Verdict.FOUND)
     return Bounds(
         low=low,
         high=high,
@@ -132,17 +149,29 @@ def find_bounds(curves: Sequence[RangeCurve], *, optimizer: str | None = None) -
         lowest=_median_or_none([reading.lowest for reading in seen]),
         steepest=_median_or_none([reading.steepest for reading in seen]),
         diverged=diverged,
+        training_steps=training_steps,
+        averaging_steps=averaging_steps,
     )
 
 
-def _judge(readings: Sequence[Reading], seen: Sequence[Reading], *, is_below_ramp: bool) -> tuple[Verdict, str]:
+def _judge(
+    readings: Sequence[Reading], seen: Sequence[Reading], *, is_lagging: bool, is_below_ramp: bool
+) -> tuple[Verdict, str]:
     """Return the verdict on readings that give bounds, and the sentence shown."""
     if 2 * sum(reading.is_open for reading in seen) > len(seen):
         return Verdict.NEVER_DIVERGES, Verdict.NEVER_DIVERGES.value
-    doubt = _doubt(readings, seen) or (BELOW_RAMP if is_below_ramp else None)
+    doubt = (BEHIND if is_lagging else None) or _doubt(readings, seen) or (BELOW_RAMP if is_below_ramp else None)
     if doubt is None:
         return Verdict.FOUND, Verdict.FOUND.value
     return Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {doubt}"
+
+
+def _after(readings: Sequence[Reading], *, was_needed: bool) -> str:
+    """Say after how many curves that is the verdict, and what of the first one left doubt if others dispelled it."""
+    first = readings[:1]
+    doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
+    why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
+    return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{why})"
 
 
 def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
@@ -167,7 +196,7 @@ def _is_hidden(seen: Sequence[Reading]) -> bool:
 
 def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
     """Take back an edge that was read from a rise alone, where the ramp began too near to it to tell what is below."""
-    if reading.shape is Shape.FALLS_UNSEEN and reading.edge is not None and reading.edge / BELOW_EDGE <= first_rate[0]:
+    if reading.shape is Shape.FALLS_UNSEEN and reading.edge is not None and reading.edge / ROOM <= first_rate[0]:
         return Reading(Shape.DIVERGES)
     return reading
 
@@ -177,13 +206,19 @@ def _without_answer(readings: Sequence[Reading]) -> Bounds:
     most = shapes.most_common(1)[0][0]
     num_seen = len(readings) - shapes.total()
     verdict = Verdict.TOO_NOISY if num_seen else _NO_ANSWER[most]
-    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else ""
+    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else _after(readings, was_needed=False)
     return Bounds(None, None, None, verdict, verdict.value + told)
 
 
+def _steps_a_decade(lrs: Sequence[float], edge: float) -> int:
+    """Count the rates that were tried in the decade below the edge."""
+    return sum(edge / 10 < lr <= edge for lr in lrs)
+
+
 def _median(rates: Sequence[float | None]) -> float:
-    """Return the median in log rate."""
-    return float(np.exp(np.median(np.log([rate for rate in rates if rate is not None]))))
+    """Return the median in log rate, far enough from the ends of float64 for every factor of the rule."""
+    middle = float(np.median(np.log([rate for rate in rates if rate is not None])))
+    return math.exp(min(max(middle, -MOST), MOST))
 
 
 def _median_or_none(rates: Sequence[float | None]) -> float | None:

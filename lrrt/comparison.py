@@ -1,4 +1,4 @@
-"""Knows how optimizers compare in a range test: which reaches the lowest loss, at which rate, how sure that is."""
+"""Compare optimizers in a range test: which reaches the lowest loss, at which rate, how sure that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

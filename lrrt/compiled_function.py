@@ -1,4 +1,4 @@
-"""Knows how a graph function is run: traced once, and by one thread where that is faster and safe."""
+"""Run a graph function: traced once, and by one thread where that is faster and safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows a range curve, loss against learning rate, how it is smoothed, and why a range test ended."""
+"""Hold a range curve, loss against learning rate; smooth it, and find where the loss broke down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows what a model's metrics show of the training data over an epoch, although each step shows a loss of its own."""
+"""A model's metrics on the training data over an epoch, although each step shows a loss of its own."""
 
 from __future__ import annotations
 

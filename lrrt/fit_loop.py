@@ -109,7 +109,11 @@ class FitLoop:
         return Steps(losses, sizes, np.array(recorder.monitored, np.float32))
 
     def validate(self) -> float:
-        """Return the validation loss."""
+        """Return the validation loss.
+
+        Raises:
+            ValueError: if the loop has no validation data.
+        """
         return float(self.validation_logs()["loss"])
 
     def validation_logs(self) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Run a model's own step on one batch, in the graph: on each replica, and return what this batch alone shows."""
+"""Run a model's own step on one batch, in the graph: on each replica, and with the loss of this batch alone."""
 
 from __future__ import annotations
 

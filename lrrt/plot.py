@@ -1,4 +1,4 @@
-"""Knows how range curves look: loss, and loss delta, against the learning rate of all optimizers on one axis."""
+"""Draw range curves: loss, and loss delta, against the learning rate of all optimizers on one axis."""
 
 from __future__ import annotations
 

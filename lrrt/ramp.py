@@ -1,4 +1,4 @@
-"""Knows which learning rates a range test tries, and in which order."""
+"""The learning rates of a range test, in order."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Knows what a range test found, in numbers, pictures, tables and JSON."""
+"""The result of a range test, in numbers, pictures, tables and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer
 
-from lrrt.bounds import Bounds, find_bounds
+from lrrt.bounds import Bounds
 from lrrt.comparison import Standing, compare, in_words
 from lrrt.curve import RangeCurve
 from lrrt.plain import from_plain, to_plain
@@ -34,9 +34,9 @@ Hyperparameters = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a range test was run on: an optimizer, its Keras name, a batch size, and the model's hyperparameters.
+    """What a range test was run on: an optimizer, its kind, a batch size, and the model's hyperparameters.
 
-    `batch_size` is 0 where the data brings its own.
+    `kind` is the name that `lrrt.factors` lists the optimizer under. `batch_size` is 0 where the data brings its own.
     """
 
     optimizer: str
@@ -153,13 +153,6 @@ class RangeTestResult:
             tests[0].ramp,
             tests[0].seed,
         )
-
-    def judged_again(self) -> Self:
-        """Return the same curves with the bounds that today's rule reads from them, unconfirmed."""
-        bounds = {
-            label: find_bounds(repeats, optimizer=self.cases[label].kind) for label, repeats in self.curves.items()
-        }
-        return type(self)(self.curves, bounds, self.cases, self.ramp, self.seed)
 
     def _row(self, found: Standing) -> tuple[str, ...]:
         bounds = self.bounds[found.label]

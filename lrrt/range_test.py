@@ -1,4 +1,4 @@
-"""Knows the whole learning-rate range test: model, data and optimizers in, bounds for each optimizer out."""
+"""Run the whole learning-rate range test: model, data and optimizers in, bounds for each optimizer out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lrrt.batches import Data
 from lrrt.bounds import Bounds, find_bounds
 from lrrt.confirmation import confirm
 from lrrt.curve import RangeCurve
+from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
 from lrrt.ramp import Ramp
@@ -34,6 +35,7 @@ def range_test(
     batch_sizes: Sequence[int] | None = None,
     repeats: int = 3,
     seed: int = 0,
+    training_steps: int | None = None,
     validation_data: Data | None = None,
     class_weight: Mapping[int, float] | None = None,
     hyperparameters: Sequence[Mapping[str, Any]] = (),
@@ -45,10 +47,10 @@ def range_test(
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
 
     Each repeat trains from its own initial weights, on its own order of the data, with a fresh optimizer, while the
-    rate climbs until the loss has risen above its starting level. The first begins where the ramp does; where it shows
-    clearly how far learning goes, the others begin at 1/300 of that. A compiled model that is passed in starts each
-    repeat from its own weights, and is left exactly as it was found, also after an exception. A model that cannot run
-    in a graph is trained through `model.fit`, many times slower, and the watcher hears so.
+    rate climbs until the loss has risen above its starting level. There are further repeats only while the bounds are
+    in doubt. A compiled model that is passed in starts each repeat from its own weights, and is left exactly as it was
+    found, also after an exception. A model that cannot run in a graph is trained through `model.fit`, many times
+    slower, and the watcher hears so.
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
@@ -57,8 +59,10 @@ def range_test(
         ramp: the rates that are tried; by default 100 steps from 1e-7 to 10.
         batch_size: samples a batch.
         batch_sizes: several of them, to be compared.
-        repeats: how many curves each optimizer's bounds are the median of.
+        repeats: the most curves that each optimizer's bounds are the median of; one if that shows them without doubt.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
+        training_steps: updates of the training to come, all epochs together: the longer it is, the lower its good rates
+            lie. None for some five times as many as a ramp over eight decades has steps: 500 by default.
         validation_data: what a monitor of validation data and a confirmation are judged on.
         class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
         hyperparameters: several models to be compared, each as values for a `build(hp)`.
@@ -101,6 +105,7 @@ def range_test(
             ramp=Ramp() if ramp is None else ramp,
             repeats=repeats,
             seed=seed,
+            training_steps=training_steps,
             batch_sizes=batch_sizes,
             confirm_steps=confirm_steps,
             watcher=watcher,
@@ -117,6 +122,7 @@ def run_range_test(
     optimizers: Sequence[str] | None = None,
     repeats: int = 3,
     seed: int = 0,
+    training_steps: int | None = None,
     batch_sizes: Sequence[int] | None = None,
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
@@ -128,8 +134,9 @@ def run_range_test(
         loops: the task.
         ramp: the rates that are tried.
         optimizers: which of the loops' optimizers; all where there are none.
-        repeats: curves of each case.
+        repeats: the most curves of each case.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
+        training_steps: updates of the training to come; see `range_test`.
         batch_sizes: samples a batch; the loops' own where there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
@@ -142,6 +149,8 @@ def run_range_test(
         raise TypeError(f"`ramp` must be an lrrt.Ramp, got {type(ramp).__name__}: {ramp!r:.80}.")
     _check_count("repeats", repeats, least=1)
     _check_count("seed", seed, least=0)
+    if training_steps is not None:
+        _check_count("training_steps", training_steps, least=1)
     _check_confirmation(loops, confirm_steps)
     watcher = watcher or Watcher()
     note = cache(watcher.on_note)
@@ -162,7 +171,12 @@ def run_range_test(
             seed=seed,
             on_repeat=partial(watcher.on_repeat_end, label),
         )
-        bounds[label] = find_bounds(curves[label], optimizer=case.kind)
+        bounds[label] = find_bounds(
+            curves[label],
+            optimizer=case.kind,
+            training_steps=training_steps,
+            averaging_steps=averaging_steps_of(loops.model),
+        )
         if confirm_steps:
             size = case.batch_size or None
             bounds[label], _ = confirm(
@@ -200,7 +214,7 @@ def _cases(
     loops.check_batch_sizes(batch_sizes or ())
     cases = {}
     for optimizer in optimizers:
-        kind = type(loops.patterns[optimizer]).__name__.lower()
+        kind = kind_of(loops.patterns[optimizer])
         for size in sizes:
             varied = ({"batch_size": size} if len(sizes) > 1 else {}) | dict(values)
             label = ", ".join([optimizer, *(f"{name}={value}" for name, value in varied.items())])

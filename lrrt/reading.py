@@ -1,4 +1,4 @@
-"""Knows how to read one range curve: where the loss has fallen, is lowest, is steepest, and has risen again."""
+"""Read one range curve: the rates at which the loss has fallen, is lowest, is steepest, and has risen again."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -24,6 +24,7 @@ LOST = 0.75  # the part of the drop whose loss ends the good rates: what has unl
 REGAINED = 0.5  # the part of the drop that must be lost again, or the upper end of the curve is open
 MAYBE = 2.5  # standard errors; half of all curves of pure noise stay below
 RISEN = 8.0  # standard errors, twice what a fall needs: nothing was learnt, so only a clear rise tells
+HUGE, SMALLER = 1e300, 2.0**-16  # losses beyond it are scaled, which moves no rate, so that no difference overflows
 EDGE_BELOW_DIVERGED = 2.5  # diverged / edge, the median over 42 real cases; for a fall that noise hides
 
 
@@ -59,7 +60,11 @@ class Reading:
 
 
 def read_curve(curve: RangeCurve) -> Reading:
-    """Read one curve; everything from its first loss that is not finite is left out."""
+    """Read one curve; everything from its first loss that is not finite is left out.
+
+    A loss that falls, comes back to its start and falls again has several valleys; the first one that comes near the
+    lowest loss counts.
+    """
     losses = np.asarray(curve.losses, float)
     num_finite = count_finite(losses)
     breaks_off = num_finite < len(losses) or curve.stop.name == "NON_FINITE"
@@ -67,8 +72,10 @@ def read_curve(curve: RangeCurve) -> Reading:
         return Reading(Shape.NON_FINITE if breaks_off else Shape.TOO_FEW)
     rates = np.asarray(curve.lrs, float)
     end = float(rates[min(num_finite, len(rates) - 1)])  # where it breaks off, or the ramp's end
-    with np.errstate(over="ignore", invalid="ignore"):  # diverging losses may span all of float64
-        return _read(rates[:num_finite], losses[:num_finite], end, breaks_off)
+    losses = losses[:num_finite]
+    losses = losses * (SMALLER if np.abs(losses).max() > HUGE else 1.0)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # losses may span all of float64
+        return _read(rates[:num_finite], losses, end, breaks_off)
 
 
 def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Reading:
@@ -81,18 +88,20 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
         return _read_without_fall(rates, losses, drop, breaks_off)
     height = (smoothed[:until] - smoothed[lowest]) / drop  # 0 at the lowest point, 1 at the starting level
     fallen = int(np.argmax(height <= 1 - FALLEN))
-    above = np.flatnonzero(height[fallen:] > 1)
-    diverged = float(rates[fallen + above[0]]) if len(above) else end
-    lost = np.flatnonzero(height[lowest:] > LOST)
-    unstable = float(rates[lowest + lost[0]]) if len(lost) else end
+    lost = np.flatnonzero(height[fallen:] > LOST)
+    valley = slice(fallen, fallen + int(lost[0]) if len(lost) else until)
+    bottom = fallen + int(height[valley].argmin())
+    above = np.flatnonzero(height[bottom:] > 1)
+    diverged = float(rates[bottom + above[0]]) if len(above) else end
+    unstable = float(rates[valley.stop]) if len(lost) else end
     return Reading(
         Shape.FALLS,
         confidence=drop / max(noise_of(rates, losses), float(np.finfo(float).tiny)),
-        edge=float(np.sqrt(rates[fallen] * unstable)),
-        lowest=float(rates[lowest]),
-        steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: lowest + 1].argmin())]),
+        edge=float(np.sqrt(rates[fallen]) * np.sqrt(unstable)),
+        lowest=float(rates[bottom]),
+        steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: bottom + 1].argmin())]),
         diverged=diverged,
-        is_open=not breaks_off and not bool(np.any(height[lowest:] > REGAINED)),
+        is_open=not breaks_off and not bool(np.any(height[bottom:] > REGAINED)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Knows how to train: one compiled loop that takes a table of learning rates and gives back each step's own loss."""
+"""Train: one compiled loop that takes a table of learning rates and gives back each step's own loss."""
 
 from __future__ import annotations
 

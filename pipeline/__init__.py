@@ -1,4 +1,4 @@
-"""One stage of a pipeline: from a config file through range tests and a study to results on disk."""
+"""Run one stage of a pipeline: from a config file through range tests and a study to results on disk."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -47,9 +47,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = found
-    return found
+    member = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = member
+    return member
 
 
 def __dir__() -> list[str]:

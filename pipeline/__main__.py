@@ -1,4 +1,4 @@
-"""Knows that `python -m pipeline` is the command `lrrt`."""
+"""Run the command `lrrt` as `python -m pipeline`."""
 
 from pipeline.cli import main
 

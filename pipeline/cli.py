@@ -1,4 +1,4 @@
-"""Knows the command `lrrt`: which commands it has, in the order of their use, each with an example."""
+"""Define the command `lrrt`: its commands in the order of their use, each with an example."""
 
 import sys
 from collections.abc import Callable
@@ -37,13 +37,13 @@ for _name, (_command, _example) in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; this is what `lrrt` and `python -m pipeline` start."""
+    """Run the command line, for `lrrt` and `python -m pipeline`."""
     make_usable()
     app(prog_name="lrrt")
 
 
-def _show_versions(wanted: bool) -> None:
-    if wanted:
+def _show_versions(is_asked: bool) -> None:
+    if is_asked:
         say(_versions(), sys.stdout)
         raise typer.Exit
 
@@ -54,11 +54,11 @@ def _options(
         bool, typer.Option("--version", help="Show versions and exit.", callback=_show_versions, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Take the options before a command."""
 
 
 def _versions() -> str:
     from pipeline.report.versions import versions
 
-    found = versions()
-    return f"lrrt {found.pop('lrrt')} ({', '.join(f'{name} {version}' for name, version in found.items())})"
+    others = versions()
+    return f"lrrt {others.pop('lrrt')} ({', '.join(f'{name} {version}' for name, version in others.items())})"

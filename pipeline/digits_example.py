@@ -1,4 +1,4 @@
-"""Knows the built-in example: scikit-learn's 1,797 handwritten digits and a small dense network."""
+"""Provide the built-in example: scikit-learn's 1,797 handwritten digits and a small dense network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def build_model() -> keras.Model:
-    """Build two dense layers with dropout for images of 8 x 8 pixels; compiled."""
+    """Build and compile two dense layers with dropout for images of 8 x 8 pixels."""
     from keras import Sequential, layers
 
     model = Sequential(

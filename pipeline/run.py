@@ -1,4 +1,4 @@
-"""The record of one run of a stage: what all its steps share."""
+"""Define the record of one run of a stage, which all its steps share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from studies.storage.retrying import Retrying
 if TYPE_CHECKING:
     from studies.storage.board import Board
 
-NAME = "lrrt"  # of the study in its storage; what else is stored there has this name and more
+NAME = "lrrt"  # of the study in its storage; the other names there begin with it
 RANGE_TESTS = f"{NAME}-range-tests"  # the name of the board of the range tests
 AGAIN = f"{NAME}-further-trainings"  # ... of the further trainings of the best trials
 
@@ -28,11 +28,11 @@ class Run:
     """One run of a stage by one process.
 
     Attributes:
-        config: what is searched.
+        config: the config of the stage.
         directory: the folders of results and progress.
-        tell: hears what happens.
+        tell: is called with each event.
         stopper: may stop the run before its end.
-        worker: the name of this process among those that share the run.
+        worker: this process among those that share the run.
         owns_folders: whether this process holds the run directory, so that it may write more there than checkpoints.
         trains: says whether this process may take work now; if not, it waits for those that do.
     """
@@ -68,14 +68,14 @@ class Run:
         return Retrying(self.storage, on_wait=self.stopper.check)
 
     def note(self, text: str) -> None:
-        """Say a sentence that is worth knowing."""
+        """Report a sentence for the user."""
         self.tell(Note(text))
 
     def board(self, name: str, *, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
 
         Raises:
-            NoSuchStudy: if it is not there, and must not be made.
+            NoSuchStudy: if it does not exist, and must not be made.
         """
         from studies.storage.board import Board
         from studies.storage.database import open_storage

@@ -16,7 +16,7 @@ from pipeline.failures import NoBounds, NotFinished, RunLocked
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
-from pipeline.state.ownership import check_range_tests
+from pipeline.state.ownership import check_range_tests, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
@@ -257,6 +257,9 @@ def _go_on(
             helped.note(text)
         opened, retrained, trainer = _train(helped, prepared, given=given, may_test=may_test, before=before)
     with _results_of(run):
+        if not run.owns_folders:  # the process that held them may have ended before it said whose they are
+            write_task(run.directory, opened.task)
+            own(run.directory, opened.fields)
         if report := _finished(run, opened):
             run.tell(StageDone(_nothing_left(report)))
             return report
@@ -271,7 +274,7 @@ def _train(
     *,
     given: RangeTestResult | None,
     may_test: bool,
-    before: Sequence[TrialResult] = (),
+    before: Sequence[TrialResult] | None = None,
 ) -> tuple[Opened, tuple[Retrained, ...], Trainer]:
     """Do what every process of a run does: test ranges, search, train the best again; wait for what others do."""
     trainer = make_trainer(run.config, prepared.cache, prepared.task, on_note=StageWatcher(run).on_note)
@@ -279,6 +282,7 @@ def _train(
     assert opened.studies is not None, "a run that has begun has a study"
     if run.owns_folders:
         write_range_test(run.directory, opened.bounds.result)
+    before = opened.studies.results() if before is None else before
     studies = search_and_widen(run, opened.studies, trainer, attributes=opened.attributes, before=before)
     retrained = train_again(run, prepared, trainer, studies.results())
     return replace(opened, studies=studies), retrained, trainer

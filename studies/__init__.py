@@ -1,4 +1,4 @@
-"""Searches for hyperparameters inside the bounds that range tests found, with Optuna or KerasTuner."""
+"""Search for hyperparameters inside the bounds from range tests, with Optuna or KerasTuner."""
 
 from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training

@@ -21,19 +21,19 @@ def attempt(
     check: Check,
     is_pruned: Callable[[EpochEnded], bool] = lambda ended: False,
 ) -> Trained:
-    """Train a trial, from where it was interrupted if the watcher knows that.
+    """Train a trial, from the watcher's checkpoint if there is one.
 
     Args:
-        trainer: trains it.
-        config: its values.
-        number: of the trial.
-        key: of the piece of work, which a further training of a trial does not share with its first.
-        watcher: hears of each epoch; what it raises ends more than the trial.
+        trainer: trains the trial.
+        config: the trial's values.
+        number: the trial's number.
+        key: the key of the piece of work; a further training of a trial has another key than the first one.
+        watcher: is called after each epoch; an exception from it ends more than the trial.
         check: raises if another worker has taken the trial over.
-        is_pruned: says after an epoch whether the trial is cut.
+        is_pruned: decides after an epoch whether the trial is cut.
 
     Returns:
-        What the trial showed; a failed result if the model raised.
+        The trained trial; its result has failed if the model raised.
     """
     errors_of_others: list[Exception] = []
 

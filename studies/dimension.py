@@ -1,4 +1,4 @@
-"""Knows one dimension of a search space: its name, which values it may take, and when it is active."""
+"""Define one dimension of a search space: its name, its values, and when it is active."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Number = float | int  # JSON keeps apart what `float` alone takes for one
+Number = float | int  # JSON distinguishes whole numbers, which `float` alone would not
 Value = float | int | str | bool
-Condition = tuple[str, tuple[Value, ...]]  # active where the dimension of this name has one of these values
+Condition = tuple[str, tuple[Value, ...]]  # active if the dimension of this name has one of these values
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A choice among `choices`, or, where there are none, a number from `low` to `high`, both included.
+    """A choice among `choices`, or, if there are none, a number from `low` to `high`, both included.
 
-    It is active where all `conditions` hold. `step` is the distance between the values of a number that has only some;
-    `default` is what engines start from that need one.
+    It is active if all `conditions` hold. `step` is the distance between the values of a number that takes only some.
+    `default` is the start for engines that need one.
 
     Raises:
-        ValueError: for a dimension with neither choices nor a range, or with a range that is none.
+        ValueError: for a dimension with neither choices nor a valid range.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dimension:
             raise ValueError(f"{law} must hold for {self.name}, got low={self.low!r}, high={self.high!r}.")
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
-        """Say whether the dimension is searched where the others have these values."""
+        """Say whether the dimension is searched if the others have these values."""
         return all(values.get(name) in allowed for name, allowed in self.conditions)
 
     def holds(self, value: Value) -> bool:

@@ -1,4 +1,4 @@
-"""A study whose trials KerasTuner proposes, and which KerasTuner can open when it has ended."""
+"""Define a study whose trials KerasTuner proposes, and which KerasTuner can open when it has ended."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ DATABASE = "study.db"
 
 
 class KerasTunerStudy(Study):
-    """A study whose trials one of KerasTuner's oracles proposes; the first ones are what the range tests suggest.
+    """A study whose trials one of KerasTuner's oracles proposes; the first ones have rates that range tests suggest.
 
     It is stored in an Optuna storage like every study. When a run ends, KerasTuner's project folder is written from
-    that, so that KerasTuner's own `reload()`, `results_summary()` and `get_best_hyperparameters()` open it.
+    it, so that KerasTuner's `reload()`, `results_summary()` and `get_best_hyperparameters()` open it.
 
     Args:
-        space: what is searched.
+        space: the space that is searched.
         directory: KerasTuner's directory.
-        name: of the project in the directory, and of the study.
+        name: the name of the project in the directory, and of the study.
         sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
-        seed: what the oracle's choices come from, with the number of the trial.
+        seed: the seed of the oracle's choices, together with the number of the trial.
         storage: a URL; by default SQLite in the project's folder.
-        options: all others of `studies.Study`. A gap beyond `max_gap` is added to the score that the oracle sees.
+        options: all other arguments of `studies.Study`. The oracle sees a score to which the excess of the gap over
+            `max_gap` is added.
 
     Raises:
         ValueError: for an unknown sampler, or a name that is no plain name.
-        ForeignStudy: if the folder has a study of another space, or something that is no study of ours.
+        ForeignStudy: if the folder has a study of another space, or files that are no study of lrrt.
         NoSuchStudy, StorageUnreachable, StorageOfAnotherVersion: see `studies.Study`.
     """
 
@@ -65,7 +66,7 @@ class KerasTunerStudy(Study):
     def run(
         self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
-        """Go on until `num_trials` trials have ended, and write KerasTuner's folder; see `studies.Study.run`."""
+        """Train until `num_trials` trials have ended, and write KerasTuner's folder; see `studies.Study.run`."""
         results = super().run(trainer, num_trials=num_trials, watcher=watcher)
         self.write_keras_tuner_project(self.folder)
         return results
@@ -73,12 +74,12 @@ class KerasTunerStudy(Study):
 
 def url_of(file: Path) -> str:
     """Return the URL of a SQLite file, whatever its name."""
-    # SQLAlchemy leaves a space in a path, which many readers of URLs refuse.
+    # SQLAlchemy does not quote a space in a path, and many readers of URLs refuse it.
     return URL.create("sqlite", database=str(file.resolve())).render_as_string().replace(" ", "%20")
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder with files that are not a study's."""
+    """Refuse a folder with files of something else."""
     others = [file.name for file in folder.iterdir() if not is_leftover(file.name)] if folder.exists() else []
     if others and DATABASE not in others:
         raise ForeignStudy(f"{folder} must be empty or hold a study of lrrt, but it holds something else: {others[0]}.")

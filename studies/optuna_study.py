@@ -1,4 +1,4 @@
-"""A study whose trials Optuna proposes."""
+"""Define a study whose trials Optuna proposes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from studies.study import Study
 
 
 class OptunaStudy(Study):
-    """A study whose trials one of Optuna's samplers proposes; the first ones are what the range tests suggest.
+    """A study whose trials one of Optuna's samplers proposes; the first ones have the rates that range tests suggest.
 
     Args:
-        space: what is searched.
+        space: the space that is searched.
         sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes).
-        seed: what the sampler's choices come from, with the number of the trial.
-        options: all others of `studies.Study`.
+        seed: the seed of the sampler's choices, together with the number of the trial.
+        options: all other arguments of `studies.Study`.
 
     Raises:
         ValueError: for an unknown sampler.
@@ -30,15 +30,15 @@ class OptunaStudy(Study):
 
     @classmethod
     def join(cls, storage: str, *, name: str = "lrrt", **options: Any) -> Self:
-        """Open a study that others made, with the space that it was made with.
+        """Open an existing study, with its stored space.
 
         Args:
-            storage: its URL.
-            name: of the study in the storage.
-            options: all others of this class.
+            storage: the URL of its storage.
+            name: the study's name in the storage.
+            options: all other arguments of this class.
 
         Raises:
-            NoSuchStudy: if it is not there.
+            NoSuchStudy: if it does not exist.
         """
         space = SearchSpace.from_dict(stored_attributes(storage, name)[SPACE])
         return cls(space, storage=storage, name=name, creates=False, **options)

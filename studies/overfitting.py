@@ -1,4 +1,4 @@
-"""Knows from the losses of each epoch whether a training went on too short, well or too long."""
+"""Judge from the losses of each epoch whether a training was too short, right or too long."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from lrrt.plain import Named, or_none
 
 Floats = NDArray[np.float64]
 
-MIN_EPOCHS = 5  # below it, a noisy epoch and a turn of the curve look alike
-# A level that only wavers ends above its own lowest epoch, too. Of simulated ones with independent normal noise and
-# 5 to 200 epochs, 4 to 8 % end more than 4 times their noise above it, but 10 to 28 % more than 3 times.
+MIN_EPOCHS = 5  # with fewer, a noisy epoch and a turn of the curve look alike
+# A level curve with noise also ends above its lowest epoch. Of simulated ones with independent normal noise and 5 to
+# 200 epochs, 4 to 8 % end above it by more than 4 times their noise, but 10 to 28 % by more than 3 times.
 NOISE_FACTOR = 4.0
-STILL_FALLING = 0.05  # of the whole fall: what one fifth of the training must bring to call it unfinished
-FALL_FACTOR = 2.0  # a fall below so many standard errors is noise
+STILL_FALLING = 0.05  # of the whole fall; if the last fifth of a training brings more, it is unfinished
+FALL_FACTOR = 2.0  # a fall by fewer standard errors is noise
 LEVEL_EPOCHS = 3  # the median of so many epochs is a level that one spike cannot move
-# The mean distance of a normal value with deviation 1 from the median of itself and two more such values is this.
+# The mean distance of a normal value with deviation 1 from the median of itself and two more such values.
 DISTANCE_FROM_MEDIAN = 0.564
 
 
@@ -41,7 +41,7 @@ class LossCurves:
     """Training and validation loss after each epoch; index 0 is epoch 1. Losses may be negative or not finite.
 
     Raises:
-        ValueError: unless both hold numbers, as many of one as of the other, and one at least.
+        ValueError: unless both hold numbers, as many of one as of the other, and at least one.
     """
 
     train: tuple[float, ...]
@@ -69,17 +69,17 @@ class LossCurves:
 
 @dataclass(frozen=True, slots=True)
 class OverfitReport:
-    """What the losses of a training show. Epochs count from 1; numbers are None where the losses give none.
+    """What the losses of a training show. Epochs count from 1; a number is None if the losses give none.
 
     Attributes:
         verdict: its value is the sentence shown.
         reason: the verdict with its numbers.
-        num_epochs: epochs judged.
+        num_epochs: the number of epochs judged.
         best_epoch: the first one with the lowest finite validation loss.
         best_val_loss: validation loss at the best epoch.
         generalisation_gap: validation minus training loss at the best epoch.
         rise: last validation loss minus the best one.
-        noise: standard deviation of the validation loss about its course.
+        noise: standard deviation of the validation loss around its smooth course.
     """
 
     verdict: OverfitVerdict
@@ -101,23 +101,25 @@ def check_overfitting(
 ) -> OverfitReport:
     """Judge from the losses of each epoch whether a training underfitted or overfitted.
 
-    Overfitted: both the last validation loss and the median of the last three lie above the best one by more than
-    `noise_factor` times the noise, and the training loss, judged by medians of three, is not higher than around the
-    best epoch; where it is, the training was unstable. Underfitted: the last fifth of the epochs has the lowest loss
-    and brought, beyond the noise, more than 5 % of the whole fall. The noise is estimated from each epoch's distance to
-    the median of itself and its two neighbours, which is 0 wherever a curve only falls or only rises; the later half
-    counts, from the best epoch on where that is earlier; a loss that wanders slowly is taken for a course, not for
-    noise. No verdict depends on the losses' unit or zero.
+    - Overfitted: `min(last, median of the last three) - best > noise_factor * noise` for the validation loss, and the
+      training loss, by medians of three, is not higher than around the best epoch. If it is, the training was unstable.
+    - Underfitted: the last fifth of the epochs has the lowest loss, and its fall is larger than the noise and than 5 %
+      of the whole fall.
+
+    The noise is estimated from each epoch's distance to the median of itself and its two neighbours. This distance is 0
+    as long as a curve only falls or only rises. Only the later half counts, or the part from the best epoch on if that
+    begins earlier. A loss that wanders slowly counts as a course, not as noise. No verdict depends on the unit or the
+    zero of the losses.
 
     Args:
         train_losses: training loss after each epoch.
         val_losses: validation loss after each epoch.
         min_epochs: fewer are not judged.
-        noise_factor: how many times its noise the validation loss must rise.
+        noise_factor: by how many times its noise the validation loss must rise.
 
     Raises:
-        ValueError: for losses that are empty, of different lengths or no numbers, or `min_epochs` below 5, or a
-            `noise_factor` that is not positive.
+        ValueError: for losses that are empty, of different lengths or not numbers, for `min_epochs` below 5, or for a
+            `noise_factor` that is not positive and finite.
 
     >>> report = check_overfitting([1.0, 0.6, 0.4, 0.3, 0.2, 0.1], [1.1, 0.7, 0.6, 0.8, 1.0, 1.2])
     >>> report.verdict.name, report.best_epoch, round(report.generalisation_gap, 2), round(report.rise, 2)
@@ -141,9 +143,9 @@ def check_overfitting(
 
 
 def is_still_falling(val_losses: Sequence[float]) -> bool:
-    """Say whether a validation loss falls at its end, so that its training is not over; see `check_overfitting`.
+    """Say whether a validation loss still falls at its end; see `check_overfitting`.
 
-    Losses that are not finite, or of too few epochs to judge, are not said to fall.
+    It is False for losses that are not finite, or of too few epochs to judge.
 
     >>> is_still_falling([1.0, 0.8, 0.6, 0.5, 0.4]), is_still_falling([1.0, 0.4, 0.6, 0.5, 0.45])
     (True, False)
@@ -168,7 +170,7 @@ def _is_still_falling(val: Floats, best: int, noise: float) -> bool:
     part = max(2, len(val) // 5)
     late_fall = val[-2 * part : -part].mean() - val[-part:].mean()
     whole_fall = np.median(val[:LEVEL_EPOCHS]) - val[best]
-    # A loss that comes back from a spike falls, too, but not below what it had reached before.
+    # A loss also falls after a spike, but not below its earlier lowest value.
     is_lower_than_ever = best >= len(val) - part
     is_beyond_noise = late_fall > FALL_FACTOR * noise * math.sqrt(2 / part)
     return bool(is_lower_than_ever and is_beyond_noise and late_fall > STILL_FALLING * whole_fall)

@@ -11,11 +11,11 @@ from studies.schedules.families import FAMILIES
 from studies.schedules.marks import Mark, marks
 from studies.trial import TrialConfig, TrialResult, TrialState
 
-MIN_PEERS = 4  # trials of the family that a trial is compared with; a median of fewer says little
+MIN_PEERS = 4  # trials of the family for a comparison; a median of fewer says little
 MIN_PATIENCE = 2  # epochs
-MIN_FOLDS = 2  # before a config may be left
+MIN_FOLDS = 2  # before a config may be given up
 FLAT_AFTER = 0.25  # of the training; a rate that begins low must have had time to move the loss
-FLAT_SHARE = 0.01  # of the fall that its peers show: whoever fell less than this is not learning
+FLAT_SHARE = 0.01  # of the fall of its peers; a trial that fell less is not learning
 
 
 def has_stopped_improving(
@@ -23,15 +23,15 @@ def has_stopped_improving(
 ) -> bool:
     """Say whether a training may end, because its validation loss has not improved for long enough.
 
-    A decay is given until its middle, whatever it shows; then it must improve once in every `patience`. A cyclical
-    schedule is judged at the ends of its cycles only, where a whole cycle, and `patience`, must have brought nothing;
-    one cycle is trained to its end. A loss that `check_overfitting` would say was still falling ends nothing, however
-    short the patience.
+    A decay is trained at least to its middle. From then on it must improve once in every `patience`. A cyclical
+    schedule may end only at the end of a cycle, if neither that whole cycle nor the last `patience` epochs brought an
+    improvement. One cycle is trained to its end. A loss that is still falling by `check_overfitting` ends nothing,
+    however short the patience.
 
     Args:
         config: the trial's values.
         val_losses: of each epoch so far.
-        epochs: what the trial would train in all.
+        epochs: the planned number of epochs.
         patience: a fraction of `epochs`; None ends nothing.
 
     >>> rising = [1.0, 0.5, *[0.6] * 16]
@@ -61,19 +61,19 @@ def is_worse_than_its_peers(
     *,
     epochs: int,
 ) -> bool:
-    """Say whether a trial that has just ended an epoch should be cut.
+    """Say whether a trial should be cut at the end of an epoch.
 
-    Its peers are the trials of its schedule family. At a mark of its schedule it is cut where its best validation loss
-    is worse than the median of what its peers had at theirs, each at its last mark that is not later in its own
-    schedule. Between marks it is cut only where it is flat: after a quarter of the training its losses have moved by
-    less than 1 % of what its peers' had by then.
+    Its peers are the trials of its schedule family. At a mark of its schedule it is cut if its best validation loss is
+    worse than the median of its peers. Each peer counts with its best loss up to its last mark that is not later in its
+    schedule. Between marks a trial is cut only if it is flat: after a quarter of the training its losses have moved by
+    less than 1 % of the movement of its peers' losses.
 
     Args:
         config: the trial's values.
         train_losses: of each epoch so far.
         val_losses: of each epoch so far.
-        others: all trials that have ended; those that cannot be compared with are passed over.
-        epochs: what a trial trains in all.
+        others: all trials that have ended; those that are no peers are ignored.
+        epochs: the planned number of epochs of a trial.
     """
     peers = [other for other in others if _is_peer(other, config)]
     epoch = len(val_losses)
@@ -89,12 +89,12 @@ def is_worse_than_its_peers(
 def is_worse_on_folds(scores: Sequence[float], best: Sequence[float]) -> bool:
     """Say whether a config needs no more folds, because it is clearly worse than the best one so far.
 
-    It is where its mean lies above the best's on the same folds by more than the spread of the best over all folds.
-    The same folds, because one that is hard to predict is so for both. One fold alone decides nothing.
+    The law is `mean(scores) - mean(best on the same folds) > standard deviation of best`. Both means are over the same
+    folds, because a fold that is hard to predict is hard for both. One fold alone decides nothing.
 
     Args:
-        scores: of the first folds.
-        best: of all folds of the config with the best mean, in the same order.
+        scores: the config's scores on the first folds.
+        best: the scores on all folds of the config with the best mean, in the same order.
 
     >>> is_worse_on_folds([0.5, 0.6], [0.2, 0.3, 0.4]), is_worse_on_folds([0.25, 0.35], [0.2, 0.3, 0.4])
     (True, False)
@@ -113,7 +113,7 @@ def _is_peer(other: TrialResult, config: TrialConfig) -> bool:
 
 
 def _shown_at(peer: TrialResult, progress: float, epochs: int) -> float | None:
-    """Return a peer's best validation loss at its last mark up to this progress, None where it has none."""
+    """Return a peer's best validation loss up to its last mark within this progress; None if it did not reach one."""
     reached = [mark.epoch for mark in _marks_of(peer.config, epochs) if mark.progress <= progress]
     was_cut_before = bool(reached) and peer.state is TrialState.PRUNED and len(peer.val_losses) < reached[-1]
     if not reached or was_cut_before:

@@ -9,11 +9,10 @@ from studies.trial import TrialResult, TrialState
 
 
 def ranked(results: Iterable[TrialResult], *, max_gap: float | None = None) -> list[TrialResult]:
-    """Return the trials that were trained to their end and have a score, the best first; of equal configs only the
-    best.
+    """Return the completed trials that have a score, the best first; of equal configs only the best.
 
     Args:
-        results: of a study.
+        results: the results of a study.
         max_gap: the largest generalisation gap allowed; trials with a larger one come last, the smallest excess first.
     """
     scored = [result for result in results if result.state is TrialState.COMPLETED and result.score is not None]
@@ -27,9 +26,9 @@ def best_of(results: Iterable[TrialResult], *, max_gap: float | None = None) -> 
 
 
 def excess_gap(result: TrialResult, max_gap: float | None) -> float:
-    """Return by how much a trial's validation loss at its best epoch lies above its training loss, beyond `max_gap`.
+    """Return `max(0, gap - max_gap)`, with the gap of validation minus training loss at a trial's best epoch.
 
-    It is 0 if the gap is allowed, if `max_gap` is None, and if there is no gap to judge.
+    It is 0 if `max_gap` is None, or if the losses give no gap.
     """
     if max_gap is None or not result.val_losses:
         return 0.0

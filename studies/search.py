@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TrialReader:
-    """Reads what the trials of a table showed, each once.
+    """Read the results of the trials in a table, each once.
 
     Args:
         max_gap: the largest generalisation gap that a trial may have.
@@ -41,7 +41,7 @@ class TrialReader:
         return [self._of(table.ended[key])[0] for key in sorted(table.ended)]
 
     def observations(self, table: Table) -> list[Observation]:
-        """Return what an engine may learn from them, and from another study."""
+        """Return the observations of an engine: from these trials, and from another study."""
         known = [Observation(-1 - index, trial.params, trial.value) for index, trial in known_trials(table).items()]
         return [*known, *(self._of(table.ended[key])[1] for key in sorted(table.ended))]
 
@@ -72,10 +72,10 @@ class Search:
     """The trials of a study, for one worker; see `studies.storage.shared_work.Job` for its methods.
 
     Args:
-        study: whose trials.
-        trainer: trains them; None if nothing is trained.
-        num_trials: the budget; None takes the study's own, however often it is raised.
-        watcher: hears what happens.
+        study: the study of the trials.
+        trainer: trains the trials; None if nothing is trained.
+        num_trials: the budget; None takes the study's budget, which other processes may raise.
+        watcher: follows the study.
         retry: calls the storage.
     """
 
@@ -88,7 +88,7 @@ class Search:
         self._numbers = range(0)
         self._distributions = {dimension.name: distribution(dimension) for dimension in study.space.dimensions()}
         self._is_exhausted = False
-        self._reported: set[int] | None = None
+        self._reported: set[int] = set()
 
     def on_look(self, table: Table) -> None:
         first = self.study.first_number
@@ -96,7 +96,7 @@ class Search:
         self._numbers = range(first, first + num_trials)
         results = self.study.reader.results(table)
         for result in results:
-            if self._reported is not None and result.number not in self._reported:
+            if result.number not in self._reported:
                 self.watcher.on_result(result)
         self._reported = {result.number for result in results}
 
@@ -107,7 +107,7 @@ class Search:
         numbers = [number for number in self._numbers if table.is_open(number)]
         if not numbers or not self.watcher.may_train():
             return None
-        # An engine that must not repeat a point is asked for the lowest number, for which it sees all others' points.
+        # An engine that must not repeat a point proposes for the lowest number, because it then sees all other points.
         number = numbers[0] if self.study.engine.repeats_nothing else random.choice(numbers[:spread])
         first = table.first.get(number)
         values = self._proposed(number, table) if first is None else first.params
@@ -151,11 +151,10 @@ class Search:
         check(True)
         self.watcher.on_trial_end(trained)
         result, max_gap = trained.result, self.study.reader.max_gap
-        if result.state is TrialState.DIVERGED:  # others may have ended since, and the penalty goes by the worst of all
+        if result.state is TrialState.DIVERGED:  # others may have ended since; the penalty depends on the worst
             results = self.study.reader.results(self.retry(self.study.board.table))
         self.num_trained += 1
-        if self._reported is not None:
-            self._reported.add(number)
+        self._reported.add(number)
         return Outcome(
             result.as_dict(),
             score_for_engines(result, results),

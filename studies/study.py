@@ -21,41 +21,40 @@ from studies.trainer import Trainer
 from studies.trial import TrialResult
 from studies.watcher import Watcher
 
-GRACE_S = 60.0  # without a sign of life; a worker that the network lost for longer loses one trial's work, no more
-IN_MEMORY = "sqlite://"  # names what no other process can reach, for messages that never come
+GRACE_S = 60.0  # without a sign of life; a worker that is offline for longer loses only one trial's work
+IN_MEMORY = "sqlite://"  # the URL of a storage in memory, which no message ever shows
 NUM_TRIALS = "num_trials"  # the attribute of a study with its budget
 
 
 class Study:
     """A study: trials inside a search space, proposed by an engine and stored in an Optuna study.
 
-    Its budget is a number of trials. Each worker takes the first number that is open, trains its trial and stores the
-    result; one process is one worker, and any number of them, on any machines, may share a storage that they all reach.
-    The trial of a worker that was killed, lost or stopped is trained again with the same values, so that each number
-    ends once.
+    Its budget is a number of trials. Each worker takes an open number, trains its trial and stores the result. One
+    process is one worker; any number of workers, on any machines, may share a storage that they all reach. If a worker
+    was killed, lost or stopped, its trial is trained again with the same values, so that each number ends once.
 
-    A diverged trial counts with a finite penalty; a trial that raises has failed, and the study goes on.
+    A diverged trial counts with a finite penalty. If a trial raises, it has failed, and the study goes on.
 
     Args:
-        space: what is searched.
+        space: the space that is searched.
         engine: proposes the values of trials.
         storage: a URL such as `sqlite:///study.db`; None stores the study in memory.
-        name: of the study in its storage.
-        prunes: whether a trial is cut that is worse than its peers; see `studies.pruning`.
+        name: the study's name in its storage.
+        prunes: whether trials are cut that are worse than their peers; see `studies.pruning`.
         max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
-            have; the engine sees what is beyond.
-        first_number: of the trials; those of a study that goes on in wider bounds follow those of the narrow one.
+            have; the engine sees the excess.
+        first_number: the number of the first trial; a study in wider bounds continues the numbers of the narrow one.
         known: results of another study, which the engine of a new study sees if they lie in the space; they do not
             count.
-        attributes: plain data stored in a new study, for those who join it; see `studies.stored_attributes`.
-        creates: whether a study that is not there is made.
-        worker: this process; by default it is named by its batch scheduler, or by host and pid.
-        grace_s: after so long without a sign of life a worker is lost.
+        attributes: plain data stored in a new study, for processes that join it; see `studies.stored_attributes`.
+        creates: whether the study is made if it does not exist.
+        worker: this process; by default its id comes from the batch scheduler, or from host and pid.
+        grace_s: seconds without a sign of life after which a worker is lost.
 
     Raises:
         ForeignStudy: if the storage has a study of this name and another space.
-        NoSuchStudy: if there is no study, and none must be made.
-        StorageUnreachable: if the storage does not answer; all methods raise it too.
+        NoSuchStudy: if there is no study, and it must not be made.
+        StorageUnreachable: if the storage does not answer; all methods may raise it too.
         StorageOfAnotherVersion: if another version of Optuna made the storage.
     """
 
@@ -89,13 +88,13 @@ class Study:
     def run(
         self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
-        """Go on until `num_trials` trials have ended, those of earlier runs and of other workers included.
+        """Train until `num_trials` trials have ended, including those of earlier runs and of other workers.
 
         Args:
             trainer: trains the trials.
-            num_trials: completed, pruned, diverged and failed trials all count. It becomes the study's budget; None
-                takes the budget that the study has, however often another process raises it.
-            watcher: hears what happens.
+            num_trials: the new budget of the study; completed, pruned, diverged and failed trials all count. None
+                takes the study's budget, which other processes may raise.
+            watcher: follows the study.
 
         Returns:
             The results of all trials that have ended, in the order of their numbers; fewer than `num_trials` if the
@@ -107,39 +106,39 @@ class Study:
         return self.results()
 
     def work(self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None) -> int:
-        """Train what is open, until nothing is; other workers may still be at their trials.
+        """Train open trials until none is left; other workers may still train theirs.
 
         Args:
             trainer: trains the trials.
-            num_trials: the budget; None takes the study's own, however often it is raised.
-            watcher: hears what happens.
+            num_trials: the budget; None takes the study's budget, which other processes may raise.
+            watcher: follows the study.
 
         Returns:
-            How many trials this worker trained.
+            The number of trials that this worker trained.
         """
         return self._work(trainer, num_trials, watcher or Watcher(), waits=False)
 
     def set_budget(self, num_trials: int) -> None:
-        """Make the study's budget so many trials; those that have ended stay."""
+        """Set the study's budget of trials; those that have ended stay."""
         if self.budget != num_trials:
             self._retry(lambda: self.study.set_user_attr(NUM_TRIALS, num_trials))
 
     @property
     def budget(self) -> int:
-        """How many trials the study is to have."""
+        """The number of trials that the study is to have."""
         return int(self._retry(lambda: self.study.user_attrs).get(NUM_TRIALS, 0))
 
     def put_back(self) -> int:
         """Open the trials of lost workers to others; return how many there were.
 
-        A worker is lost if it was started again, if its process on this machine has ended, and if it gave no sign of
-        life for the study's grace.
+        A worker is lost if it was started again, if its process on this machine has ended, or if it gave no sign of
+        life for `grace_s`.
         """
         job = Search(self, None, None, Watcher(), self._retry)
         return self._retry(lambda: put_back(self.board, job))
 
     def progress(self) -> StudyProgress:
-        """Read how far the study has come, and when its workers were last seen."""
+        """Read the study's progress, and when its workers were last seen."""
         return self._retry(lambda: progress_of(self.board, self.budget))
 
     def results(self) -> Sequence[TrialResult]:
@@ -147,7 +146,7 @@ class Study:
         return self.reader.results(self._retry(self.board.table))
 
     def write_keras_tuner_project(self, folder: Path) -> None:
-        """Write what the study holds as KerasTuner's project folder, in place of what an earlier run wrote there."""
+        """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""
         from studies.engines.keras_tuner_folder import write_project
 
         results = self.results()

@@ -1,4 +1,4 @@
-"""Train one trial: one TrialConfig in, one TrialResult out."""
+"""Train one trial: take a `TrialConfig`, return a `TrialResult`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trial's result and the model's variables after its best epoch; None where no epoch had a finite loss."""
+    """A trial's result and the model's variables after its best epoch; None if no epoch had a finite loss."""
 
     result: TrialResult
     best_weights: Values | None
@@ -45,12 +45,12 @@ class Trained:
 class StopTraining(KeyboardInterrupt):
     """Raised by a caller's `on_epoch` to end the whole run at the end of an epoch.
 
-    As a KeyboardInterrupt it passes through engines, which take other exceptions for a failure of the trial.
+    It is a KeyboardInterrupt, because engines treat other exceptions as a failure of the trial.
     """
 
 
 class EpochDecision(Enum):
-    """What a caller's `on_epoch` may answer; the value is the sentence shown."""
+    """The answer of a caller's `on_epoch`; the value is the sentence shown."""
 
     GO_ON = "train on"
     PRUNE = "end this trial here"
@@ -58,7 +58,7 @@ class EpochDecision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """What `on_epoch` is told: a trial at the end of an epoch. Epochs count from 1."""
+    """A trial at the end of an epoch, the argument of `on_epoch`. Epochs count from 1."""
 
     number: int
     config: TrialConfig
@@ -67,37 +67,37 @@ class EpochEnded:
     train_losses: tuple[float, ...]
     val_losses: tuple[float, ...]
     checkpoint: Callable[[], TrialCheckpoint]
-    """Copies all that the trial needs to go on from here; takes as long as reading the model's variables."""
+    """Copies all that the trial needs to go on from here; it takes as long as reading the model's variables."""
 
 
 OnEpoch = Callable[[EpochEnded], EpochDecision | None]
 
 
 class Trainer:
-    """Trains trials of one task; it knows neither engine.
+    """Train the trials of one task, whichever engine proposed them.
 
-    Every trial starts from the same initial weights and the same order of the data, those of `seed`: trials differ by
-    their configs alone, so that comparing them is not comparing luck.
+    Every trial starts from the same initial weights and the same order of the data, which follow from `seed`. Trials
+    therefore differ by their configs alone, not by luck.
 
-    Trials run in the compiled loop, and their callbacks' hooks at epochs around it: `logs` have the loss and every
-    metric, and the same of the validation data with `val_` before them. Where a callback has hooks at batches, or the
-    model cannot run in a graph, the trial goes through `model.fit`, step by step with the same rates and order of the
-    data, and `on_note` is told so once. A callback that raises fails its trial. What callbacks remember cannot be kept,
-    so a trial that has any and was interrupted begins again.
+    Trials run in the compiled loop. The hooks of their callbacks at epochs are called around it; `logs` have the loss
+    and every metric, also those of the validation data, with the prefix `val_`. If a callback has hooks at batches, or
+    the model cannot run in a graph, the trial goes through `model.fit`, step by step, with the same rates and order of
+    the data, and `on_note` reports this once. If a callback raises, its trial fails. The memory of callbacks cannot be
+    stored, so an interrupted trial with callbacks begins again.
 
     Args:
-        loops: the task's loops, or a cache of them where trials differ by their model; they must have validation data.
+        loops: the task's loops, or a cache of them if trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
-        seed: what initial weights and the order of the data come from.
-        patience: a trial ends where its validation loss has not improved for this fraction of `epochs`, at times that
-            its schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
-        callbacks: a function, of a trial's config or of nothing, that makes the trial's Keras callbacks; it is called
-            twice here, too, to see what it makes, and that they are new each time.
-        on_note: told what a user should know of how trials are trained, in a sentence.
+        seed: the seed of the initial weights and of the order of the data.
+        patience: a trial ends if its validation loss has not improved for this fraction of `epochs`, at times that its
+            schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
+        callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the
+            callbacks, and that they are new each time.
+        on_note: called with a sentence for the user about how trials are trained.
 
     Raises:
         TypeError: for a function that makes no callbacks.
-        ValueError: where there is no validation data, or it is not finite, fewer than one epoch, a patience that is no
+        ValueError: if there is no validation data, or it is not finite; for fewer than one epoch, a patience that is no
             fraction, or a callback that is not new, sets the learning rate or stores checkpoints to resume from.
     """
 
@@ -123,10 +123,10 @@ class Trainer:
         self._callbacks = CallbackMaker(callbacks)
         self._note = cache(on_note)
         example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
-        _ = [self._callbacks.make(example) for _ in range(2)]  # both are there until the second is looked at
+        _ = [self._callbacks.make(example) for _ in range(2)]  # both exist until the second is checked
 
     def with_seed(self, seed: int) -> Trainer:
-        """Return a trainer that differs by its seed alone."""
+        """Return the same trainer with another seed."""
         other = copy(self)
         other.seed = seed
         return other
@@ -135,7 +135,7 @@ class Trainer:
         """Refuse a space with batch sizes that the data cannot have, or schedules that need longer trainings.
 
         Raises:
-            ValueError: for the first of them; for a schedule, with what it needs at the largest batch size.
+            ValueError: for the first of them; for a schedule, with the steps that it needs at the largest batch size.
         """
         self.cache.loops.check_batch_sizes(space.batch_sizes)
         batch_size = max(space.batch_sizes)
@@ -161,22 +161,22 @@ class Trainer:
         Args:
             config: the trial's values.
             number: the trial's number in its study.
-            resume: where the trial was interrupted; it goes on from there.
-            on_epoch: told of each epoch that ended; it may answer that the trial is pruned, and what it raises, such as
+            resume: the checkpoint from which an interrupted trial goes on.
+            on_epoch: called after each epoch; it may answer that the trial is pruned. An exception from it, such as
                 StopTraining, ends the training.
 
         Raises:
             ValueError: for a checkpoint of another trial, number of epochs or seed.
-            MemoryError, tf.errors.ResourceExhaustedError: where there is no room; what the trial held is let go of.
+            MemoryError, tf.errors.ResourceExhaustedError: if there is no room; the trial's memory is freed.
         """
         with self.cache.room_for(config):
             return self._train(config, number, resume, on_epoch)
 
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
-        """Return the model as a trial left it after its best epoch, ready to be saved and evaluated.
+        """Return the model after a trial's best epoch, ready to be saved and evaluated.
 
-        Its optimizer is a fresh one of the trial's kind, at the rate which that epoch ended with. States of recurrent
-        layers are reset, since a saved model has none.
+        Its optimizer is fresh, of the trial's kind, at the last rate of that epoch. States of recurrent layers are
+        reset, since a saved model has none.
         """
         assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
         loops = self.cache.loops_of(result.config)
@@ -225,7 +225,7 @@ class Trainer:
         on_epoch: OnEpoch,
         checkpoint: Callable[[], TrialCheckpoint],
     ) -> TrialState:
-        """Train until something ends the trial; return what did."""
+        """Train until something ends the trial; return its state."""
         rates, momenta = self._tables(config)
         state = TrialState.COMPLETED
         run.hooks.tell("on_train_begin")
@@ -246,7 +246,7 @@ class Trainer:
         return state
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
-        """Return the run of a trial at its first epoch, or after its checkpoint's, and the seconds it took before."""
+        """Return the run of a trial at its first epoch or after its checkpoint, and the seconds that it took before."""
         callbacks = self._callbacks.make(config)
         fitting = self.cache.loop_of(config)
         reason = "a callback has hooks at every batch" if want_batches(callbacks) else fitting.reason
@@ -261,7 +261,7 @@ class Trainer:
             if not callbacks:
                 run.take_up(resume)
                 return run, resume.seconds
-            self._note("a trial that was interrupted begins again, because what its callbacks remember is not kept")
+            self._note("a trial that was interrupted begins again, because the memory of its callbacks is not stored")
         run.begin(self.cache.loops_of(config).initial_weights(self.seed))
         return run, 0.0
 
@@ -275,10 +275,10 @@ class Trainer:
         return config.learning_rates(num_steps).reshape(shape), None if momenta is None else momenta.reshape(shape)
 
     def _check_checkpoint(self, resume: TrialCheckpoint, config: TrialConfig) -> None:
-        for name, kept, wanted in (
+        for name, before, now in (
             ("config", resume.config, config),
             ("epochs", resume.epochs, self.epochs),
             ("seed", resume.seed, self.seed),
         ):
-            if kept != wanted:
-                raise ValueError(f"A trial must go on with the `{name}` that it began with, {kept!r}, got {wanted!r}.")
+            if before != now:
+                raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")

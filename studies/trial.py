@@ -1,4 +1,4 @@
-"""Knows one trial: the values it was given, how it ended, and what its training showed."""
+"""Define one trial: its values, how it ended, and its losses."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class TrialState(Named):
 class TrialConfig:
     """The values of one trial.
 
-    `lr` is the peak of the schedule; `schedule_parameters` are the schedule family's own, in fractions of the
-    training's length or of the peak, by name. `weight_decay` and `momentum` are the optimizer's own where they are
-    None; `own` are the hyperparameters of the user's model, by name. `lr_is_of_batch_size` tells that the rate was
-    searched in bounds of this batch size alone, which gives it another name; see `rate_name`.
+    `lr` is the peak of the schedule. `schedule_parameters` are the parameters of the schedule family by name, counts or
+    fractions of the training's length or of the peak. If `weight_decay` or `momentum` is None, the optimizer's value
+    stays. `own` are the hyperparameters of the user's model, by name. `lr_is_of_batch_size` says that the rate was
+    searched in bounds for this batch size alone, which gives it another name; see `rate_name`.
 
     Raises:
         ValueError: for a rate or a batch size that is not positive, an unknown schedule, or a parameter that the
@@ -76,18 +76,25 @@ class TrialConfig:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Value]) -> Self:
-        """Read the flat names that every engine uses: optimizer, schedule, lr__sgd, step__drop_factor, batch_size."""
+        """Read the flat names that every engine uses: optimizer, schedule, lr__sgd, step__drop_factor, batch_size.
+
+        Raises:
+            KeyError: if the optimizer, its rate, the schedule or the batch size is missing.
+            ValueError: as `TrialConfig` does, or for text that is no number.
+        """
         optimizer, schedule = str(parameters["optimizer"]), str(parameters["schedule"])
         batch_size = int(parameters["batch_size"])
         is_of_batch_size = rate_name(optimizer, batch_size) in parameters
         prefix = f"{schedule}__"
-        own = {name.removeprefix(prefix): float(value) for name, value in parameters.items() if name.startswith(prefix)}
+        of_schedule = {
+            name.removeprefix(prefix): float(value) for name, value in parameters.items() if name.startswith(prefix)
+        }
         return cls(
             optimizer,
             schedule,
             float(parameters[rate_name(optimizer, batch_size if is_of_batch_size else None)]),
             batch_size,
-            tuple(sorted(own.items())),
+            tuple(sorted(of_schedule.items())),
             _optional(parameters, "weight_decay"),
             _optional(parameters, "momentum"),
             tuple(sorted((name, value) for name, value in parameters.items() if not is_reserved(name))),
@@ -95,14 +102,14 @@ class TrialConfig:
         )
 
     def parameters(self) -> dict[str, Value]:
-        """Return the values under the flat names that every engine uses; `from_parameters` undone."""
-        own = self.schedule_parameters
+        """Return the values under the flat names that every engine uses, as `from_parameters` reads them."""
+        of_schedule = self.schedule_parameters
         of_optimizer = {"weight_decay": self.weight_decay, "momentum": self.momentum}
         return {
             "optimizer": self.optimizer_name,
             "schedule": self.schedule,
             rate_name(self.optimizer_name, self.batch_size if self.lr_is_of_batch_size else None): self.lr,
-            **{f"{self.schedule}__{name}": _as_declared(self.schedule, name, value) for name, value in own},
+            **{f"{self.schedule}__{name}": _as_declared(self.schedule, name, value) for name, value in of_schedule},
             "batch_size": self.batch_size,
             **{name: value for name, value in of_optimizer.items() if value is not None},
             **dict(self.own),
@@ -119,13 +126,13 @@ class TrialConfig:
     def optimizer(self, *, num_steps: int) -> keras.Optimizer:
         """Make a Keras optimizer with this trial's schedule over so many updates, ready for `model.compile`.
 
-        Its momentum stays what it is, since Keras schedules rates alone; `studies.Trainer` cycles it with `one_cycle`.
+        Its momentum stays constant, since Keras schedules only rates; `studies.Trainer` moves it with `one_cycle`.
         """
         pattern = as_optimizers([self.optimizer_name])[self.optimizer_name]
         return fresh_optimizer(self.with_own_values(pattern), self.learning_rate(num_steps))
 
     def with_own_values(self, pattern: keras.Optimizer) -> keras.Optimizer:
-        """Return an optimizer like the pattern, with this trial's weight decay and momentum where it has them."""
+        """Return an optimizer like the pattern, with this trial's weight decay and momentum, if it has them."""
         changes = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
         if self.momentum is not None:
             changes[momentum_name(pattern)] = self.momentum
@@ -150,11 +157,10 @@ WrittenConfig = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What a trial showed; epochs count from 1.
+    """How a trial ended, and its losses; epochs count from 1.
 
-    `score` is the best validation loss, lower is better; None where no epoch ended with a finite one. `best_epoch` is
-    the epoch it was reached in. `planned_epochs` is how many the trial would have had, had nothing ended it; 0 where
-    that was not recorded.
+    `score` is the best validation loss, lower is better; None if no epoch had a finite one. `best_epoch` is the epoch
+    with that loss. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded.
     """
 
     number: NonNegativeInt
@@ -169,12 +175,12 @@ class TrialResult:
 
     @property
     def epochs_saved(self) -> int:
-        """Epochs that were planned and not trained, because the trial was pruned, diverged or stopped improving."""
+        """Epochs that were planned but not trained, because the trial was pruned, diverged or stopped improving."""
         if self.state is TrialState.FAILED:
             return 0
         return max(0, self.planned_epochs - len(self.train_losses))
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
+    @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def score(self) -> float | None:
         return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
@@ -200,7 +206,7 @@ class TrialResult:
 
 
 def rate_name(optimizer: str, batch_size: int | None = None) -> str:
-    """Return what every engine calls an optimizer's rate, where each batch size has bounds of its own with that size.
+    """Return the name of an optimizer's rate in every engine; it has the batch size if the bounds are for that alone.
 
     >>> rate_name("sgd"), rate_name("sgd", 32)
     ('lr__sgd', 'lr__sgd__32')
@@ -209,12 +215,12 @@ def rate_name(optimizer: str, batch_size: int | None = None) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Say whether a flat parameter name is one of ours, so that a user's model must not use it."""
+    """Say whether a flat parameter name is one of ours, which a user's model must not use."""
     return name in RESERVED or name.startswith(("lr__", *(f"{family}__" for family in FAMILIES)))
 
 
 def momentum_name(optimizer: keras.Optimizer) -> str:
-    """Return what an optimizer calls its momentum.
+    """Return the name of an optimizer's momentum.
 
     Raises:
         ValueError: for an optimizer without one.

@@ -1,1 +1,1 @@
-"""The verbs of the command `lrrt`, their options and their exit codes."""
+"""Define the verbs of the command `lrrt`, their options and their exit codes."""

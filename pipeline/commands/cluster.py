@@ -1,4 +1,4 @@
-"""The verbs for many machines: `lrrt submit` and `lrrt worker`."""
+"""Define the verbs for many machines: `lrrt submit` and `lrrt worker`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Knows what the commands begin and end with: settings, the task's folder, a stopper, the last line of stdout."""
+"""Begin and end the commands: settings, the task's folder, a stopper, the last line of stdout."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Report(Protocol):
-    """What a command prints of a stage's report."""
+    """The part of a stage's report that a command prints."""
 
     @property
     def summary_path(self) -> Path: ...
@@ -24,14 +24,14 @@ class Report(Protocol):
 
 
 def load(config: Path | None, overrides: dict[str, object]) -> "StageConfig":
-    """Read the config, or the digits example where there is none; what the command line says stands over it."""
+    """Read the config, or the digits example if there is none; the overrides of the command line have priority."""
     from pipeline.config.toml import builtin_config, load_config
 
     return builtin_config(overrides) if config is None else load_config(config, overrides)
 
 
 def prepare(app_dir: Path, *, verbose: bool) -> None:
-    """Make the task's module importable, and let TensorFlow log where -v asks for it."""
+    """Make the task's module importable, and let TensorFlow log if -v asks for it."""
     sys.path.insert(0, str(app_dir.resolve()))
     if verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
@@ -39,9 +39,9 @@ def prepare(app_dir: Path, *, verbose: bool) -> None:
 
 @contextmanager
 def stoppable(max_time_s: float | None, *, ends_with_parent: bool = False) -> Iterator[Stopper]:
-    """Yield what stops a run by SIGINT, by SIGTERM, after so many seconds, or when its parent process has ended.
+    """Yield a stopper for SIGINT, SIGTERM, a time limit in seconds, and the end of the parent process.
 
-    In a Slurm job whose end is known, a run stops before that, unless another limit is given.
+    In a Slurm job with a known end, a run stops before that end, unless another limit is given.
     """
     limit = seconds_left() if max_time_s is None else max_time_s
     stopper = Stopper(limit, ends_with_parent=ends_with_parent)

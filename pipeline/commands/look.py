@@ -1,4 +1,4 @@
-"""Knows the commands that train no study: what a config is, what it will cost, how far a run has come."""
+"""Define the commands that train no study, but show a config, its cost or the progress of a run."""
 
 import sys
 from pathlib import Path
@@ -13,14 +13,14 @@ from pipeline.console.streams import say
 
 
 def init() -> None:
-    """Print a commented config, which runs as it is."""
+    """Print a commented config, which runs unchanged."""
     from pipeline.config.toml import template
 
     say(template().rstrip(), sys.stdout)
 
 
 def validate(config: Config, quiet: Quiet = False) -> None:
-    """Check a config and tell every mistake at once; nothing is imported from the task, nothing trained."""
+    """Check a config and report every mistake at once; nothing is imported from the task, nothing is trained."""
     with exit_codes(verbose=False):
         load(config, {})
         if not quiet:
@@ -34,15 +34,15 @@ def plan(
     verbose: Verbose = False,
     app_dir: AppDir = Path(),
 ) -> None:
-    """Tell what a run will cost, from a few steps on the real model; nothing is written."""
+    """Estimate the cost of a run from a few steps on the real model; nothing is written."""
     with exit_codes(verbose=verbose):
         settings = load(config, {"study.num_trials": trials})
         prepare(app_dir, verbose=verbose)
         from pipeline.report.plan import make_plan
         from pipeline.state.json_files import as_json
 
-        found = make_plan(settings)
-        say(as_json(found.as_dict()) if json else found.as_table().rstrip(), sys.stdout)
+        estimate = make_plan(settings)
+        say(as_json(estimate.as_dict()) if json else estimate.as_table().rstrip(), sys.stdout)
 
 
 def status(
@@ -53,14 +53,14 @@ def status(
     seed: Seed = None,
     json: AsJson = False,
 ) -> None:
-    """Tell how far a run has come; one that is going on is not disturbed."""
+    """Report the progress of a run; a run that is going on is not disturbed."""
     with exit_codes(verbose=False):
         settings = load(config, {"study.num_trials": trials, "study.seed": seed})
         from pipeline.report.status import in_words, read_status
         from pipeline.state.json_files import as_json
 
-        found = read_status(settings, out=out, state=state)
-        say(as_json(found) if json else in_words(found), sys.stdout)
+        progress = read_status(settings, out=out, state=state)
+        say(as_json(progress) if json else in_words(progress), sys.stdout)
 
 
 def report(

@@ -1,4 +1,4 @@
-"""Knows the options that the commands share."""
+"""Define the options that the commands share."""
 
 import re
 from pathlib import Path
@@ -10,30 +10,28 @@ from pipeline.console.display import ProgressStyle
 
 Config = Annotated[Path, typer.Argument(metavar="search.toml", help="The config file.", show_default=False)]
 OptionalConfig = Annotated[
-    Path | None, typer.Argument(metavar="search.toml", help="The config file; the digits example where there is none.")
+    Path | None, typer.Argument(metavar="search.toml", help="The config file; without one, the digits example.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder for results.", metavar="DIR")]
 State = Annotated[Path, typer.Option(help="Folder for progress, from which a run goes on.", metavar="DIR")]
-Trials = Annotated[int | None, typer.Option(help="Trials in all; stands over the config.", show_default=False)]
+Trials = Annotated[int | None, typer.Option(help="Trials in all; replaces the config's value.", show_default=False)]
 Seed = Annotated[
-    int | None, typer.Option(help="Seed of everything random; stands over the config.", show_default=False)
+    int | None, typer.Option(help="Seed of everything random; replaces the config's value.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary itself on stdout, on one line, not its path.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, on one line, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks and TensorFlow's own messages.")]
 Progress = Annotated[
-    ProgressStyle, typer.Option(help="How progress is shown; auto looks whether stderr is a terminal.")
+    ProgressStyle, typer.Option(help="How progress is shown; auto depends on whether stderr is a terminal.")
 ]
-AppDir = Annotated[
-    Path, typer.Option(help="Folder in which the task's module is found.", metavar="DIR", exists=True, file_okay=False)
-]
+AppDir = Annotated[Path, typer.Option(help="Folder of the task's module.", metavar="DIR", exists=True, file_okay=False)]
 Bounds = Annotated[
     Path | None, typer.Option(help="A bounds.json to search inside.", metavar="FILE", show_default=False)
 ]
 Ranges = Annotated[
     list[str] | None,
-    typer.Option("--range", help="A range by hand; once an optimizer.", metavar="OPTIMIZER=LOW:HIGH"),
+    typer.Option("--range", help="A range by hand; once per optimizer.", metavar="OPTIMIZER=LOW:HIGH"),
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Workers at a time.", min=1, metavar="N")]
 LocalWorkers = Annotated[
@@ -44,12 +42,12 @@ LocalWorkers = Annotated[
 ]
 FailOn = Annotated[
     Literal["overfit"] | None,
-    typer.Option(help="Exit with 5 where the best trial is overfitted; the results are written all the same."),
+    typer.Option(help="Exit with 5 if the best trial is overfitted; the results are written all the same."),
 ]
 
 
 def seconds(text: str) -> float:
-    """Read a duration such as 3h50m, 90s, 1.5h or 600, which is seconds.
+    """Return the seconds of a duration such as 3h50m, 90s, 1.5h or 600 (seconds).
 
     >>> seconds("3h50m"), seconds("90"), seconds("1.5h")
     (13800.0, 90.0, 5400.0)
@@ -59,10 +57,10 @@ def seconds(text: str) -> float:
         hours, minutes, rest = (float(part or 0) for part in parts.groups())  # type: ignore[union-attr]  # caught below
     except (AttributeError, ValueError):
         raise typer.BadParameter(f"must be a duration such as 3h50m, 90m or 600s, got {text!r}.") from None
-    found = 3600 * hours + 60 * minutes + rest
-    if found <= 0:
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
         raise typer.BadParameter(f"must be longer than nothing, got {text!r}.")
-    return found
+    return total
 
 
 MaxTime = Annotated[

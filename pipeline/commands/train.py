@@ -1,4 +1,4 @@
-"""Knows the commands that train: run, range and search."""
+"""Define the commands that train: run, range and search."""
 
 import sys
 from pathlib import Path
@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Run the whole stage: range tests, then the study inside their bounds.
 
-    The same command starts a run, goes on with an interrupted one, and does nothing where all is done.
+    The same command starts a run, goes on with an interrupted one, and does nothing if all is done.
     """
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
         settings = load(config, {"study.num_trials": trials, "study.seed": seed})

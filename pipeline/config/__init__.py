@@ -1,1 +1,1 @@
-"""What a stage is asked to do: the tables and keys of its config."""
+"""Define, read and check the config of a stage."""

@@ -1,4 +1,4 @@
-"""Knows how the mistakes in a config are told: all at once, each with its place, its law and a hint."""
+"""Report the mistakes in a config: all at once, each with its place, its law and a hint."""
 
 import re
 import tomllib
@@ -15,14 +15,14 @@ Key = tuple[str, ...]
 T = TypeVar("T")
 
 
-def told(error: ValidationError, source: str, lines: Mapping[Key, int], origins: Mapping[Key, str]) -> str:
+def mistakes_text(error: ValidationError, source: str, lines: Mapping[Key, int], origins: Mapping[Key, str]) -> str:
     """Return every mistake with its place, in the order of the file.
 
     Args:
-        error: what the check found.
-        source: what was checked, such as the path of a file.
-        lines: the line of each key that stands in the file; see `lines_of`.
-        origins: where each key that stands over the file comes from, such as the name of a variable.
+        error: the error of the check.
+        source: the name of the config, such as the path of a file.
+        lines: the line of each key in the file; see `lines_of`.
+        origins: the origin of each key that replaces one of the file, such as the name of a variable.
     """
     places = {**{key: f"line {line}" for key, line in lines.items()}, **origins}
     details = sorted(error.errors(include_url=False), key=lambda detail: _place(_key(detail), lines) or 0)
@@ -32,11 +32,11 @@ def told(error: ValidationError, source: str, lines: Mapping[Key, int], origins:
 
 
 def lines_of(text: str) -> dict[Key, int]:
-    """Return the line at which each key and table begins, given text that is TOML.
+    """Return the line at which each key and table begins; the text must be TOML.
 
-    tomllib tells no lines; but a statement is the fewest lines that are TOML on their own.
+    tomllib reports no lines, but a statement is the smallest number of lines that are valid TOML alone.
     """
-    found: dict[Key, int] = {}
+    first_lines: dict[Key, int] = {}
     table: Key = ()
     statement, start = "", 1
     for number, line in enumerate(text.split("\n"), 1):
@@ -48,11 +48,11 @@ def lines_of(text: str) -> dict[Key, int]:
         keys = list(_paths(content))
         if statement.lstrip().startswith("["):
             table, keys = (keys[-1], keys) if keys else ((), [])
-            found.update({key: start for key in keys if key not in found})
+            first_lines.update({key: start for key in keys if key not in first_lines})
         else:
-            found.update({(*table, *key): start for key in keys})
+            first_lines.update({(*table, *key): start for key in keys})
         statement, start = "", number + 1
-    return found
+    return first_lines
 
 
 def _paths(content: Mapping[str, Any], above: Key = ()) -> Iterator[Key]:
@@ -72,7 +72,7 @@ def _mistake(detail: ErrorDetails, places: Mapping[Key, str]) -> str:
 
 
 def _place(key: Key, places: Mapping[Key, T]) -> T | None:
-    """Return the place of a key, or of its table, or of the first key in an unknown table."""
+    """Return the place of a key, or else of its table, or of the first key in an unknown table."""
     inside = next((place for other, place in places.items() if other[:1] == key), None)
     return places.get(key) or places.get(key[:1]) or inside
 

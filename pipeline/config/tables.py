@@ -1,4 +1,4 @@
-"""Knows what a stage is told to do: the tables and keys of its config, each with its default and its law."""
+"""Define the tables and keys of a stage's config, each with its default and its law."""
 
 from typing import Annotated, Any, Literal
 
@@ -44,7 +44,7 @@ from studies.trainer import PATIENCE
 
 TOP_RETRAINED = 3
 HELD_OUT = 0.2
-# What is done with a finished study, so that changing it goes on with the study instead of being refused.
+# Keys for the steps after the search: if they change, a finished study goes on and is not refused.
 AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "rank_by", "widen")
 
 
@@ -52,7 +52,7 @@ def _samplers(engine: str) -> str:
     return ", ".join(SAMPLERS_OF[engine])
 
 
-MAX_GPUS = 64  # more in one machine is a slip of the finger
+MAX_GPUS = 64  # more in one machine must be a typing error
 
 
 class _Table(BaseModel):
@@ -72,9 +72,9 @@ class TaskConfig(_Table):
 class RangeTestConfig(_Table):
     """The learning-rate range test, which comes first."""
 
-    optimizers: Optimizers = Field(("sgd", "adam"), description="each is tested, and then searched, on its own")
+    optimizers: Optimizers = Field(("sgd", "adam"), description="each is tested, and then searched, alone")
     start_lr: Rate = Field(1e-7, description="the first rate of the ramp")
-    end_lr: Rate = Field(10.0, description="the last one; the test stops early where the loss diverges")
+    end_lr: Rate = Field(10.0, description="the last one; the test stops early if the loss diverges")
     num_steps: Annotated[int, Field(ge=MIN_POINTS, le=MAX_COUNT)] = Field(100, description="steps from start to end")
     spacing: Literal["exponential", "linear"] = Field("exponential", description='"exponential" or "linear"')
     repeats: Count = Field(3, description="each with its own initial weights and order of the data")
@@ -88,12 +88,12 @@ class RangeTestConfig(_Table):
         0, description=f"so many training steps at each of {NUM_RATES} rates in the bounds sharpen them; 0 is none"
     )
 
-    per_batch_size: bool = Field(False, description="true tests each of the study's batch sizes, for bounds of its own")
+    per_batch_size: bool = Field(False, description="true tests each of the study's batch sizes, for separate bounds")
 
     @check("end_lr")
     @classmethod
     def _climbs(cls, end_lr: float, info: ValidationInfo) -> float:
-        start_lr = info.data.get("start_lr", 0.0)  # absent where it broke its own law, which is told then
+        start_lr = info.data.get("start_lr", 0.0)  # absent if it broke its law, which is then reported
         if start_lr >= end_lr:
             raise ValueError(f"`start_lr < end_lr` must hold, got start_lr={start_lr!r}, end_lr={end_lr!r}.")
         return end_lr
@@ -104,7 +104,7 @@ class RangeTestConfig(_Table):
         needed = MIN_POINTS * VALIDATION_EVERY
         if monitor.startswith(ON_VALIDATION) and info.data.get("num_steps", needed) < needed:
             raise ValueError(
-                f"must come with `num_steps >= {needed}` where it is of validation data, which is looked at at every "
+                f"must come with `num_steps >= {needed}` if it is of validation data, which is read at every "
                 f"{VALIDATION_EVERY}th step, got {monitor!r} with num_steps={info.data['num_steps']}."
             )
         return monitor
@@ -119,23 +119,23 @@ class RangeTestConfig(_Table):
 
 
 class StudyConfig(_Table):
-    """The search inside the bounds that the range test found."""
+    """The search inside the bounds from the range test."""
 
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
     epochs: Count = Field(20, description="of each trial; its score is the best validation loss among them")
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
-    searches_warmup: bool = Field(False, description="true searches how long schedules that can warm up do so")
+    searches_warmup: bool = Field(False, description="true searches the length of a warm-up if a schedule has one")
     weight_decay: RangeOrNone = Field(None, description='[low, high], searched; "none" leaves it to the optimizer')
     momentum: MomentumOrNone = Field(None, description='[low, high], searched; beta_1 of Adam and its kind; or "none"')
-    sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the engines' own lists, so that none is missing
+    sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
         "tpe",
         description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
     )
     seed: Seed = Field(0, description="everything random comes from it")
     patience: Patience = Field(
-        PATIENCE, description='a trial ends that has not improved for this part of its epochs; 0 or "none": never'
+        PATIENCE, description='a trial ends if it has not improved for this part of its epochs; 0 or "none": never'
     )
     prunes: bool = Field(
         False,
@@ -145,7 +145,7 @@ class StudyConfig(_Table):
         None, description='the largest validation loss minus training loss that the best trial may have; or "none"'
     )
     validation_fraction: Fraction = Field(
-        HELD_OUT, description="of the training data, held out where the task brings no validation data"
+        HELD_OUT, description="part of the training data, held out if the task has no validation data"
     )
     top_retrained: CountOrZero = Field(
         TOP_RETRAINED,
@@ -153,13 +153,13 @@ class StudyConfig(_Table):
     )
     retrain_seeds: Count = Field(3, description="fresh seeds for each of them")
     folds: NumFolds = Field(0, description="they are trained on each of so many folds of the data too; 0 is none")
-    stratified: bool = Field(False, description="true keeps each class's share in every fold")
+    stratified: bool = Field(False, description="every fold has the same share of each class")
     rank_by: Literal["mean", "trial"] = Field(
         "mean",
-        description='the best of them is that of the best "mean", over folds or else over seeds; or the best "trial"',
+        description='the best of them has the best "mean", over folds or else over seeds; or is the best "trial"',
     )
     widen: bool = Field(
-        False, description="true goes on in a wider study where the best rate lies at an edge of its bounds"
+        False, description="true goes on in a wider study if the best rate lies at an edge of its bounds"
     )
     tensorboard: bool = Field(
         False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
@@ -170,14 +170,12 @@ class StudyConfig(_Table):
     grace_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         60.0, description="a worker without a sign of life for so many seconds is lost; others train its trial"
     )
-    fallback_range: LowAndHigh = Field(
-        (1e-5, 1e-1), description="[low, high], searched where a range test has no answer"
-    )
+    fallback_range: LowAndHigh = Field((1e-5, 1e-1), description="[low, high], searched if a range test has no answer")
 
     @model_validator(mode="before")
     @classmethod
     def _few_of_few(cls, given: Any) -> Any:
-        """Give a study of two trials another default, so that it need not be told that it has no third."""
+        """Give a study of one or two trials another default, since it has no third trial to train again."""
         num_trials = given.get("num_trials") if isinstance(given, dict) else None
         if isinstance(num_trials, int) and 1 <= num_trials < TOP_RETRAINED:
             return {"top_retrained": num_trials, **given}
@@ -225,7 +223,7 @@ class ClusterConfig(_Table):
     """How `lrrt submit` hands the stage to a cluster; it may change during a study."""
 
     kind: Literal["slurm", "local"] = Field("slurm", description='"slurm", or "local": the same jobs on this machine')
-    partition: OneLine = Field("", description='"" is the cluster\'s own default')
+    partition: OneLine = Field("", description='"" is the cluster\'s default')
     account: OneLine = Field("", description='"" is yours')
     time: JobTime = Field("", description='the limit of each job, such as "4:00:00"')
     gpus_per_worker: Annotated[int, Field(ge=0, le=MAX_GPUS)] = Field(1, description="several train one trial together")
@@ -252,10 +250,10 @@ class StageConfig(_Table):
 
     @property
     def range_test_batch_size(self) -> int:
-        """Samples a batch in the range test: the first of the study's."""
+        """Samples per batch in the range test: the first of the study's batch sizes."""
         return self.study.batch_sizes[0]
 
     @property
     def tested_batch_sizes(self) -> tuple[int, ...]:
-        """The batch sizes that have range tests of their own."""
+        """The batch sizes that have range tests."""
         return self.study.batch_sizes if self.range_test.per_batch_size else self.study.batch_sizes[:1]

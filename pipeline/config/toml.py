@@ -1,4 +1,4 @@
-"""Knows how a config is read from TOML, the environment and the command line, and how it is written."""
+"""Read a config from TOML, the environment and the command line, and write it."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.messages import Key, lines_of, told
+from pipeline.config.messages import Key, lines_of, mistakes_text
 from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.config.values import NONE, without_password
 from pipeline.failures import ConfigError
@@ -27,16 +27,17 @@ def load_config(
 ) -> StageConfig:
     """Read and check a config file.
 
-    The command line stands over the environment, that over the file, and the file over the defaults. The environment
-    is LRRT_STORAGE, and LRRT_<TABLE>__<KEY> for any other key, such as LRRT_STUDY__EPOCHS=5; an empty one is not set.
+    The command line has priority over the environment, the environment over the file, and the file over the defaults.
+    The variables are LRRT_STORAGE, and LRRT_<TABLE>__<KEY> for any other key, such as LRRT_STUDY__EPOCHS=5. An empty
+    variable counts as not set.
 
     Args:
         path: a TOML file.
-        overrides: what the command line says, by dotted key ("study.num_trials"); None is not said.
-        environ: the environment; this process's where it is None.
+        overrides: the values of the command line, by dotted key ("study.num_trials"); None is no value.
+        environ: the environment; None for that of this process.
 
     Raises:
-        ConfigError: listing every mistake.
+        ConfigError: with every mistake.
     """
     text = _read(Path(path))
     try:
@@ -55,13 +56,13 @@ def builtin_config(
 
 
 def template() -> str:
-    """Return a commented config file with every key, which runs as it is."""
+    """Return a commented config file with every key, which runs unchanged."""
     head = "# A search by lrrt. Every key but [task] may be left out; the values here are the defaults.\n\n"
     return head + _written(StageConfig(task=TaskConfig(**EXAMPLE_TASK)), commented=True)
 
 
 def to_toml(config: StageConfig) -> str:
-    """Return the config as TOML that `load_config` reads back; a password in the storage URL is left out."""
+    """Return the config as TOML for `load_config`; a password in the storage URL is left out."""
     return _written(config, commented=False)
 
 
@@ -91,7 +92,7 @@ def _toml(value: object) -> str:
         return json.dumps(NONE)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)  # printable text, whole and finite numbers are written alike in both
+    return json.dumps(value, ensure_ascii=False)  # JSON and TOML agree on printable text and on finite numbers
 
 
 def _read(path: Path) -> str:
@@ -115,19 +116,19 @@ def _checked(
     environ: Mapping[str, str] | None,
 ) -> StageConfig:
     origins: dict[Key, str] = {}
-    said = {tuple(key.split(".")): value for key, value in (overrides or {}).items() if value is not None}
+    from_command_line = {tuple(key.split(".")): value for key, value in (overrides or {}).items() if value is not None}
     for origin, key, value in (
         *_from_environment(os.environ if environ is None else environ),
-        *(("command line", key, value) for key, value in said.items()),
+        *(("command line", key, value) for key, value in from_command_line.items()),
     ):
         table = tables.setdefault(key[0], {})
-        if isinstance(table, dict):  # where it is none, that is the mistake that is told
+        if isinstance(table, dict):  # otherwise the check reports that it is no table
             table[key[1]] = value
             origins[key] = origin
     try:
         return StageConfig.model_validate(tables)
     except ValidationError as error:
-        raise ConfigError(told(error, source, lines(), origins)) from None
+        raise ConfigError(mistakes_text(error, source, lines(), origins)) from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Key, object]]:

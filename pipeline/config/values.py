@@ -1,4 +1,4 @@
-"""Knows the law of each kind of value in a config, and how a value that breaks it is told."""
+"""Check each kind of value in a config against its law, and report a value that breaks it."""
 
 import difflib
 import math
@@ -13,8 +13,8 @@ from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
 from studies.schedules.families import FAMILIES
 
-# Keras is not imported to check a config. Left out: wrappers (LossScale, Multi) and Lamb, which `keras.optimizers.get`
-# of Keras 3.15 does not find by name.
+# A list, because a check must not import Keras. It lacks the wrappers (LossScale, Multi), and Lamb, which
+# `keras.optimizers.get` of Keras 3.15 does not find by name.
 OPTIMIZERS = (
     *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion", "muon"),
     *("adafactor", "schedulefreeadamw"),
@@ -22,13 +22,13 @@ OPTIMIZERS = (
 WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
 SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
-NONE = "none"  # how a key is told to have no value, because TOML has no word for it
-MAX_COUNT = 1_000_000  # more trials, epochs or steps than this is a slip of the finger
-MAX_SEED = 2**32 - 1  # what NumPy and Keras take
+NONE = "none"  # the value of a key without a value, because TOML has no word for it
+MAX_COUNT = 1_000_000  # more trials, epochs or steps must be a typing error
+MAX_SEED = 2**32 - 1  # the largest that NumPy and Keras take
 
 
 class MistakenKey(ValueError):
-    """A key of a table breaks a law that another table's keys take part in."""
+    """A key of a table breaks a law together with keys of another table."""
 
     def __init__(self, key: str, law: str) -> None:
         super().__init__(law)
@@ -45,17 +45,17 @@ def without_password(url: str) -> str:
         return url  # it has a path and no password
     bare = re.sub(r"://([^:]*):.*@", r"://\1@", url)
     address, mark, query = bare.partition("?")
-    kept = [part for part in query.split("&") if "password=" not in part.lower()]
-    return address + mark * any(kept) + "&".join(kept)
+    shown_parts = [part for part in query.split("&") if "password=" not in part.lower()]
+    return address + mark * any(shown_parts) + "&".join(shown_parts)
 
 
 def shown(value: object) -> str:
-    """Return a value as it may stand in a message: not too long."""
+    """Return a value for a message: not too long."""
     return f"{value!r:.80}"
 
 
 def did_you_mean(name: object, known: tuple[str, ...]) -> str:
-    """Return a hint at the nearest known name, or nothing where none is near."""
+    """Return a hint at the nearest known name, or nothing if none is near."""
     close = difflib.get_close_matches(str(name).lower(), known, n=1)
     return f' Did you mean "{close[0]}"?' if close else ""
 
@@ -116,10 +116,10 @@ def _range_or_none(values: object) -> tuple[float, float] | None:
 
 
 def _momentum_or_none(values: object) -> tuple[float, float] | None:
-    found = _range_or_none(values)
-    if found and found[1] >= 1:
-        raise ValueError(f"`0 < low < high < 1` must hold, got low={found[0]!r}, high={found[1]!r}.")
-    return found
+    bounds = _range_or_none(values)
+    if bounds and bounds[1] >= 1:
+        raise ValueError(f"`0 < low < high < 1` must hold, got low={bounds[0]!r}, high={bounds[1]!r}.")
+    return bounds
 
 
 def _patience(value: object) -> float | None:
@@ -154,9 +154,9 @@ def sampler_law(engine: object, sampler: str) -> None:
     """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
 
     Raises:
-        ValueError: with the samplers that the engine has.
+        ValueError: with the samplers of the engine.
     """
-    known = SAMPLERS_OF.get(str(engine), SAMPLERS)  # an engine that broke its own law is told for itself
+    known = SAMPLERS_OF.get(str(engine), SAMPLERS)  # an engine that broke its law is reported separately
     if sampler not in known:
         others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
         raise ValueError(f'must be one of {listed(known)} with engine "{engine}", got {sampler!r} of {others[0]}.')

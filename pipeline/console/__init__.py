@@ -1,1 +1,1 @@
-"""What a person sees of a run, and how a person stops it."""
+"""Show a run to a person, and let the person stop it."""

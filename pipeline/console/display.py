@@ -1,4 +1,4 @@
-"""Knows what a person sees of a run on stderr: a live display on a terminal, one plain line an event elsewhere."""
+"""Show a run on stderr: a live display on a terminal, one plain line per event elsewhere."""
 
 import os
 import time
@@ -10,12 +10,12 @@ from pipeline.console.events import EpochDone, Event, RepeatDone, Tell, describe
 from pipeline.console.streams import say
 
 ProgressStyle = Literal["auto", "bar", "plain", "none"]
-SILENCE_S = 60.0  # a log that says nothing for longer looks like a run that hangs
+SILENCE_S = 60.0  # a log without a line for longer looks like a run that hangs
 
 
 @contextmanager
 def telling(stream: TextIO, style: ProgressStyle = "auto") -> Iterator[Tell]:
-    """Yield the function that shows events on a stream while the block runs, and leave a terminal as it was found.
+    """Yield a function that shows events on a stream while the block runs; then restore the terminal.
 
     Args:
         stream: usually stderr.
@@ -40,17 +40,17 @@ def telling(stream: TextIO, style: ProgressStyle = "auto") -> Iterator[Tell]:
 
 
 class PlainLines:
-    """Shows each event as one line with its time in UTC, for batch logs: no colours, no control characters."""
+    """Show each event as one line with its time in UTC, for batch logs: no colours, no control characters."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._said_at = time.monotonic()
+        self._last_line_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Say what happened; what happens inside a trial or a range test only where nothing else was said for long."""
-        if isinstance(event, EpochDone | RepeatDone) and time.monotonic() - self._said_at < SILENCE_S:
+        """Write an event; write one inside a trial or a range test only after `SILENCE_S` without a line."""
+        if isinstance(event, EpochDone | RepeatDone) and time.monotonic() - self._last_line_at < SILENCE_S:
             return
-        self._said_at = time.monotonic()
+        self._last_line_at = time.monotonic()
         say(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {printable(describe(event))}", self._stream)
 
 

@@ -1,4 +1,4 @@
-"""Knows what a stage tells while it runs, and how each event is put into words."""
+"""Define the events of a running stage, and describe each in words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import assert_never
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """The stage begins; `text` says whether it starts, resumes or has nothing left to do."""
+    """The stage begins; `text` says whether it starts, goes on or has nothing left to do."""
 
     text: str
     out: Path
@@ -34,7 +34,7 @@ class RepeatDone:
 
 @dataclass(frozen=True, slots=True)
 class RangeTestDone:
-    """One optimizer's range test has ended; the rates are None where it has no answer."""
+    """One optimizer's range test has ended; the rates are None if it has no answer."""
 
     optimizer: str
     low: float | None
@@ -66,7 +66,7 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class TrialDone:
-    """One trial has ended; scores are None where there is none, lower is better."""
+    """One trial has ended; a score is None if there is none, lower is better."""
 
     number: int
     num_done: int
@@ -83,7 +83,7 @@ class TrialDone:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth knowing while the stage runs."""
+    """A sentence for the user while the stage runs."""
 
     text: str
 
@@ -124,8 +124,8 @@ def describe(event: Event) -> str:
             return f"range test of {event.optimizer}: repeat {event.repeat} of {event.repeats} has ended"
         case RangeTestDone():
             rates = f"{rate_text(event.low)} to {rate_text(event.high)}, suggested {rate_text(event.suggested)}"
-            found = rates if event.low is not None else "no bounds"
-            return f"range test of {event.optimizer}: {found}; {event.verdict_text} ({duration_text(event.seconds)})"
+            bounds = rates if event.low is not None else "no bounds"
+            return f"range test of {event.optimizer}: {bounds}; {event.verdict_text} ({duration_text(event.seconds)})"
         case StudyStarted():
             done = f", {event.num_done} done before" if event.num_done else ""
             return f"study with {event.engine}: {event.num_trials} trials{done}"

@@ -1,4 +1,4 @@
-"""Knows how a run looks on a terminal: a table of range tests, then a bar with what is best so far, kept up to date."""
+"""Show a run live on a terminal: a table of range tests, then a bar with the best trial so far."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from pipeline.console.events import (
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-WIDE = 76  # columns from which on a table has room for a verdict
+WIDE = 76  # columns; from this width on a table has room for a verdict
 
 
 class LiveDisplay:
-    """Shows range tests as a table and the study as a bar with best, counts and times, kept up to date in place."""
+    """Show range tests as a table and the study as a bar with best, counts and times, updated in place."""
 
     def __init__(self, console: "Console") -> None:
         from rich.live import Live
@@ -37,7 +37,7 @@ class LiveDisplay:
 
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False)
-        # A whole hour tells the speed, because trials differ widely in length.
+        # The speed is that of the last hour, because trials differ widely in length.
         columns = (
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -81,7 +81,7 @@ class LiveDisplay:
                 self._console.print(Text(printable(event.text)))
 
     def close(self) -> None:
-        """Leave what is shown where it stands, and give the cursor back."""
+        """Leave the display on the terminal, and give the cursor back."""
         if self._live.is_started:
             self._live.stop()
             self._live.update("")

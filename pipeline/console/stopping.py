@@ -16,11 +16,11 @@ _BY_SIGNAL = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
 
 
 class Stopper:
-    """Asks a run to stop; a run that saves its state first asks back for the reason at times that suit it.
+    """Ask a run to stop; a run that must save its state first reads the reason at suitable times.
 
     Args:
-        max_time_s: from now on; None is without end.
-        ends_with_parent: whether it stops where the process that started this one has ended.
+        max_time_s: seconds from now on; None is no limit.
+        ends_with_parent: whether the run stops if the parent of this process has ended.
     """
 
     def __init__(self, max_time_s: float | None = None, *, ends_with_parent: bool = False) -> None:
@@ -30,7 +30,7 @@ class Stopper:
         self._is_deferred = False
 
     def reason(self) -> KeyboardInterrupt | None:
-        """Return what a run that has been asked to stop must raise; None where it may go on."""
+        """Return the exception that the run must raise in order to stop; None if it may go on."""
         if self._asked is None and self._deadline is not None and time.monotonic() >= self._deadline:
             return TimeUsedUp()
         if self._asked is None and self._parent not in (None, os.getppid()):
@@ -38,14 +38,14 @@ class Stopper:
         return self._asked
 
     def check(self) -> None:
-        """Raise the reason where there is one."""
+        """Raise the reason if there is one."""
         reason = self.reason()
         if reason is not None:
             raise reason
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Have signals wait for `reason` or `check` while the block runs; elsewhere they raise where they come."""
+        """Let signals wait for `reason` or `check` while the block runs; elsewhere they raise at once."""
         self._is_deferred = True
         try:
             yield
@@ -54,7 +54,7 @@ class Stopper:
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM for a request to stop while the block runs; the second SIGINT ends the process."""
+        """Treat SIGINT and SIGTERM as a request to stop while the block runs; the second SIGINT ends the process."""
         before = {number: signal.signal(number, self._on_signal) for number in _BY_SIGNAL}
         try:
             yield
@@ -63,7 +63,7 @@ class Stopper:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # A Python handler waits for the compiled loop to return. The system's own does not.
+        # A Python handler waits for the compiled loop to return. The system's handler does not.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         self._asked = _BY_SIGNAL[signal.Signals(number)]()
         if not self._is_deferred:
@@ -71,7 +71,7 @@ class Stopper:
 
 
 def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
-    """Return how long a batch job may still work before its time limit, if its scheduler says so; else None."""
+    """Return how long a batch job may still work before its time limit; None if its scheduler sets none."""
     try:
         end = float(environ["SLURM_JOB_END_TIME"])
     except (KeyError, ValueError):

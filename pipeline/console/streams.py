@@ -1,4 +1,4 @@
-"""Knows how a command lives with standard streams that are closed, or whose reader leaves before the end."""
+"""Let a command run on if a standard stream is closed, or if its reader leaves before the end."""
 
 import io
 import os
@@ -7,25 +7,25 @@ from typing import TextIO
 
 
 def make_usable() -> None:
-    """Give each standard stream that is closed a place to go to, and let stdout name any file that there is.
+    """Open each closed standard stream, and let stdout print the name of any file.
 
-    The first files that a run opens would take the number of a closed stream otherwise, and what native code logs
-    to it would stand in them.
+    Otherwise the first files of a run would take the number of a closed stream, and would receive the logs of native
+    code.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     sys.stdin = sys.stdin or _opened(0, "r")
     sys.stdout = sys.stdout or _opened(1, "w")
     sys.stderr = sys.stderr or _opened(2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads names that are not UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads file names that are not UTF-8
 
 
 def say(text: str, stream: TextIO) -> None:
-    """Write a line; where its reader has left, this and all that follows goes nowhere, and the run goes on."""
+    """Write a line; if the reader has left, discard this and all later lines, and let the run go on."""
     try:
         stream.write(f"{text}\n")
         stream.flush()

@@ -1,1 +1,1 @@
-"""What is written about a run: summary, tables, pictures, report.html, plan and status."""
+"""Report on a run: summary, tables, pictures, report.html, plan and status."""

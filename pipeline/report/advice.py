@@ -1,4 +1,4 @@
-"""Knows what a stage's findings advise to do next."""
+"""Advise what to do next, from the findings of a stage."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
 from studies import Edge, OverfitVerdict, TrialResult
 
-LATE = 0.75  # a best trial after this part of the study came late
-MANY = 0.3  # so many diverging trials are worth a word
-FEW_TRIALS = 8  # fewer say nothing about late or early
+LATE = 0.75  # a best trial after this part of the study is late
+MANY = 0.3  # from this part on, diverging trials are worth a sentence
+FEW_TRIALS = 8  # with fewer, late and early mean nothing
 
 _BY_OVERFITTING = {
     OverfitVerdict.UNDERFITTED: "Its validation loss was still falling: raise [study] epochs and run again.",
@@ -26,7 +26,7 @@ _BY_OVERFITTING = {
 
 
 def advise(report: StageReport) -> tuple[str, ...]:
-    """Return what to do next, the most important first; each is a sentence or two."""
+    """Return the advice, the most important first; each is a sentence or two."""
     findings = (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
     return (*_about_model(report), *findings, *rest)
@@ -54,16 +54,16 @@ def _about_best(report: StageReport) -> Iterator[str]:
     edge = report.edge
     if edge is None:
         return
-    found = f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond."
+    finding = f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond."
     if report.widened:
         name = report.best.config.optimizer_name
         low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)
         yield (
-            f"{found} To search there: lrrt search search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out "
+            f"{finding} To search there: lrrt search search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out "
             "--state wider/state"
         )
     else:
-        yield f"{found} With widen = true under [study] the same command goes on there."
+        yield f"{finding} With widen = true under [study] the same command goes on there."
 
 
 def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:
@@ -81,9 +81,9 @@ def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[s
 
 
 def _about_range_tests(report: StageReport) -> Iterator[str]:
-    for name, found in report.range_test.bounds.items():
-        if found.verdict is not Verdict.FOUND:
-            yield f"Range test of {name}: {found.reason}."
+    for name, bounds in report.range_test.bounds.items():
+        if bounds.verdict is not Verdict.FOUND:
+            yield f"Range test of {name}: {bounds.reason}."
 
 
 def _about_use(report: StageReport) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Knows how what a stage found is written into the folder of the results, and read back from there."""
+"""Write the results of a stage into their folder, and read them back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MODEL, WEIGHTS = "model.keras", "model.weights.h5"
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
-    """Write curves and pictures where there were range tests, and bounds; nothing where they are there already."""
+    """Write the bounds, and the curves and pictures of range tests; write nothing if these files exist already."""
     folder = directory.range_test
     bounds, curves, loss, deltas = (
         folder / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")
@@ -58,7 +58,7 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
         write_text(curves, curves_csv(result))
         _write_figure(loss, result.plot())
         _write_figure(deltas, result.plot_deltas())
-    write_text(bounds, text)  # last: where it is there, so are the others
+    write_text(bounds, text)  # last: if it exists, so do the others
 
 
 def write_results(
@@ -73,7 +73,7 @@ def write_results(
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
     space, results = studies.space, studies.results()
     best = winner_of(run.config, results, retrained)
-    directory.summary.unlink(missing_ok=True)  # it says that the other files are whole and agree with each other
+    directory.summary.unlink(missing_ok=True)  # it shows that the other files are whole and agree
     write_range_test(directory, range_test)
     write_text(directory.resolved_config, to_toml(run.config))
     write_json(directory.space, space_as_dict(space))
@@ -106,8 +106,8 @@ def write_results(
         edge=edge,
         widened=widened,
     )
-    found = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*found, tuple(retrained), edge, widened)
+    findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
+    report = StageReport(*findings, tuple(retrained), edge, widened)
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -115,7 +115,7 @@ def write_results(
 
 
 def rewrite_html(run: Run, report: StageReport) -> None:
-    """Write report.html and its pictures of a finished run again."""
+    """Write report.html of a finished run and its pictures again."""
     write_html(run, report)
     write_manifest(run.directory)
 
@@ -129,7 +129,7 @@ def write_html(run: Run, report: StageReport) -> None:
 
 
 def write_manifest(directory: RunDirectory) -> None:
-    """Name each result with its size and SHA-256."""
+    """Write the name of each result with its size and SHA-256."""
     named = {
         path.relative_to(directory.out).as_posix(): {
             "size_bytes": path.stat().st_size,
@@ -164,9 +164,9 @@ def _read_summary(directory: RunDirectory) -> dict[str, Any]:
 
 
 def is_complete(run: Run, studies: Studies) -> bool:
-    """Say whether all trials have ended, and the folder holds their results and each file that its manifest names.
+    """Say whether all trials have ended, and the folder has their results and each file of its manifest.
 
-    What is done with the trials when they have ended must be what the config asks for now.
+    The keys of the config for the steps after the search must also be unchanged.
     """
     num_ended, config, directory = len(studies.results()), run.config, run.directory
     try:
@@ -184,29 +184,29 @@ def is_complete(run: Run, studies: Studies) -> bool:
 
 
 def _save_model(run: Run, model: keras.Model) -> str | None:
-    """Save the whole model, or its weights where it cannot be saved whole; return the file's name in the folder."""
+    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
     directory = run.directory
     try:
         saved = _saved(directory.best / MODEL, model.save)
-    except OSError:  # of the disk, not of the model
+    except OSError:  # a fault of the disk, not of the model
         raise
     except Exception as error:  # saving runs the user's layers, which may raise anything
-        told = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
         try:
             saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
         except OSError:
             raise
         except Exception:
-            run.note(f"the best model can be saved neither whole nor as weights ({told}); its trial is in best/")
+            run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
             return None
-        run.note(f"the best model cannot be saved whole ({told}), so its weights alone are in best/{WEIGHTS}")
+        run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
     for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
         other.unlink(missing_ok=True)  # of an earlier best trial
     return saved.relative_to(directory.out).as_posix()
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights as `build_model` has them: with an optimizer that has not begun, and so no state."""
+    """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
     optimizer = model.optimizer
     model.optimizer = fresh_optimizer(optimizer)
     try:
@@ -223,8 +223,8 @@ def _saved(path: Path, save: Callable[[Path], None]) -> Path:
 
 def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
     arrays = data if isinstance(data, tuple | list) else (data,)
-    found = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in found.items()}
+    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

@@ -1,4 +1,4 @@
-"""Knows how a stage's findings become report.html: one file that works offline and runs no script."""
+"""Make report.html from a stage's findings: one file that works offline and runs no script."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = "report.html.jinja"
-PHONE_SIZE = (5.2, 3.6)  # inches; drawn this small, the letters can be read on a phone
+PHONE_SIZE = (5.2, 3.6)  # inches; at this size the letters can be read on a phone
 SAVED_BY = {"completed": "early stopping", "pruned": "pruning", "diverged": "divergence"}  # epochs, by how trials end
-NUM_PICTURES = 4  # of the best trials, with a picture of their losses
+NUM_PICTURES = 4  # so many of the best trials get a picture of their losses
 
 
 def study_pictures(report: StageReport) -> dict[str, str]:
@@ -49,20 +49,20 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
     """Return the report as HTML.
 
     Args:
-        report: what the stage found.
-        config: what it was told to do.
-        pictures: what `study_pictures` returned.
+        report: the findings of the stage.
+        config: the config of the stage.
+        pictures: the result of `study_pictures`.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    # Whatever comes from the user's task is escaped; the pictures alone are markup, and matplotlib escapes their text.
+    # All text of the user's task is escaped. Only pictures are markup, and matplotlib escapes their text.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(rate=_rate, score=_score, duration=_duration, percent=_percent, count=_count)
     template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     best = best_rows(report.trials)
     all_pictures = dict(pictures)
-    if any(report.range_test.curves.values()):  # none where the bounds were given
+    if any(report.range_test.curves.values()):  # none if the bounds were given
         all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
         all_pictures["loss_delta"] = to_svg(_for_phones(report.range_test.plot_deltas()), "loss_delta")
     return template.render(
@@ -86,18 +86,18 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """Return a figure as an SVG element to stand inside HTML: without a size of its own, its text as text."""
+    """Return a figure as an SVG element for HTML: without a size, with its text as text."""
     import matplotlib
 
     stream = io.StringIO()
-    # The salt makes the identifiers of a figure its own and the same in every run.
+    # The salt makes the identifiers of a figure unique, and the same in every run.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", metadata=metadata)
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, count=1, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[a-zA-Z_.]+_\d+"', "<g", svg)  # of another figure too, and nothing refers to them
+    svg = re.sub(r'<g id="[a-zA-Z_.]+_\d+"', "<g", svg)  # other figures have the same ones, and nothing refers to them
     return re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", svg, count=1))
 
 
@@ -106,7 +106,7 @@ def _for_phones(figure: Figure) -> Figure:
     for axes in figure.axes:
         scale_rates(axes)
         legend = axes.get_legend()
-        if legend is not None:  # one below the other: beside each other they leave the axes no room
+        if legend is not None:  # in one column: side by side they would leave the axes no room
             lines, labels = axes.get_legend_handles_labels()
             axes.legend(lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=9, frameon=False)
     return figure

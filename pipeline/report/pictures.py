@@ -1,4 +1,4 @@
-"""Knows how a study looks as a whole: what the bounds leave of the range, its history, its optimizers."""
+"""Draw a study as a whole: its bounds within the tested range, its history, its optimizers."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREY = "#595959"
-LOG_AXIS_RATIO = 5.0  # scores over more than this factor are drawn on a logarithmic axis
+LOG_AXIS_RATIO = 5.0  # a larger factor between scores gets a logarithmic axis
 MARKERS = "osD^vP*Xph<>"
-PANEL = 2.6  # inches; two beside each other fit a phone with letters that can be read
+PANEL = 2.6  # inches; two side by side fit a phone with readable letters
 
 
 def plot_narrowing(range_test: RangeTestResult, space: SearchSpace, best: TrialResult) -> Figure:
-    """Draw for each optimizer the range that was tested, the bounds inside it, the suggestion and the best rate."""
+    """Draw for each optimizer the tested range, the bounds inside it, the suggestion and the best rate."""
     figure, axes = small_figure(0.9 + 0.5 * len(space.optimizers))
-    colours = colours_of([*range_test.bounds, *(found.label for found in space.optimizers)])  # those of its own picture
-    for row, found in enumerate(space.optimizers):
+    colours = colours_of([*range_test.bounds, *(one.label for one in space.optimizers)])  # as in its own picture
+    for row, searched in enumerate(space.optimizers):
         axes.plot([range_test.ramp.start_lr, range_test.ramp.end_lr], [row, row], color="0.85", linewidth=9, zorder=1)
         axes.plot(
-            [found.low, found.highest_peak(space.schedules)],
+            [searched.low, searched.highest_peak(space.schedules)],
             [row, row],
-            color=colours[found.label],
+            color=colours[searched.label],
             linewidth=9,
-            linestyle=":" if found.is_fallback else "-",
+            linestyle=":" if searched.is_fallback else "-",
             solid_capstyle="butt",
             zorder=2,
         )
-        if found.suggested is not None:
-            axes.plot([found.suggested], [row], "|", color="white", markersize=11, markeredgewidth=2, zorder=3)
-        if found == space.range_of(best.config):
+        if searched.suggested is not None:
+            axes.plot([searched.suggested], [row], "|", color="white", markersize=11, markeredgewidth=2, zorder=3)
+        if searched == space.range_of(best.config):
             axes.plot([best.config.lr], [row], "*", color="black", markersize=12, zorder=4)
     scale_rates(axes)
-    axes.set_yticks(range(len(space.optimizers)), [found.label for found in space.optimizers])
+    axes.set_yticks(range(len(space.optimizers)), [searched.label for searched in space.optimizers])
     axes.set_ylim(len(space.optimizers) - 0.4, -0.6)
     axes.set_xlabel("learning rate (log scale)")
     return figure
 
 
 def plot_history(trials: Sequence[TrialResult]) -> Figure:
-    """Draw the score of each trial in their order, the best so far as a line, those without a score at the top."""
+    """Draw the score of each trial in order, the best so far as a line, and trials without a score at the top."""
     figure, axes = small_figure(2.9)
     scored = completed(trials)
     numbers = [trial.number for trial in scored]
@@ -71,19 +71,19 @@ def plot_history(trials: Sequence[TrialResult]) -> Figure:
 
 
 def plot_optimizers(trials: Sequence[TrialResult]) -> Figure:
-    """Draw the scores of each optimizer beside each other, the schedules by marker, medians as lines."""
+    """Draw the scores of the optimizers side by side, with a marker for each schedule and a line for each median."""
     figure, axes = small_figure(2.9)
     scored = completed(trials)
     names = list(dict.fromkeys(trial.config.optimizer_name for trial in scored))
     schedules = list(dict.fromkeys(trial.config.schedule for trial in scored))
     colours = colours_of(schedules)
     for number, schedule in enumerate(schedules):
-        of_it = [trial for trial in scored if trial.config.schedule == schedule]
-        shift = 0.5 * ((number + 0.5) / len(schedules) - 0.5)  # beside each other, so that none hides another
-        places = [names.index(trial.config.optimizer_name) + shift for trial in of_it]
+        of_schedule = [trial for trial in scored if trial.config.schedule == schedule]
+        shift = 0.5 * ((number + 0.5) / len(schedules) - 0.5)  # side by side, so that none hides another
+        places = [names.index(trial.config.optimizer_name) + shift for trial in of_schedule]
         axes.plot(
             places,
-            [score_of(trial) for trial in of_it],
+            [score_of(trial) for trial in of_schedule],
             MARKERS[number % len(MARKERS)],
             color=colours[schedule],
             alpha=0.8,
@@ -102,7 +102,7 @@ def plot_optimizers(trials: Sequence[TrialResult]) -> Figure:
 
 
 def small_figure(height: float) -> tuple[Figure, Axes]:
-    """Make a figure so wide that its letters can be read on a phone."""
+    """Make a figure whose letters can be read on a phone."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2 * PANEL, height), layout="constrained")
@@ -124,7 +124,7 @@ def colours_of(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def scale_scores(axes: Axes, scores: Sequence[float]) -> None:
-    """Make the axis of the scores logarithmic where they are positive and far apart."""
+    """Make the axis of the scores logarithmic if they are positive and far apart."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     if scores and min(scores) > 0 and max(scores) > LOG_AXIS_RATIO * min(scores):
@@ -136,7 +136,7 @@ def scale_scores(axes: Axes, scores: Sequence[float]) -> None:
 
 
 def legend_above(axes: Axes) -> None:
-    """Name what is drawn above the axes, where it hides nothing."""
+    """Put the legend above the axes, where it hides nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, borderaxespad=0.2)
 
 

@@ -1,4 +1,4 @@
-"""Knows what a stage will cost, from the time that a step takes on the real model."""
+"""Estimate the cost of a stage from the time of a step on the real model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.preparation import prepare
 
 MEASURED_STEPS = 10
-MEASURED_RATE = 1e-6  # too small to change what a step costs by what it learns
+MEASURED_RATE = 1e-6  # too small for the model to learn, which might change the cost of a step
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured of one optimizer and batch size; `compile_s` is spent once."""
+    """The measured times of one optimizer and batch size; `compile_s` is spent once."""
 
     optimizer: str
     batch_size: int
@@ -33,7 +33,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPart:
-    """The most that one part of a stage can cost; fewer where losses diverge or trials stop early."""
+    """The most that one part of a stage can cost; it costs less if losses diverge or trials stop early."""
 
     name: str
     num_steps: int
@@ -43,7 +43,7 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a stage will run, and the most that it can cost."""
+    """The parts of a stage, and the most that they can cost."""
 
     measured: tuple[Measured, ...]
     parts: tuple[PlannedPart, ...]
@@ -58,14 +58,14 @@ class Plan:
             "schema_version": 1,
             "measured": [
                 {
-                    "optimizer": found.optimizer,
-                    "batch_size": found.batch_size,
-                    "step_ms": 1000 * found.step_s,
-                    "validation_ms": 1000 * found.validation_s,
-                    "compile_seconds": found.compile_s,
-                    "steps_per_epoch": found.steps_per_epoch,
+                    "optimizer": one.optimizer,
+                    "batch_size": one.batch_size,
+                    "step_ms": 1000 * one.step_s,
+                    "validation_ms": 1000 * one.validation_s,
+                    "compile_seconds": one.compile_s,
+                    "steps_per_epoch": one.steps_per_epoch,
                 }
-                for found in self.measured
+                for one in self.measured
             ],
             "parts": [
                 {"name": part.name, "steps": part.num_steps, "epochs": part.num_epochs, "seconds": part.seconds}
@@ -78,9 +78,10 @@ class Plan:
         """Return the plan as lines of text."""
         rows = [("part", "steps", "epochs", "time at most")]
         rows += [
-            (part.name, str(part.num_steps), str(part.num_epochs or "-"), _told(part.seconds)) for part in self.parts
+            (part.name, str(part.num_steps), str(part.num_epochs or "-"), _duration(part.seconds))
+            for part in self.parts
         ]
-        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", _told(self.seconds)))
+        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", _duration(self.seconds)))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [
             row[0].ljust(widths[0])
@@ -88,62 +89,62 @@ class Plan:
             for row in rows
         ]
         steps = [
-            f"a step of {found.optimizer} in batches of {found.batch_size} takes {1000 * found.step_s:.3g} ms"
-            for found in self.measured
+            f"a step of {one.optimizer} in batches of {one.batch_size} takes {1000 * one.step_s:.3g} ms"
+            for one in self.measured
         ]
         return "\n".join([*steps, "", *lines]) + "\n"
 
 
 def make_plan(config: StageConfig) -> Plan:
-    """Measure the real model and price every part of the stage; a few steps are trained, nothing is written.
+    """Measure the real model and price every part of the stage; train a few steps, but write nothing.
 
     Raises:
-        TaskError: where the task's data or model break their contract.
+        TaskError: if the task's data or model break their contract.
     """
     loops = prepare(config).cache.loops
     sizes = config.study.batch_sizes
     measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
-    return Plan(measured, price(config, {(found.optimizer, found.batch_size): found for found in measured}))
+    return Plan(measured, price(config, {(one.optimizer, one.batch_size): one for one in measured}))
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
-    """Return the cost of each range test, and of all that trains for epochs at the mean over optimizers and batches."""
+    """Return the cost of each range test, and of trainings by epochs at the mean over optimizers and batch sizes."""
     study = config.study
     tests = [
         _price_range_test(config, measured[name, size])
         for name in config.range_test.optimizers
         for size in config.tested_batch_sizes
     ]
-    others = sum(found.compile_s for (_, size), found in measured.items() if size not in config.tested_batch_sizes)
-    compile_s = max(found.compile_s for found in measured.values())
+    others = sum(one.compile_s for (_, size), one in measured.items() if size not in config.tested_batch_sizes)
+    compile_s = max(one.compile_s for one in measured.values())
     folds, top = study.folds, study.top_retrained
     widened = MAX_WIDENINGS * num_widened_trials(config) if study.widen else 0
     trainings = {
         f"{study.num_trials} trials": (study.num_trials, others),
-        f"{widened} trials where bounds are widened": (widened, 0.0),
+        f"{widened} trials if bounds are widened": (widened, 0.0),
         f"{top} best trials on {study.retrain_seeds} seeds": (top * study.retrain_seeds, 0.0),
-        # Each fold has data of its own, so its loops are compiled anew.
+        # Each fold has other data, so its loops are compiled anew.
         f"{top} best trials on {folds} folds": (top * folds, folds * top * compile_s),
     }
     epochs = {name: (number * study.epochs, once) for name, (number, once) in trainings.items() if number}
     return (*tests, *(_price_epochs(name, number, once, measured) for name, (number, once) in epochs.items()))
 
 
-def _price_range_test(config: StageConfig, found: Measured) -> PlannedPart:
+def _price_range_test(config: StageConfig, times: Measured) -> PlannedPart:
     test = config.range_test
-    name = f"range test of {found.optimizer}"
+    name = f"range test of {times.optimizer}"
     if len(config.tested_batch_sizes) > 1:
-        name += f", batch_size={found.batch_size}"
+        name += f", batch_size={times.batch_size}"
     num_steps = test.num_steps * test.repeats + NUM_RATES * test.confirm_steps
-    looks_s = NUM_RATES * NUM_LOOKS * found.validation_s if test.confirm_steps else 0.0
-    return PlannedPart(name, num_steps, 0, num_steps * found.step_s + looks_s + found.compile_s)
+    looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
+    return PlannedPart(name, num_steps, 0, num_steps * times.step_s + looks_s + times.compile_s)
 
 
 def _price_epochs(
     name: str, num_epochs: int, once_s: float, measured: Mapping[tuple[str, int], Measured]
 ) -> PlannedPart:
-    steps = float(np.mean([found.steps_per_epoch for found in measured.values()]))
-    epoch_s = float(np.mean([found.steps_per_epoch * found.step_s + found.validation_s for found in measured.values()]))
+    steps = float(np.mean([one.steps_per_epoch for one in measured.values()]))
+    epoch_s = float(np.mean([one.steps_per_epoch * one.step_s + one.validation_s for one in measured.values()]))
     return PlannedPart(name, round(num_epochs * steps), num_epochs, num_epochs * epoch_s + once_s)
 
 
@@ -172,7 +173,7 @@ def _seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _told(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     hours, rest = divmod(round(seconds), 3600)

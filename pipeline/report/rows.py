@@ -1,4 +1,4 @@
-"""Knows the rows of the report's tables: bounds, optimizers, best trials, how the others ended, what all of it cost."""
+"""Make the rows of the report's tables: optimizers with their bounds, best trials, and how the others ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipeline.report.summary import StageReport
 from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
 
 NUM_BEST = 5
-# What the losses of a trial say that ended early, because it had stopped improving, is not that it should go on.
+# If a trial ended early because it had stopped improving, these verdicts do not mean that it should go on.
 ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
 
 
 @dataclass(frozen=True, slots=True)
 class OptimizerRow:
-    """One optimizer, or one at one batch size: the rates that were searched for it, and what its trials reached."""
+    """One optimizer, or one at one batch size: the rates that were searched for it, and the scores of its trials."""
 
     name: str
     low: float
@@ -32,25 +32,25 @@ class OptimizerRow:
 
 @dataclass(frozen=True, slots=True)
 class BestRow:
-    """One of the best trials, and what its losses show."""
+    """One of the best trials, and the verdict on its losses."""
 
     trial: TrialResult
     overfitting: OverfitReport
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether it ended before its planned epochs, so that its losses cannot tell what more of them would bring."""
+        """Whether it ended before its planned epochs, so that its losses cannot show the effect of more epochs."""
         is_short = len(self.trial.val_losses) < self.trial.planned_epochs
         return is_short and self.overfitting.verdict in ASKS_FOR_EPOCHS
 
     @property
     def verdict(self) -> str:
-        """What its losses show, in a word or two."""
+        """The verdict on its losses, in a word or two."""
         return "stopped early" if self.is_cut_short else self.overfitting.verdict.name.lower().replace("_", " ")
 
     @property
     def finding(self) -> str:
-        """What its losses show, with its numbers."""
+        """The verdict on its losses, with its numbers."""
         if not self.is_cut_short:
             return self.overfitting.reason
         ended = f"it ended after {len(self.trial.val_losses)} of {self.trial.planned_epochs} epochs"
@@ -58,16 +58,16 @@ class BestRow:
 
     @property
     def schedule(self) -> str:
-        """The schedule with its own values, such as "step (factor 0.5)"."""
-        own = ", ".join(
+        """The schedule with its values, such as "step (factor 0.5)"."""
+        values = ", ".join(
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in self.trial.config.schedule_parameters
         )
-        return f"{self.trial.config.schedule} ({own})" if own else self.trial.config.schedule
+        return f"{self.trial.config.schedule} ({values})" if values else self.trial.config.schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Trials that were not trained to their end, those that ended alike together; `numbers` are theirs."""
+    """The trials that were not trained to their end and ended in the same way; `numbers` are their numbers."""
 
     sentence: str
     error: str
@@ -77,20 +77,22 @@ class Ending:
 def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     """Return one row for each range that was searched, in the order of the config."""
     rows = []
-    for found in report.space.optimizers:
-        told = report.summary["bounds"][found.label]
-        inside = (trial for trial in report.trials if report.space.range_of(trial.config) == found)
+    for searched in report.space.optimizers:
+        facts = report.summary["bounds"][searched.label]
+        inside = (trial for trial in report.trials if report.space.range_of(trial.config) == searched)
         scores = [trial.score for trial in completed(inside) if trial.score is not None]
         rows.append(
             OptimizerRow(
-                name=found.label,
-                low=told["low"],
-                high=told["high"],
-                suggested=told["suggested"],
-                decades=told["width_decades"],
-                verdict=f"{told['reason']}; the fallback range was searched" if found.is_fallback else told["reason"],
-                num_trials=told["num_trials"],
-                num_diverged=told["num_diverged"],
+                name=searched.label,
+                low=facts["low"],
+                high=facts["high"],
+                suggested=facts["suggested"],
+                decades=facts["width_decades"],
+                verdict=f"{facts['reason']}; the fallback range was searched"
+                if searched.is_fallback
+                else facts["reason"],
+                num_trials=facts["num_trials"],
+                num_diverged=facts["num_diverged"],
                 best=min(scores, default=None),
                 median=median(scores) if scores else None,
             )
@@ -115,8 +117,8 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
     for trial in trials:
         if trial.state is not TrialState.COMPLETED:
             groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
-    found = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
-    return sorted(found, key=lambda ending: -len(ending.numbers))
+    all_endings = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
+    return sorted(all_endings, key=lambda ending: -len(ending.numbers))
 
 
 def completed(trials: Iterable[TrialResult]) -> list[TrialResult]:

@@ -16,7 +16,7 @@ FILES = {
     "summary": (Summary, "summary.json: what a stage of lrrt found"),
     "bounds": (BoundsFile, "bounds.json: what range tests found"),
 }
-MAY_GROW = (Best, Bounds, RangeCurve)  # readers must not be surprised by a key that they do not know in these
+MAY_GROW = (Best, Bounds, RangeCurve)  # readers must accept unknown keys in these
 MAY_LACK = {RangeCurve: ("monitor", "monitored", "num_steps")}  # keys that older files do not have
 
 
@@ -30,7 +30,7 @@ def schema_of(file: Literal["config", "summary", "bounds"]) -> dict[str, Any]:
 
 
 class _OfWrittenRecords(GenerateJsonSchema):
-    """Describes what records are written as: with every key, and most of them with no other."""
+    """Describe written records: they have every key, and most of them have no other."""
 
     def dataclass_schema(self, schema: DataclassSchema) -> JsonSchemaValue:
         made, record = super().dataclass_schema(schema), schema["cls"]

@@ -1,4 +1,4 @@
-"""Knows space.json: the narrowed space in the forms that Optuna and KerasTuner read without this package."""
+"""Make space.json: the narrowed space in the forms that Optuna and KerasTuner read without this package."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from studies.space.suggesting import keras_tuner_config
 
 
 def space_as_dict(space: SearchSpace) -> dict[str, Any]:
-    """Return what space.json holds.
+    """Return the content of space.json.
 
-    `optuna` is by name what `optuna.distributions.json_to_distribution` reads from text; `conditions` tells for each
-    name the values of others with which it is searched; `keras_tuner` is what `HyperParameters.from_config` reads.
-    `first_trials` are the values that the range tests suggest, to be enqueued: what each leaves open is the sampler's.
+    `optuna` has each dimension by name, as `optuna.distributions.json_to_distribution` reads it from text. `conditions`
+    has, for each name, the values of other dimensions with which it is searched. `keras_tuner` is the argument of
+    `HyperParameters.from_config`. `first_trials` are the values that the range tests suggest. A script enqueues them;
+    the sampler chooses the values that are missing there.
     """
     dimensions = space.dimensions()
     return {

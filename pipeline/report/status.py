@@ -1,4 +1,4 @@
-"""Say how far a run has come, without touching it."""
+"""Report the progress of a run, without a change to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from studies import best_of
 
 
 def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> dict[str, Any]:
-    """Return how far a run has come, as plain data; a run that is going on is not disturbed.
+    """Return the progress of a run as plain data; a run that is going on is not disturbed.
 
     `phase` is "not started", "range tests", "study" or "done"; `holder` is the process that works on it, or None;
     `slots` and `workers` are those of the study that runs, None if there is none yet; seconds since a worker's last

@@ -1,4 +1,4 @@
-"""Sum up what a stage found, as summary.json and as tables."""
+"""Sum up the findings of a stage, as summary.json and as tables."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SCHEMA_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """What a stage found; `summary` is what summary.json holds.
+    """The findings of a stage; `summary` is the content of summary.json.
 
-    `best` is the winner, `retrained` are the best few trials with their further trainings, the best mean first, and
-    `edge` says where the winner's rate lies at an end of its bounds; `widened` where the best one lay each time that
-    the search went on in wider bounds, which `space` has.
+    `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
+    is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
+    that the search went on in wider bounds; `space` has these wider bounds.
     """
 
     range_test: RangeTestResult
@@ -65,20 +65,20 @@ def summarise(
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
 ) -> dict[str, Any]:
-    """Return what summary.json holds: plain data, None where a number is missing or not finite.
+    """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
 
     Args:
-        range_test: what the range tests found.
-        space: what was searched.
-        trials: all that have ended.
+        range_test: the result of the range tests.
+        space: the space that was searched.
+        trials: all trials that have ended.
         best: the winner among them.
-        overfitting: what its losses show.
-        test: by metric, what its model reaches on the test data; None where the task has none.
-        model_file: the file of its model in the folder of the results; None where it cannot be saved.
-        range_test_seconds: how long the range tests took.
-        retrained: the best few with their further trainings, the best mean first.
-        edge: where the winner's rate lies at an end of its bounds.
-        widened: where the best one lay each time that the search went on in wider bounds.
+        overfitting: the verdict on the winner's losses.
+        test: the winner's metrics on the test data, by name; None if the task has no test data.
+        model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
+        range_test_seconds: the duration of the range tests.
+        retrained: the best few trials with their further trainings, the best mean first.
+        edge: the end of its bounds at which the winner's rate lies, if any.
+        widened: the edge of the best rate each time that the search went on in wider bounds.
     """
     states = Counter(trial.state.name.lower() for trial in trials)
     again = next((one for one in retrained if one.trial.number == best.number), None)
@@ -97,7 +97,7 @@ def summarise(
             at_edge=edge,
         ),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
-        bounds={found.label: _searched(found, range_test, space, trials) for found in space.optimizers},
+        bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
         widened=tuple(widened),
         narrowing=_narrowing(range_test, space, states["diverged"]),
         num_trials={"ended": len(trials), **states},
@@ -116,35 +116,35 @@ def summarise(
 
 
 def _searched(
-    found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace, trials: Sequence[TrialResult]
+    searched: OptimizerRange, range_test: RangeTestResult, space: SearchSpace, trials: Sequence[TrialResult]
 ) -> SearchedRange:
-    tested = _tested(found, range_test, space)
-    high = found.highest_peak(space.schedules)
-    inside = [trial for trial in trials if space.range_of(trial.config) == found]
+    tested = _tested(searched, range_test, space)
+    high = searched.highest_peak(space.schedules)
+    inside = [trial for trial in trials if space.range_of(trial.config) == searched]
     return SearchedRange(
-        low=found.low,
+        low=searched.low,
         high=high,
-        suggested=found.suggested,
+        suggested=searched.suggested,
         verdict=tested.verdict,
         reason=tested.reason,
-        is_fallback=found.is_fallback,
-        width_decades=math.log10(high / found.low),
+        is_fallback=searched.is_fallback,
+        width_decades=math.log10(high / searched.low),
         original_width_decades=math.log10(range_test.ramp.end_lr / range_test.ramp.start_lr),
         num_trials=len(inside),
         num_diverged=sum(trial.state is TrialState.DIVERGED for trial in inside),
     )
 
 
-def _tested(found: OptimizerRange, range_test: RangeTestResult, space: SearchSpace) -> Bounds:
-    """Return the bounds that a range was taken from; those of a file may have been tested at more batch sizes."""
-    if found.label in range_test.bounds:
-        return range_test.bounds[found.label]
-    return range_test.bounds_for(found.name, space.batch_sizes[0])
+def _tested(searched: OptimizerRange, range_test: RangeTestResult, space: SearchSpace) -> Bounds:
+    """Return the bounds from which a range was taken; bounds of a file may have been tested at more batch sizes."""
+    if searched.label in range_test.bounds:
+        return range_test.bounds[searched.label]
+    return range_test.bounds_for(searched.name, space.batch_sizes[0])
 
 
 def _narrowing(range_test: RangeTestResult, space: SearchSpace, num_diverged: int) -> Narrowing:
     whole = math.log10(range_test.ramp.end_lr / range_test.ramp.start_lr) * len(space.optimizers)
-    searched = sum(math.log10(found.highest_peak(space.schedules) / found.low) for found in space.optimizers)
+    searched = sum(math.log10(one.highest_peak(space.schedules) / one.low) for one in space.optimizers)
     return Narrowing(whole, searched, num_diverged)
 
 
@@ -165,25 +165,25 @@ def _cost_of(trainings: Sequence[TrialResult]) -> TrainingCost:
 
 
 def trials_csv(trials: Sequence[TrialResult]) -> str:
-    """Return one row a trial; a parameter that was not active in a trial is empty."""
+    """Return one row per trial; a parameter that was not active in a trial is empty."""
     rows = [_row(trial) for trial in trials]
     names = list(dict.fromkeys(name for row in rows for name in row))
     return _csv(names, ([row.get(name, "") for name in names] for row in rows))
 
 
 def trials_jsonl(trials: Sequence[TrialResult]) -> str:
-    """Return one line a trial, with the losses of every epoch."""
+    """Return one line per trial, with the losses of every epoch."""
     return "".join(json.dumps(trial.as_dict(), allow_nan=False) + "\n" for trial in trials)
 
 
 def trials_retrained_jsonl(retrained: Sequence[Retrained]) -> str:
-    """Return one line a further training of the best few trials, with what it was on and the trial's number."""
+    """Return one line per further training of the best few trials, with its seed or fold and the trial's number."""
     trainings = (training for one in retrained for training in one.trainings)
     return "".join(json.dumps(training.as_dict(), allow_nan=False) + "\n" for training in trainings)
 
 
 def curves_csv(range_test: RangeTestResult) -> str:
-    """Return one row a step of the range tests: optimizer, repeat, step, lr, loss."""
+    """Return one row per step of the range tests: optimizer, repeat, step, lr, loss."""
     return _csv(
         ["optimizer", "repeat", "step", "lr", "loss"],
         (

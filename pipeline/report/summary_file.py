@@ -1,4 +1,4 @@
-"""Describe summary.json: the records that its content and its JSON Schema are made from."""
+"""Define the records of summary.json, from which its content and its JSON Schema are made."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Counts = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Best(TrialResult):
-    """The winner: a trial, followed by what its further trainings, the test data and its losses show.
+    """The winner: a trial, with the results of its further trainings, of the test data and of its losses.
 
-    Its keys stand beside those of the trial, which is why it is derived from one.
+    It is derived from a trial, because its keys stand beside those of the trial.
     """
 
     mean_score: float | None
@@ -38,7 +38,7 @@ class Best(TrialResult):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores of further trainings, None for one that did not come to its end, with their mean and spread."""
+    """The scores of further trainings, None for one that was not completed, with their mean and spread."""
 
     mean_score: float | None
     spread: float | None
@@ -59,7 +59,7 @@ class RetrainedTrial:
 
 @dataclass(frozen=True, slots=True)
 class SearchedRange:
-    """The rates searched for one optimizer, what its range test showed, and how many of its trials diverged."""
+    """The rates searched for one optimizer, the verdict of its range test, and the number of diverged trials."""
 
     low: PositiveFloat
     high: PositiveFloat
@@ -75,7 +75,7 @@ class SearchedRange:
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What was searched, beside the whole ramp, for every range of rates together."""
+    """The searched decades and those of the whole ramp, for all ranges of rates together."""
 
     original_decades: float
     searched_decades: float
@@ -84,7 +84,7 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class EpochsSaved:
-    """Epochs that were planned and not trained, by how the trials ended; a completed one stopped early."""
+    """Epochs that were planned but not trained, by how the trials ended; a completed trial stopped early."""
 
     completed: NonNegativeInt
     pruned: NonNegativeInt
@@ -93,7 +93,7 @@ class EpochsSaved:
 
 @dataclass(frozen=True, slots=True)
 class TrainingCost:
-    """What further trainings cost."""
+    """The cost of further trainings."""
 
     trainings: NonNegativeInt
     steps: NonNegativeInt
@@ -103,7 +103,7 @@ class TrainingCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a stage cost."""
+    """The cost of a stage."""
 
     range_test_steps: NonNegativeInt
     range_test_seconds: float
@@ -116,7 +116,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What summary.json holds."""
+    """The content of summary.json."""
 
     schema_version: Literal[1]
     status: Literal["done"]

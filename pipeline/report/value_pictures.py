@@ -1,4 +1,4 @@
-"""Knows how hyperparameters look against scores: how much each matters, slices of the rate, all values of a trial."""
+"""Draw hyperparameters against scores: how much each matters, slices of the rate, all values of a trial."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONG_LABEL = 22  # letters, from which on a label would take the bars' room
+LONG_LABEL = 22  # letters; a longer label would take the room of the bars
 Column = tuple[list[float], dict[str, float]]  # the height of each trial, and labels by height
 
 
@@ -37,21 +37,21 @@ def plot_importances(shares: Mapping[str, float]) -> Figure:
 
 
 def plot_slices(trials: Sequence[TrialResult], space: SearchSpace) -> Figure:
-    """Draw score against rate, one panel for each range, the schedules by marker and colour, diverged trials on top."""
+    """Draw score against rate in a panel for each range: schedules by marker and colour, diverged trials at the top."""
     from matplotlib.figure import Figure
 
     scored = completed(trials)
     colours = colours_of(trial.config.schedule for trial in scored)
-    tried = [found for found in space.optimizers if any(space.range_of(t.config) == found for t in scored)]
+    tried = [searched for searched in space.optimizers if any(space.range_of(t.config) == searched for t in scored)]
     columns = min(2, len(tried))
     rows = -(-len(tried) // columns)
     figure = Figure(figsize=(PANEL * columns + 0.2, 2.5 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for axes, found in zip(panels.flat, tried, strict=False):
-        inside = [trial for trial in trials if space.range_of(trial.config) == found]
+    for axes, searched in zip(panels.flat, tried, strict=False):
+        inside = [trial for trial in trials if space.range_of(trial.config) == searched]
         _slice(axes, inside, colours)
-        axes.set_title(found.label, fontsize=10)
-        axes.set_xlim(found.low / 1.3, found.highest_peak(space.schedules) * 1.3)
+        axes.set_title(searched.label, fontsize=10)
+        axes.set_xlim(searched.low / 1.3, searched.highest_peak(space.schedules) * 1.3)
         scale_scores(axes, [score_of(trial) for trial in scored])
     for axes in panels.flat[len(tried) :]:
         axes.set_axis_off()
@@ -63,9 +63,9 @@ def plot_slices(trials: Sequence[TrialResult], space: SearchSpace) -> Figure:
 
 
 def plot_parallel(trials: Sequence[TrialResult]) -> Figure:
-    """Draw each scored trial as a line through its values, darker the better, the best strong.
+    """Draw each scored trial as a line through its values: the better, the darker; the best is bold.
 
-    What has one value in all trials is left out, and what only some trials have.
+    Values that are the same in all trials, or missing in some, are left out.
     """
     from matplotlib import colormaps
 
@@ -112,16 +112,16 @@ def _slice(axes: Axes, trials: Sequence[TrialResult], colours: Mapping[str, str]
 
 
 def _columns(scored: Sequence[TrialResult]) -> dict[str, Column]:
-    """Return what every trial has and what differs between them; the rates and the scores in any case."""
+    """Return the values that every trial has and that differ; also the rates and the scores."""
     values = [trial.config.parameters() for trial in scored]
     shared = [name for name in values[0] if all(name in others for others in values) and not name.startswith("lr__")]
-    found = {name: [own[name] for own in values] for name in shared if len({own[name] for own in values}) > 1}
+    differing = {name: [one[name] for one in values] for name in shared if len({one[name] for one in values}) > 1}
     return {
         **{
             name: _numbers([float(value) for value in given])
             if all(isinstance(value, int | float) and not isinstance(value, bool) for value in given)
             else _ranks([str(value) for value in given])
-            for name, given in found.items()
+            for name, given in differing.items()
         },
         RATE: _numbers([trial.config.lr for trial in scored], is_log=True),
         "score": _by_rank([score_of(trial) for trial in scored]),
@@ -145,12 +145,12 @@ def _draw_axis(axes: Axes, place: int, ticks: Mapping[str, float], *, is_last: b
 
 
 def _title(name: str) -> str:
-    """Return what a hyperparameter is called in pictures."""
+    """Return the name of a hyperparameter in pictures."""
     return "peak rate" if name == RATE else _as_text(name.replace("_", " "))
 
 
 def _as_text(name: str) -> str:
-    """Return a user's name as it may stand in a picture: not too long, and no mathematics to matplotlib."""
+    """Return a user's name for a picture: not too long, and without mathematics for matplotlib."""
     short = name if len(name) <= LONG_LABEL else f"{name[: LONG_LABEL - 1]}…"
     return "".join(letter if letter.isprintable() else "?" for letter in short).replace("$", r"\$")
 
@@ -172,6 +172,6 @@ def _numbers(values: Sequence[float], *, is_log: bool = False) -> Column:
 
 
 def _by_rank(scores: Sequence[float]) -> Column:
-    """Return heights evenly apart for scores that fall, so that one bad trial does not press the others together."""
+    """Return evenly spaced heights for falling scores, so that one bad trial does not press the others together."""
     heights = np.linspace(1.0, 0.0, len(scores)).tolist() if len(scores) > 1 else [0.5]
     return heights, {f"{scores[0]:.3g}": heights[0], f"{scores[-1]:.3g}": heights[-1]}

@@ -1,4 +1,4 @@
-"""Knows the versions of what a run was made with."""
+"""Look up the versions of Python and of the libraries behind a run."""
 
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -7,7 +7,7 @@ DISTRIBUTIONS = ("lrrt", "tensorflow", "keras", "optuna", "keras-tuner", "numpy"
 
 
 def versions() -> dict[str, str]:
-    """Return the version of Python and of each library that a result may depend on; nothing is imported for it."""
+    """Return the version of Python and of each library that a result may depend on, without an import."""
     return {"python": python_version(), **{name: _version(name) for name in DISTRIBUTIONS}}
 
 

@@ -1,1 +1,1 @@
-"""The run directory: its lock, its owner and what is stored in it."""
+"""Manage the run directory: its lock, its owner and its files."""

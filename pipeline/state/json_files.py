@@ -11,12 +11,12 @@ SCHEMA_VERSION = 1
 
 
 def write_json(path: Path, content: Mapping[str, object], *, schema_version: int = SCHEMA_VERSION) -> None:
-    """Write indented JSON with its schema version, numbers that are not finite as null."""
+    """Write indented JSON with its schema version; a number that is not finite becomes null."""
     write_text(path, as_json({"schema_version": schema_version, **content}, indent=2) + "\n")
 
 
 def as_json(content: object, *, indent: int | None = None) -> str:
-    """Return JSON text, on one line where there is no indent; a number that is not finite becomes null.
+    """Return JSON text, on one line if there is no indent; a number that is not finite becomes null.
 
     Raises:
         TypeError: for anything but plain data: mappings with text keys, lists, tuples, numbers, text, None.

@@ -1,4 +1,4 @@
-"""Take a run directory for one study, by a fingerprint whose fields name what differs from another study's."""
+"""Take a run directory for one study, by a fingerprint whose fields show the difference to another study."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from pipeline.failures import CorruptState, ForeignRun
 from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import RunDirectory
 
-FORMAT = 2  # of what a state folder holds
+FORMAT = 2  # of the files in a state folder
 _ABSENT = "absent"
 
 
 def own(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
-    """Take a run directory for one study; return the SHA-256 of what defines it.
+    """Take a run directory for one study; return the SHA-256 of the study's definition.
 
     Args:
-        directory: the caller holds its lock.
-        fields: what defines the study, as plain data; tables in it are told apart key by key.
+        directory: the run directory; the caller holds its lock.
+        fields: the definition of the study, as plain data; its tables are compared key by key.
 
     Raises:
-        ForeignRun: if the directory was taken for other fields, naming each that differs.
+        ForeignRun: if the directory was taken for other fields, with each difference.
         CorruptState: if the stored fingerprint cannot be read.
     """
     check_owner(directory, fields)
-    wanted = flat(json.loads(as_json(fields)))
-    digest = hashlib.sha256(as_json(wanted).encode()).hexdigest()
+    flat_fields = flat(json.loads(as_json(fields)))
+    digest = hashlib.sha256(as_json(flat_fields).encode()).hexdigest()
     if not directory.fingerprint.exists():
-        write_json(directory.fingerprint, {"sha256": digest, "fields": wanted}, schema_version=FORMAT)
+        write_json(directory.fingerprint, {"sha256": digest, "fields": flat_fields}, schema_version=FORMAT)
     return digest
 
 
 def check_owner(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
-    """Raise what `own` raises if the directory was taken for other fields; take nothing."""
+    """Raise the errors of `own` if the directory was taken for other fields, but do not take it."""
     if directory.fingerprint.exists():
-        told = differences(_stored_fields(directory), fields)
-        if told:
+        lines = differences(_stored_fields(directory), fields)
+        if lines:
             raise ForeignRun(
-                "\n".join([f"{directory.state} belongs to a study that is defined otherwise:", *told])
+                "\n".join([f"{directory.state} belongs to a study that is defined otherwise:", *lines])
                 + "\nGive this study its own --out and --state, or set these values back."
             )
 
 
 def check_range_tests(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
-    """Refuse range tests other than those inside whose bounds the directory's study searches.
+    """Refuse range tests if the directory's study searches inside the bounds of others.
 
     Args:
-        directory: whose.
+        directory: the run directory.
         fields: all that the range tests depend on.
 
     Raises:
-        ForeignRun: with what differs.
+        ForeignRun: with each difference.
     """
     if not directory.fingerprint.exists():
         return
@@ -75,15 +75,15 @@ def differences(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]
     """
     old, new = (flat(json.loads(as_json(fields))) for fields in (kept, wanted))
     differing = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
-    return [f"  {key}: was {_told(old, key)}, now {_told(new, key)}" for key in differing]
+    return [f"  {key}: was {_value_text(old, key)}, now {_value_text(new, key)}" for key in differing]
 
 
 def flat(fields: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return nested tables as one, sorted, its keys joined by dots."""
-    found: dict[str, Any] = {}
+    """Return nested tables as one sorted table, whose keys are joined by dots."""
+    joined: dict[str, Any] = {}
     for key, value in sorted(fields.items()):
-        found.update(flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value})
-    return found
+        joined.update(flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value})
+    return joined
 
 
 def _stored_fields(directory: RunDirectory) -> dict[str, Any]:
@@ -103,5 +103,5 @@ def _stored_fields(directory: RunDirectory) -> dict[str, Any]:
     return fields
 
 
-def _told(fields: Mapping[str, Any], key: str) -> str:
+def _value_text(fields: Mapping[str, Any], key: str) -> str:
     return as_json(fields[key]) if key in fields else _ABSENT

@@ -1,4 +1,4 @@
-"""Name the files of a run, and refuse folders that cannot be a run's."""
+"""Name the files of a run, and refuse folders that cannot be those of a run."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ class RunDirectory:
     """A run's two folders: `out` holds results, `state` holds progress and never a result.
 
     Raises:
-        BadRunDirectory: where the two are one folder, or one of them is a file.
+        BadRunDirectory: if the two are one folder, or one of them is a file.
     """
 
     out: Path
@@ -106,7 +106,7 @@ class RunDirectory:
         return self.state / "checkpoints"
 
     def checkpoint(self, key: int | str) -> Path:
-        """Return where a training that was interrupted is stored, by the number of its trial or by its name."""
+        """Return the file of an interrupted training, by the number of its trial or by its name."""
         return self.checkpoints / f"{f'trial-{key}' if isinstance(key, int) else re.sub(r'[^a-z0-9]+', '-', key)}.npz"
 
     @property
@@ -122,9 +122,9 @@ class RunDirectory:
         """Make both folders, keep other processes out while the block runs, and remove leftovers of torn writes.
 
         Raises:
-            BadRunDirectory: where a folder cannot be made, leads out of the run directory, or holds results that are
+            BadRunDirectory: if a folder cannot be made, leads out of the run directory, or holds results that are
                 not this run's.
-            RunLocked: where another process, or another part of this one, holds it.
+            RunLocked: if another process, or another part of this one, holds the lock.
         """
         for folder in (self.out, self.state):
             _make(folder)
@@ -135,7 +135,7 @@ class RunDirectory:
             yield
 
     def remove_leftovers(self) -> int:
-        """Remove temporary files that a killed process left; return how many there were."""
+        """Remove the temporary files of killed processes; return their number."""
         leftovers = [
             Path(folder, name)
             for top in (self.out, self.state)
@@ -148,25 +148,25 @@ class RunDirectory:
         return len(leftovers)
 
     def results(self) -> list[Path]:
-        """Return the results that are there, the summary and the manifest left out; other people's files are not."""
+        """Return the existing results without the summary and the manifest; other files in the folder do not count."""
         named = [self.resolved_config, self.space, self.trials_csv, self.trials_jsonl, self.trials_retrained, self.html]
         named += [self.range_test / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")]
         named += [self.best / name for name in ("model.keras", "model.weights.h5", "config.json", "losses.png")]
         return sorted(path for path in (*named, *self.plots.glob("*.svg")) if path.is_file())
 
     def _check_results(self) -> None:
-        """Refuse to write over results that no state belongs to: of another run, or somebody's own files."""
+        """Refuse to overwrite results without a state: they belong to another run, or are somebody's files."""
         if any(path.exists() for path in (self.fingerprint, self.task, self.database)):
             return
-        found = [path for path in (self.summary, self.manifest, *self.results()) if path.exists()]
-        if found:
+        files = [path for path in (self.summary, self.manifest, *self.results()) if path.exists()]
+        if files:
             raise BadRunDirectory(
                 f"{str(self.out)!r} must not hold results of another run, which would be written over, but it holds "
-                f"{found[0].relative_to(self.out)}. Give this run another --out, or its own --state, or move them away."
+                f"{files[0].relative_to(self.out)}. Give this run another --out, or its own --state, or move them away."
             )
 
     def _check_links(self) -> None:
-        """Refuse a link inside the folders that leads out of them: what is written there would not be in them."""
+        """Refuse a link inside the folders that leads out of them: the files written there would be outside."""
         results = self.range_test, self.best, self.plots, self.tensorboard
         inside = *results, self.checkpoints
         for folder in inside:

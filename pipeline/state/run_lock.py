@@ -1,4 +1,4 @@
-"""Let one process at a time work in a run directory, and say which one does."""
+"""Let one process at a time work in a run directory, and name that process."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from pipeline.failures import RunLocked
 from pipeline.state.json_files import write_json
 from studies.storage.processes import is_running
 
-PATIENCE_S = 2.0  # a run that is about to end is waited for
+PATIENCE_S = 2.0  # a new run waits so long for one that is about to end
 
 
 @contextmanager
 def held(state: Path) -> Iterator[None]:
-    """Keep other processes out while the block runs; the lock ends with the process, however that ends.
+    """Keep other processes out while the block runs; the lock ends with the process in any case.
 
     Args:
-        state: the folder of the run's progress, which exists.
+        state: the folder of the run's progress; it must exist.
 
     Raises:
         RunLocked: if another process, or another part of this one, holds the lock.
@@ -44,10 +44,9 @@ def held(state: Path) -> Iterator[None]:
 
 
 def holder_of(state: Path) -> str | None:
-    """Return the process that works in the run directory with this folder of progress, as "PID on HOST"; None if none
-    does.
+    """Return the process that works in this run directory, as "PID on HOST"; None if there is none.
 
-    The lock itself is not touched, since a process that only asks must not keep another one from starting.
+    The lock itself is not touched, since a mere question must not keep another process from its start.
     """
     holder = _read_holder(state)
     if holder is None:

@@ -1,4 +1,4 @@
-"""Read and write what the state folder holds besides the study: the task's print, weights, where a training stands."""
+"""Read and write the state besides the study: the task's print, weights, and checkpoints of trainings."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def write_task(directory: RunDirectory, task: TaskPrint) -> None:
-    """Store what tells the task from others, so that a study can be opened without loading the task."""
+    """Store the print of the task, so that a study can be opened without loading the task."""
     write_json(directory.task, task.as_dict())
 
 
 def read_task(directory: RunDirectory) -> TaskPrint | None:
-    """Read what tells the task from others; None if it was not loaded yet.
+    """Read the print of the task; None if the task was not loaded yet.
 
     Raises:
         CorruptState: if it cannot be read.
     """
-    with _reading(directory.task, "what tells the task from others"):
+    with _reading(directory.task, "the print of the task"):
         if not directory.task.exists():
             return None
         return TaskPrint.from_dict(json.loads(directory.task.read_text(encoding="utf-8")))
@@ -48,7 +48,7 @@ def write_best_weights(
         directory: where.
         study: says how many are stored, and which gap is allowed.
         trained: the trial that has just ended.
-        ended: those before. Their weights stay until the next trial ends.
+        ended: the trials before it. Their weights stay until the next trial ends.
     """
     import numpy as np
 
@@ -82,20 +82,20 @@ def read_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
 
 
 def weights_file(directory: RunDirectory, trial: TrialResult) -> Path:
-    """Return where the weights of a trial are stored."""
+    """Return the file of a trial's weights."""
     return directory.checkpoints / f"weights-{trial.number}.npz"
 
 
 def read_checkpoint(directory: RunDirectory, key: Key) -> TrialCheckpoint | None:
-    """Read where a training stood that was interrupted; None if there is none, or it is broken."""
+    """Read the checkpoint of an interrupted training; None if there is none, or if it is broken."""
     try:
         return TrialCheckpoint.load(directory.checkpoint(key))
-    except (FileNotFoundError, BrokenCheckpoint):  # without it the training begins anew, and nothing else is lost
+    except (FileNotFoundError, BrokenCheckpoint):  # without it the training begins again, and nothing else is lost
         return None
 
 
 def drop_checkpoint(directory: RunDirectory, key: Key) -> None:
-    """Remove where a training stood, because it has ended."""
+    """Remove the checkpoint of a training that has ended."""
     directory.checkpoint(key).unlink(missing_ok=True)
 
 

@@ -53,12 +53,8 @@ def _search(run: Run, studies: Studies, trainer: Trainer, before: Sequence[Trial
             rates = f"{optimizer.low:g} to {optimizer.high:g}"
             run.note(f"{optimizer.name}: no bounds, so the fallback range {rates} is searched")
     watcher = SearchWatcher(run, Goal(before, num_trials))
-    for result in studies.results():
-        if result not in before:  # helpers have begun before this process was ready to watch them
-            watcher.on_result(result)
     budget = num_trials - study.first_number
     with run.stopper.deferred():
         run.stopper.check()
-        if run.owns_folders or not study.budget:
-            study.set_budget(budget)
-        study.run(trainer, watcher=watcher)
+        is_set_elsewhere = not run.owns_folders and study.budget > 0
+        study.run(trainer, num_trials=None if is_set_elsewhere else budget, watcher=watcher)

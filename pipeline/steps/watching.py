@@ -118,7 +118,9 @@ class SearchWatcher(StageWatcher):
         self.on_result(trained.result)
 
     def on_result(self, result: TrialResult) -> None:
-        """Say what a trial showed, of this process or of another."""
+        """Say what a trial showed, of this process or of another, unless it had ended before the run began."""
+        if any(result.number == other.number for other in self.results):
+            return
         self.results.append(result)
         best = best_of(self.results, max_gap=self.run.config.study.max_gap)
         self.run.tell(

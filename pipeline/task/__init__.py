@@ -1,1 +1,1 @@
-"""The user's model and data: imported, checked and prepared for training."""
+"""Import, check and prepare the user's model and data for training."""

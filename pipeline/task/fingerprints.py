@@ -1,4 +1,4 @@
-"""Knows what tells one task, one range test and one study from another."""
+"""Collect the fields that distinguish tasks, range tests and studies from each other."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     import keras
 
 Fields = dict[str, Any]
-SAMPLED_ROWS = 100  # of each array, evenly spaced, and the last; to read all of a large one takes long
-DIGITS = 16  # of a digest that stands for a part of the fields; people see them where they differ
+SAMPLED_ROWS = 100  # of each array, evenly spaced, and the last; a read of all rows may take long
+DIGITS = 16  # of a digest in place of a part of the fields; a message shows it if it differs
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPrint:
-    """What tells a task from another, found by loading it.
+    """The facts that distinguish a loaded task from others.
 
     Attributes:
-        data: of each part, shapes and a digest of some rows; a stream's rows are not looked at.
+        data: for each part, shapes and a digest of some rows; the rows of a stream are not read.
         model: its size and a digest of its architecture and loss.
-        own: the model's own hyperparameters.
-        source: a digest of the modules that it was loaded from. It does not tell tasks apart, but where it is the same
-            the task need not be loaded to know it.
+        own: the hyperparameters of the model.
+        source: a digest of the modules of the task. It does not distinguish tasks; but if it has not changed, the
+            task need not be loaded again.
     """
 
     data: Mapping[str, Fields]
@@ -45,7 +45,7 @@ class TaskPrint:
 
     @property
     def fields(self) -> Fields:
-        """What must not change during a study, as plain data."""
+        """The facts that must not change during a study, as plain data."""
         return {name: value for name, value in self.as_dict().items() if name != "source"}
 
     def as_dict(self) -> Fields:
@@ -54,12 +54,12 @@ class TaskPrint:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` became as JSON."""
+        """Make the print again from the JSON of `as_dict`."""
         return from_plain(cls, kept)
 
 
 def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> TaskPrint:
-    """Look at a task's data and model."""
+    """Return the print of a task, from its data and model."""
     assert loops.validation is not None, "a task without validation data has some held out"
     parts = {"train": loops.batches, "validation": loops.validation}
     data = {name: _data_fields(batches) for name, batches in parts.items()}
@@ -83,9 +83,9 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
     """Return all that the trials of a study depend on, as plain data.
 
     Args:
-        config: without the number of trials, which may be raised, and what is done when they have ended.
-        task: what is trained.
-        given: bounds that are not those of the run's own range tests; None where they are.
+        config: the config; the number of trials, which may be raised, and the steps after the search do not count.
+        task: the print of the task.
+        given: bounds that do not come from the run's range tests; None if they do.
     """
     exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
     return to_plain(
@@ -100,12 +100,12 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
 
 
 def is_unchanged(config: StageConfig, task: TaskPrint) -> bool:
-    """Say whether the task's modules are what they were when it was last loaded."""
+    """Say whether the task's modules have not changed since the task was last loaded."""
     return task.source is not None and task.source == source_of(config)
 
 
 def source_of(config: StageConfig) -> str | None:
-    """Return a digest of the source of the task's modules, which are not imported; None where it is not found."""
+    """Return a digest of the source of the task's modules, without an import; None if there is no source."""
     references = config.task.build_model, config.task.load_data
     try:
         specs = [importlib.util.find_spec(reference.partition(":")[0]) for reference in references]
@@ -115,7 +115,7 @@ def source_of(config: StageConfig) -> str | None:
 
 
 def _rates(bounds: RangeTestResult) -> Fields:
-    return {label: [found.low, found.high] for label, found in bounds.bounds.items()}
+    return {label: [one.low, one.high] for label, one in bounds.bounds.items()}
 
 
 def _data_fields(batches: Batches) -> Fields:
@@ -142,15 +142,15 @@ def _model_fields(model: keras.Model) -> Fields:
 
 
 def _described(layer: Any) -> list[Any]:
-    """Return a layer's class and, where it has no layers inside, its settings.
+    """Return a layer's class and, if it has no layers inside, its settings.
 
-    Its name is left out, because Keras's own have a number that counts the layers made before.
+    Its name is left out, because a default name has a number that counts the layers made before.
     """
     if layer._flatten_layers(include_self=False):
         return [type(layer).__name__]
     try:
         settings = {name: value for name, value in layer.get_config().items() if name != "name"}
-    except Exception:  # a layer of the user's own may not be able to tell
+    except Exception:  # the user's layer may have no config
         settings = {}
     return [type(layer).__name__, settings]
 
@@ -164,12 +164,12 @@ def _name_of(value: object) -> str:
 
 
 def digest_of(fields: Fields) -> str:
-    """Return a digest of fields, which is the same for the same fields."""
+    """Return a digest of fields; equal fields have equal digests."""
     return _digest([json.dumps(fields, sort_keys=True).encode()])
 
 
 def _digest(parts: Iterable[bytes]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
-        found.update(hashlib.sha256(part).digest())
-    return found.hexdigest()[:DIGITS]
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:DIGITS]

@@ -1,4 +1,4 @@
-"""Knows how a task's data is cut into folds, and what trains on each."""
+"""Cut a task's data into folds, each with its training and validation data."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def all_rows(loops: Loops) -> Any:
-    """Return training and validation data as one, each array's rows joined.
+    """Return training and validation data as one; the rows of each array are joined.
 
     Raises:
-        TaskError: where they are no arrays, or do not have the same parts.
+        TaskError: if they are no arrays, or do not have the same parts.
     """
     from keras import tree
 
@@ -38,30 +38,30 @@ def all_rows(loops: Loops) -> Any:
 
 
 def folds_of(config: StageConfig, data: Any) -> list[Fold]:
-    """Return which rows each fold trains on, and which it validates on.
+    """Return the training rows and the validation rows of each fold.
 
     Raises:
-        TaskError: where there are too few of them, or of a class, or no classes to keep the shares of.
+        TaskError: if there are too few rows, too few of a class, or no classes for stratified folds.
     """
     from keras import tree
 
-    wanted = config.study
+    study = config.study
     num_samples = tree.flatten(data)[0].shape[0]
-    smallest = num_samples - math.ceil(num_samples / wanted.folds)
-    if smallest < max(wanted.batch_sizes):
+    smallest = num_samples - math.ceil(num_samples / study.folds)
+    if smallest < max(study.batch_sizes):
         raise TaskError(
             f"Each fold must leave a batch to train on, got {smallest} of {num_samples} samples for batches of "
-            f"{max(wanted.batch_sizes)}."
+            f"{max(study.batch_sizes)}."
         )
-    labels = _classes(data) if wanted.stratified else None
+    labels = _classes(data) if study.stratified else None
     try:
-        return list(make_folds(num_samples, num_folds=wanted.folds, labels=labels, seed=wanted.seed))
+        return list(make_folds(num_samples, num_folds=study.folds, labels=labels, seed=study.seed))
     except ValueError as error:
         raise TaskError(str(error)) from error
 
 
 def each_fold(config: StageConfig, loops: Loops) -> Iterator[tuple[str, Any, Any]]:
-    """Yield each fold's name, training data and validation data; none where the config asks for none."""
+    """Yield each fold's name, training data and validation data; none if the config asks for none."""
     from keras import tree
 
     if not config.study.folds:
@@ -73,7 +73,7 @@ def each_fold(config: StageConfig, loops: Loops) -> Iterator[tuple[str, Any, Any
 
 
 def fold_names(config: StageConfig) -> list[str]:
-    """Return what the training on each fold is called."""
+    """Return the name of the training on each fold."""
     kind = "stratified fold" if config.study.stratified else "fold"
     return [f"{kind} {number} of {config.study.folds}" for number in range(1, config.study.folds + 1)]
 

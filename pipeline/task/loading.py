@@ -18,10 +18,10 @@ PAIR = 2  # x and y
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A model builder and data; `test` is None where the task has none.
+    """A model builder and data; `test` is None if the task has none.
 
-    `is_held_out` says that the validation data was taken out of the training data; `callbacks` makes a trial's Keras
-    callbacks, where there are any.
+    `is_held_out` says that the validation data was taken out of the training data. `callbacks` makes a trial's Keras
+    callbacks; None for a task without callbacks.
     """
 
     build_model: Callable[..., Any]
@@ -41,12 +41,12 @@ def load_task(
         build_model: `module:function`; the function returns a compiled model and is called later.
         load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
             optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
-        callbacks: `module:function` of what makes a trial's Keras callbacks; "" is none.
-        seed: what the held-out samples are drawn from, where there is no validation data.
-        validation_fraction: of the training samples, held out there.
+        callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
+        seed: the seed of the held-out samples, if there is no validation data.
+        validation_fraction: the fraction of the training samples that is then held out.
 
     Raises:
-        TaskError: where a function cannot be imported, `load_data` raises, or returns something else.
+        TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
     """
     builder, loader = import_function(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
@@ -65,10 +65,10 @@ def load_task(
 
 
 def import_function(path: str) -> Callable[..., Any]:
-    """Import what `module:function` names.
+    """Import the function of `module:function`.
 
     Raises:
-        TaskError: where the module or the function is not there, or importing raises.
+        TaskError: if the module or the function does not exist, or the import raises.
     """
     module_name, _, function_name = path.partition(":")
     try:
@@ -110,7 +110,7 @@ def _holds_arrays(parts: Any) -> bool:
 
 
 def take_rows(batches: ArrayBatches, rows: Any) -> Data:
-    """Return these rows of the arrays, in their own order."""
+    """Return these rows of the arrays, in the order of the arrays."""
     import keras
     import numpy as np
 
@@ -118,7 +118,7 @@ def take_rows(batches: ArrayBatches, rows: Any) -> Data:
 
 
 def _hold_out(train: Data, fraction: float, seed: int) -> tuple[Data, Data]:
-    """Split arrays into those to train on and those to validate on, the latter a fraction, drawn by the seed."""
+    """Split arrays into training and validation data; the latter is a fraction, drawn with the seed."""
     import numpy as np
     from sklearn.model_selection import train_test_split
 
@@ -128,7 +128,7 @@ def _hold_out(train: Data, fraction: float, seed: int) -> tuple[Data, Data]:
             raise TaskError(
                 'A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.'
             )
-        kept, held = train_test_split(np.arange(batches.num_samples), test_size=fraction, random_state=seed)
-    except (TypeError, ValueError) as error:  # scikit-learn's too, where nothing would be left on one side
+        train_rows, held_rows = train_test_split(np.arange(batches.num_samples), test_size=fraction, random_state=seed)
+    except (TypeError, ValueError) as error:  # also scikit-learn's, if nothing would be left on one side
         raise TaskError(str(error)) from error
-    return take_rows(batches, kept), take_rows(batches, held)
+    return take_rows(batches, train_rows), take_rows(batches, held_rows)

@@ -1,4 +1,4 @@
-"""Knows how a task is loaded and checked before anything trains."""
+"""Load and check a task before any training."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from studies.trial import is_reserved
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A task that was loaded and checked.
+    """A loaded and checked task.
 
     Attributes:
         task: model builder and data.
         cache: the loops of the trials.
-        tested: those of the range tests; others where these watch more than the training loss, which would cost the
-            trials time.
-        known_by: what tells the task from others.
+        tested: the loops of the range tests. They are others if range tests monitor more than the training loss, since
+            that would make trials slower.
+        known_by: the print that distinguishes the task from others.
     """
 
     task: Task
@@ -37,28 +37,33 @@ class Prepared:
 
 
 def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
-    """Import the task, load its data, build its model: whatever is wrong with them shows here, before any training.
+    """Import the task, load its data and build its model, so that their mistakes appear before any training.
 
     From then on this process trains on all devices that it sees.
 
     Args:
-        config: what names them.
-        stopper: may stop it once Keras is imported.
+        config: names the task's functions; the study's seed, batch sizes, epochs, schedules and folds are checked
+            against the data.
+        stopper: is asked after the import of Keras whether to stop; None never stops.
+
+    Returns:
+        The task, the loops of its trials and of its range tests, and its print.
 
     Raises:
-        TaskError: where data or model break their contract.
-        ConfigError: where the data has too few batches for what the config asks.
+        TaskError: if data or model break their contract.
+        ConfigError: if the data has too few batches for the schedules of the config.
+        KeyboardInterrupt: the stopper's reason, if there is one.
     """
     stopper = stopper or Stopper()
-    with stopper.deferred():  # Keras takes what is raised amid its imports for a library that is missing
+    with stopper.deferred():  # an exception amid its imports looks to Keras like a missing library
         import_keras()
     stopper.check()
     use_all_devices()
-    wanted = config.task
+    names = config.task
     task = load_task(
-        wanted.build_model,
-        wanted.load_data,
-        wanted.callbacks,
+        names.build_model,
+        names.load_data,
+        names.callbacks,
         seed=config.study.seed,
         validation_fraction=config.study.validation_fraction,
     )
@@ -68,22 +73,22 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
-        own = own_dimensions(task.build_model)
+        dimensions = own_dimensions(task.build_model)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
-    taken = [dimension.name for dimension in own if is_reserved(dimension.name)]
+    taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
     if taken:
         raise TaskError(
-            f"Hyperparameters of {wanted.build_model} must have other names than lrrt's own, got {taken[0]!r}."
+            f"Hyperparameters of {names.build_model} must have other names than lrrt's own, got {taken[0]!r}."
         )
     _check_lengths(config, lengths)
     if config.study.folds:
-        folds_of(config, all_rows(loops))  # refuses what cannot be cut into them
-    return Prepared(task, make_cache(config, task, loops), tested, print_of(config, loops, own))
+        folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
+    return Prepared(task, make_cache(config, task, loops), tested, print_of(config, loops, dimensions))
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
-    """Make the loops that trials of a task need, those of its default model where there are some already."""
+    """Make the loops for the trials of a task; `loops` are those of its default model, if they exist already."""
     return LoopCache(loops or _make_loops(config, task))
 
 
@@ -91,21 +96,21 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
     """Make the trainer of a stage's trials.
 
     Args:
-        config: how long and on which seed they are trained.
-        cache: their loops.
-        task: whose callbacks they have.
-        on_note: told what a user should know of how they are trained.
+        config: has the epochs, the seed and the patience.
+        cache: the loops of the trials.
+        task: has the callbacks.
+        on_note: called with a sentence for the user about how trials are trained.
 
     Raises:
-        TaskError: where the task's callbacks or its validation data cannot be used.
+        TaskError: if the task's callbacks or its validation data cannot be used.
     """
-    wanted = config.study
+    study = config.study
     try:
         return Trainer(
             cache,
-            epochs=wanted.epochs,
-            seed=wanted.seed,
-            patience=wanted.patience,
+            epochs=study.epochs,
+            seed=study.seed,
+            patience=study.patience,
             callbacks=task.callbacks,
             on_note=on_note,
         )
@@ -124,14 +129,14 @@ def _make_loops(config: StageConfig, task: Task) -> Loops:
 
 
 def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:
-    """Refuse trials with too few steps for a schedule that may be proposed, such as for the one of most cycles."""
-    wanted = config.study
+    """Refuse trials with too few steps for a schedule that may be proposed, such as one with the most cycles."""
+    study = config.study
     for batch_size, num_batches in lengths.items():
-        num_steps = wanted.epochs * num_batches
+        num_steps = study.epochs * num_batches
         try:
-            check_all_fit(wanted.schedules, num_steps, searches_warmup=wanted.searches_warmup)
+            check_all_fit(study.schedules, num_steps, searches_warmup=study.searches_warmup)
         except ValueError as error:
             raise ConfigError(
-                f"[study] epochs must be enough for every schedule that may be proposed, but {wanted.epochs} of "
+                f"[study] epochs must be enough for every schedule that may be proposed, but {study.epochs} of "
                 f"them in batches of {batch_size} are {num_steps} steps. {error}"
             ) from None

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's own: 0 shows all, 3 shows errors that end the process
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's: 0 shows all, 3 shows only errors that end the process
 SHOW_ALL = "0"
 
 
 def import_keras() -> None:
-    """Import Keras and TensorFlow; what they log at start-up is shown only where TF_CPP_MIN_LOG_LEVEL=0 asks for it."""
+    """Import Keras and TensorFlow; their log at start-up is shown only if TF_CPP_MIN_LOG_LEVEL=0."""
     if "keras" in sys.modules:
         return
     os.environ.setdefault(LOG_LEVEL, "3")
@@ -22,11 +22,10 @@ def import_keras() -> None:
 
 
 def use_all_devices() -> int:
-    """Have every model that is built from now on train on all GPUs, or, without any, on all CPU devices; count them.
+    """Make each later model train on all GPUs, or, without any, on all CPU devices; return the number of devices.
 
-    A GPU's memory is taken as it is needed, so that a process leaves room for others on the same GPU. A batch scheduler
-    says by CUDA_VISIBLE_DEVICES which GPUs are there. Each batch is divided among the devices. Calling it again changes
-    nothing.
+    A GPU's memory is taken as it is needed, so that other processes have room on the same GPU. A batch scheduler sets
+    the visible GPUs in CUDA_VISIBLE_DEVICES. Each batch is divided among the devices. A second call changes nothing.
     """
     import tensorflow as tf
 
@@ -45,7 +44,7 @@ def use_all_devices() -> int:
 
 @contextmanager
 def _native_stderr_held_back(*, shown: bool) -> Iterator[None]:
-    """Keep what native code writes to file descriptor 2; show it where asked, or where the block raises.
+    """Hold back the output of native code to file descriptor 2; show it if asked, or if the block raises.
 
     TensorFlow's libraries log a few lines before they read TF_CPP_MIN_LOG_LEVEL, so the level alone does not help.
     """
@@ -54,9 +53,9 @@ def _native_stderr_held_back(*, shown: bool) -> Iterator[None]:
     except OSError:  # stderr is closed: there is nothing to keep clean
         yield
         return
-    with tempfile.TemporaryFile() as kept:
+    with tempfile.TemporaryFile() as held_back:
         _flush_stderr()
-        os.dup2(kept.fileno(), 2)
+        os.dup2(held_back.fileno(), 2)
         try:
             yield
         except BaseException:
@@ -67,10 +66,10 @@ def _native_stderr_held_back(*, shown: bool) -> Iterator[None]:
             os.dup2(terminal, 2)
             os.close(terminal)
             if shown:
-                kept.seek(0)
-                os.write(2, kept.read())
+                held_back.seek(0)
+                os.write(2, held_back.read())
 
 
 def _flush_stderr() -> None:
-    if sys.stderr is not None:  # as it is where no console is attached
+    if sys.stderr is not None:  # it is None without a console
         sys.stderr.flush()

@@ -1,1 +1,1 @@
-"""Several processes on one study: on this machine, on a cluster."""
+"""Run several processes on one study, on this machine or on a cluster."""

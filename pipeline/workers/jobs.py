@@ -19,9 +19,9 @@ class Submission:
     """What all jobs of one `lrrt submit` share.
 
     Attributes:
-        tag: tells this submission's jobs from all others, even if the controller gives a job's id out again.
+        tag: distinguishes this submission's jobs from all others, even if the controller gives a job's id out again.
         num_workers: tasks of a job.
-        arguments: of `lrrt run`: the config, the folders and the options that stand over the config.
+        arguments: of `lrrt run`: the config, the folders and the options that replace values of the config.
         needs_storage: whether the storage comes to each task through its environment, and from nowhere else.
     """
 
@@ -32,7 +32,7 @@ class Submission:
 
     @property
     def job_name(self) -> str:
-        """The name by which the queue knows the jobs."""
+        """The name of the jobs in the queue."""
         return f"lrrt-{self.tag}"
 
 
@@ -49,7 +49,7 @@ def script(submission: Submission, cluster: ClusterConfig, directory: RunDirecto
 
 
 def script_file(directory: RunDirectory) -> Path:
-    """Return where the script is stored."""
+    """Return the file of the script."""
     return directory.jobs / "run.sh"
 
 

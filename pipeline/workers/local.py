@@ -22,8 +22,8 @@ class LocalWorkers:
     """Worker processes of a run on this machine, each as `lrrt worker` is.
 
     Attributes:
-        num: how many at a time.
-        app_dir: where they find the task's module.
+        num: the number of processes.
+        app_dir: the folder of the task's module.
     """
 
     num: int
@@ -31,7 +31,7 @@ class LocalWorkers:
 
     @contextmanager
     def at_work(self, run: Run) -> Iterator[Callable[[], bool]]:
-        """Keep the workers running while the block runs; yield what says whether all have ended.
+        """Run the workers while the block runs; yield a function that says whether all have ended.
 
         Their output goes on in logs in the state folder. A password in the storage's URL is given to them in their
         environment alone. If the block raises, they are stopped: each gives its trial back at the end of an epoch.
@@ -51,6 +51,7 @@ class LocalWorkers:
                 return not alive
 
             yield have_ended
+            have_ended()  # says which of them died since it was last asked
 
     def _command(self, number: int, run: Run) -> list[str]:
         options = {
@@ -66,16 +67,16 @@ class LocalWorkers:
 
 @contextmanager
 def _running(commands: list[list[str]], folder: Path, storage: str) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start each command with a log of its own; when the block ends, ask those that still run to stop, and wait."""
+    """Start each command with a separate log; when the block ends, ask those that still run to stop, and wait."""
     processes: list[subprocess.Popen[bytes]] = []
-    # The config holds what the environment said, and the environment would stand over the command line again.
+    # The config already has the values of the environment, which otherwise would replace those of the command line.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)}
     gpus = _gpus()
     try:
         for number, command in enumerate(commands):
             added = {"LRRT_STORAGE": storage, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
             with _log(folder, number).open("ab") as log:
-                # In a session of its own, so that Ctrl-C reaches this process alone.
+                # In a separate session, so that Ctrl-C reaches this process alone.
                 processes.append(
                     subprocess.Popen(
                         command,

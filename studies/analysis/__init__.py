@@ -1,1 +1,1 @@
-"""What is learnt from a study that has ended: further trainings, importance, plots."""
+"""Learn from a study that has ended: further trainings, importance, plots."""

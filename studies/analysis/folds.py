@@ -1,4 +1,4 @@
-"""Knows how data is cut into folds, each of which is validated on by a training on the others."""
+"""Cut data into folds: each is the validation data of one training on the others."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.intp]
 Fold = tuple[Rows, Rows]
-"""The rows that are trained on, and those that are validated on."""
+"""The rows of the training data, and those of the validation data."""
 
 
 def make_folds(num_samples: int, *, num_folds: int = 5, labels: Any = None, seed: int = 0) -> Iterator[Fold]:
-    """Return (indices to train on, indices to validate on) of each fold, shuffled; each sample is validated on once.
+    """Yield (training indices, validation indices) of each fold, shuffled; each sample is in one validation part.
 
     Args:
-        num_samples: in the data.
-        num_folds: how many.
-        labels: the class of each sample, whose shares each fold keeps; None for folds that ignore classes.
-        seed: of the shuffling.
+        num_samples: samples in the data.
+        num_folds: the number of folds.
+        labels: the class of each sample; each fold has the same shares of the classes. None ignores classes.
+        seed: the seed of the shuffling.
 
     Raises:
-        ValueError: for fewer than two folds, or more than there are samples, or than a class has members.
+        ValueError: for fewer than two folds, or for more folds than samples in the data or in a class.
 
     >>> [(len(train), len(validation)) for train, validation in make_folds(10, num_folds=5)]
     [(8, 2), (8, 2), (8, 2), (8, 2), (8, 2)]

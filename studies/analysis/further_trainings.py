@@ -1,7 +1,7 @@
 """Train the best few trials again, on fresh seeds and on folds of the data, together with other workers.
 
-The best of many trials is partly luck: of its seed, and of having been chosen for its score. Means over trainings that
-    had no part in the choice are free of both.
+The best of many trials is partly lucky: by its seed, and by having been chosen for its score. The mean of trainings
+that had no part in the choice is free of both.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Round:
     """A training of every trial that is trained again.
 
     Attributes:
-        name: what it is on: "seed 1", "fold 2 of 5".
+        name: its seed or fold: "seed 1", "fold 2 of 5".
         make_trainer: makes its trainer.
-        is_fold: whether it is on a fold of the data.
-        prunes: whether a trial is left out that was clearly worse on the folds before.
+        is_fold: whether it trains on a fold of the data.
+        prunes: whether it leaves out trials that were clearly worse on the folds before.
     """
 
     name: str
@@ -56,8 +56,8 @@ class Scores:
     """The scores of several trainings of one trial.
 
     Attributes:
-        results: of the trainings.
-        num_planned: how many trainings there would have been if the trial had not been clearly worse than another.
+        results: the results of the trainings.
+        num_planned: the number of trainings if none is left out because the trial is clearly worse than another.
     """
 
     results: tuple[TrialResult, ...]
@@ -65,13 +65,13 @@ class Scores:
 
     @property
     def ended(self) -> tuple[float, ...]:
-        """The scores of the trainings that came to their end."""
+        """The scores of the trainings that were completed."""
         completed = (result for result in self.results if result.state is TrialState.COMPLETED)
         return tuple(result.score for result in completed if result.score is not None)
 
     @property
     def mean_score(self) -> float | None:
-        """The mean of the scores; None if a training did not come to its end, or was left out."""
+        """The mean of the scores; None if a training was not completed, or was left out."""
         has_all = len(self.ended) == len(self.results) >= max(1, self.num_planned)
         return fmean(self.ended) if has_all else None
 
@@ -88,7 +88,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A trial and its further trainings: on fresh seeds, and on folds."""
+    """A trial and its further trainings, on fresh seeds and on folds."""
 
     trial: TrialResult
     on_seeds: tuple[Training, ...]
@@ -97,7 +97,7 @@ class Retrained:
 
     @property
     def trainings(self) -> tuple[Training, ...]:
-        """All of them."""
+        """All further trainings."""
         return (*self.on_seeds, *self.on_folds)
 
     @property
@@ -112,12 +112,12 @@ class Retrained:
 
     @property
     def judged(self) -> Scores:
-        """The scores that trials are ranked by: on folds, which differ by their data too, or else on seeds."""
+        """The scores by which trials are ranked: on folds, which also differ by their data, or else on seeds."""
         return self.folds if self.on_folds else self.seeds
 
     @property
     def mean_score(self) -> float | None:
-        """The mean by which trials are ranked; None if a training did not come to its end, or was left out."""
+        """The mean by which trials are ranked; None if a training was not completed, or was left out."""
         return self.judged.mean_score
 
     def as_dict(self) -> dict[str, Any]:
@@ -136,14 +136,14 @@ class FurtherTrainings:
     """The further trainings of a few trials, for one worker; see `studies.storage.shared_work.Job` for its methods.
 
     Args:
-        trials: the best few.
-        rounds: in their order; one with folds that prunes begins when the folds before it have ended.
-        watcher: hears what happens.
+        trials: the best few trials.
+        rounds: the rounds in order; one that prunes begins when the folds before it have ended.
+        watcher: follows the trainings.
     """
 
     def __init__(self, trials: Sequence[TrialResult], rounds: Sequence[Round], watcher: Watcher) -> None:
         self.trials, self.rounds, self.watcher = trials, rounds, watcher
-        self._trainer: tuple[str, Trainer] | None = None  # of the last round; what it holds is let go of with the next
+        self._trainer: tuple[str, Trainer] | None = None  # of the last round; the next frees its memory
 
     def is_done(self, table: Table) -> bool:
         needed, is_all = self._needed(table)
@@ -170,10 +170,10 @@ class FurtherTrainings:
         self.watcher.on_wait()
 
     def retrained(self, table: Table, *, max_gap: float | None = None) -> tuple[Retrained, ...]:
-        """Return the trials with the further trainings that the table has, the best mean first.
+        """Return the trials with their further trainings in the table, the best mean first.
 
         Args:
-            table: of the board.
+            table: the board's table.
             max_gap: the largest generalisation gap allowed; trials with a larger one come last.
         """
         num_folds = sum(round_.is_fold for round_ in self.rounds)
@@ -189,7 +189,7 @@ class FurtherTrainings:
         return tuple(sorted(every, key=rank))
 
     def _needed(self, table: Table) -> tuple[list[tuple[Round, TrialResult]], bool]:
-        """Return the pieces that are known to be needed, and whether these are all."""
+        """Return the pieces that are certainly needed, and whether these are all."""
         needed: list[tuple[Round, TrialResult]] = []
         for round_ in self.rounds:
             folds_before = [_key(one.name, trial) for one, trial in needed if one.is_fold]
@@ -200,7 +200,7 @@ class FurtherTrainings:
         return needed, True
 
     def _clearly_worse(self, table: Table, *, before: Round) -> list[TrialResult]:
-        """Return the trials that did not come to an end on each fold before a round, or are clearly worse on these."""
+        """Return the trials that were clearly worse on the folds before a round, or not completed on one of them."""
         folds = [one for one in self.rounds[: self.rounds.index(before)] if one.is_fold]
         ended = {trial.number: Scores(self._results(trial, table, folds)).ended for trial in self.trials}
         whole = [scores for scores in ended.values() if len(scores) == len(folds) > 0]

@@ -1,4 +1,4 @@
-"""Knows how much each hyperparameter matters to how well the trials of a study end, whichever engine proposed them."""
+"""Estimate how much each hyperparameter matters to the scores of a study's trials, whichever engine proposed them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 if TYPE_CHECKING:
     import optuna
 
-# Of simulated studies whose scores hang on the rate most, the rate comes first in all with 20 trials or more, and in
-# three of four with 10.
+# In simulated studies whose scores depend on the rate most, the rate comes first in all studies of 20 trials or more,
+# and in three of four of 10 trials.
 MIN_TRIALS = 20
 RATE = "lr"  # of any optimizer, as its place between its bounds
 NUM_TREES = 32
@@ -25,19 +25,19 @@ NUM_TREES = 32
 def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int = 0) -> dict[str, float] | None:
     """Return the share of each hyperparameter in the differences between trials, the most important first.
 
-    It is Optuna's fANOVA (Hutter, Hoos and Leyton-Brown 2014) on the ranks of the scores, so that one huge loss does
-    not decide; a diverged trial ranks as it is told to the sampler. The rates of all optimizers count as one,
-    `lr`, by their place between the bounds. Hyperparameters that some trials do not have, such as those of a
-    schedule, and those with a single value have no share.
+    They come from Optuna's fANOVA (Hutter, Hoos and Leyton-Brown 2014) on the ranks of the scores, so that one huge
+    loss does not decide. A diverged trial ranks by the penalty that the sampler sees. The rates of all optimizers count
+    as one, `lr`, by their place between the bounds. A hyperparameter has no share if some trials lack it, such as one
+    of a schedule, or if it has a single value.
 
     Args:
-        trials: of a study.
-        space: what was searched.
-        seed: of the forest of trees that explains the ranks.
+        trials: the trials of a study.
+        space: the space that was searched.
+        seed: the seed of the forest of trees that explains the ranks.
 
     Returns:
-        By name, shares that sum to 1; None for fewer than `MIN_TRIALS` trials that did not fail, or where all end
-        alike.
+        Shares by name, which sum to 1; None for fewer than `MIN_TRIALS` trials that did not fail, or if all have the
+        same score.
     """
     ended = [trial for trial in trials if trial.state is not TrialState.FAILED]
     scores = [score for trial in ended if (score := score_for_engines(trial, ended)) is not None]
@@ -58,7 +58,7 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
 
 
 def _searched(space: SearchSpace) -> Iterable[Dimension]:
-    """Return the dimensions that every trial has and that have more than one value, the rate as its place."""
+    """Return the dimensions that every trial has and that have several values; the rate is its place in the bounds."""
     for dimension in space.dimensions():
         if not dimension.conditions and (len(dimension.choices) > 1 or dimension.low < dimension.high):
             yield dimension
@@ -70,9 +70,9 @@ def _as_optuna(
 ) -> optuna.trial.FrozenTrial:
     import optuna
 
-    found = space.range_of(config)
-    assert found is not None, "the trials of a study lie in its space"
-    place = math.log(config.lr / found.low) / math.log(found.highest_peak(space.schedules) / found.low)
+    rates = space.range_of(config)
+    assert rates is not None, "the trials of a study lie in its space"
+    place = math.log(config.lr / rates.low) / math.log(rates.highest_peak(space.schedules) / rates.low)
     values: dict[str, Value] = {**config.parameters(), RATE: min(max(place, 0.0), 1.0)}
     return optuna.trial.create_trial(
         params={dimension.name: values[dimension.name] for dimension in searched},

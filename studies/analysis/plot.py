@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish too.
 BLUE, VERMILLION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
 GREY = "#595959"
 LOG_AXIS_RATIO = 100.0  # losses over more than two decades are drawn on a logarithmic axis
-NARROW = 0.18  # of the axis; a region below it has no room for its name
-MARKED_EPOCHS = 40  # up to so many, each epoch gets a dot
-ALL_IN_A_ROW = 7.0  # inches, from which on the legend fits in one row
+NARROW = 0.18  # of the axis; a narrower region has no room for its name
+MARKED_EPOCHS = 40  # up to so many epochs, each gets a dot
+ALL_IN_A_ROW = 7.0  # inches; from this width on the legend fits in one row
 
 
 def plot_losses(
@@ -29,16 +29,16 @@ def plot_losses(
     verdict: str | None = None,
     size: tuple[float, float] = (8, 5),
 ) -> Figure:
-    """Draw training and validation loss by epoch, the best epoch marked, what lies before and after it shaded.
+    """Draw training and validation loss by epoch, mark the best epoch, and shade the epochs before and after it.
 
-    The losses' axis is logarithmic where they are positive and span more than two decades. Losses that are not finite
-    are left out, and their epochs marked below the axis' end.
+    The axis of the losses is logarithmic if they are positive and span more than two decades. Losses that are not
+    finite are left out, and a cross at the lower end of the axis marks their epochs.
 
     Args:
         curves: losses by epoch.
         report: what `check_overfitting` says about the same losses.
         title: heading above the verdict.
-        verdict: what stands below the title; the sentence of the report where it is None.
+        verdict: the text below the title; None for the sentence of the report.
         size: width and height in inches.
     """
     from matplotlib.figure import Figure

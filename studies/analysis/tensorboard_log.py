@@ -1,4 +1,4 @@
-"""Knows how TensorBoard is shown a study: one run a trial, with its losses, its rates and its hyperparameters."""
+"""Write a study for TensorBoard: one run per trial, with its losses, rates and hyperparameters."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import numpy as np
 from studies.trainer import Trained
 from studies.trial import TrialResult, TrialState
 
-EVENTS = "events.out.tfevents.*"  # what TensorFlow calls its files
-FINE = 100  # steps an epoch, where it is not known how many it had: rates mean the same at any number
+EVENTS = "events.out.tfevents.*"  # the names of TensorFlow's files
+FINE = 100  # steps per epoch, if the real number is not known: schedules have the same shape at any number
 LEARNED = (TrialState.COMPLETED, TrialState.PRUNED)
 
 
 class TensorBoardLog:
-    """Writes each trial that ended; give it to a study's `run` as `on_trial`.
+    """Write each trial that ended; call it with each trained trial, as `Watcher.on_trial_end` does.
 
-    Each trial is a run in a folder of its own, `trial_0007`: the scalars `train_loss`, `val_loss` and `learning_rate`
-    (the last of each whole epoch) by epoch, counted from 1, `score` at the best epoch, and, for TensorBoard's HParams,
-    the values under the flat names that every engine uses. A trial that is told again replaces its run.
+    Each trial is a run in its folder, such as `trial_0007`. It has the scalars `train_loss`, `val_loss` and
+    `learning_rate` (the last one of each whole epoch) by epoch, counted from 1, and `score` at the best epoch.
+    TensorBoard's HParams has the values under the flat names that every engine uses. If a trial is written again, the
+    new run replaces the old one.
 
     Args:
-        folder: what `tensorboard --logdir` is given; made where it is not there.
+        folder: the argument of `tensorboard --logdir`; it is made if it does not exist.
 
     Raises:
-        ImportError: where tensorboard is not installed.
+        ImportError: if tensorboard is not installed.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -77,8 +78,8 @@ def _write_end(result: TrialResult) -> None:
 
 
 def _last_rates(result: TrialResult) -> list[float]:
-    """Return the rate of the last step of each epoch that came to its end."""
-    has_diverged = result.state is TrialState.DIVERGED  # somewhere in its last epoch, whose length is not known then
+    """Return the rate of the last step of each whole epoch."""
+    has_diverged = result.state is TrialState.DIVERGED  # in its last epoch, whose length is then not known
     num_epochs = len(result.train_losses) - has_diverged
     if num_epochs < 1:
         return []

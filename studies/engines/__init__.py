@@ -1,1 +1,1 @@
-"""What proposes the values of trials: Optuna's samplers and KerasTuner's oracles."""
+"""Propose the values of trials, with Optuna's samplers and KerasTuner's oracles."""

@@ -1,4 +1,4 @@
-"""Propose trials with KerasTuner's oracles, each by its number, from trials that may be stored anywhere."""
+"""Propose trials by their numbers with KerasTuner's oracles, whatever stores the trials."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SAMPLERS = ("random", "bayesian", "grid", "tpe")
 def keras_tuner_engine(space: SearchSpace, *, sampler: str = "random", seed: int = 0) -> Engine:
     """Return one of KerasTuner's oracles as an engine.
 
-    KerasTuner's chief and workers are not used: a worker that is killed leaves its trial running for ever, the chief
-    waits for it without end, and neither has a heartbeat or a storage that outlives a process.
+    KerasTuner's chief and workers are not used. If a worker is killed, its trial runs for ever, and the chief waits
+    for it without end; neither has a heartbeat or a storage that outlives a process.
 
     Args:
-        space: what is searched; the first proposals are what its range tests suggest.
+        space: the space that is searched; the first proposals have the rates that its range tests suggest.
         sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
-        seed: what the choices come from.
+        seed: the seed of the choices.
 
     Raises:
         ValueError: for an unknown sampler.
@@ -36,7 +36,7 @@ def keras_tuner_engine(space: SearchSpace, *, sampler: str = "random", seed: int
 
 
 class _OracleEngine:
-    """A KerasTuner oracle, made when it is first asked, because KerasTuner takes seconds to import."""
+    """A KerasTuner oracle, made at the first proposal, because KerasTuner takes seconds to import."""
 
     def __init__(self, space: SearchSpace, sampler: str, seed: int) -> None:
         self._space, self._sampler, self._seed = space, sampler, seed

@@ -1,4 +1,4 @@
-"""Write KerasTuner's project folder of a study, for KerasTuner's own tools."""
+"""Write a study as KerasTuner's project folder, for KerasTuner's tools."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def write_project(folder: Path, space: SearchSpace, trials: Sequence[tuple[Trial
     """Write the folder that a tuner with this directory and project name reloads.
 
     Args:
-        folder: of the project; the trials of an earlier writing are replaced.
-        space: that was searched.
-        trials: that have ended.
+        folder: the project's folder; its earlier trials are replaced.
+        space: the space that was searched.
+        trials: the trials that have ended.
     """
     for written in folder.glob("trial_*"):
         shutil.rmtree(written)

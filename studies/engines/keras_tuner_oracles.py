@@ -1,4 +1,4 @@
-"""Make KerasTuner's oracles propose by a trial's number, from the trials that have ended, without their own files."""
+"""Make KerasTuner's oracles propose by a trial's number, from the trials that have ended, without their files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from studies.space.search_space import SearchSpace
 from studies.space.suggesting import ask_keras_tuner
 
 OBJECTIVE = "val_loss"
-INITIAL_TRIALS = 10  # random ones before the Gaussian process is trusted; KerasTuner's own default grows to 30 and more
-JUDGED_STARTS, CHOSEN_STARTS = 1000, 3  # where the best point of a Gaussian process is looked for
+INITIAL_TRIALS = 10  # random ones before the Gaussian process; KerasTuner's default grows to 30 and more
+JUDGED_STARTS, CHOSEN_STARTS = 1000, 3  # of the search for the best point of a Gaussian process
 ANY_NUMBER = 10**9  # of failures in a row; KerasTuner's default of 3 ends the whole search
 GRID_DRAWS = 100  # draws that may meet combinations already tried before the rest of a grid is listed
 
@@ -26,7 +26,7 @@ GRID_DRAWS = 100  # draws that may meet combinations already tried before the re
 class NumberedOracle(keras_tuner.Oracle):
     """An oracle whose choice for a trial follows from the seed, the trial's number and the trials that have ended.
 
-    KerasTuner's own state, `oracle.json`, is fatal when half-written and cannot resume a grid.
+    KerasTuner's state, `oracle.json`, is fatal if it is half-written, and it cannot resume a grid.
     """
 
     def __init__(self, space: SearchSpace, *, seed: int) -> None:
@@ -36,7 +36,7 @@ class NumberedOracle(keras_tuner.Oracle):
         super().__init__(
             objective=keras_tuner.Objective(OBJECTIVE, "min"),
             hyperparameters=hp,
-            seed=_drawn(seed),  # never 0, which KerasTuner takes for no seed
+            seed=_drawn(seed),  # never 0, which means no seed in KerasTuner
             max_consecutive_failed_trials=ANY_NUMBER,
         )
         self.study_seed = seed
@@ -59,19 +59,19 @@ class NumberedOracle(keras_tuner.Oracle):
         return None if values is None else {**values, **self._inside(values)}
 
     def next_values(self, number: int) -> dict[str, Value] | None:
-        """Return what the oracle proposes after its first trials; None if all have been tried."""
+        """Return the values of a trial after the suggested ones; None if all have been tried."""
         values: dict[str, Value] | None = self.populate_space(str(number))["values"]
         if values is not None and self._duplicate(values):
             values = self._random_values()
         return values
 
     def add(self, observation: Observation, *, step: int = 0, message: str = "") -> Any:
-        """Add a trial that has ended, and return it as KerasTuner knows it.
+        """Add a trial that has ended, and return it as KerasTuner's trial.
 
         Args:
-            observation: of the trial; an excess gap is added to the score, since KerasTuner knows no constraints.
-            step: of its best epoch.
-            message: why it failed.
+            observation: of the trial; an excess gap is added to the score, since KerasTuner has no constraints.
+            step: the trial's best epoch.
+            message: why the trial failed.
         """
         trial_id = str(observation.number)
         hp = self.get_space()
@@ -102,7 +102,7 @@ class NumberedOracle(keras_tuner.Oracle):
         return values
 
     def _inside(self, values: Values) -> dict[str, Value]:
-        """Return the numbers among the values, with those that rounding put outside their bounds put back."""
+        """Return the numbers among the values, moved into their bounds if rounding put them outside."""
         return {
             dimension.name: min(max(number, dimension.low), dimension.high)
             for dimension in self.dimensions
@@ -117,20 +117,20 @@ class RandomOracle(NumberedOracle, RandomSearchOracle):
 
 
 class BayesianOracle(NumberedOracle, BayesianOptimizationOracle):
-    """KerasTuner's Gaussian process, with its search for the best point begun where that is likely."""
+    """KerasTuner's Gaussian process; its search for the best point starts at likely points."""
 
     def next_values(self, number: int) -> dict[str, Value] | None:
         self.num_initial_points = INITIAL_TRIALS
         self._random_state = _LikelyStarts(self, _drawn(self.study_seed, number))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn's, that a length scale lies at its bound: nothing to act on
+            warnings.simplefilter("ignore")  # from scikit-learn: a length scale lies at its bound
             return super().next_values(number)
 
 
 class _LikelyStarts:
-    """Stands for the generator that KerasTuner draws its 50 starts from, each of which costs 0.1 s of descent.
+    """Replace the generator from which KerasTuner draws 50 starts; each start costs 0.1 s of descent.
 
-    It judges many random points at once instead, and gives the few best.
+    It judges many random points at once instead, and returns the few best.
     """
 
     def __init__(self, oracle: BayesianOracle, seed: int) -> None:
@@ -147,7 +147,7 @@ class _LikelyStarts:
 class GridOracle(NumberedOracle, GridSearchOracle):
     """KerasTuner's grid, ten values to a number and its start, visited in a random order.
 
-    In KerasTuner's own order a search of fewer trials than the grid has sees one corner of it.
+    In KerasTuner's order, a search of fewer trials than the grid has sees only one corner of it.
     """
 
     def next_values(self, number: int) -> dict[str, Value] | None:
@@ -187,5 +187,5 @@ def _grid_values(parameter: Any) -> list[Value]:
 
 
 def _drawn(*seeds: int) -> int:
-    """Return a positive number that a list of seeds determines; those of different lists are unrelated."""
+    """Return a positive number that follows from a list of seeds; the numbers of different lists are unrelated."""
     return int(np.random.default_rng(seeds).integers(1, 2**31 - 2**16))

@@ -1,4 +1,4 @@
-"""Turn the result of a trial into what an engine may learn from it."""
+"""Turn the result of a trial into an observation, from which an engine may learn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from studies.dimension import Value
 from studies.ranking import excess_gap
 from studies.trial import TrialResult, TrialState
 
-PENALTY_SHARE = 0.1  # a diverged trial is worse than the worst one seen by this part of the range seen
+PENALTY_SHARE = 0.1  # a diverged trial is worse than the worst score by this part of the range of scores
 NO_SCORE = 1.0  # of a diverged trial in a study where no loss was ever finite
 
 Values = Mapping[str, Value]
@@ -18,13 +18,13 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an engine may learn from a trial that ended.
+    """The facts that an engine may learn from a trial that ended.
 
     Attributes:
-        number: of the trial; negative for a trial of another study.
-        values: of its active dimensions, by name.
+        number: the trial's number; negative for a trial of another study.
+        values: the values of its active dimensions, by name.
         score: a finite number, lower is better; None if the trial failed.
-        excess_gap: by how much its generalisation gap is larger than allowed, 0 if it is not; None if every gap is.
+        excess_gap: by how much its generalisation gap is too large, 0 if it is allowed; None if any gap is allowed.
     """
 
     number: int
@@ -34,7 +34,7 @@ class Observation:
 
 
 class Engine(Protocol):
-    """Proposes the values of trials; `repeats_nothing` says that it never proposes one point twice."""
+    """Propose the values of trials; `repeats_nothing` says that no point is proposed twice."""
 
     repeats_nothing: bool
 
@@ -44,18 +44,18 @@ class Engine(Protocol):
         The same seed, number and observations give the same values, whatever was proposed before.
 
         Args:
-            number: of the trial.
+            number: the trial's number.
             ended: the trials that have ended, and those of other studies, in any order.
             running: the values of the trials that are being trained.
         """
 
 
 def observe(result: TrialResult, others: Iterable[TrialResult], max_gap: float | None) -> Observation:
-    """Return what an engine may learn from a trial of a study.
+    """Return the observation of a trial of a study.
 
     Args:
-        result: of the trial.
-        others: of the trials before it.
+        result: the trial's result.
+        others: the results of the trials before it.
         max_gap: the largest generalisation gap allowed; None allows any.
     """
     gap = None if max_gap is None else excess_gap(result, max_gap)
@@ -65,9 +65,11 @@ def observe(result: TrialResult, others: Iterable[TrialResult], max_gap: float |
 def score_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> float | None:
     """Return the finite number that engines see as a trial's score; None for a failed trial.
 
-    A diverged trial gets a penalty, a bit worse than the worst score seen, so that an engine turns away from the place
-    without one huge number bending what it knows of the rest. A pruned trial has its score: it was in the worse half,
-    and what it would have reached is not known.
+        penalty = worst + PENALTY_SHARE * (worst - best)
+
+    A diverged trial gets this penalty, from the scores of the others. An engine then avoids its region, and no huge
+    number distorts what it learns elsewhere. A pruned trial has its score: it was in the worse half, and its later
+    losses are unknown.
     """
     ended = (TrialState.COMPLETED, TrialState.PRUNED)
     if result.state is TrialState.FAILED:

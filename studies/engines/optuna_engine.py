@@ -1,4 +1,4 @@
-"""Propose trials with Optuna's samplers, each by its number, from trials that may be stored anywhere."""
+"""Propose trials by their numbers with Optuna's samplers, whatever stores the trials."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ GAP = "generalisation_gap"  # the name of the constraint
 
 
 class OptunaEngine:
-    """One of Optuna's samplers, on a study in memory that knows what has ended.
+    """One of Optuna's samplers, on a study in memory with the trials that have ended.
 
-    Each proposal has a sampler of its own, whose seed is the study's with the trial's number, so that what is proposed
-    does not depend on which process asks, or how often it was stopped. Quasi-random points are SciPy's, because
-    Optuna's sampler counts in the storage instead of going by the trial's number. "cmaes" adapts to the trials that
-    this process proposed; a process that goes on begins its evolution again, from what the others showed.
+    Each proposal has a new sampler, whose seed is the study's seed with the trial's number. A proposal therefore does
+    not depend on the process that asks, or on how often it was stopped. Quasi-random points come from SciPy, because
+    Optuna's sampler counts in the storage instead of using the trial's number. "cmaes" adapts to the trials that this
+    process proposed. If a process goes on, its evolution begins again, from the results of the others.
 
     Args:
-        space: what is searched; the first proposals are what its range tests suggest.
+        space: the space that is searched; the first proposals have the rates that its range tests suggest.
         sampler: "tpe", "random", "qmc", "gp" or "cmaes".
-        seed: what the choices come from.
+        seed: the seed of the choices.
 
     Raises:
         ValueError: for an unknown sampler.
@@ -69,7 +69,7 @@ class OptunaEngine:
         return values
 
     def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
-        """Return the study in memory, with all that has ended."""
+        """Return the study in memory, with all trials that have ended."""
         import optuna
 
         if self._study is None:
@@ -111,7 +111,7 @@ class OptunaEngine:
 
 
 def _leave(study: optuna.Study, number: int) -> None:
-    """End a trial that shows nothing."""
+    """End a trial without a value."""
     import optuna
 
     study.tell(number, state=optuna.trial.TrialState.FAIL)

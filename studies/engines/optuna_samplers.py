@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cmaes")
 NUM_RANDOM = 4  # trials that TPE draws at random after the suggested ones; the bounds are narrow already
-NEEDED = {"gp": "torch", "cmaes": "cmaes"}  # packages that Optuna leaves to its users
+NEEDED = {"gp": "torch", "cmaes": "cmaes"}  # packages that Optuna does not install
 
 
 def check_sampler(name: str) -> None:
     """Refuse a sampler that cannot be made.
 
     Raises:
-        ValueError: for an unknown one.
+        ValueError: for an unknown sampler.
         ImportError: if a package that it needs is not installed.
     """
     if name not in SAMPLERS:
@@ -35,12 +35,12 @@ def check_sampler(name: str) -> None:
 
 
 def make_sampler(name: str, seed: int, *, num_suggested: int = 0) -> optuna.samplers.BaseSampler:
-    """Make one of Optuna's samplers, which knows `num_suggested` trials that it did not choose."""
+    """Make one of Optuna's samplers, for a study with `num_suggested` trials that it did not choose."""
     import optuna
     from optuna import samplers
 
     random = samplers.RandomSampler(seed=seed)
-    # That a part of Optuna may change one day tells our users nothing that they could act on.
+    # Users cannot act on a warning that a part of Optuna may change one day.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match name:
@@ -57,7 +57,7 @@ def make_sampler(name: str, seed: int, *, num_suggested: int = 0) -> optuna.samp
 
 
 def distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:
-    """Return a dimension as Optuna knows it."""
+    """Return a dimension as Optuna's distribution."""
     from optuna import distributions
 
     low, high = dimension.low, dimension.high
@@ -70,12 +70,12 @@ def distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from printing that it made a study; the caller's setting is put back."""
+    """Stop Optuna's message that it made a study while the block runs; then restore the caller's setting."""
     import optuna
 
-    found = optuna.logging.get_verbosity()
+    verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         yield
     finally:
-        optuna.logging.set_verbosity(found)
+        optuna.logging.set_verbosity(verbosity)

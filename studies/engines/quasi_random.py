@@ -17,9 +17,9 @@ def quasi_random_values(
     """Return a trial's values at its point of a scrambled Sobol sequence (Sobol 1967, Owen 1998; SciPy's `qmc.Sobol`).
 
     Args:
-        dimensions: of the search space, each after those that its conditions name.
-        number: of the trial, which is the place of its point in the sequence.
-        seed: of the scrambling.
+        dimensions: the dimensions of the search space, each after the dimensions in its conditions.
+        number: the trial's number, which is the place of its point in the sequence.
+        seed: the seed of the scrambling.
         fixed: values that do not come from the sequence.
     """
     from scipy.stats import qmc
@@ -27,7 +27,7 @@ def quasi_random_values(
     every = list(dimensions)
     sequence = qmc.Sobol(len(every), scramble=True, rng=np.random.default_rng(seed))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a number of points that is no power of 2 is less even, and still a search
+        warnings.simplefilter("ignore")  # points whose number is no power of 2 are less even, but still usable
         if number:  # SciPy takes no step of 0
             sequence.fast_forward(number)
         point = sequence.random(1)[0]
@@ -39,7 +39,7 @@ def quasi_random_values(
 
 
 def _value_at(dimension: Dimension, place: float) -> Value:
-    """Return the value at a place from 0 to 1 of a dimension, all values alike likely."""
+    """Return the value at a place from 0 to 1 of a dimension; all values are equally likely."""
     if dimension.choices:
         return dimension.choices[min(int(place * len(dimension.choices)), len(dimension.choices) - 1)]
     low, high, step = dimension.low, dimension.high, dimension.step or (1 if dimension.integer else None)

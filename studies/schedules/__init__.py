@@ -1,1 +1,1 @@
-"""Families of learning-rate schedules, and the rate that each gives to every step."""
+"""Define families of learning-rate schedules, and compute the rate of every step."""

@@ -1,4 +1,4 @@
-"""Knows the schedules that Keras lacks: cycles (Smith 2015), one cycle (Smith 2018) and a warm-up before any other."""
+"""Add the schedules that Keras lacks: cycles (Smith 2015), one cycle (Smith 2018) and a warm-up before any other."""
 
 from typing import Any, Self
 
@@ -13,13 +13,12 @@ Rate = Any  # a tensor of rates, shaped like the steps asked for
 class CyclicalRate(keras.optimizers.schedules.LearningRateSchedule):
     """Climb from `base_lr` to the peak and back in straight lines, `num_cycles` times in `num_steps` steps.
 
-    With `t = step / num_steps` and `cycle = floor(num_cycles * t)`, the rate is
+        rate = base_lr + (peak_lr - base_lr) * height * cycle_factor**cycle * final_amplitude**t
 
-        base_lr + (peak_lr - base_lr) * height * cycle_factor**cycle * final_amplitude**t
-
-    where `height` is 0 at both ends of a cycle and 1 in its middle. Smith 2015, arXiv:1506.01186, section 3.1:
-    "triangular" has both factors at 1, "triangular2" has `cycle_factor=0.5`, "exp_range" has `final_amplitude` (his
-    gamma is `final_amplitude**(1 / num_steps)`). His stepsize is half a cycle. Later steps go on cycling.
+    with `t = step / num_steps` and `cycle = floor(num_cycles * t)`. `height` is 0 at both ends of a cycle and 1 in its
+    middle. Smith 2015, arXiv:1506.01186, section 3.1: "triangular" has both factors at 1, "triangular2" has
+    `cycle_factor=0.5`, "exp_range" has `final_amplitude` (his gamma is `final_amplitude**(1 / num_steps)`). His
+    stepsize is half a cycle. Steps after `num_steps` go on cycling.
 
     >>> schedule = CyclicalRate(base_lr=0.0, peak_lr=1.0, num_steps=8, num_cycles=2, cycle_factor=0.5)
     >>> [float(schedule(step)) for step in range(8)]
@@ -62,8 +61,8 @@ class CyclicalRate(keras.optimizers.schedules.LearningRateSchedule):
 class OneCycleRate(keras.optimizers.schedules.LearningRateSchedule):
     """Climb from `base_lr` to the peak, return to it, then fall to `final_lr`; three straight lines.
 
-    The climb takes `rise_fraction` of the training, the last fall `tail_fraction`, the return what is between. Smith
-    2018, arXiv:1803.09820, section 4.1. Later steps stay at `final_lr`.
+    The climb takes `rise_fraction` of the training, the last fall `tail_fraction`, and the return the rest. Smith
+    2018, arXiv:1803.09820, section 4.1. Steps after `num_steps` stay at `final_lr`.
 
     >>> schedule = OneCycleRate(1.0, 5.0, 0.0, num_steps=10, rise_fraction=0.4, tail_fraction=0.2)
     >>> [round(float(schedule(step)), 5) for step in range(11)]
@@ -104,10 +103,10 @@ class OneCycleRate(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable(package="lrrt")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """Climb in a straight line to `peak_lr` for `warmup_steps` steps, then follow `schedule` from its own first step.
+    """Climb in a straight line to `peak_lr` for `warmup_steps` steps, then follow `schedule` from its first step.
 
-    Step 0 takes `start_fraction` of the peak: a rate of 0 would waste the step. Keras's CosineDecay has a warm-up of
-    its own, but only for itself, and it takes no tensor of steps.
+    Step 0 takes `start_fraction` of the peak: a rate of 0 would waste the step. Keras has a warm-up in CosineDecay
+    only, and that takes no tensor of steps.
 
     >>> constant = keras.optimizers.schedules.PolynomialDecay(1.0, decay_steps=1, end_learning_rate=1.0)
     >>> [round(float(WarmUp(constant, 1.0, warmup_steps=2, start_fraction=0.5)(step)), 5) for step in range(4)]
@@ -145,7 +144,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def _progress(step: Any, num_steps: int) -> Any:
-    """Return which fraction of `num_steps` lies before a step."""
+    """Return `step / num_steps`."""
     return ops.cast(step, keras.config.floatx()) / num_steps
 
 

@@ -28,7 +28,7 @@ def _ours() -> Any:
 
 def _stairs(peak: float, num_steps: int, values: Values) -> tuple[list[int], list[float]]:
     num_stairs = int(values["num_drops"]) + 1
-    # Keras keeps a rate up to and including its boundary, so a stair ends at the step before the next stair's first.
+    # In Keras a rate holds up to and including its boundary, so a stair ends one step before the next one begins.
     boundaries = [-(-num_steps * stair // num_stairs) - 1 for stair in range(1, num_stairs)]
     return boundaries, [peak * values["drop_factor"] ** stair for stair in range(num_stairs)]
 
@@ -62,7 +62,7 @@ _ENTRIES = (
     Family(
         "fixed",
         "rate = peak. The article's static rate.",
-        # Keras has no constant schedule; this one loads where lrrt is not installed, as one of ours would not.
+        # Keras has no constant schedule. Unlike a class of ours, this one also loads without lrrt.
         make=lambda peak, num_steps, values: _keras().PolynomialDecay(peak, num_steps, end_learning_rate=peak),
         parameters=(WARMUP,),
     ),
@@ -133,8 +133,8 @@ _ENTRIES = (
     Family(
         "exp_range",
         "rate = base + (peak - base) * height * final_amplitude ** t: triangular, with an amplitude that falls by a "
-        "constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1, where his text lets the base fall as "
-        "well; here it stays, as in triangular2. Its first peak lies below the peak already.",
+        "constant factor each step. Smith 2015, arXiv:1506.01186, section 3.1. In his text the base falls too; "
+        "here it stays, as in triangular2. Even the first maximum lies below the peak.",
         make=lambda peak, num_steps, values: _triangles(
             peak, num_steps, values, final_amplitude=values["final_amplitude"]
         ),
@@ -147,14 +147,14 @@ _ENTRIES = (
         "one_cycle",
         f"rate rises from base_fraction * peak to peak over rise_fraction of the training, returns until "
         f"{1 - TAIL_FRACTION:g} of it, then falls to {TAIL_DEPTH:g} of the base; straight lines. Smith 2018, "
-        "arXiv:1803.09820, section 4.1; one_cycle_momentum gives the momentum that belongs to it.",
+        "arXiv:1803.09820, section 4.1; one_cycle_momentum gives its momentum.",
         make=_one_cycle,
         parameters=(
             Parameter("rise_fraction", 0.1, 0.6, 0.45),
             Parameter("base_fraction", 0.01, 0.5, 0.1, is_base=True),
         ),
         min_steps=lambda values: ONE_CYCLE_STEPS,
-        marks=lambda values: (),  # one cycle can be compared at its end only
+        marks=lambda values: (),  # a cycle can be compared only at its end
         momentum=lambda num_steps, values, *, high, low: one_cycle_momentum(
             num_steps, rise_fraction=values["rise_fraction"], high=high, low=low
         ),
@@ -176,14 +176,14 @@ _ENTRIES = (
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _ENTRIES})
 """All families, by name. In formulas `t = step / num_steps`, counted from the end of a warm-up if there is one:
-training ends at t = 1, when the last cycle and the decay end too, and the last step begins just before."""
+training ends at t = 1, as the last cycle and the decay do, and the last step begins just before."""
 
 
 def find_family(name: str) -> Family:
     """Return the family of this name.
 
     Raises:
-        ValueError: if there is none, with the nearest name.
+        ValueError: if there is none; the message has the nearest name.
     """
     if name not in FAMILIES:
         raise ValueError(
@@ -203,7 +203,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def check_parameters(family: Family, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return a family's parameters as plain numbers, counts as whole ones.
+    """Return a family's parameters as plain numbers, counts as whole numbers.
 
     Raises:
         ValueError: for a parameter that the family does not have, or a value out of its domain.
@@ -218,7 +218,7 @@ def check_parameters(family: Family, parameters: Mapping[str, float]) -> dict[st
 
 
 def all_values(family: Family, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return a value for each parameter of a family: the given ones as `check_parameters` returns them, or defaults.
+    """Return a value for each parameter of a family: the given one, as `check_parameters` returns it, or the default.
 
     Raises:
         ValueError: as `check_parameters` does.

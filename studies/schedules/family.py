@@ -1,4 +1,4 @@
-"""Define what a schedule family is: one record with all that tells it from the others."""
+"""Define the record of a schedule family: all that distinguishes it from the others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Schedule = Any  # keras.optimizers.schedules.LearningRateSchedule; Keras is unty
 Values = Mapping[str, float]  # a value for each parameter of a family
 Place = tuple[float, float]  # the part of the schedule that is done, and the part of the training that is over by then
 
-# Of a decay. Validation losses at an eighth of the training ranked its final best three 13th to 16th of 18; from half
-# of it on the ranks agree with those at the end (correlation .95).
+# Parts of a decay. Validation losses at an eighth of the training ranked its final best three 13th to 16th of 18; from
+# half of it on the ranks agree with those at the end (correlation .95).
 DECAY_PARTS = (0.5, 0.75)
 
 
@@ -73,11 +73,11 @@ class Family:
     Attributes:
         name: what configs, trials and results call it.
         description: its formula and source.
-        make: `(peak_lr, num_steps, values)` to a Keras schedule over so many steps that can be saved.
+        make: `(peak_lr, num_steps, values) -> Keras schedule` over `num_steps`, which can be saved.
         parameters: what a search may vary.
         min_steps: the least number of steps.
         marks: the places where trials of the family can be compared before their end.
-        momentum: the momentum of each step of the training; None if the family leaves it alone.
+        momentum: the momentum of each step of the training; None if the family does not change it.
         is_cyclical: whether the rates cycle, or rise and fall once; a warm-up does not count.
     """
 
@@ -103,7 +103,7 @@ class Family:
 
         Args:
             searches_warmup: whether the length of a warm-up is one of them.
-            least_base: where the domain of a base begins, if that is inside it and not above the default.
+            least_base: the lower end for the base of a cycle, if it is inside the domain and not above the default.
         """
         return tuple(
             replace(one, low=min(max(one.low, least_base), one.default)) if one.is_base else one

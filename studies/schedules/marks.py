@@ -19,15 +19,15 @@ class Mark:
 
 
 def marks(schedule: str, parameters: Mapping[str, float], epochs: int) -> tuple[Mark, ...]:
-    """Return where a trial of so many epochs can be compared with others of its family before its end.
+    """Return the epochs at which a trial of so many epochs can be compared with others of its family before its end.
 
-    Each family has its own: the ends of its cycles, or half and three quarters of its decay, counted from the end of a
+    They are the ends of the family's cycles, or half and three quarters of its decay, counted from the end of a
     warm-up.
 
     Args:
         schedule: a name in `FAMILIES`.
-        parameters: the family's own, by name; those that are left out have their defaults.
-        epochs: of the whole training.
+        parameters: the family's parameters, by name; the others have their defaults.
+        epochs: epochs of the whole training.
 
     >>> marks("fixed", {}, 20)
     (Mark(progress=0.5, epoch=10), Mark(progress=0.75, epoch=15))

@@ -1,4 +1,4 @@
-"""Compute the momentum of one cycle (Smith 2018), which moves against its rate."""
+"""Compute the momentum of one cycle (Smith 2018), which falls while the rate rises."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def one_cycle_momentum(
 ) -> NDArray[np.float32]:
     """Return the momentum of each step of a one_cycle training, shape `(num_steps,)`: high when the rate is low.
 
-    It falls from `high` to `low` while the rate rises, climbs back while the rate returns, and stays for the tail
+    It falls from `high` to `low` while the rate rises, climbs back while the rate returns, and stays during the tail
     (Smith 2018, arXiv:1803.09820, section 4.3).
 
     Raises:

@@ -16,14 +16,14 @@ WARMUP_START = 0.01  # of the peak, at step 0
 
 
 def make_schedule(family: str, peak_lr: float, num_steps: int, **parameters: float) -> Schedule:
-    """Make a Keras `LearningRateSchedule` that can be saved: Keras's own class if it has one.
+    """Make a Keras `LearningRateSchedule` that can be saved: Keras's class if it has one.
 
     Args:
         family: a name in `FAMILIES`.
         peak_lr: the highest rate.
         num_steps: updates in the whole training, warm-up included.
-        **parameters: the family's own; defaults if they are left out. A warm-up is rounded to whole steps, one at
-            least.
+        **parameters: the family's parameters; the others have their defaults. A warm-up is rounded to whole steps, at
+            least one.
 
     Raises:
         ValueError: for an unknown family or parameter, a parameter out of its domain, a peak that is not positive, or
@@ -43,7 +43,7 @@ def make_schedule(family: str, peak_lr: float, num_steps: int, **parameters: flo
 
 
 def check_all_fit(schedules: Sequence[str], num_steps: int, *, searches_warmup: bool) -> None:
-    """Refuse a training that is too short for some schedule that a search may propose, such as for the most cycles.
+    """Refuse a training that is too short for a schedule that a search may propose, such as one with the most cycles.
 
     Args:
         schedules: names in `FAMILIES`.
@@ -61,8 +61,8 @@ def check_all_fit(schedules: Sequence[str], num_steps: int, *, searches_warmup: 
 def rate_table(schedule: Schedule, num_steps: int) -> NDArray[np.float32]:
     """Return the rate of each step 0..num_steps-1, shape `(num_steps,)`, float32.
 
-    The schedule is called once, with a tensor of all steps. A schedule that takes one step at a time only, or answers
-    differently to one step than to many, is called step by step.
+    The schedule is called once, with a tensor of all steps. It is called step by step if it takes only one step at a
+    time, or if its rates for one step and for many differ.
 
     Raises:
         ValueError: if a rate is negative or not finite.

@@ -1,1 +1,1 @@
-"""The search space: which values trials may take, in one form for every engine."""
+"""Define the search space: the values that trials may take, in one form for every engine."""

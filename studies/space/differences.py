@@ -1,4 +1,4 @@
-"""Knows how a study of another search space is told from one's own: by what differs."""
+"""Refuse a stored study of another search space, with the fields that differ."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 
 class ForeignStudy(ValueError):
-    """A study that was kept belongs to another search space."""
+    """A stored study belongs to another search space."""
 
 
 def check_same_space(kept: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
-    """Refuse to go on with a study that was kept of another space.
+    """Refuse to continue a stored study of another space.
 
     Args:
-        kept: what `SearchSpace.as_dict` of the study's space was; what it does not have is not compared.
-        own: what that of one's own space is.
-        where: what the message calls the study.
+        kept: the stored `SearchSpace.as_dict` of the study's space; a field that it lacks is not compared.
+        own: `SearchSpace.as_dict` of the space to search now.
+        where: the study's name in the message.
 
     Raises:
-        ForeignStudy: with what differs.
+        ForeignStudy: if a field differs.
     """
     told = [_difference(name, kept[name], own[name]) for name in own if name in kept and kept[name] != own[name]]
     if told:
@@ -27,7 +27,7 @@ def check_same_space(kept: Mapping[str, Any], own: Mapping[str, Any], where: str
 
 
 def _difference(name: str, before: Any, now: Any) -> str:
-    """Say how one field differs; of lists of records, such as the optimizers' ranges, only those that do."""
+    """Say how one field differs. A list of records, such as the optimizers' ranges, shows only the changed ones."""
     if not all(isinstance(one, list) and one and isinstance(one[0], dict) for one in (before, now)):
         return f"{name} was {before!r}, now {now!r}"
     gone = [_without_nulls(one) for one in before if one not in now]

@@ -1,4 +1,4 @@
-"""Knows whether the best trial lies at an edge of its bounds, and what a space widened there looks like."""
+"""Find whether the best learning rate lies at an edge of its bounds, and widen the space there."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lrrt.plain import Named
 from studies.space.search_space import SearchSpace
 from studies.trial import TrialResult
 
-EDGE_SHARE = 0.05  # of the range, in decades: a best rate that is nearer to an end may well lie beyond it
+EDGE_SHARE = 0.05  # of the range, in decades; if the best rate is nearer to an end, a better one may lie beyond it
 WIDENED_DECADES = 1.0
 
 
 class Edge(Named):
-    """Which end of its bounds the best learning rate lies at; the value is the sentence shown."""
+    """The end of its bounds where the best learning rate lies; the value is the sentence shown."""
 
     LOW = "the best learning rate lies at the lower edge of its bounds"
     HIGH = "the best learning rate lies at the upper edge of its bounds"
@@ -27,8 +27,8 @@ class AtEdge:
     """The best learning rate lies so near to an end of its optimizer's bounds that a better one may lie beyond.
 
     Attributes:
-        optimizer: whose bounds, with the batch size where they are of one.
-        edge: which end.
+        optimizer: the optimizer, with the batch size if the bounds are for one.
+        edge: the end.
         lr: the rate.
         low: the lower bound.
         high: the upper bound.
@@ -40,7 +40,7 @@ class AtEdge:
     low: PositiveFloat
     high: PositiveFloat
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorator on a property
+    @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def reason(self) -> str:
         """The edge with its numbers."""
@@ -48,47 +48,47 @@ class AtEdge:
 
 
 def at_edge(result: TrialResult, space: SearchSpace) -> AtEdge | None:
-    """Say at which edge of its optimizer's bounds a trial's learning rate lies; None inside, or for other optimizers.
+    """Return the edge of its optimizer's bounds where a trial's rate lies; None if inside, or not of the space.
 
     Args:
-        result: the winner.
-        space: what was searched.
+        result: the best trial.
+        space: the space that was searched.
     """
-    lr, found = result.config.lr, space.range_of(result.config)
-    if found is None:
+    lr, searched = result.config.lr, space.range_of(result.config)
+    if searched is None:
         return None
-    low, high = found.low, found.highest_peak(space.schedules)
+    low, high = searched.low, searched.highest_peak(space.schedules)
     place = math.log(lr / low) / math.log(high / low)
     if place < EDGE_SHARE:
-        return AtEdge(found.label, Edge.LOW, lr, low, high)
-    return AtEdge(found.label, Edge.HIGH, lr, low, high) if place > 1 - EDGE_SHARE else None
+        return AtEdge(searched.label, Edge.LOW, lr, low, high)
+    return AtEdge(searched.label, Edge.HIGH, lr, low, high) if place > 1 - EDGE_SHARE else None
 
 
 def widen(space: SearchSpace, result: TrialResult, *, decades: float = WIDENED_DECADES) -> SearchSpace:
-    """Return the space with the bounds of the winner's optimizer moved outwards at the edge where it lies.
+    """Return the space with the bounds of the best trial's optimizer moved outwards at the edge where its rate lies.
 
-    The rate found there becomes the suggested one. A space whose winner lies inside is returned as it is. A widened
-    space is that of a new study, which takes the results of the old one as `known`.
+    The rate of the best trial becomes the suggested one. If it lies inside its bounds, the space is returned
+    unchanged. A widened space needs a new study, which takes the results of the old one as `known`.
 
     Args:
-        space: what was searched.
-        result: the winner.
-        decades: by how much.
+        space: the space that was searched.
+        result: the best trial.
+        decades: how far the bound moves.
 
     Raises:
-        ValueError: where it would not become wider.
+        ValueError: if `decades` is not positive and finite.
     """
     if not 0 < decades < math.inf:
         raise ValueError(f"`decades` must be positive and finite, got {decades!r}.")
-    found = at_edge(result, space)
-    if found is None:
+    place = at_edge(result, space)
+    if place is None:
         return space
     factor = 10.0**decades
-    low = found.low / factor if found.edge is Edge.LOW else found.low
-    high = found.high * factor if found.edge is Edge.HIGH else found.high
+    low = place.low / factor if place.edge is Edge.LOW else place.low
+    high = place.high * factor if place.edge is Edge.HIGH else place.high
     ranges = (
-        replace(one, low=low, high=high, suggested=found.lr, cyclical_high=None)
-        if one.label == found.optimizer
+        replace(one, low=low, high=high, suggested=place.lr, cyclical_high=None)
+        if one.label == place.optimizer
         else one
         for one in space.optimizers
     )

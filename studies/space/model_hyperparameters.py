@@ -1,4 +1,4 @@
-"""Knows how the hyperparameters of a user's `build(hp)` become dimensions of a search space."""
+"""Turn the hyperparameters of a user's `build(hp)` into dimensions of a search space."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def takes_hyperparameters(build_model: Callable[..., Any]) -> bool:
 
 
 def own_dimensions(build_model: Callable[..., keras.Model]) -> tuple[Dimension, ...]:
-    """Return the hyperparameters that a model builder declares, those in conditional scopes included.
+    """Return the hyperparameters that a model builder declares, including those in conditional scopes.
 
-    The model is built as often as it takes to open every scope. A builder without an argument has none.
+    The model is built until every scope has been opened. A builder without an argument has no hyperparameters.
     """
     if not takes_hyperparameters(build_model):
         return ()
@@ -43,7 +43,7 @@ def _dimension(parameter: Any) -> Dimension:
     name, default = parameter.name, parameter.default
     conditions: tuple[Condition, ...] = tuple((one.name, tuple(one.values)) for one in parameter.conditions)
     is_number = isinstance(parameter, kinds.Int | kinds.Float)
-    # A step that multiplies, or a scale that is logarithmic from above, is known to KerasTuner alone.
+    # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
     if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
         return Dimension(name, tuple(parameter.values), default=default, conditions=conditions)
     return Dimension(

@@ -1,4 +1,4 @@
-"""Knows which learning rates are searched for one optimizer: from its bounds, at every batch size or at one."""
+"""Choose the learning rates to search for one optimizer: from its bounds, at every batch size or at one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class OptimizerRange:
-    """One optimizer and the learning rates that are searched for it; `suggested` is tried first where there is one.
+    """One optimizer and the learning rates that are searched for it; `suggested`, if given, is tried first.
 
-    `batch_size` is the one that the range is for, where each batch size has a range of its own; None for a range that
-    serves them all. `cyclical_high` is the largest maximum of a cyclical rate, where that is larger than `high`.
+    `batch_size` is set if each batch size has its own range; None means one range for all of them. `cyclical_high`
+    is the largest maximum of a cyclical rate, if that is larger than `high`.
 
     Raises:
         ValueError: unless `0 < low < high < cyclical_high`.
@@ -40,27 +40,27 @@ class OptimizerRange:
         if self.cyclical_high is not None and not self.high < self.cyclical_high < math.inf:
             raise ValueError(
                 f"`high < cyclical_high` must hold for {self.label}, got high={self.high!r}, "
-                f"cyclical_high={self.cyclical_high!r}. Leave it out where cyclical rates go no higher."
+                f"cyclical_high={self.cyclical_high!r}. Leave it out if cyclical rates go no higher."
             )
 
     @property
     def label(self) -> str:
-        """The optimizer, and the batch size where the range is for one: what a range test calls the case."""
+        """The optimizer, and the batch size if the range is for one, as a range test labels the case."""
         return self.name if self.batch_size is None else f"{self.name}, batch_size={self.batch_size}"
 
     @property
     def rate_name(self) -> str:
-        """What engines call the rate: `lr__<optimizer>`, or `lr__<optimizer>__<batch size>`."""
+        """The rate's name in engines: `lr__<optimizer>`, or `lr__<optimizer>__<batch size>`."""
         return rate_name(self.name, self.batch_size)
 
     def highest_peak(self, schedules: Sequence[str]) -> float:
-        """Return the upper end for the peak of such schedules: `cyclical_high` where all are cyclical, else `high`.
+        """Return the upper end for the peak of such schedules: `cyclical_high` if all are cyclical, else `high`.
 
         A constant rate must be smaller than the maximum of a cyclical one (Smith 2018, arXiv:1803.09820, section 4.1).
-        Where both kinds are searched they share one range, so that a sampler's trials of either tell of the other.
+        If both kinds are searched, they share one range: then a sampler learns from the trials of both.
         """
-        # With confirmed bounds and four schedules on cancer_mlp (24 trials, 6 seeds) a range of their own for cyclical
-        # ones, up to `cyclical_high`, gained half a percent of the scale, and no more than a wider shared one.
+        # With confirmed bounds and four schedules on cancer_mlp (24 trials, 6 seeds), a separate range for cyclical
+        # schedules, up to `cyclical_high`, gained half a percent of the scale: no more than a wider shared range.
         is_cyclical_only = all(FAMILIES[schedule].is_cyclical for schedule in schedules)
         return self.cyclical_high if is_cyclical_only and self.cyclical_high else self.high
 
@@ -83,22 +83,22 @@ class OptimizerRange:
 def ranges_within(
     bounds: Mapping[str, Bounds], cases: Mapping[str, Case], batch_sizes: Sequence[int], fallback: Range | None
 ) -> tuple[OptimizerRange, ...]:
-    """Return what is searched for each optimizer inside the bounds that were found for it.
+    """Return the ranges to search for each optimizer, inside its bounds.
 
-    An optimizer whose bounds were measured at one batch size has one range for all; one whose bounds were measured at
-    several has a range at each that is searched, or one where only one is searched.
+    If an optimizer's bounds were measured at one batch size, it has one range for all. If they were measured at
+    several, it has a range for each batch size that is searched; a single batch size needs only one range.
 
     Args:
         bounds: by label.
-        cases: what each label's bounds are of; a label that has no case is an optimizer's name.
-        batch_sizes: that are searched.
-        fallback: (low, high) where there is no answer; None leaves the optimizer out.
+        cases: the case of each label; a label without a case is an optimizer's name.
+        batch_sizes: the batch sizes that are searched.
+        fallback: (low, high) for an optimizer without bounds; None leaves it out.
 
     Raises:
-        ValueError: where the bounds of an optimizer are of several models, or do not have each batch size.
+        ValueError: if the bounds of an optimizer are of several models, or lack a batch size.
     """
     measured: dict[str, dict[int, Bounds]] = {}
-    for label, found in bounds.items():
+    for label, case_bounds in bounds.items():
         case = cases.get(label) or Case(label, label, 0)
         by_size = measured.setdefault(case.optimizer, {})
         if case.batch_size in by_size:
@@ -106,20 +106,20 @@ def ranges_within(
                 f"`bounds` must be of one model, got two of {case.optimizer} at batch_size={case.batch_size}. Take "
                 "those of one model's hyperparameters."
             )
-        by_size[case.batch_size] = found
+        by_size[case.batch_size] = case_bounds
     ranges: list[OptimizerRange] = []
     for name, by_size in measured.items():
-        found_ranges = [_range_of(name, size, found, fallback) for size, found in _needed(name, by_size, batch_sizes)]
-        ranges += [found for found in found_ranges if found] if all(found_ranges) else []
+        candidates = [_range_of(name, size, one, fallback) for size, one in _needed(name, by_size, batch_sizes)]
+        ranges += [one for one in candidates if one] if all(candidates) else []
     return tuple(ranges)
 
 
 def _needed(
     name: str, by_size: Mapping[int, Bounds], batch_sizes: Sequence[int]
 ) -> Sequence[tuple[int | None, Bounds]]:
-    """Return the bounds that an optimizer's ranges are made of, each with the batch size that it is for."""
+    """Return the bounds for an optimizer's ranges, each with its batch size; None stands for all batch sizes."""
     if len(by_size) == 1:
-        return [(None, found) for found in by_size.values()]
+        return [(None, bounds) for bounds in by_size.values()]
     absent = [size for size in batch_sizes if size not in by_size]
     if absent:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Knows the search space: which values trials may take, in one form for every engine."""
+"""Define the search space: the values that trials may take, in one form for every engine."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class SearchSpace:
     """The values that trials may take. It is plain data; `suggest` gives it to an engine.
 
     `searches_warmup` adds the length of a warm-up to the schedules that can have one. `weight_decay` and `momentum`
-    are searched where they have a range; the latter is `beta_1` of optimizers of Adam's kind. `own` are the
+    are searched if they have a range; for optimizers of Adam's kind, the momentum is `beta_1`. `own` are the
     hyperparameters of the user's model; see `own_dimensions`.
 
-    A schedule's peak lies inside its optimizer's bounds; in a space of cyclical schedules alone it may reach the
-    largest maximum of a cycle, and where others are searched too, all share the range of a constant rate. Under the
-    highest peak, the base of a cyclical schedule reaches down to the lower bound.
+    A schedule's peak lies inside its optimizer's bounds. If all schedules are cyclical, the peak may reach the largest
+    maximum of a cycle; otherwise all schedules share the range of a constant rate. The base of a cyclical schedule
+    reaches down to the lower bound under the highest peak.
 
     Raises:
-        ValueError: for a space without an optimizer, a schedule or a batch size, with one twice, with an unknown
-            schedule, with a range that is none, with ranges for some batch sizes only, or with an own hyperparameter
-            whose name is taken.
+        ValueError: for a space without an optimizer, a schedule or a batch size, with a value twice, with an unknown
+            schedule, with an invalid range, with ranges for only some batch sizes, or with a hyperparameter of the
+            model whose name is taken.
     """
 
     optimizers: tuple[OptimizerRange, ...]
@@ -68,7 +68,7 @@ class SearchSpace:
         names = [
             *self.schedules,
             *map(str, self.batch_sizes),
-            *(found.label for found in self.optimizers),
+            *(one.label for one in self.optimizers),
             *(dimension.name for dimension in self.own),
         ]
         twice = [name for name, count in Counter(names).items() if count > 1]
@@ -89,17 +89,17 @@ class SearchSpace:
         momentum: Range | None = None,
         own: Sequence[Dimension] = (),
     ) -> Self:
-        """Narrow the rates of each optimizer to what its range test found.
+        """Narrow the rates of each optimizer to the bounds from its range test.
 
         Args:
-            bounds: by optimizer, or by label where `cases` tells what each is of; in the order in which what they
-                suggest is tried.
-            cases: of the range test's result. Bounds that were measured at several batch sizes are searched at the
-                batch size that they are of, as `lr__<optimizer>__<batch size>`.
+            bounds: by optimizer, or by label if `cases` has the case of each; their suggestions are tried in this
+                order.
+            cases: of the range test's result. Bounds that were measured at several batch sizes are searched each at
+                its batch size, as `lr__<optimizer>__<batch size>`.
             schedules: names of schedule families.
-            batch_sizes: samples a batch.
-            fallback_range: (low, high), searched for an optimizer whose range test had no answer; such an optimizer is
-                left out where this is None.
+            batch_sizes: samples per batch.
+            fallback_range: (low, high) for an optimizer whose range test had no answer; None leaves such an optimizer
+                out.
             searches_warmup: whether the length of a warm-up is searched.
             weight_decay: (low, high), searched on a logarithmic scale.
             momentum: (low, high).
@@ -120,24 +120,24 @@ class SearchSpace:
 
     @classmethod
     def from_result(cls, result: RangeTestResult, **options: Any) -> Self:
-        """Narrow the rates of each optimizer to what a range test found, at each batch size where it tested several.
+        """Narrow the rates of each optimizer to the bounds from a range test, at each batch size of the test.
 
         The suggestions of the optimizers that reached the lowest losses in the test are tried first.
 
         Args:
-            result: of `lrrt.range_test`.
-            **options: those of `from_bounds`.
+            result: the result of `lrrt.range_test`.
+            **options: the other arguments of `from_bounds`.
         """
-        bounds = {found.label: result.bounds[found.label] for found in result.standings()}
+        bounds = {standing.label: result.bounds[standing.label] for standing in result.standings()}
         return cls.from_bounds(bounds, cases=result.cases, **options)
 
     def dimensions(self) -> tuple[Dimension, ...]:
-        """Return every dimension, each after those that its conditions name."""
+        """Return every dimension, each after the dimensions in its conditions."""
         return (
-            Dimension("optimizer", tuple(dict.fromkeys(found.name for found in self.optimizers))),
+            Dimension("optimizer", tuple(dict.fromkeys(one.name for one in self.optimizers))),
             Dimension("schedule", self.schedules),
             Dimension("batch_size", self.batch_sizes),
-            *(found.dimension(self.schedules) for found in self.optimizers),
+            *(one.dimension(self.schedules) for one in self.optimizers),
             *(dimension for name in self.schedules for dimension in self._family_dimensions(name)),
             *([Dimension("weight_decay", (), *self.weight_decay, log=True)] if self.weight_decay else []),
             *([Dimension("momentum", (), *self.momentum)] if self.momentum else []),
@@ -147,45 +147,45 @@ class SearchSpace:
     def suggest(self, trial: Any) -> TrialConfig:
         """Ask an Optuna trial or a KerasTuner `hp` for one value of each dimension that is active.
 
-        An optimizer's rate and a family's parameters are asked for only where that optimizer and family were chosen.
+        An optimizer's rate and a family's parameters are asked for only if that optimizer and family were chosen.
         """
         ask = ask_optuna if hasattr(trial, "suggest_float") else ask_keras_tuner
         return TrialConfig.from_parameters(ask(trial, self.dimensions()))
 
     def suggested_parameters(self) -> list[dict[str, Value]]:
-        """Return, for each range of rates, what its range test suggests, for the first trials of a study."""
+        """Return the suggested rate of each range of rates, with its conditions, for the first trials of a study."""
         return [
-            {parent: values[0] for parent, values in found.dimension(self.schedules).conditions}
-            | {found.rate_name: found.suggested}
-            for found in self.optimizers
-            if found.suggested is not None
+            {parent: values[0] for parent, values in one.dimension(self.schedules).conditions}
+            | {one.rate_name: one.suggested}
+            for one in self.optimizers
+            if one.suggested is not None
         ]
 
     def range_of(self, config: TrialConfig) -> OptimizerRange | None:
-        """Return the range that the rate of a trial was searched in; None where it is not of this space."""
+        """Return the range in which the rate of a trial was searched; None if the rate is not of this space."""
         values = config.parameters()
-        return next((found for found in self.optimizers if found.rate_name in values), None)
+        return next((one for one in self.optimizers if one.rate_name in values), None)
 
     def holds(self, config: TrialConfig) -> bool:
-        """Say whether the values of a trial lie in this space: all that are active, and no others."""
+        """Say whether a trial has a value of this space for each active dimension, and no other value."""
         values = config.parameters()
         active = [dimension for dimension in self.dimensions() if dimension.is_active(values)]
         names = {dimension.name for dimension in active}
         return names == set(values) and all(dimension.holds(values[dimension.name]) for dimension in active)
 
     def check_num_steps(self, num_steps: int) -> None:
-        """Refuse a training that is too short for some schedule that may be proposed.
+        """Refuse a training that is too short for a schedule that may be proposed.
 
         Args:
-            num_steps: updates in a whole trial, at the largest batch size.
+            num_steps: updates in a whole trial at the largest batch size.
 
         Raises:
-            ValueError: for fewer steps than its cycles, drops and warm-up need.
+            ValueError: for fewer steps than the cycles, drops and warm-up need.
         """
         check_all_fit(self.schedules, num_steps, searches_warmup=self.searches_warmup)
 
     def fills(self, values: Mapping[str, Value]) -> bool:
-        """Say whether values are given for all dimensions that are active with them."""
+        """Say whether there is a value for each dimension that is active with these values."""
         return all(dimension.name in values for dimension in self.dimensions() if dimension.is_active(values))
 
     def as_dict(self) -> dict[str, Any]:
@@ -194,30 +194,30 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` became as JSON."""
+        """Make the space again from the JSON of `as_dict`."""
         return from_plain(cls, kept)
 
     def check_kept(self, kept: Mapping[str, Any], where: str) -> None:
-        """Refuse to go on with a study that was kept of another space.
+        """Refuse to continue a stored study of another space.
 
         Args:
-            kept: what `as_dict` of the study's space was.
-            where: what the message calls the study.
+            kept: the stored `as_dict` of the study's space.
+            where: the study's name in the message.
 
         Raises:
-            ForeignStudy: with what differs.
+            ForeignStudy: if a field differs.
         """
         check_same_space(kept, self.as_dict(), where)
 
     def _check_ranges(self) -> None:
-        sizes: dict[str, list[int | None]] = {}
-        for found in self.optimizers:
-            sizes.setdefault(found.name, []).append(found.batch_size)
-        for name, of_it in sizes.items():
-            if set(of_it) not in ({None}, set(self.batch_sizes)):
+        sizes_by_name: dict[str, list[int | None]] = {}
+        for one in self.optimizers:
+            sizes_by_name.setdefault(one.name, []).append(one.batch_size)
+        for name, sizes in sizes_by_name.items():
+            if set(sizes) not in ({None}, set(self.batch_sizes)):
                 raise ValueError(
                     f"`optimizers` must have one range of {name}, or one for each of batch_sizes={self.batch_sizes}, "
-                    f"got batch_size={', '.join(map(str, of_it))}."
+                    f"got batch_size={', '.join(map(str, sizes))}."
                 )
 
     def _family_dimensions(self, schedule: str) -> list[Dimension]:
@@ -236,6 +236,6 @@ class SearchSpace:
         ]
 
     def _family_parameters(self, schedule: str) -> tuple[Parameter, ...]:
-        """Return those that are searched; the fraction that is a cycle's base begins at `low` for the highest peak."""
-        least_base = min(found.low / found.highest_peak(self.schedules) for found in self.optimizers)
+        """Return the searched parameters of a family; the base of a cycle begins at `low` under the highest peak."""
+        least_base = min(one.low / one.highest_peak(self.schedules) for one in self.optimizers)
         return FAMILIES[schedule].searched(searches_warmup=self.searches_warmup, least_base=least_base)

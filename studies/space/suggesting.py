@@ -1,4 +1,4 @@
-"""Knows how an Optuna trial and a KerasTuner `hp` are asked for the values of a space's dimensions."""
+"""Ask an Optuna trial or a KerasTuner `hp` for the values of a space's dimensions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def ask_optuna(trial: Any, dimensions: Iterable[Dimension]) -> dict[str, Value]:
 def ask_keras_tuner(hp: Any, dimensions: Sequence[Dimension]) -> dict[str, Value]:
     """Return a value of each dimension that is active, by name.
 
-    All dimensions are declared, with their conditions: a tuner that meets one for the first time in the middle of a
-    search gives it its default, not a value that it has drawn.
+    All dimensions are declared first, with their conditions. If a tuner meets a dimension in the middle of a search,
+    it takes the default instead of drawing a value.
     """
     import keras_tuner
 
     space = {"space": [keras_tuner_config(dimension) for dimension in dimensions], "values": {}}
-    # Scopes, which KerasTuner offers for conditions, take no two parents that are independent of each other.
+    # A KerasTuner scope cannot have two parents that are independent of each other.
     hp.merge(keras_tuner.HyperParameters.from_config(space), overwrite=False)
     values: dict[str, Value] = {}
     for dimension in dimensions:
@@ -36,7 +36,7 @@ def ask_keras_tuner(hp: Any, dimensions: Sequence[Dimension]) -> dict[str, Value
 
 
 def keras_tuner_config(dimension: Dimension) -> dict[str, Any]:
-    """Return a dimension as `keras_tuner.HyperParameters.from_config` reads it."""
+    """Return a dimension in the form of `keras_tuner.HyperParameters.from_config`."""
     conditions = [
         {"class_name": "Parent", "config": {"name": parent, "values": list(values)}}
         for parent, values in dimension.conditions

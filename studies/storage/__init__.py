@@ -1,1 +1,1 @@
-"""Where a study is stored, and how several workers share it."""
+"""Store a study, and share it between several workers."""

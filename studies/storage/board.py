@@ -1,9 +1,9 @@
 """Share pieces of work between processes: each piece is held by one worker at a time, and ends once.
 
-A board is an Optuna study. A piece of work is known by its key; each attempt at it is a trial of that study, with the
-key as an attribute. A worker that wants a piece adds a running trial, and looks whether it was the first: of all trials
-with one key, the first that is not lost holds the piece. Trials are numbered in the order in which they appear and a
-lost trial stays lost, so two workers never hold one piece, however old their tables are.
+A board is an Optuna study. A piece of work has a key; each attempt at it is a trial of that study, with the key as an
+attribute. To take a piece, a worker adds a running trial and reads whether it is the first: of all trials with one key,
+the first that is not lost holds the piece. Trials are numbered in the order in which they appear, and a lost trial
+stays lost. Two workers therefore never hold one piece, however old their tables are.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-KEY = "key"  # the attribute of Optuna's trials with the key of the piece of work that they are for
+KEY = "key"  # the attribute of Optuna's trials with the key of their piece of work
 WORKER = "worker"  # ... with the worker that holds it
-RESULT = "result"  # ... with what came of it
+RESULT = "result"  # ... with its result
 
 Key = int | str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a piece of work.
+    """The outcome of a piece of work.
 
     Attributes:
         result: plain data for JSON.
@@ -55,11 +55,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where each piece of work stands.
+    """The state of each piece of work.
 
     Attributes:
         first: the first trial of each piece, whose values all its trials share.
-        running: the trial that holds each piece which a worker is at.
+        running: the trial that holds each piece which a worker is doing.
         ended: the trial with the result of each piece that has ended.
         surplus: unfinished trials of pieces that another trial holds.
         others: trials without a key.
@@ -100,15 +100,15 @@ class Table:
 class Board:
     """The pieces of work of one Optuna study, for one worker.
 
-    Whatever a process does here, others may do at the same time, and it may be killed anywhere: no piece is lost, and
-        none is given to two workers.
+    Several processes may use a board at the same time, and each may be killed at any line: no piece is lost, and no
+    piece is given to two workers.
 
     Args:
-        study: Optuna's.
-        storage: where the study is stored, as Optuna wraps it.
-        database: the same if it is a database, which alone other processes can share.
+        study: Optuna's study.
+        storage: the study's storage, as Optuna wraps it.
+        database: the same storage if it is a database; other processes can share only that.
         worker: this process.
-        grace_s: after so long without a sign of life a worker is lost.
+        grace_s: seconds without a sign of life after which a worker is lost.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Board:
         self._study_id = storage.get_study_id_from_name(study.study_name)
 
     def table(self) -> Table:
-        """Read where each piece stands."""
+        """Read the state of each piece."""
         return Table.of(self.study.get_trials(deepcopy=False))
 
     def claim(
@@ -137,9 +137,9 @@ class Board:
         """Hold a piece for this worker alone; return None if another worker was faster.
 
         Args:
-            key: of the piece.
-            values: of the trial, by name, which Optuna shows as its parameters.
-            distributions: of these values, by name.
+            key: the key of the piece.
+            values: the parameters of the trial in Optuna, by name.
+            distributions: the distributions of these values, by name.
         """
         import optuna
 
@@ -156,9 +156,9 @@ class Board:
         holder_id = None if holder is None else self.id_of(holder)
         if holder_id != trial_id:
             self._end(trial_id, None)
-        # Of two trials of this worker, the first one's creation seemed to fail and did not.
-        is_own = holder is not None and worker_of(holder) == self.worker
-        return Claim(key, holder_id) if is_own and holder_id is not None else None
+        # The holder is another trial of this worker if its creation seemed to fail, but did not.
+        is_mine = holder is not None and worker_of(holder) == self.worker
+        return Claim(key, holder_id) if is_mine and holder_id is not None else None
 
     def is_held(self, claim: Claim) -> bool:
         """Read whether this worker still holds a piece."""
@@ -166,7 +166,7 @@ class Board:
         return not trial.state.is_finished() and worker_of(trial) == self.worker
 
     def finish(self, claim: Claim, outcome: Outcome) -> bool:
-        """Store what came of a piece; return whether this worker still held it."""
+        """Store the outcome of a piece; return whether this worker still held it."""
         import optuna
 
         try:
@@ -181,18 +181,18 @@ class Board:
         return True
 
     def give_back(self, claim: Claim) -> None:
-        """Let other workers take a piece that this one does not end."""
+        """Let other workers take a piece that this worker does not end."""
         if RESULT not in self.storage.get_trial(claim.trial_id).user_attrs:
             self._end(claim.trial_id, None)
 
     def lost(self, table: Table) -> list[FrozenTrial]:
         """Return the running trials whose worker is lost: started again, ended on this machine, or silent for too long.
 
-        A trial that never had a heartbeat gets one, so that its time runs from now.
+        A trial without a heartbeat gets one, so that its grace begins now.
         """
         running = list(table.running.values())
         if self.database is None:
-            return running  # of another life of this process's study, since there are no other workers
+            return running  # from an earlier run of this process, since there are no other workers
         gone = [trial for trial in running if (worker := worker_of(trial)) and self.worker.knows_ended(worker)]
         silent = {self.id_of(trial): trial for trial in running if trial not in gone}
         ages = seconds_since_heartbeats(self.database, silent)
@@ -207,8 +207,8 @@ class Board:
         """End a running trial of a lost worker, or a surplus one; return whether it had not ended before.
 
         Args:
-            trial: which one.
-            value: what its result is worth; None if it has no result or failed.
+            trial: the trial.
+            value: the value of its result; None if it has no result or failed.
         """
         return self._end(self.id_of(trial), value)
 
@@ -234,7 +234,7 @@ class Board:
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Say whether a trial ended without a result, so that its piece of work is open again."""
+    """Say whether a trial ended without a result; its piece of work is then open again."""
     return trial.state.is_finished() and RESULT not in trial.user_attrs
 
 

@@ -1,4 +1,4 @@
-"""Open the database that a study is stored in."""
+"""Open the database of a study."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import sqlalchemy
     from sqlalchemy import URL
 
-OPENING_S = 10.0  # a storage that does not answer is asked again for so long when a study is opened
+OPENING_S = 10.0  # so long a storage that does not answer is called again when a study is opened
 CONNECT_TIMEOUT_S = 10
-SQLITE_TIMEOUT_S = 30.0  # SQLite waits so long for another process to end its writing
+SQLITE_TIMEOUT_S = 30.0  # so long SQLite waits for another process that is writing
 
 
 class StorageOfAnotherVersion(Exception):
@@ -35,18 +35,19 @@ class NoSuchStudy(Exception):
 
 
 def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
-    """Open a storage; SQLite keeps a write-ahead log, 3 times faster and not torn by a killed process.
+    """Open a storage; SQLite gets a write-ahead log, which is 3 times faster and survives a killed process.
 
-    A process has two connections at most: one of its own, one of its heartbeat. One is kept, and tested before use.
+    A process has at most two connections: one for its work, one for its heartbeat. One stays open, and is tested
+    before use.
 
     Args:
-        url: of the database; PostgreSQL is reached with the driver psycopg if the URL names none.
+        url: the URL of the database; PostgreSQL is reached with the driver psycopg if the URL names none.
         creates: whether tables are made if there are none.
 
     Raises:
         StorageUnreachable: if it does not answer for `OPENING_S`.
         StorageOfAnotherVersion: if another version of Optuna made it.
-        NoSuchStudy: if it has no tables and must not make them.
+        NoSuchStudy: if it has no tables, and they must not be made.
         NoDriver: if the package that reaches it is not installed.
     """
     retry = Retrying(url, OPENING_S)
@@ -66,9 +67,9 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
     parts = parsed(url)
     is_sqlite = parts.get_backend_name() == "sqlite"
     nothing = f"{address(url)} must hold a study, but it holds none."
-    if is_sqlite and not creates and not Path(parts.database or "").exists():  # connecting would make the file
+    if is_sqlite and not creates and not Path(parts.database or "").exists():  # a connection would make the file
         raise NoSuchStudy(nothing)
-    # Optuna fills in what stands in braces, which a password may have.
+    # Optuna replaces text in braces, and a password may have braces.
     text = parts.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     try:
         storage = optuna.storages.RDBStorage(
@@ -90,16 +91,16 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
 
 
 def _set_up_sqlite(engine: sqlalchemy.Engine) -> None:
-    """Keep a write-ahead log, and hold the lock from the beginning of each transaction.
+    """Set a write-ahead log, and take the lock at the beginning of each transaction.
 
-    Optuna reads a study before it adds a trial to it. A transaction of SQLite that writes after it has read fails at
-    once if another process has written since, unless it began with the lock.
+    Optuna reads a study before it adds a trial to it. If a transaction of SQLite reads and then writes, it fails at
+    once if another process has written in between, unless it began with the lock.
     """
     from sqlalchemy import event
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # Python's driver must not begin transactions of its own
+        connection.isolation_level = None  # Python's driver must not begin transactions itself
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 

@@ -1,4 +1,4 @@
-"""Show other workers that this one is alive while it works, and learn that its work was taken over."""
+"""Show other workers that this one is alive, and notice if its work was taken over."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     import optuna
 
 FIRST_BEAT_S = 1.0  # shorter trials cost the storage no heartbeat
-JOIN_S = 1.0  # for which the end of a trial waits for a heartbeat on its way to a storage that does not answer
+JOIN_S = 1.0  # so long the end of a trial waits for a heartbeat if the storage does not answer
 BEATS_A_GRACE = 6  # so that a few may be lost
 
 
 class Heartbeat:
-    """Beats in a thread of its own while a block runs, whatever the storage does meanwhile.
+    """Send heartbeats from a separate thread while a block runs, even after errors of the storage.
 
-    Optuna's own thread ends at the first error of the database, and nobody learns of it.
+    Optuna's thread ends silently at the first error of the database.
 
     Args:
-        storage: where the trial is kept.
+        storage: the storage of the trial.
         trial_id: Optuna's id of the trial.
-        grace_s: after how long without a beat others take the worker for lost.
+        grace_s: seconds without a heartbeat after which the worker is lost.
         is_mine: reads from the storage whether the trial is still this worker's.
     """
 
@@ -40,12 +40,12 @@ class Heartbeat:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the trial was found to be no longer this worker's."""
+        """Whether the storage has shown that the trial is no longer this worker's."""
         return self._lost.is_set()
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether others may have taken this worker for lost by now; the clock runs while a process sleeps."""
+        """Whether this worker may be lost for the others by now; the clock runs while a process sleeps."""
         return time.time() - self._began > self._grace_s / 2
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Heartbeat:
         pause = min(FIRST_BEAT_S, self._interval_s)
         while not self._ended.wait(pause):
             pause = self._interval_s
-            # The next beat may find the storage again; the worker itself meets the fault when it tells its result.
+            # The next beat may reach the storage again; the worker itself meets the fault when it stores its result.
             with contextlib.suppress(Exception):
                 if not self._is_mine():
                     self._lost.set()

@@ -1,8 +1,8 @@
-"""Read and write Optuna's tables past its interface, in the two cases for which it has none.
+"""Read and write Optuna's tables directly, in the two cases for which it has no interface.
 
-Optuna 5 writes each intermediate value in a transaction of its own, which for a trial of 12 epochs is half of all its
-transactions. It compares heartbeats with the database's clock only to fail trials for good, and tells nobody how old
-they are. Both statements break if Optuna changes its tables; tests/studies/storage/test_optuna_tables.py fails then.
+Optuna 5 writes each intermediate value in a separate transaction, which for a trial of 12 epochs is half of all its
+transactions. It compares heartbeats with the database's clock only to fail trials for good, and does not report their
+age. Both statements break if Optuna changes its tables; then tests/studies/storage/test_optuna_tables.py fails.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def write_curve(storage: optuna.storages.RDBStorage, trial_id: int, losses: Sequ
     ]
     if not rows:
         return
-    # The rows are there already if this is called again because the storage's answer was lost.
+    # The rows exist already if this is a second call because the storage's answer was lost.
     with contextlib.suppress(sqlalchemy.exc.IntegrityError), storage.engine.begin() as connection:
         connection.execute(table.insert(), rows)
 
 
 def seconds_since_heartbeats(storage: optuna.storages.RDBStorage, trial_ids: Iterable[int]) -> dict[int, float]:
-    """Return how long ago each of these trials had its last heartbeat, by the clock of the database, if it had any."""
+    """Return the seconds since the last heartbeat of each trial that had one, by the clock of the database."""
     import sqlalchemy
 
     ids = list(trial_ids)

@@ -1,4 +1,4 @@
-"""Tell processes apart: on which machine one runs, and whether it still does."""
+"""Find the machine on which a process runs, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def place() -> str:
-    """Return the host, and the namespace of process ids: containers may share the name of their host."""
+    """Return the host and the namespace of process ids, since containers may share the name of their host."""
     namespace = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()} {namespace.readlink() if namespace.exists() else ''}".strip()
 
 
 def is_running(pid: int) -> bool:
-    """Say whether a process of this machine runs; one that has ended and whose parent has not noticed yet does not."""
+    """Say whether a process of this machine runs; a process that has ended does not, even before its parent notices."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -22,7 +22,7 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         return True
     try:
-        # The state follows the name, which stands in parentheses and may hold any letter.
+        # The state follows the name, which is in parentheses and may have any letter.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
         return True

@@ -1,4 +1,4 @@
-"""Tell how far a study has come, and which workers are at it."""
+"""Report the progress of a study, and its workers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
-    """What a study shows of one of its workers.
+    """The traces of one worker in a study.
 
     Attributes:
-        worker: who it is.
-        key: of what it is at; None if it is at nothing.
+        worker: the worker.
+        key: the key of the piece that it holds; None if it holds none.
         num_ended: pieces of work that it has ended.
-        last_seen_s: seconds since its last sign of life by the clock of the storage; None if it gave none yet.
+        last_seen_s: seconds since its last sign of life by the clock of the storage; None before the first one.
     """
 
     worker: Worker
@@ -32,14 +32,14 @@ class WorkerSeen:
 
 @dataclass(frozen=True, slots=True)
 class StudyProgress:
-    """How far a study has come.
+    """The progress of a study.
 
     Attributes:
         budget: trials in all.
-        num_open: trials that no worker is at and that have not ended.
-        num_running: trials that a worker is at.
+        num_open: trials that have not ended and that no worker holds.
+        num_running: trials that a worker holds.
         num_ended: trials that have ended.
-        workers: all that the study has seen.
+        workers: all workers that have taken a trial of the study.
     """
 
     budget: int
@@ -50,7 +50,7 @@ class StudyProgress:
 
 
 def progress_of(board: Board, budget: int) -> StudyProgress:
-    """Read how far the work on a board has come, of `budget` pieces."""
+    """Read the progress of the work on a board, of `budget` pieces."""
     table = board.table()
     trials = [*table.ended.values(), *table.running.values()]
     num_ended, num_running = len(table.ended), len(table.running)

@@ -1,4 +1,4 @@
-"""Call a storage again while it is at fault, and tell its faults from those of the caller."""
+"""Call a storage again while it is at fault, and distinguish its faults from those of the caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from studies.storage.urls import address, parsed
 
-WORKING_S = 120.0  # a study waits so long for its storage: a database server may need it to start again
+WORKING_S = 120.0  # a study waits so long for its storage, for example while a database server restarts
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 
 T = TypeVar("T")
@@ -18,17 +18,17 @@ OnWait = Callable[[], None]
 
 
 class StorageUnreachable(Exception):
-    """A study's storage does not answer, after it was asked for some time."""
+    """A study's storage did not answer for some time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """Calls a function again while the storage is at fault, with longer and longer pauses.
+    """Call a function again while the storage is at fault, with longer and longer pauses.
 
     Attributes:
-        url: of the storage.
-        give_up_after_s: seconds from the first fault until it is raised.
-        on_wait: called before each pause; what it raises ends the waiting.
+        url: the URL of the storage.
+        give_up_after_s: seconds from the first fault until StorageUnreachable is raised.
+        on_wait: called before each pause; an exception from it ends the wait.
     """
 
     url: str
@@ -39,7 +39,7 @@ class Retrying:
         """Return what the function returns.
 
         Raises:
-            StorageUnreachable: if the storage was at fault to the last.
+            StorageUnreachable: if the storage was still at fault at the end.
         """
         began, pause = None, FIRST_PAUSE_S
         while True:
@@ -58,9 +58,9 @@ class Retrying:
 
 
 def storage_fault(error: BaseException | None) -> BaseException | None:
-    """Return what shows that the storage, not the caller, is at fault and may recover; None if nothing does.
+    """Return the error by which the storage, not the caller, is at fault and may recover; None if there is none.
 
-    Optuna wraps what its database raises, and does so again while it clears up, so all causes are looked at.
+    Optuna wraps the errors of its database, and again while it cleans up, so all causes are checked.
     """
     from sqlalchemy import exc
 
@@ -74,7 +74,7 @@ def storage_fault(error: BaseException | None) -> BaseException | None:
 
 
 def _may_recover(error: BaseException) -> bool:
-    """Say whether waiting may help; of SQLite's faults it helps only against another process's writing."""
+    """Say whether waiting may help; for SQLite it helps only if another process is writing."""
     original = getattr(error, "orig", None)
     if type(original).__module__ != "sqlite3":
         return True

@@ -1,4 +1,4 @@
-"""Work off a board of pieces of work together with other processes: take what is open, wait for what others hold."""
+"""Do the pieces of work on a board together with other processes: take open pieces, wait for those that others hold."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from studies.storage.retrying import Retrying
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-GIVE_BACK_S = 5.0  # a worker that is stopped tries so long to give its piece back; a scheduler waits 30 s
-POLL_S = 2.0  # between two looks at the pieces that other workers hold, if nothing else is left
+GIVE_BACK_S = 5.0  # so long a stopped worker tries to give its piece back; a scheduler waits 30 s
+POLL_S = 2.0  # between two reads of the table, while other workers hold all pieces that are left
 
 Check = Callable[[bool], None]
-"""A piece of work calls it at moments that suit it, with True before its end; it raises if the piece was taken over."""
+"""A piece of work calls it now and then, and with True before its end; it raises if the piece was taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Piece:
     """A piece of work.
 
     Attributes:
-        key: by which all workers know it.
-        do: does it.
-        values: which Optuna shows as the parameters of its trial.
-        distributions: of these values.
+        key: the same in all workers.
+        do: does the work.
+        values: the parameters of its trial in Optuna.
+        distributions: the distributions of these values.
     """
 
     key: Key
@@ -43,7 +43,7 @@ class Piece:
 
 
 class Job(Protocol):
-    """What is to be done on a board."""
+    """The work to do on a board."""
 
     def is_done(self, table: Table) -> bool:
         """Say whether every piece has ended."""
@@ -55,20 +55,20 @@ class Job(Protocol):
         """Return what a stored result is worth, for a worker that was killed before it said so."""
 
     def on_look(self, table: Table) -> None:
-        """Take note of what other workers did."""
+        """Be called with each table, which shows the work of other workers."""
 
     def on_wait(self) -> None:
-        """Be called while other workers are waited for; what it raises ends the waiting."""
+        """Be called during a wait for other workers; an exception from it ends the wait."""
 
 
 def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> Table:
     """Do pieces of a job until all have ended.
 
     Args:
-        board: of the pieces.
-        job: what is to be done.
+        board: the board of the pieces.
+        job: the work to do.
         retry: calls the storage.
-        waits: whether pieces that other workers hold are waited for; if not, the work ends when nothing is open.
+        waits: whether to wait for pieces that other workers hold; if not, the work ends when no piece is open.
 
     Returns:
         The table at the end.
@@ -80,14 +80,14 @@ def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> 
         job.on_look(table)
         if job.is_done(table):
             return table
-        # Workers that start together want the same piece; whoever was too slow looks further each time.
+        # Workers that start together choose the same piece; a worker that was too slow chooses among more each time.
         piece = job.next_piece(table, max(1 + len(table.running), 2**num_collisions))
         if piece is not None:
             claim = retry(lambda piece=piece: board.claim(piece.key, piece.values, piece.distributions))  # type: ignore[misc]  # mypy cannot infer the lambda
             num_collisions = num_collisions + 1 if claim is None else 0
             if claim is not None:
                 _carry_out(board, claim, piece, retry)
-        elif job.is_done(table):  # looking for a piece may show that there is none
+        elif job.is_done(table):  # the search for a piece may show that there is none
             return table
         elif retry(lambda: put_back(board, job)):
             continue
@@ -99,7 +99,7 @@ def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> 
 
 
 def put_back(board: Board, job: Job) -> int:
-    """Open the pieces of lost workers to others; return how many there were."""
+    """Open the pieces of lost workers to others; return their number."""
     table = board.table()
     num_open = 0
     for trial in board.lost(table):
@@ -118,14 +118,14 @@ def _carry_out(board: Board, claim: Claim, piece: Piece, retry: Retrying) -> Non
     except _TakenOver:
         return
     except BaseException:
-        with contextlib.suppress(Exception):  # whoever starts next sees that this process has ended
+        with contextlib.suppress(Exception):  # the next worker sees that this process has ended
             Retrying(retry.url, GIVE_BACK_S)(lambda: board.give_back(claim))
         raise
 
 
 @contextmanager
 def _beating(board: Board, claim: Claim, retry: Retrying) -> Iterator[Check]:
-    """Show signs of life while the block runs; yield what raises if the piece was taken over."""
+    """Show signs of life while the block runs; yield a check that raises if the piece was taken over."""
     if board.database is None:
         yield lambda ends: None
         return
@@ -136,8 +136,8 @@ def _beating(board: Board, claim: Claim, retry: Retrying) -> Iterator[Check]:
     with Heartbeat(board.database, claim.trial_id, grace_s=board.grace_s, is_mine=is_held) as heartbeat:
 
         def check(ends: bool) -> None:
-            # A process that slept past its grace may wake anywhere, so the end of a piece asks the storage, unless the
-            # piece took so little time that no other worker can have taken it.
+            # A process that slept past its grace may wake at any line, so the end of a piece asks the storage. A piece
+            # may have taken so little time that no other worker can have taken it over; it needs no such call.
             if heartbeat.is_lost or (ends and heartbeat.may_be_lost and not retry(is_held)):
                 raise _TakenOver
 
@@ -145,4 +145,4 @@ def _beating(board: Board, claim: Claim, retry: Retrying) -> Iterator[Check]:
 
 
 class _TakenOver(Exception):
-    """Another worker has taken this one for lost, and its piece of work is open again."""
+    """Another worker decided that this one is lost, and opened its piece of work again."""

@@ -1,4 +1,4 @@
-"""Open the Optuna study that stores a study of ours, or make it with its space and what is known already."""
+"""Open the Optuna study that stores a study of ours, or make it with its space and known trials."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 SPACE = "space"  # the study attribute with the search space; it is written last, so a study that has it is complete
 FORMAT, CURRENT_FORMAT = "format", 2  # how trials are stored; the first format had no such attribute
-KNOWN = "known"  # the attribute of trials that show what another study found: which of them it is
-BEING_MADE_S = 10.0  # a study that another process is making is waited for so long
+KNOWN = "known"  # the attribute of trials from another study, with their place among these
+BEING_MADE_S = 10.0  # so long a process waits for a study that another process is making
 
 
 def open_study(
     name: str, database: optuna.storages.RDBStorage | None, *, creates: bool
 ) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
-    """Return the study of this name, and what stores it: a database, or the memory of this process.
+    """Return the study of this name and its storage: a database, or the memory of this process.
 
     Raises:
-        NoSuchStudy: if the study is not there, and must not be made.
+        NoSuchStudy: if the study does not exist, and must not be made.
     """
     import optuna
 
@@ -48,7 +48,7 @@ def open_study(
 
 
 def stored_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
-    """Return the attributes that a study was made with; one that is being made is waited for.
+    """Return the attributes from the making of a study; wait if another process is still making it.
 
     Raises:
         NoSuchStudy: if the storage has no such study, or its making was broken off.
@@ -74,7 +74,7 @@ def complete(
     *,
     creates: bool = True,
 ) -> None:
-    """Make a new study one of this space, or refuse one of another space; write nothing unless it `creates`.
+    """Give a new study its space, or refuse a study of another space; write nothing unless `creates`.
 
     Raises:
         ForeignStudy: if the study has another space, or an earlier version of lrrt made it.
@@ -93,9 +93,9 @@ def complete(
     for key, value in attributes.items():
         study.set_user_attr(key, value)
     distributions = {dimension.name: distribution(dimension) for dimension in space.dimensions()}
-    there = known_trials(Table.of(study.get_trials(deepcopy=False)))
+    stored_trials = known_trials(Table.of(study.get_trials(deepcopy=False)))
     for index, observation in enumerate(known):
-        if index not in there:
+        if index not in stored_trials:
             trial = optuna.trial.create_trial(
                 params=dict(observation.values),
                 distributions={name: distributions[name] for name in observation.values},
@@ -108,9 +108,9 @@ def complete(
 
 
 def known_trials(table: Table) -> dict[int, FrozenTrial]:
-    """Return the trials that show what another study found, by their place; of two with one place only the first."""
-    found: dict[int, FrozenTrial] = {}
+    """Return the trials from another study, by their place; of two with the same place only the first."""
+    by_place: dict[int, FrozenTrial] = {}
     for trial in table.others:
         if KNOWN in trial.user_attrs:
-            found.setdefault(trial.user_attrs[KNOWN], trial)
-    return found
+            by_place.setdefault(trial.user_attrs[KNOWN], trial)
+    return by_place

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def parsed(url: str) -> URL:
-    """Return a URL by its parts; PostgreSQL is reached with the driver psycopg if the URL names none."""
+    """Return the parts of a URL; PostgreSQL is reached with the driver psycopg if the URL names none."""
     import sqlalchemy
 
     made = sqlalchemy.make_url(url)
@@ -20,7 +20,7 @@ def parsed(url: str) -> URL:
 
 
 def address(url: str) -> str:
-    """Return where a storage is, for messages: host, port and database, or the file; no user and no password.
+    """Return the address of a storage for messages: host, port and database, or the file; no user and no password.
 
     >>> address("postgresql://me:secret@db.example:5433/studies?sslpassword=hidden")
     'db.example:5433/studies'

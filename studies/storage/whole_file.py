@@ -1,4 +1,4 @@
-"""Write files that appear whole or not at all, whatever kills the process that writes them."""
+"""Write files that appear whole or not at all, whatever kills the writing process."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 
 from studies.storage.processes import is_running, place
 
-OLD_S = 24 * 3600.0  # a file of another machine that nobody wrote to for so long is abandoned
+OLD_S = 24 * 3600.0  # a file of another machine without a write for so long is abandoned
 _PARTIAL = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{4}\.partial(\.[^.]+)*")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; what is written there takes the place of `path` when the block ends.
+    """Yield a temporary path in the same folder; its file replaces `path` when the block ends.
 
-    It has the suffixes of `path`, which `model.save` and `savefig` go by. Where the block raises, `path` stays. The
-    folder is made where it is missing.
+    It has the suffixes of `path`, because `model.save` and `savefig` choose a format by them. If the block raises,
+    `path` stays. The folder is made if it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     suffixes = "".join(path.suffixes)
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is either complete or as it was before."""
+    """Write a file whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(content)
 
@@ -50,7 +50,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def is_leftover(name: str) -> bool:
-    """Say whether a file of this name is a temporary one, which its process removes unless it is killed.
+    """Say whether a file of this name is temporary; its process removes it unless it is killed.
 
     >>> is_leftover(".model.0123abcd-42-0123.partial.keras"), is_leftover(".model.keras")
     (True, False)
@@ -59,7 +59,7 @@ def is_leftover(name: str) -> bool:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Say whether the process that was writing a temporary file has ended, as far as this machine can know."""
+    """Say whether the process that was writing a temporary file has ended, as far as this machine can tell."""
     writer = _PARTIAL.fullmatch(path.name)
     if writer is None:
         return False
@@ -72,7 +72,7 @@ def is_abandoned(path: Path) -> bool:
 
 
 def _machine() -> str:
-    """Return a short name of this machine, and of the part of it in which its process ids mean one process."""
+    """Return a short name of this machine, and of the part of it in which process ids are unique."""
     return hashlib.sha256(place().encode()).hexdigest()[:8]
 
 

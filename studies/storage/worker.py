@@ -1,4 +1,4 @@
-"""Name this process as a worker of a study, and tell whether another worker on this machine has ended."""
+"""Name this process as a worker of a study, and find whether another worker has ended."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Self
 from lrrt.plain import from_plain, to_plain
 from studies.storage.processes import is_running, place
 
-# The first of these that is set names a worker by its place in a batch job, so that one which its scheduler starts
-# again, whatever ended it, is known as the same. In a job of several processes each has a place of its own.
+# The first group that is set names a worker by its place in a batch job. If the scheduler starts a worker again,
+# whatever ended it, the new one has the same name. In a job of several processes each has its place.
 JOBS = (
     ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
     ("SLURM_JOB_ID",),
@@ -26,9 +26,9 @@ class Worker:
     """One process that trains the trials of a study.
 
     Attributes:
-        id: the same when its scheduler starts the worker again.
-        pid: of the process.
-        place: the machine, and the part of it, in which that pid means one process.
+        id: stays the same if a scheduler starts the worker again.
+        pid: the id of the process.
+        place: the machine, and the part of it, in which the pid is unique.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Worker:
         """Return this process as a worker.
 
         Args:
-            worker_id: where None, what the batch scheduler's environment says, else host and pid.
+            worker_id: None takes it from the batch scheduler's environment, or else from host and pid.
             environ: the environment.
         """
         pid = os.getpid()
@@ -52,7 +52,7 @@ class Worker:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` wrote."""
+        """Make the worker again from `as_dict`."""
         return from_plain(cls, data)
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,10 +60,10 @@ class Worker:
         return to_plain(self)
 
     def knows_ended(self, other: Worker) -> bool:
-        """Say whether another worker cannot be at work any more.
+        """Say whether another worker has certainly ended.
 
-        A worker in this one's place is at work as long as its process runs. Elsewhere, one with this one's id is an
-        earlier life of it, because a scheduler gives an id to one process at a time.
+        A worker in the same place works as long as its process runs. In another place, a worker with the same id is an
+        earlier life of this one, because a scheduler gives an id to one process at a time.
         """
         if other.place != self.place:
             return other.id == self.id

@@ -1,1 +1,1 @@
-"""The training of one trial: its loop, its callbacks, its checkpoint."""
+"""Train one trial: its loop, its callbacks, its checkpoint."""

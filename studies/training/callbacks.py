@@ -24,17 +24,17 @@ REFUSED = {
     "BackupAndRestore": "a trial that is interrupted goes on by checkpoints of its own",
 }
 BATCH_HOOKS = tuple(f"on_{of}batch_{when}" for of in ("", "train_", "test_") for when in ("begin", "end"))
-# They look at batches to save every so many, unless they save by epochs.
+# These have hooks at batches in order to save after some of them, but do nothing there if they save by epochs.
 BY_EPOCH = ("ModelCheckpoint", "OrbaxCheckpoint")
-# A training ends at a loss that is not finite without it, too.
+# A training ends at a loss that is not finite in any case.
 NEEDLESS = ("TerminateOnNaN",)
 
 
 class CallbackMaker:
-    """Makes the callbacks of each trial.
+    """Make the callbacks of each trial.
 
     Args:
-        factory: (config) or () -> a list of fresh callbacks; None makes none.
+        factory: (config) or () -> a list of fresh callbacks; None for trials without callbacks.
     """
 
     def __init__(self, factory: CallbackFactory | None) -> None:
@@ -45,8 +45,8 @@ class CallbackMaker:
         """Make the callbacks of a trial.
 
         Raises:
-            TypeError: where the factory needs something else than a config, or makes no list of callbacks.
-            ValueError: for a callback that was made before, or does what the trial does itself.
+            TypeError: if the factory needs an argument other than a config, or returns no list of callbacks.
+            ValueError: for a callback that was made before, or that does the trial's own work.
         """
         if self._factory is None:
             return []
@@ -71,12 +71,12 @@ class Hooks:
     """The hooks of a trial's callbacks, called as `fit` calls them, with the loop's optimizer in the model.
 
     Args:
-        callbacks: fresh ones.
-        loop: the trial's; it tells of batches while the hooks are `listening`.
-        epochs: of the whole trial.
+        callbacks: fresh callbacks.
+        loop: the trial's loop; it reports batches while the hooks are `listening`.
+        epochs: epochs of the whole trial.
 
     Raises:
-        ValueError: by every hook, where a callback sets the learning rate.
+        ValueError: from every hook, if a callback sets the learning rate.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], loop: FitLoop, *, epochs: int) -> None:
@@ -99,7 +99,7 @@ class Hooks:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While the block runs, the loop tells these hooks of its batches."""
+        """Let the loop report its batches to these hooks while the block runs."""
         before, self._loop.tell = self._loop.tell, self.tell
         try:
             yield
@@ -109,12 +109,12 @@ class Hooks:
     def tell(self, hook: str, *arguments: Any) -> None:
         """Call a hook of every callback: `tell("on_epoch_end", 0, {"loss": 0.5})`."""
         if self.any:
-            with self._loop.running(), self._rate_kept():
+            with self._loop.running(), self._unchanged_rate():
                 save_with_its_optimizer(self._loop.model)
                 getattr(self.callbacks, hook)(*arguments)
 
     @contextmanager
-    def _rate_kept(self) -> Iterator[None]:
+    def _unchanged_rate(self) -> Iterator[None]:
         before = float(self._loop.optimizer.learning_rate)
         yield
         after = float(self._loop.optimizer.learning_rate)
@@ -126,12 +126,12 @@ class Hooks:
 
 
 def as_logs(training: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `on_epoch_end` is told, under `fit`'s names."""
+    """Return the `logs` of `on_epoch_end`, under `fit`'s names."""
     return {**training, **{f"val_{name}": value for name, value in validation.items()}}
 
 
 def save_with_its_optimizer(model: keras.Model) -> None:
-    """Let a model that is saved say the optimizer that it has then, not the one that it was compiled with."""
+    """Make the model save its present optimizer, not the one that it was compiled with."""
     import keras
 
     def get_compile_config() -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _check_is_not_refused(callback: keras.callbacks.Callback) -> None:
 def _takes_config(factory: CallbackFactory) -> bool:
     positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(factory).parameters.values()
-    required = [found for found in parameters if found.default is found.empty and found.kind in positional]
+    required = [one for one in parameters if one.default is one.empty and one.kind in positional]
     if len(required) > 1:
         raise TypeError(f"`callbacks` must need no argument, or a trial's config, got {len(required)} that it needs.")
     return bool(required)
@@ -177,6 +177,5 @@ def _wants_batches(callback: keras.callbacks.Callback) -> bool:
     names = {kind.__name__ for kind in type(callback).__mro__ if kind.__module__.startswith("keras.")}
     if names & set(NEEDLESS) or (names & set(BY_EPOCH) and callback.save_freq == "epoch"):
         return False
-    found = (getattr(callback, hook) for hook in BATCH_HOOKS)
-    own = [hook for hook in found if getattr(hook, "__func__", hook) not in vars(keras.callbacks.Callback).values()]
-    return bool(own)
+    hooks = (getattr(callback, hook) for hook in BATCH_HOOKS)
+    return any(getattr(hook, "__func__", hook) not in vars(keras.callbacks.Callback).values() for hook in hooks)

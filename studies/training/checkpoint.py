@@ -1,4 +1,4 @@
-"""Knows what a trial that is interrupted at the end of an epoch needs to go on as if it had not been."""
+"""Save and load all that an interrupted trial needs to go on as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class BrokenCheckpoint(ValueError):
 class TrialCheckpoint:
     """A trial at the end of an epoch.
 
-    A trial that goes on from it ends with the same losses, bit for bit, as one that was not interrupted, where the
-    data is arrays; a `tf.data.Dataset` that shuffles has a state of its own.
+    If the data is arrays, a trial that goes on from it ends with the same losses, bit for bit, as one that was not
+    interrupted. A `tf.data.Dataset` that shuffles has a state that is not stored.
 
     Attributes:
         number: the trial's number in its study.
         config: its values.
-        epochs: what it trains in all.
-        seed: the trainer's.
+        epochs: the planned number of epochs.
+        seed: the trainer's seed.
         train_losses: of each epoch so far.
         val_losses: of each epoch so far.
         num_steps: steps so far.
         seconds: time so far.
-        rng_state: of the NumPy generator that shuffles the data.
+        rng_state: the state of the NumPy generator that shuffles the data.
         weights: the model's variables, followed by the states of its layers.
         optimizer_values: the optimizer's variables.
-        best_weights: the model's variables after its best epoch; None where no epoch had a finite loss.
+        best_weights: the model's variables after its best epoch; None if no epoch had a finite loss.
     """
 
     number: int
@@ -80,8 +80,8 @@ class TrialCheckpoint:
         """Read what `save` wrote.
 
         Raises:
-            BrokenCheckpoint: where the file holds no checkpoint.
-            FileNotFoundError: where there is no file.
+            BrokenCheckpoint: if the file holds no checkpoint.
+            FileNotFoundError: if there is no file.
         """
         content = Path(path).read_bytes()
         try:

@@ -1,4 +1,4 @@
-"""Choose the compiled loop that trains a trial: one for each value of the model's own hyperparameters, a few stored."""
+"""Choose the compiled loop that trains a trial: one per set of model hyperparameters, a few of them stored."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ if TYPE_CHECKING:
 
     from lrrt.fit_loop import FitLoop
 
-KEPT_MODELS = 4  # whose loops are kept; each has its traced functions in memory
-ANY_MOMENTUM, ANY_WEIGHT_DECAY = 0.9, 1e-4  # until a trial sets its own; not 0, at which an optimizer leaves them out
+MAX_MODELS = 4  # the loops of so many models are stored; each has its traced functions in memory
+ANY_MOMENTUM, ANY_WEIGHT_DECAY = 0.9, 1e-4  # until a trial sets its own; at 0 an optimizer would leave them out
 
 
 class LoopCache:
-    """The loops of a task whose trials differ by their model, weight decay or momentum too.
+    """The loops of a task whose trials also differ by their model, weight decay or momentum.
 
-    A trial's weight decay and momentum are variables of its loop, so that they make it trace no more than rates do. So
-    is the momentum of one cycle, which changes from step to step.
-    Another model must be traced anew; the loops of the last few models are stored, and share the data on the device.
+    A trial's weight decay and momentum are variables of its loop, so that a new value needs no new trace. The momentum
+    of one cycle, which changes from step to step, is such a variable too. Another model must be traced anew. The loops
+    of the last few models are stored, and share the data on the device.
 
     Args:
-        loops: of the model with its default hyperparameters.
-        max_models: how many models' loops are stored beside those.
+        loops: the loops of the model with its default hyperparameters.
+        max_models: the number of other models whose loops are stored.
     """
 
-    def __init__(self, loops: Loops, *, max_models: int = KEPT_MODELS) -> None:
+    def __init__(self, loops: Loops, *, max_models: int = MAX_MODELS) -> None:
         self.loops = loops
         self._max_models = max_models
-        self._kept: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
+        self._loops_of_models: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
         self._variables: WeakKeyDictionary[TrainingLoop, dict[str, tf.Variable]] = WeakKeyDictionary()
 
     def loops_of(self, config: TrialConfig) -> Loops:
         """Return the loops of a trial's model.
 
         Raises:
-            TypeError: where the trial has hyperparameters of its own, and the model's builder takes none.
+            TypeError: if the trial has hyperparameters of the model, but the model's builder takes none.
         """
         if not config.own:
             return self.loops
-        if config.own not in self._kept:
-            self._kept[config.own] = self.loops.like(hyperparameters=dict(config.own))
-            if len(self._kept) > self._max_models:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(config.own)
-        return self._kept[config.own]
+        if config.own not in self._loops_of_models:
+            self._loops_of_models[config.own] = self.loops.like(hyperparameters=dict(config.own))
+            if len(self._loops_of_models) > self._max_models:
+                self._loops_of_models.popitem(last=False)
+        self._loops_of_models.move_to_end(config.own)
+        return self._loops_of_models[config.own]
 
     def loop_of(self, config: TrialConfig) -> FitLoop:
-        """Return what trains a trial, its optimizer's weight decay set; `train` is given the momentum.
+        """Return the loop of a trial, with its optimizer's weight decay set; `train` takes the momentum.
 
-        It trains through `model.fit`; its `loop` trains compiled, where it has no `reason` against that.
+        It trains through `model.fit`. Its `loop` trains compiled, unless there is a `reason` against that.
 
         Raises:
-            ValueError: for an optimizer, a batch size or own hyperparameters that the loops do not have.
+            ValueError: for an optimizer, a batch size or a hyperparameter of the model that the loops do not have.
         """
         loops = self.loops_of(config)
         if config.optimizer_name not in loops.labels:
@@ -86,7 +86,7 @@ class LoopCache:
 
     @contextmanager
     def room_for(self, config: TrialConfig) -> Iterator[None]:
-        """Where the block runs out of memory, let go of the loop of its trial, so that the next has its room."""
+        """If the block runs out of memory, drop the loop of its trial, so that the next trial has room."""
         import tensorflow as tf
 
         try:
@@ -97,7 +97,7 @@ class LoopCache:
 
     def _drop(self, config: TrialConfig) -> None:
         if config.own:
-            self._kept.pop(config.own, None)
+            self._loops_of_models.pop(config.own, None)
             return
         label = _label(config, _searched(config, self.loops.patterns[config.optimizer_name]))
         if label in self.loops.patterns:
@@ -105,7 +105,7 @@ class LoopCache:
 
 
 class _SearchedMomentum:
-    """A momentum that is a variable; optimizers ask whether it is 0 while they are traced, and it is not."""
+    """A momentum that is a variable; optimizers ask during the trace whether it is 0, and this one never is."""
 
     def __init__(self, variable: tf.Variable) -> None:
         self.variable = variable
@@ -137,11 +137,11 @@ class _SearchedMomentum:
 
 
 def _searched(config: TrialConfig, pattern: Any) -> dict[str, float]:
-    """Return what a trial changes of its optimizer beside the rate, by name."""
-    found = {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
+    """Return the values that a trial changes in its optimizer, besides the rate, by name."""
+    values = {} if config.weight_decay is None else {"weight_decay": config.weight_decay}
     if moves_momentum(config, pattern):
-        found["momentum"] = momentum_of(config, pattern)
-    return found
+        values["momentum"] = momentum_of(config, pattern)
+    return values
 
 
 def _label(config: TrialConfig, searched: Mapping[str, float]) -> str:
@@ -150,7 +150,7 @@ def _label(config: TrialConfig, searched: Mapping[str, float]) -> str:
 
 
 def _pattern(pattern: Any, searched: Mapping[str, float]) -> Any:
-    """Return an optimizer like the pattern that has what is searched, whatever its value."""
+    """Return an optimizer like the pattern, with some value for each searched name."""
     changes: dict[str, float] = {}
     if "weight_decay" in searched:
         changes["weight_decay"] = ANY_WEIGHT_DECAY
@@ -160,12 +160,12 @@ def _pattern(pattern: Any, searched: Mapping[str, float]) -> Any:
 
 
 def _with_variables(optimizer: Any, searched: Mapping[str, float]) -> dict[str, tf.Variable]:
-    """Put variables in place of what is searched, before the loop is traced; return them by name."""
+    """Replace the searched values by variables, before the loop is traced; return them by name."""
     import tensorflow as tf
 
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     variables = {name: tf.Variable(value, dtype=tf.float32, trainable=False) for name, value in searched.items()}
-    # Past `__setattr__`: Keras would take them for state of the optimizer, which is reset before each trial.
+    # Not through `__setattr__`: Keras would treat them as state of the optimizer, which is reset before each trial.
     if "weight_decay" in variables:
         vars(inner)["weight_decay"] = variables["weight_decay"]
     if "momentum" in variables:

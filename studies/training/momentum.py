@@ -1,4 +1,4 @@
-"""Find the momentum of each step of a trial: the optimizer's own, a searched one, or one that its schedule moves."""
+"""Find the momentum of each step of a trial: the optimizer's, a searched one, or one that the schedule moves."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SWING = 0.5  # of the distance to 1, up and down: from 0.9 it gives Smith's 0.95
 
 
 def momentum_of(config: TrialConfig, pattern: keras.Optimizer) -> float:
-    """Return the momentum that a trial's own swings about, or stays at; 0 for an optimizer that has none.
+    """Return the momentum at which a trial stays, or around which it swings; 0 for an optimizer without one.
 
     Raises:
-        ValueError: if it is searched for an optimizer that has none.
+        ValueError: if it is searched for an optimizer without one.
     """
     if config.momentum is not None:
         momentum_name(pattern)
@@ -32,23 +32,23 @@ def momentum_of(config: TrialConfig, pattern: keras.Optimizer) -> float:
 
 
 def moves_momentum(config: TrialConfig, pattern: keras.Optimizer) -> bool:
-    """Say whether a trial's momentum is another than its optimizer's own: searched, or moved by its schedule."""
+    """Say whether a trial's momentum differs from its optimizer's: it is searched, or the schedule moves it."""
     is_moved = FAMILIES[config.schedule].momentum is not None
     return config.momentum is not None or (is_moved and momentum_of(config, pattern) > 0)
 
 
 def momentum_table(config: TrialConfig, pattern: keras.Optimizer, num_steps: int) -> NDArray[np.float32] | None:
-    """Return the momentum of each step, shape `(num_steps,)`; None if the optimizer's own stays.
+    """Return the momentum of each step, shape `(num_steps,)`; None if the optimizer's momentum stays.
 
-    With `one_cycle` it falls while the rate climbs and climbs back while the rate returns (Smith 2018,
-    arXiv:1803.09820, section 4.3), for optimizers that have one: SGD's `momentum`, Adam's `beta_1`. Smith's 0.95 and
-    0.85 lie half of 0.9's distance to 1 above and below it; about another momentum it swings by the same part, so that
-    the step, which grows with 1 / (1 - momentum), changes by the same factors. Keras's Adam corrects the bias of its
-    averages as if each step's `beta_1` had held from the beginning.
+    With `one_cycle`, it swings from `1 - (1 - SWING) * (1 - middle)` to `1 - (1 + SWING) * (1 - middle)`, but never
+    below 0, and back. It falls while the rate climbs, and climbs while the rate returns (Smith 2018, arXiv:1803.09820,
+    section 4.3). This holds for SGD's `momentum` and Adam's `beta_1`. For a middle of 0.9 the ends are Smith's 0.95 and
+    0.85. For another middle, the step, which grows with 1 / (1 - momentum), changes by the same factors. Keras's Adam
+    corrects the bias of its averages as if each step's `beta_1` had held from the beginning.
 
     Args:
         config: the trial's values.
-        pattern: its optimizer.
+        pattern: the trial's optimizer.
         num_steps: updates in the whole training.
     """
     if not moves_momentum(config, pattern):

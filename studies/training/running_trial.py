@@ -1,4 +1,4 @@
-"""Knows one trial while it is trained: its epochs, what they showed, and how they are kept and taken up again."""
+"""Train one trial epoch by epoch, and take or resume its checkpoints."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class TrialRun:
-    """A trial and what it has shown so far.
+    """A trial and its losses so far.
 
     Args:
-        loop: trains it.
-        seed: of the order of the data.
-        hooks: its callbacks'.
-        judge: gives the validation data's metrics where a callback may ask for them; None where none will.
+        loop: trains the trial.
+        seed: the seed of the order of the data.
+        hooks: the hooks of the trial's callbacks.
+        judge: computes the metrics of the validation data, if a callback may read them; None if no callback will.
     """
 
     def __init__(self, loop: TrainingLoop | FitLoop, seed: int, hooks: Hooks, judge: FitLoop | None) -> None:
@@ -42,15 +42,15 @@ class TrialRun:
         """Put the loop at the beginning."""
         self.loop.restart(weights)
 
-    def take_up(self, kept: TrialCheckpoint) -> None:
-        """Put the loop where the checkpoint was taken."""
-        self.rng.bit_generator.state = dict(kept.rng_state)
-        self.loop.resume(kept.weights, kept.optimizer_values)
-        self.train_losses, self.val_losses = list(kept.train_losses), list(kept.val_losses)
-        self.best_weights, self.num_steps = kept.best_weights, kept.num_steps
+    def take_up(self, checkpoint: TrialCheckpoint) -> None:
+        """Put the loop at the point of the checkpoint."""
+        self.rng.bit_generator.state = dict(checkpoint.rng_state)
+        self.loop.resume(checkpoint.weights, checkpoint.optimizer_values)
+        self.train_losses, self.val_losses = list(checkpoint.train_losses), list(checkpoint.val_losses)
+        self.best_weights, self.num_steps = checkpoint.best_weights, checkpoint.num_steps
 
     def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
-        """Train and validate one epoch; say whether all its losses were finite."""
+        """Train and validate one epoch; return whether all its losses were finite."""
         epoch = len(self.val_losses)  # Keras counts from 0
         self.hooks.tell("on_epoch_begin", epoch)
         if self.hooks.any:
@@ -59,12 +59,12 @@ class TrialRun:
         metrics = self.loop.metrics.read() if self.hooks.any else {}
         self.num_steps += len(steps.losses)
         self.train_losses.append(steps.mean_loss())
-        shown = self._validate() if steps.is_finite else {}
-        loss = shown.get("loss", float("nan"))
+        logs = self._validate() if steps.is_finite else {}
+        loss = logs.get("loss", float("nan"))
         if np.isfinite(loss) and loss < min(self.val_losses, default=np.inf):
             self.best_weights = self.loop.snapshot()
         self.val_losses.append(loss)
-        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": self.train_losses[-1]}, shown))
+        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": self.train_losses[-1]}, logs))
         return steps.is_finite and bool(np.isfinite(loss))
 
     def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
@@ -85,10 +85,10 @@ class TrialRun:
         )
 
     def _validate(self) -> Mapping[str, Any]:
-        """Return the validation loss, and the metrics where a callback may ask for them."""
+        """Return the validation loss, and the metrics if a callback may read them."""
         self.hooks.tell("on_test_begin")
         metrics = {} if self.judge is None else self.judge.validation_logs()
         loss = metrics["loss"] if self.loop is self.judge else self.loop.validate()
-        shown = {**metrics, "loss": loss}
-        self.hooks.tell("on_test_end", shown)
-        return shown
+        logs = {**metrics, "loss": loss}
+        self.hooks.tell("on_test_end", logs)
+        return logs

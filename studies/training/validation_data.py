@@ -1,4 +1,4 @@
-"""Knows what validation data must be, so that trials can be scored on it."""
+"""Check that trials can be scored on the validation data."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from lrrt.rows import is_finite
 
 
 def check_validation(validation: Batches | None) -> None:
-    """Refuse validation data that no trial can be scored on; data that comes in batches is read once.
+    """Refuse validation data on which no trial can be scored; data that comes in batches is read once.
 
     Raises:
-        ValueError: where there is none, it has no end, or not all of it is finite.
+        ValueError: if there is none, it has no end, or some of it is not finite.
     """
     import keras
 
     if validation is None:
         raise ValueError("A study must have validation data to score its trials, got none.")
-    if isinstance(validation, ArrayBatches):  # whose values were looked at when they were taken
+    if isinstance(validation, ArrayBatches):  # their values were checked when they were taken
         return
     plan = validation.plan(validation.num_batches, None)
     for step in range(validation.num_batches):

@@ -1,4 +1,4 @@
-"""Knows how a real PostgreSQL comes up on this machine: on loopback, with a password."""
+"""Bring up a real PostgreSQL on this machine: on loopback, with a password."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Knows how a real Slurm of several nodes comes up on this machine: on loopback, with fake GPUs, without systemd."""
+"""Bring up a real Slurm of several nodes on this machine: on loopback, with fake GPUs, without systemd."""
 
 import contextlib
 import os

@@ -13,7 +13,7 @@ from tests.cluster.trials import check_each_trial_ended_once, held_by, trials_of
 
 END_S = 600  # for which the end of a stage is waited for, on a busy machine
 GRACE_S = 5  # without a sign of life, after which a worker is lost
-NUM_TRIALS, NUM_WORKERS, NUM_EPOCHS = 14, 5, 4000
+NUM_TRIALS, NUM_WORKERS, NUM_EPOCHS = 14, 5, 1500
 
 
 def test_a_stage_on_slurm_writes_what_one_on_this_machine_writes(stage, nodes, tmp_path):
@@ -49,7 +49,7 @@ def test_each_trial_ends_once_whatever_happens_to_workers_nodes_and_database(sta
     time.sleep(3)
     database.start()
     for task in (requeued, on_crashing_node):  # Slurm would hold them for two minutes
-        wait_until(lambda index=task.index: is_pending(nodes, index), END_S)
+        wait_until(lambda name=task.name_in_array: is_pending(nodes, name), END_S)
         nodes.ask("scontrol", "update", f"jobid={task.name_in_array}", "StartTime=now")
     wait_until(lambda: all(trials_of(stage.storage)[number].state.is_finished() for number in frozen_trials), END_S)
     os.kill(frozen_process, signal.SIGCONT)
@@ -77,8 +77,8 @@ def all_training(stage, nodes):
     return sorted(workers, key=lambda task: -sum(other.node == task.node for other in workers))
 
 
-def is_pending(nodes, index):
-    return [task.state for task in nodes.tasks() if task.index == index] == ["PENDING"]
+def is_pending(nodes, name):
+    return [task.state for task in nodes.tasks() if task.name_in_array == name] == ["PENDING"]
 
 
 def wait_for_the_end(stage, nodes):

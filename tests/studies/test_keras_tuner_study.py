@@ -159,7 +159,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(tmp_path):
 
 def test_a_folder_with_what_a_killed_process_was_writing_is_begun_anew(tmp_path):
     (tmp_path / "lrrt").mkdir()
-    (tmp_path / "lrrt" / ".oracle.0123abcd.partial.json").write_text('{"optimi')
+    (tmp_path / "lrrt" / ".oracle.0123abcd-1-0123.partial.json").write_text('{"optimi')
     assert len(KerasTunerStudy(SMALL, directory=tmp_path).run(Bowl(), num_trials=1)) == 1
 
 

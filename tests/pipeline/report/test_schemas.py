@@ -9,9 +9,17 @@ import pytest
 from lrrt import Case, Ramp, RangeCurve, RangeTestResult, find_bounds
 from pipeline.report.schemas import schema_of
 from pipeline.report.summary import summarise
-from pipeline.state.stored import Training
-from pipeline.steps.retraining import Retrained
-from studies import AtEdge, Edge, SearchSpace, TrialConfig, TrialResult, TrialState, check_overfitting
+from studies import (
+    AtEdge,
+    Edge,
+    Retrained,
+    SearchSpace,
+    Training,
+    TrialConfig,
+    TrialResult,
+    TrialState,
+    check_overfitting,
+)
 
 LRS = tuple(map(float, Ramp().rates()))
 CURVE = RangeCurve(LRS, tuple(2 - min(lr / 0.1, 1) + (lr / 3) ** 2 for lr in LRS))

@@ -128,7 +128,6 @@ def lrrt(tmp_path, monkeypatch):
         (["--workers", "0"], STORAGE, "", "Invalid value for '--workers': Input should be greater than or equal to 1"),
         (["--workers", "2"], "", "", "must share a database server, got no storage. Give the URL of a PostgreSQL"),
         (["--workers", "2"], "sqlite:///study.db", "", "must share a database server, got SQLite"),
-        (["--workers", "2"], STORAGE, "/nowhere", "Slurm's command `sbatch` must be on this machine"),
     ],
 )
 def test_what_cannot_be_submitted_ends_with_2(lrrt, monkeypatch, arguments, storage, path, message):

@@ -165,7 +165,7 @@ def test_no_workers_are_refused(search):
 
 
 def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
-    settings = config(**{"study.num_trials": 8, "study.epochs": 12, "study.patience": 1.0})
+    settings = config(**{"study.num_trials": 8, "study.epochs": 150, "study.patience": 1.0})
     folder = tmp_path / "two words"
     storage = Run.make(settings, folder / "out", folder / "state").storage
     events, killed = [], []
@@ -228,8 +228,7 @@ def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storag
     hold = threading.Event()
     first = threading.Thread(target=lambda: _hold(tmp_path, hold))
     first.start()
-    while not (tmp_path / "state/lock_holder.json").exists():
-        time.sleep(0.05)
+    wait_for(tmp_path / "state/lock_holder.json")
     threading.Timer(8.0, hold.set).start()
     report = pipeline.run_stage(settings, **where)
     first.join()
@@ -239,11 +238,17 @@ def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storag
         hold.clear()
         first = threading.Thread(target=lambda: _hold(tmp_path, hold))
         first.start()
-        while not (tmp_path / "state/lock_holder.json").exists():
-            time.sleep(0.05)
+        wait_for(tmp_path / "state/lock_holder.json")
         pipeline.run_stage(config(), **where)
     hold.set()
     first.join()
+
+
+def wait_for(file):
+    end = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < end, f"{file} did not appear"
+        time.sleep(0.05)
 
 
 def _hold(folder, event):

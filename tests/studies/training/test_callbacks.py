@@ -306,4 +306,4 @@ def test_an_interrupted_trial_with_callbacks_begins_again(loops):
     trainer.train(CONFIG, resume=kept[0])
 
     assert [entry[1] for entry in journal if entry[0] == "epoch ends"] == [0, 1]
-    assert notes == ["a trial that was interrupted begins again, because what its callbacks remember is not kept"]
+    assert notes == ["a trial that was interrupted begins again, because the memory of its callbacks is not stored"]

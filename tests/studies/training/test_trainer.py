@@ -7,7 +7,6 @@ import pytest
 from studies import (
     BrokenCheckpoint,
     EpochDecision,
-    OptunaStudy,
     StopTraining,
     Trainer,
     TrialCheckpoint,
@@ -15,7 +14,6 @@ from studies import (
     TrialResult,
     TrialState,
 )
-from tests.studies.contract import SMALL
 
 CYCLIC = TrialConfig("adam", "triangular", 0.01, 32, (("num_cycles", 2.0),))
 
@@ -71,26 +69,6 @@ def test_a_torn_checkpoint_is_refused(content, tmp_path):
     file.write_bytes(content)
     with pytest.raises(BrokenCheckpoint, match=r"trial.npz must hold a trial's checkpoint, got .*Remove it"):
         TrialCheckpoint.load(file)
-
-
-def test_a_study_goes_on_inside_the_trial_that_was_interrupted(trainer, tmp_path):
-    storage, kept = f"sqlite:///{tmp_path}/study.db", []
-
-    def stop(ended):
-        if (ended.number, ended.epoch) == (1, 2):
-            kept.append(ended.checkpoint())
-            raise StopTraining
-
-    with pytest.raises(StopTraining):
-        OptunaStudy(SMALL, storage=storage).run(trainer, num_trials=2, on_epoch=stop)
-    epochs = []
-    results = OptunaStudy(SMALL, storage=storage).run(
-        trainer, num_trials=2, resume={1: kept[0]}.get, on_epoch=lambda ended: epochs.append(ended.epoch)
-    )
-    whole = trainer.train(results[1].config).result
-
-    assert epochs == [3, 4]
-    assert results[1].val_losses == whole.val_losses
 
 
 def test_a_trial_that_stops_improving_ends_early_with_its_best_weights(loops, digits):
