@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def _check_objects(array: NDArray[Any], value: Any, name: str) -> None:
     if is_text.all():
         return
     number = int(is_text.argmin())
-    sample, first = number // max(array[0].size, 1), array.flat[number]
+    sample, first = number // math.prod(array.shape[1:]), array.flat[number]
     if first is None or first is not first or str(first) in ("nan", "<NA>", "NaT"):  # only NaN is not itself
         raise ValueError(
             f"{name} must have a value in every row, got {first!r} in sample {sample}. Fill it, such as with "

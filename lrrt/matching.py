@@ -63,13 +63,23 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
         ) from error
     if is_plain:
         try:
-            model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+            _trace_loss(model, x, y, y_pred, sample_weight)
         except Exception as error:  # as may losses
             raise ValueError(
                 f"{name} must have labels that the model's loss takes, got y of shape {_shapes(y)} for outputs of "
                 f"shape {_shapes(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
             ) from error
     return y_pred
+
+
+def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+    """Build the compiled loss and try it, in a graph, where Keras never takes the rows of one y for several y."""
+    import tensorflow as tf
+
+    def loss() -> Any:
+        return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+
+    tf.function(loss, autograph=False).get_concrete_function()
 
 
 def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:

@@ -111,7 +111,7 @@ def test_a_training_on_a_dataset_is_that_of_fit_with_the_same_class_weights():
             lrrt.Loops(model, data, optimizers=["sgd"], class_weight=WEIGHTS).get("sgd").train([0.1] * 3)
         else:
             model.optimizer.learning_rate = 0.1
-            model.fit(data, class_weight=WEIGHTS, verbose=0)
+            model.fit(data, class_weight=WEIGHTS, shuffle=False, verbose=0)
         trained.append(model.get_weights())
 
     for got, expected in zip(*trained, strict=True):
