@@ -82,8 +82,8 @@ def check_is_used(optimizer: keras.Optimizer, model: keras.Model) -> None:
         ValueError: if no step has reached the optimizer.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    is_skipping = inner is not optimizer and float(optimizer.dynamic_scale) != optimizer.initial_scale
-    if int(inner.iterations) > 0 or is_skipping:
+    is_skipping = inner is not optimizer and _number(optimizer.dynamic_scale) != optimizer.initial_scale
+    if _number(inner._iterations) > 0 or is_skipping:
         return
     why = "its train_step uses another" if model.trainable_weights else "it has no trainable weights"
     raise ValueError(
@@ -106,6 +106,13 @@ def check_exclusions(patterns: Mapping[str, keras.Optimizer], model: keras.Model
                 "`exclude_from_weight_decay` must name variables of the model that is trained, got "
                 f"{num_foreign} of another model for {label!r}. Name them by `var_names` instead of `var_list`."
             )
+
+
+def _number(variable: keras.Variable) -> float:
+    """Return the value of a variable, which may lie on several devices."""
+    import tensorflow as tf
+
+    return float(tf.convert_to_tensor(variable.value))
 
 
 def _scaled(optimizer: keras.Optimizer, like: keras.optimizers.LossScaleOptimizer) -> keras.Optimizer:
