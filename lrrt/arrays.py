@@ -58,7 +58,7 @@ class ArrayBatches:
         offsets = np.append(offsets, num_passes * self.num_samples)[: num_steps + 1]
         return tf.constant(order[: offsets[-1]], tf.int32), tf.constant(offsets, tf.int32)
 
-    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None) -> list[tuple[Any, ...]]:
+    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
         """Return the plan of one run in parts: they share its order."""
         order, offsets = self.plan(sum(sizes), rng)
         ends = np.cumsum(sizes)

@@ -45,8 +45,8 @@ class Batches(Protocol):
     def plan(self, num_steps: int, rng: np.random.Generator | None) -> tuple[Any, ...]:
         """Return what the loop needs to take `num_steps` batches; shuffled by `rng`, in order where it is None."""
 
-    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None) -> list[tuple[Any, ...]]:
-        """Return the plan of one run in parts of these sizes, to be taken in turn."""
+    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
+        """Return the plan of one run in parts of these sizes, to be taken in turn from part number `begin` on."""
 
     def repeatable(self, num_steps: int) -> Batches:
         """Return batches whose runs of `num_steps` all begin with the same; what can be read once only is kept.

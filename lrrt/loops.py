@@ -43,6 +43,7 @@ class Loops:
         batch_size: samples a batch where `get` names no other.
         validation_data: what is validated on; of the kinds that `data` may have.
         class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
+        steps_per_epoch: batches in an epoch; the next epoch goes on where it stopped. None for all of the data.
         hyperparameters: values for a `build(hp)`; its defaults hold for what is not named.
         monitor: what is recorded of each step: "loss", a compiled metric, or either with "val_" before it.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
@@ -62,16 +63,19 @@ class Loops:
         batch_size: int = 32,
         validation_data: Data | None = None,
         class_weight: Mapping[int, float] | None = None,
+        steps_per_epoch: int | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
         monitor: str = "loss",
         monitor_mode: str = "auto",
     ) -> None:
         import tensorflow as tf
 
+        _check_steps(steps_per_epoch)
         self.patterns = as_optimizers(optimizers)
         self.labels = tuple(self.patterns)  # a cache of trials' loops adds patterns of its own
         self.batches = as_batches(data, batch_size, class_weight=class_weight)
         self.validation = None if validation_data is None else as_batches(validation_data, 1, name="validation_data")
+        self.steps_per_epoch = steps_per_epoch
         self._strategy = tf.distribute.get_strategy()
         self._source = model
         self._take_model(hyperparameters, monitor, monitor_mode)
@@ -175,9 +179,10 @@ class Loops:
         """Return how many batches of this size an epoch has; data that brings its own size has its own number.
 
         Raises:
-            ValueError: for a batch size that does not fit the data, or data without an end.
+            ValueError: for a batch size that does not fit the data, or data without an end and no `steps_per_epoch`.
         """
-        return self._in_batches_of(batch_size).num_batches
+        batches = self._in_batches_of(batch_size)
+        return self.steps_per_epoch or batches.num_batches
 
     def initial_weights(self, seed: int) -> Values:
         """Return what `all_variables` of the model are before a run with this seed.
@@ -224,6 +229,12 @@ class Loops:
         size = fixed_batch_size(self.model) or FORWARD_FACTOR * batch_size
         size = min(self.validation.num_samples, size)
         return self.validation.with_batch_size(size, name="validation_data")
+
+
+def _check_steps(steps_per_epoch: int | None) -> None:
+    is_count = isinstance(steps_per_epoch, int) and not isinstance(steps_per_epoch, bool) and steps_per_epoch >= 1
+    if steps_per_epoch is not None and not is_count:
+        raise ValueError(f"`steps_per_epoch` must be a whole number >= 1, or None for all, got {steps_per_epoch!r}.")
 
 
 def _monitor(name: str, model: keras.Model, mode: str, *, has_validation: bool) -> Monitor:

@@ -19,7 +19,7 @@ from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.optimizers import check_is_used, scaled_for
-from lrrt.streams import ITERATED_AGAIN
+from lrrt.stream import ITERATED_AGAIN
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
 
 if TYPE_CHECKING:

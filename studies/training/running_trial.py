@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +26,23 @@ class TrialRun:
         seed: the seed of the order of the data.
         hooks: the hooks of the trial's callbacks.
         judge: computes the metrics of the validation data, if a callback may read them; None if no callback will.
+        parts: batches in each epoch, if an epoch is a part of the data and goes on where the one before stopped; empty
+            if each epoch is all of the data.
     """
 
-    def __init__(self, loop: TrainingLoop | FitLoop, seed: int, hooks: Hooks, judge: FitLoop | None) -> None:
+    def __init__(
+        self,
+        loop: TrainingLoop | FitLoop,
+        seed: int,
+        hooks: Hooks,
+        judge: FitLoop | None,
+        parts: Sequence[int] = (),
+    ) -> None:
         self.loop = loop
         self.rng = np.random.default_rng(seed)
+        self.rng_of_parts = np.random.default_rng(seed)  # a PyDataset draws from it while the trial runs
+        self.parts = parts
+        self.plans: Sequence[tuple[Any, ...]] = ()
         self.hooks = hooks
         self.judge = judge
         self.train_losses: list[float] = []
@@ -41,9 +53,11 @@ class TrialRun:
     def begin(self, weights: Values) -> None:
         """Put the loop at the beginning."""
         self.loop.restart(weights)
+        self._lay_out_epochs()
 
     def take_up(self, checkpoint: TrialCheckpoint) -> None:
         """Put the loop at the point of the checkpoint."""
+        self._lay_out_epochs(begin=len(checkpoint.val_losses))
         self.rng.bit_generator.state = dict(checkpoint.rng_state)
         self.loop.resume(checkpoint.weights, checkpoint.optimizer_values)
         self.train_losses, self.val_losses = list(checkpoint.train_losses), list(checkpoint.val_losses)
@@ -55,7 +69,7 @@ class TrialRun:
         self.hooks.tell("on_epoch_begin", epoch)
         if self.hooks.any:
             self.loop.metrics.begin()
-        steps = self.loop.train(rates, self.rng, momenta)
+        steps = self.loop.train(rates, self.rng, momenta, plan=self.plans[epoch] if self.plans else None)
         metrics = self.loop.metrics.read() if self.hooks.any else {}
         self.num_steps += len(steps.losses)
         self.train_losses.append(steps.mean_loss())
@@ -83,6 +97,11 @@ class TrialRun:
             optimizer_values=read(self.loop.optimizer.variables),
             best_weights=self.best_weights,
         )
+
+    def _lay_out_epochs(self, begin: int = 0) -> None:
+        """Draw which batches each epoch is trained on, from epoch number `begin` on, if they are parts of the data."""
+        if self.parts:
+            self.plans = self.loop.batches.plans(self.parts, self.rng_of_parts, begin=begin)
 
     def _validate(self) -> Mapping[str, Any]:
         """Return the validation loss, and the metrics if a callback may read them."""
