@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ def _model_fields(model: keras.Model) -> Fields:
     shapes = [_shown(variable, tuple(variable.shape)) for variable in model.variables]
     described = [*map(_described, model._flatten_layers(include_self=False)), shapes]
     return {
-        "num_parameters": model.count_params(),
+        "num_parameters": sum(math.prod(weight.shape) for weight in model.weights),
         "architecture": _digest(json.dumps(part, default=_name_of).encode() for part in described),
         "loss": model.loss if isinstance(model.loss, str) else _name_of(model.loss),
     }
