@@ -139,16 +139,15 @@ def check_batch_size(batch_size: int, num_samples: int, name: str) -> None:
 
 def _rows_of(part: Any, name: str) -> Any:
     """Return an array, or a dict or tuple of them, as rows; a list of arrays is a tuple, another list is one array."""
-    import keras
-
-    if isinstance(part, list) and not _holds_arrays(part):
-        return as_rows(part, name)
-    part = tuple(part) if isinstance(part, list) else part
-    return keras.tree.map_structure(lambda value: as_rows(value, name), part)
+    if isinstance(part, Mapping):
+        return {key: _rows_of(value, name) for key, value in part.items()}
+    if isinstance(part, list | tuple) and _holds_arrays(part):
+        return tuple(_rows_of(value, name) for value in part)
+    return as_rows(part, name)
 
 
 def _holds_arrays(part: Sequence[Any]) -> bool:
-    return any(hasattr(item, "shape") and len(item.shape) > 0 for item in part)
+    return any(isinstance(item, Mapping) or (hasattr(item, "shape") and len(item.shape) > 0) for item in part)
 
 
 def _count_samples(arrays: tuple[Any, ...], name: str) -> int:

@@ -79,14 +79,23 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"{name} must hold arrays with one row a sample, got {type(value).__name__}: {value!r:.80}.")
     if array.ndim == 1 and hasattr(value, "to_frame"):  # a pandas Series, which `fit` takes for one column as well
         array = array[:, None]
+    if array.dtype.name == "bfloat16":
+        return array.astype("float32")
+    if array.dtype.kind == "T":  # NumPy's text of any length
+        return array.astype(object)
     if array.dtype == object:
         _check_objects(array, value, name)
     elif array.dtype.kind not in NUMBERS + TEXT:
-        raise TypeError(
-            f"{name} must hold numbers or text, got an array of {array.dtype}. Turn it into numbers, such as seconds "
-            "since a date."
-        )
+        raise TypeError(f"{name} must hold numbers or text, got an array of {array.dtype}.{_remedy(array.dtype)}")
     return array
+
+
+def _remedy(dtype: np.dtype[Any]) -> str:
+    if dtype.kind in "mM":
+        return " Turn it into numbers, such as seconds since a date."
+    if dtype.kind == "c":
+        return " Give real and imaginary parts as columns."
+    return " Give each field to an input of its own, as {name: array[name]}, or stack them." if dtype.names else ""
 
 
 def _check_objects(array: NDArray[Any], value: Any, name: str) -> None:
@@ -94,13 +103,14 @@ def _check_objects(array: NDArray[Any], value: Any, name: str) -> None:
     is_text = np.array([isinstance(item, str | bytes) for item in array.flat])
     if is_text.all():
         return
-    number = int(is_text.argmin())
-    sample, first = number // math.prod(array.shape[1:]), array.flat[number]
-    if first is None or first is not first or str(first) in ("nan", "<NA>", "NaT"):  # only NaN is not itself
-        raise ValueError(
-            f"{name} must have a value in every row, got {first!r} in sample {sample}. Fill it, such as with "
-            '.fillna("missing") for text, or drop the sample.'
-        )
+    for number, item in enumerate(array.flat):
+        if item is None or str(item) in ("nan", "<NA>", "NaT"):
+            sample = number // math.prod(array.shape[1:])
+            raise ValueError(
+                f"{name} must have a value in every row, got {item!r} in sample {sample}. Fill it, such as with "
+                '.fillna("missing") for text, or drop the sample.'
+            )
+    first = array.flat[int(is_text.argmin())]
     if isinstance(first, list | tuple | np.ndarray):
         raise TypeError(
             f"{name} must hold arrays with one row a sample, got rows that differ in length. Pad them with "

@@ -111,13 +111,18 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
 
 
 def check_optimizers(model: keras.Model) -> None:
-    """Refuse a model that holds optimizers beside its compiled one, as a GAN does.
+    """Refuse a model that holds optimizers beside its compiled one, as a GAN does, or has one for each group of layers.
 
     Raises:
         ValueError: naming them.
     """
     import keras
 
+    if isinstance(getattr(model.optimizer, "inner_optimizer", model.optimizer), keras.optimizers.MultiOptimizer):
+        raise ValueError(
+            "A model must train with one optimizer for all of its layers, whose rate each step sets, got one compiled "
+            "with a MultiOptimizer. Compile it with one optimizer; which one does not matter."
+        )
     others = [
         name
         for name, value in vars(model).items()

@@ -60,7 +60,11 @@ def tensors():
     return tf.constant(TEXTS), LABELS
 
 
-@pytest.mark.parametrize("make", [lists, objects, unicodes, tensors])
+def of_any_length():
+    return np.array(TEXTS).astype(np.dtypes.StringDType()), LABELS
+
+
+@pytest.mark.parametrize("make", [lists, objects, unicodes, tensors, of_any_length])
 def test_text_in_arrays_of_every_kind_gives_one_curve(make):
     losses = losses_of(reader, make())
 
@@ -110,7 +114,16 @@ def test_a_step_on_text_does_what_fit_does():
         np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("as_dict", [dict, lambda frame: {name: frame[name].to_numpy() for name in frame}])
+@pytest.mark.parametrize(
+    "as_dict",
+    [
+        dict,
+        lambda frame: {name: frame[name].to_numpy() for name in frame},
+        lambda frame: {name: frame[name].tolist() for name in frame},
+        lambda frame: dict(frame.astype({"colour": "category"})),
+    ],
+    ids=["series", "arrays", "lists", "categories"],
+)
 def test_a_table_with_text_is_a_dict_of_its_columns(as_dict):
     losses = losses_of(lookup, (as_dict(FRAME), SIZES))
 
@@ -142,7 +155,10 @@ def test_a_data_frame_of_text_only_is_one_array():
         ),
         ([[1, 2], [3]] * 16, TypeError, r"rows that differ in length.*Pad them with keras.utils.pad_sequences"),
         (np.array([[1, 2], [3]] * 16, object), TypeError, "rows that differ in length. Pad them"),
+        (np.array([1, 2, None, 4] * 8, object), ValueError, "got None in sample 2. Fill it"),
         (np.array(["2020-01-01"] * 32, "datetime64[D]"), TypeError, r"got an array of datetime64\[D\]. Turn it into"),
+        (np.ones(32, complex), TypeError, "got an array of complex128. Give real and imaginary parts as columns"),
+        (np.zeros(32, [("a", "f4"), ("b", "f4")]), TypeError, "Give each field to an input of its own"),
     ],
 )
 def test_objects_that_are_no_text_are_refused_with_the_remedy(x, error, message):

@@ -185,6 +185,14 @@ def test_a_model_with_two_optimizers_is_refused_in_one_sentence():
     assert not model.g_optimizer.built
 
 
+def test_a_model_with_rates_for_groups_of_layers_is_refused_by_name():
+    model = keras.Sequential([L.Input((6,)), L.Dense(4), L.Dense(6, name="last")])
+    rates = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"last/.*": keras.optimizers.SGD(0.01)})
+    model.compile(keras.optimizers.MultiOptimizer(rates), "mse")
+    with pytest.raises(ValueError, match=r"one optimizer for all of its layers, .* got one compiled with a MultiOpt"):
+        lrrt.range_test(model, (X, X))
+
+
 ASIDE = []
 
 
