@@ -11,7 +11,7 @@ import numpy as np
 
 from lrrt.class_weights import check_class_weight, weighted
 from lrrt.conversion import as_rows
-from lrrt.parts import MAX_PARTS, Batch, as_batch
+from lrrt.parts import MAX_PARTS, Batch, as_batch, as_parts, map_arrays
 from lrrt.rows import DiskRows, gather, spec_of, values_of
 
 if TYPE_CHECKING:
@@ -106,11 +106,10 @@ def array_batches(
     import keras
     import tensorflow as tf
 
-    parts = tuple(data) if isinstance(data, tuple | list) else (data,)
-    parts = parts[:-1] if len(parts) == MAX_PARTS and parts[-1] is None else parts
+    parts = as_parts(data)
     if not 1 <= len(parts) <= MAX_PARTS:
         raise ValueError(f"{name} must be (x,), (x, y) or (x, y, sample_weight), got {len(parts)} parts.")
-    arrays = tuple(_rows_of(part, name) for part in parts)
+    arrays = tuple(map_arrays(lambda value: as_rows(value, name), part) for part in parts)
     for labels in keras.tree.flatten(arrays[1:]):
         if labels.dtype == tf.string:
             raise TypeError(f"Labels and weights of {name} must be numbers, got text: {_first_of(labels)!r:.80}.")
@@ -135,19 +134,6 @@ def check_batch_size(batch_size: int, num_samples: int, name: str) -> None:
             f"`batch_size` must not exceed the samples of {name}, got batch_size={batch_size} for {num_samples} "
             "samples. Lower the batch size."
         )
-
-
-def _rows_of(part: Any, name: str) -> Any:
-    """Return an array, or a dict or tuple of them, as rows; a list of arrays is a tuple, another list is one array."""
-    if isinstance(part, Mapping):
-        return {key: _rows_of(value, name) for key, value in part.items()}
-    if isinstance(part, list | tuple) and _holds_arrays(part):
-        return tuple(_rows_of(value, name) for value in part)
-    return as_rows(part, name)
-
-
-def _holds_arrays(part: Sequence[Any]) -> bool:
-    return any(isinstance(item, Mapping) or (hasattr(item, "shape") and len(item.shape) > 0) for item in part)
 
 
 def _count_samples(arrays: tuple[Any, ...], name: str) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lrrt.arrays import array_batches
 from lrrt.conversion import as_tensor
-from lrrt.parts import MAX_PARTS, Batch, as_parts
+from lrrt.parts import MAX_PARTS, Batch, as_parts, map_arrays
 from lrrt.rows import spec_of
 from lrrt.stream import StreamBatches
 
@@ -97,7 +97,7 @@ def _generated(
 
         return tf.data.Dataset.from_generator(cast, output_signature=spec)
 
-    return StreamBatches(spec, open_stream, num_batches, tensors[0], name)
+    return StreamBatches(spec, open_stream, lambda: num_batches, tensors[0], name)
 
 
 def _cast(tensor: Any, spec: tf.TypeSpec) -> Any:
@@ -116,7 +116,10 @@ def check_batch(batch: Batch, name: str) -> None:
 
 def _as_tensors(batch: Batch, name: str) -> Batch:
     """Return a batch as `fit` hands it to a model, made of tensors."""
-    import keras
 
-    batch = tuple(batch) if isinstance(batch, list) else batch
-    return keras.tree.map_structure(lambda value: as_tensor(value, name), batch)
+    def converted(part: Any) -> Any:
+        return map_arrays(lambda value: as_tensor(value, name), part)
+
+    if isinstance(batch, tuple | list):
+        return tuple(converted(part) for part in as_parts(batch))
+    return converted(batch)

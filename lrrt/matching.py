@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lrrt.batches import Batches
 
 BUILD_SAMPLES = 2  # rows of the batch that a model is built and tried with
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # Keras prints parts of its messages in bold
+NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ?| \[Op:.*")  # Keras's bold letters, TensorFlow's names of nodes
 AROUND = ("Exception encountered when", "Arguments received by")  # lines of Keras's messages that say nothing of why
 
 
@@ -150,7 +150,7 @@ def check_fixed_size(model: keras.Model, batch_size: int) -> None:
 
 def reason_of(error: Exception) -> str:
     """Return the first line of an error that says what is wrong, without what Keras puts around it."""
-    lines = [COLOUR.sub("", line).strip() for line in str(error).splitlines()]
+    lines = [NOISE.sub("", line).strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(AROUND)]
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
 
@@ -199,4 +199,4 @@ def _label_remedy(y: Any, y_pred: Any) -> str:
     num_labels, num_outputs = len(keras.tree.flatten(y)), len(keras.tree.flatten(y_pred))
     if num_labels == num_outputs:
         return ""
-    return f" Give one y for each of the {num_outputs} outputs, got {num_labels}, as a tuple or a dict by output."
+    return f" Give as many y as the model has outputs, {num_outputs}, got {num_labels}; several as a tuple or a dict."

@@ -22,14 +22,14 @@ ITERATED_AGAIN = "Pass data that can be iterated again: arrays, a tf.data.Datase
 class StreamBatches:
     """Batches from an iterator; their size and their order are the data's own.
 
-    `open_stream` makes a tf.data.Dataset of so many steps; `length` is the batches of an epoch, None for data without
-    an end; `first` is a batch to build a model and to probe with; `is_read_once` says that each step's batch is gone
-    once it is taken.
+    `open_stream` makes a tf.data.Dataset of so many steps. `count` returns the batches of an epoch, None for data
+    without an end; it may have to read all of the data. `first` is a batch to build a model and to probe with.
+    `is_read_once` says that each step's batch is gone once it is taken.
     """
 
     element_spec: Any
     open_stream: Callable[[int, np.random.Generator | None], Any]
-    length: int | None
+    count: Callable[[], int | None]
     first: Batch
     name: str
     is_read_once: bool = False
@@ -40,12 +40,13 @@ class StreamBatches:
 
     @property
     def num_batches(self) -> int:
-        if self.length is None:
+        length = self.count()
+        if length is None:
             raise ValueError(
                 f"{self.name} must end for a training by epochs, got data without an end. Set steps_per_epoch, after "
                 "which the next epoch goes on; of validation data pass a part, with .take(n) on a tf.data.Dataset."
             )
-        return self.length
+        return length
 
     @property
     def signature(self) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,20 +53,22 @@ def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
     import tensorflow as tf
 
     _check_is_batched(dataset, name)
-    num_batches: int | None = int(dataset.cardinality())
-    if num_batches == tf.data.UNKNOWN_CARDINALITY:
-        num_batches = int(dataset.reduce(np.int64(0), lambda count, *_: count + 1))
-    if num_batches == tf.data.INFINITE_CARDINALITY:
-        num_batches = None
-    if num_batches == 0:
+    known = int(dataset.cardinality())
+    firsts = list(dataset.take(1))
+    if not firsts:
         raise ValueError(f"{name} must hold at least one batch, got an empty tf.data.Dataset.")
-    first = next(iter(dataset))
-    check_batch(first, name)
+    check_batch(firsts[0], name)
+
+    @cache
+    def count() -> int | None:
+        if known == tf.data.UNKNOWN_CARDINALITY:
+            return sum(1 for _ in dataset)  # in Python, so that a signal can end it where the data has no end
+        return None if known == tf.data.INFINITE_CARDINALITY else known
 
     def open_stream(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:
-        return dataset if num_batches is None or num_steps <= num_batches else dataset.repeat()
+        return dataset if 0 < num_steps <= known else dataset.repeat()
 
-    return StreamBatches(dataset.element_spec, open_stream, num_batches, first, name)
+    return StreamBatches(dataset.element_spec, open_stream, count, firsts[0], name)
 
 
 def _check_is_batched(dataset: tf.data.Dataset, name: str) -> None:

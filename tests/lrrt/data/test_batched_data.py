@@ -50,6 +50,27 @@ def test_single_samples_without_labels_are_refused_when_they_meet_the_model():
         lrrt.Loops(model, tf.data.Dataset.from_tensor_slices(X), optimizers=["sgd"])
 
 
+def test_a_dataset_that_does_not_say_that_it_has_no_end_is_tested_and_has_epochs_of_steps():
+    def endless():
+        while True:
+            yield X, Y
+
+    signature = tf.TensorSpec([None, 4]), tf.TensorSpec([None])
+    data = tf.data.Dataset.from_generator(endless, output_signature=signature)
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    loops = lrrt.Loops(model, data, optimizers=["sgd"], steps_per_epoch=7)
+
+    assert len(loops.get("sgd").train([0.1] * 5).losses) == 5
+    assert loops.num_batches(1) == 7
+
+
+def test_batches_that_a_dataset_does_not_count_are_counted():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).filter(lambda x, y: y[0] >= 0)
+
+    assert as_batches(data, 1).num_batches == 3
+
+
 class Meeting(keras.utils.PyDataset):
     """Gives a batch only while three others are being made."""
 
@@ -87,6 +108,16 @@ def test_what_a_worker_raises_ends_the_training():
     plan = batches.plan(8, None)
     with pytest.raises(tf.errors.OpError, match="no such image"):
         [batches.take(step, *plan) for step in range(8)]
+
+
+@pytest.mark.parametrize(
+    "batch", [(X, Y, None), (X.tolist(), Y.tolist()), [X, Y]], ids=["no weights", "lists of numbers", "a list"]
+)
+def test_batches_of_a_generator_may_have_no_weights_and_be_lists(batch):
+    x, y = as_batches(iter([batch, batch]), 1).sample(1)
+
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
 
 
 def test_batches_of_sequences_may_differ_in_length():

@@ -34,8 +34,8 @@ def losses_of(build_model, x, **arguments):
 
 @pytest.mark.parametrize(
     "convert",
-    [scipy.sparse.csr_matrix, scipy.sparse.coo_array, tf.sparse.from_dense],
-    ids=["csr_matrix", "coo_array", "SparseTensor"],
+    [scipy.sparse.csr_matrix, scipy.sparse.coo_array, scipy.sparse.dok_array, tf.sparse.from_dense],
+    ids=["csr_matrix", "coo_array", "dok_array", "SparseTensor"],
 )
 @pytest.mark.parametrize("takes_sparse", [False, True])
 def test_sparse_data_gives_the_curve_of_the_same_dense_data(convert, takes_sparse):

@@ -36,10 +36,11 @@ class Notes(lrrt.Watcher):
     [
         (dense, X, "data must have labels, since the model is compiled with a loss, got x alone"),
         (dense, (X[:, :5], Y), r"got x of shape \(None, 5\), for inputs of shape \(None, 6\)"),
+        (dense, (X.astype(str), Y), r"\(UnimplementedError: Cast string to float is not supported\)"),
         (dense, ({"a": X, "b": X}, Y), "data must be what the model's inputs take"),
         (dense, (X, Y + 1), r"The labels of data must lie in 0\.\.2"),
         (two_outputs, (X, Y), r"labels that the model's loss takes, got y of shape \(None,\) for outputs of shape"),
-        (two_outputs, (X, Y), "Give one y for each of the 2 outputs, got 1"),
+        (two_outputs, (X, Y), "Give as many y as the model has outputs, 2, got 1"),
         (lambda: dense(loss="categorical_crossentropy"), (X, np.eye(4)[Y]), r"got y of shape \(None, 4\) for outputs"),
         (dense, ((X, Y), (X[:8], Y[:8])), r"Of \(x, y\), \(x_test, y_test\), pass one pair as data"),
     ],
