@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
-from lrrt.matching import check_data, check_fixed_size, fixed_batch_size
+from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, required_batch_size
 from lrrt.models import ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import LOSS, Monitor, monitor_for
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
@@ -105,6 +105,7 @@ class Loops:
         self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
         with left_in_its_state(self.model):
+            self._required_batch_size = required_batch_size(self.model, self.batches)
             check_data(self.model, self.batches, "data")
             check_data(self.model, self.validation, "validation_data")
         check_exclusions(self.patterns, self.model)
@@ -220,7 +221,7 @@ class Loops:
     def _in_batches_of(self, batch_size: int | None) -> Batches:
         if not isinstance(self.batches, ArrayBatches):
             return self.batches
-        check_fixed_size(self.model, self.batches.batch_size if batch_size is None else batch_size)
+        check_fixed_size(self._required_batch_size, self.batches.batch_size if batch_size is None else batch_size)
         return self.batches if batch_size is None else self.batches.with_batch_size(batch_size)
 
     def _validation_for(self, batch_size: int) -> Batches | None:

@@ -37,6 +37,24 @@ def build_size(model: keras.Model, batches: Batches) -> int:
     return fixed or (batches.batch_size if is_stateful(model) else 0) or BUILD_SAMPLES
 
 
+def required_batch_size(model: keras.Model, batches: Batches) -> int | None:
+    """Return the samples that each batch must have; None if a model takes any number of them.
+
+    Inputs may name a number that only some layers hold to, so that a batch of another size is tried.
+    """
+    import keras
+
+    fixed = fixed_batch_size(model)
+    if fixed is None or is_stateful(model) or not isinstance(batches, ArrayBatches) or not has_call(model):
+        return fixed if is_stateful(model) else None
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(batches.sample(1 if fixed > 1 else 2))
+    try:
+        model(x, training=False)
+    except Exception:  # layers of the user's own may raise anything
+        return fixed
+    return None
+
+
 def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
     """Return what a model predicts for a batch, having tried whether its loss takes that.
 
@@ -92,7 +110,7 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
     """
     if batches is None or not has_call(model):
         return
-    _check_batch_size(model, batches, name)
+    _check_multiple(required_batch_size(model, batches), batches, name)
     try:
         y_pred = predicted(model, batches.sample(build_size(model, batches)), name)
     except ValueError:
@@ -135,17 +153,14 @@ def check_optimizers(model: keras.Model) -> None:
         )
 
 
-def check_fixed_size(model: keras.Model, batch_size: int) -> None:
-    """Refuse to train in batches of another size than that of the states of the model's layers.
+def check_fixed_size(required: int | None, batch_size: int) -> None:
+    """Refuse to train in batches of another size than a model's `required_batch_size`.
 
     Raises:
         ValueError: naming both sizes.
     """
-    fixed = fixed_batch_size(model)
-    if is_stateful(model) and fixed and batch_size != fixed:
-        raise ValueError(
-            f"`batch_size` must be {fixed}, since the model is stateful in batches of {fixed}, got {batch_size}."
-        )
+    if required is not None and batch_size != required:
+        raise ValueError(f"`batch_size` must be {required}, since the model takes no other batches, got {batch_size}.")
 
 
 def reason_of(error: Exception) -> str:
@@ -155,15 +170,12 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
 
 
-def _check_batch_size(model: keras.Model, batches: Batches, name: str) -> None:
-    """Refuse batches of a size that the states of layers do not have."""
-    fixed = fixed_batch_size(model)
-    if not fixed or not isinstance(batches, ArrayBatches) or not is_stateful(model):
-        return
-    if batches.num_samples % fixed:
+def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
+    """Refuse data whose last batch would be shorter than the model takes."""
+    if required and isinstance(batches, ArrayBatches) and batches.num_samples % required:
         raise ValueError(
-            f"{name} must have a multiple of {fixed} samples, since the model is stateful in batches of {fixed}, got "
-            f"{batches.num_samples}. Leave {batches.num_samples % fixed} out."
+            f"{name} must have a multiple of {required} samples, since the model takes no other batches, got "
+            f"{batches.num_samples}. Leave {batches.num_samples % required} out."
         )
 
 

@@ -79,6 +79,6 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
         found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
         raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
     value = tf.convert_to_tensor(logs[name])
-    if value.shape.rank != 0:
+    if value.shape.num_elements() != 1:
         raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
-    return tf.cast(value, tf.float32)
+    return tf.cast(tf.reshape(value, []), tf.float32)

@@ -52,10 +52,11 @@ def test_its_validation_loss_is_that_of_evaluate():
     assert loops.get("sgd").validate() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("build_model", [stateful, reshaped])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 8}, "`batch_size` must be 16, since the model is stateful in batches of 16, got 8"),
+        ({"batch_size": 8}, "`batch_size` must be 16, since the model takes no other batches, got 8"),
         ({"data": (X[:50], Y[:50])}, "data must have a multiple of 16 samples, .* got 50. Leave 2 out"),
         (
             {"validation_data": (X[:20], Y[:20])},
@@ -63,7 +64,18 @@ def test_its_validation_loss_is_that_of_evaluate():
         ),
     ],
 )
-def test_data_that_makes_no_whole_batches_is_refused(arguments, message):
+def test_data_that_makes_no_whole_batches_is_refused(build_model, arguments, message):
     arguments = {"data": (X, Y), "batch_size": 16} | arguments
     with pytest.raises(ValueError, match=message):
-        lrrt.range_test(stateful, **arguments, **OPTIONS)
+        lrrt.range_test(build_model, **arguments, **OPTIONS)
+
+
+def test_a_model_whose_inputs_name_a_size_that_no_layer_needs_takes_every_batch():
+    def build_model():
+        model = keras.Sequential([L.Input(batch_shape=(16, 3, 2)), L.Flatten(), L.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    result = lrrt.range_test(build_model, (X[:50], Y[:50]), batch_size=8, **OPTIONS)
+
+    assert np.isfinite(result.curves["sgd"][0].losses).all()

@@ -132,7 +132,7 @@ class Named(keras.Model):
 
     def train_step(self, data):
         logs = super().train_step((data, data))
-        return logs | {"mean_loss": logs["loss"] / 2, "norm": logs["loss"] * 3}
+        return logs | {"mean_loss": logs["loss"] / 2, "norm": keras.ops.reshape(logs["loss"] * 3, (1,))}
 
 
 def test_a_value_that_a_step_returns_is_watched_where_its_direction_is_known():
