@@ -34,7 +34,10 @@ class RepeatDone:
 
 @dataclass(frozen=True, slots=True)
 class RangeTestDone:
-    """One optimizer's range test has ended; the rates are None if it has no answer."""
+    """One optimizer's range test has ended; the rates are None if it has no answer.
+
+    The rates are for trainings of `training_steps` updates; None if that is not known.
+    """
 
     optimizer: str
     low: float | None
@@ -42,6 +45,7 @@ class RangeTestDone:
     suggested: float | None
     verdict_text: str
     seconds: float
+    training_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ def describe(event: Event) -> str:
             return f"range test of {event.optimizer}: repeat {event.repeat} of {event.repeats} has ended"
         case RangeTestDone():
             rates = f"{rate_text(event.low)} to {rate_text(event.high)}, suggested {rate_text(event.suggested)}"
-            bounds = rates if event.low is not None else "no bounds"
+            length = "" if event.training_steps is None else f" for trainings of {event.training_steps} updates"
+            bounds = f"{rates}{length}" if event.low is not None else "no bounds"
             return f"range test of {event.optimizer}: {bounds}; {event.verdict_text} ({duration_text(event.seconds)})"
         case StudyStarted():
             done = f", {event.num_done} done before" if event.num_done else ""

@@ -46,7 +46,8 @@ class StageWatcher(Watcher):
     def on_case_end(self, label: str, bounds: Bounds) -> None:
         """Say what bounds were found."""
         seconds = time.monotonic() - self._began_at
-        self.run.tell(RangeTestDone(label, bounds.low, bounds.high, bounds.suggested, bounds.reason, seconds))
+        rates = bounds.low, bounds.high, bounds.suggested
+        self.run.tell(RangeTestDone(label, *rates, bounds.reason, seconds, bounds.training_steps))
 
     def may_train(self) -> bool:
         """Say whether this process trains, or others do in its place."""

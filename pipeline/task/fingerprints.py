@@ -66,13 +66,17 @@ def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> Tas
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
-    """Return all that a range test depends on, as plain data."""
+    """Return all that a range test depends on, as plain data.
+
+    Its curves do not depend on the epochs of a trial; the rates of the short trainings that confirm its bounds do.
+    """
     return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
             "batch_sizes": config.tested_batch_sizes,
             "seed": config.study.seed,
+            **({"epochs": config.study.epochs} if config.range_test.confirm_steps else {}),
             **task.fields,
         }
     )

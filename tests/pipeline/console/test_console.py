@@ -43,7 +43,7 @@ EVENTS = (
     StageStarted("start: nothing done before", Path("out")),
     RangeTestStarted("sgd", num_steps=100, repeats=3),
     RepeatDone("sgd", 2, 3),
-    RangeTestDone("sgd", 1e-3, 0.5, 0.05, "bounds found", 2.5),
+    RangeTestDone("sgd", 1e-3, 0.5, 0.05, "bounds found", 2.5, training_steps=860),
     RangeTestStarted("adam", num_steps=100, repeats=3),
     RangeTestDone("adam", None, None, None, "the loss did not fall at any rate", 75.0),
     StudyStarted("optuna", num_trials=12, num_done=2),
@@ -112,7 +112,9 @@ def test_a_log_has_one_plain_line_an_event_with_its_time_in_utc():
 
     assert len(lines) == len(PLAIN)
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", line) for line in lines)
-    assert lines[2].endswith("range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02; bounds found (2.5 s)")
+    assert lines[2].endswith(
+        "range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02 for trainings of 860 updates; bounds found (2.5 s)"
+    )
     assert lines[4].endswith("range test of adam: no bounds; the loss did not fall at any rate (1:15 min)")
     assert lines[8].endswith(
         "trial 3 diverged: score -, best 0.1235, adam triangular lr 9.0e-02, 1 epochs in 1:06:40 h (4/12)"
