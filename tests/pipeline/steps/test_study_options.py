@@ -333,7 +333,7 @@ def test_what_the_task_cannot_be_searched_with_is_refused_before_anything_trains
 
 def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when_their_own_do(task, tmp_path):
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
-    first = pipeline.run_range_tests(task(range_test__repeats=2), **where)
+    pipeline.run_range_tests(task(range_test__repeats=2), **where)
     events = []
     longer = pipeline.run_range_tests(task(range_test__repeats=2, study__epochs=90), on_event=events.append, **where)
     assert events[0].text == "range tests: nothing left to do"
@@ -343,10 +343,10 @@ def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when
         assert found.low is None or found.low < first.range_test.bounds[label].low
 
     events.clear()
-    again = pipeline.run_range_tests(task(), on_event=events.append, **where)
+    pipeline.run_range_tests(task(), on_event=events.append, **where)
     (told,) = notes(events)
     assert told.endswith("do not hold, so they are run again: range_test.repeats: was 2, now 1")
-    assert again.range_test.curves != first.range_test.curves
+    assert [event for event in events if isinstance(event, RangeTestStarted)]
 
     events = begun(task(study__epochs=3), tmp_path)
     assert not [event for event in events if isinstance(event, RangeTestStarted)]
