@@ -333,7 +333,7 @@ def test_what_the_task_cannot_be_searched_with_is_refused_before_anything_trains
 
 def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when_their_own_do(task, tmp_path):
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
-    pipeline.run_range_tests(task(range_test__repeats=2), **where)
+    first = pipeline.run_range_tests(task(range_test__repeats=2), **where)
     events = []
     longer = pipeline.run_range_tests(task(range_test__repeats=2, study__epochs=90), on_event=events.append, **where)
     assert events[0].text == "range tests: nothing left to do"
