@@ -5,8 +5,9 @@
 A FOLDER holds `oracle.json` and `tasks.py` (`NAMES`, `OPTIMIZERS`, `load(name)`): for each task and optimizer the
 validation loss before training and the best one of a full training at each of a grid of constant rates. Or it holds
 `baselines.json`, cut from DeepOBS: the losses of the first 100 steps at each rate, cold, are read as a range curve; and
-if `tasks.py` has some of its problems (`TASKS`, `OPTIMIZERS`), range tests are run on those as well. Each case's range test runs on the real Keras model by default settings, for a training
-as long as the full one. What the confirmation trains is no more than one full training of the case.
+if `tasks.py` has some of its problems (`TASKS`, `OPTIMIZERS`), range tests are run on those as well. Each case's range
+test runs on the real Keras model by default settings, for a training as long as the full one. What the confirmation
+trains is no more than one full training of the case.
 
 b(lr) is the best validation loss of a full training at that rate, no higher than the loss before training, averaged
 over the seeds; the scale of a case is the loss before training minus the lowest b. Over the cases, where one without an

@@ -43,17 +43,15 @@ def main() -> None:
 def draw_curves() -> None:
     """Draw one optimizer's range test on three tasks beside each other."""
     import matplotlib.pyplot as plt
-    import numpy as np
 
-    from lrrt import range_test
+    from lrrt import Ramp, range_test
     from pipeline.digits_example import build_model, load_data
 
-    x, y = load_data()["train"]
-    guessed = np.random.default_rng(0).permutation(y)
+    data = load_data()["train"]
     tests = {
-        "clear: digits": range_test(build_model, (x, y), optimizers=["adam"]),
-        "doubtful: digits in batches of 2": range_test(build_model, (x, y), optimizers=["sgd"], batch_size=2),
-        "none: digits with shuffled labels": range_test(build_model, (x, guessed), optimizers=["adam"], batch_size=8),
+        "clear: batches of 32": range_test(build_model, data, optimizers=["adam"]),
+        "doubtful: batches of 2": range_test(build_model, data, optimizers=["adam"], batch_size=2),
+        "none: the ramp ends too low": range_test(build_model, data, optimizers=["adam"], ramp=Ramp(1e-9, 1e-5)),
     }
     figure, axes = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
     for ax, (title, test) in zip(axes, tests.items(), strict=True):
