@@ -1,6 +1,5 @@
 """Check each kind of value in a config against its law, and report a value that breaks it."""
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from lrrt.words import did_you_mean
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
@@ -52,12 +52,6 @@ def without_password(url: str) -> str:
 def shown(value: object) -> str:
     """Return a value for a message: not too long."""
     return f"{value!r:.80}"
-
-
-def did_you_mean(name: object, known: tuple[str, ...]) -> str:
-    """Return a hint at the nearest known name, or nothing if none is near."""
-    close = difflib.get_close_matches(str(name).lower(), known, n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def listed(names: Iterable[str]) -> str:

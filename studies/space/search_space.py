@@ -10,8 +10,9 @@ from typing import Any, Self
 from lrrt.bounds import Bounds
 from lrrt.plain import from_plain, to_plain
 from lrrt.range_result import Case, RangeTestResult
+from lrrt.words import did_you_mean
 from studies.dimension import Dimension, Value
-from studies.schedules.families import FAMILIES, did_you_mean
+from studies.schedules.families import FAMILIES
 from studies.schedules.family import Parameter
 from studies.schedules.schedule import check_all_fit
 from studies.space.differences import check_same_space

@@ -139,13 +139,13 @@ storage = "study.db"
         "line 1: num_trials: there is no such key. It belongs in [study].",
         '[task] load_data: this key is missing; it must be "module:function".',
         'line 3: [task] build_model: must be "module:function", such as "my_task:build_model", got \'no function\'.',
-        "line 5: [range_test] optimizers: each must be a known optimizer, got 'adm'. Did you mean \"adam\"? each may",
+        "line 5: [range_test] optimizers: each must be a known optimizer, got 'adm'. Did you mean 'adam'? each may",
         "each may stand once, got 'sgd' twice.",
         "[range_test] end_lr: `start_lr < end_lr` must hold, got start_lr=100.0, end_lr=10.0.",
         "line 10: [range_test] num_steps: must be a whole number, got 'ten'.",
         "line 11: [range_test] repeats: must be a whole number, got True.",
-        'line 13: [study] engin: there is no such key. Did you mean "engine"?',
-        'line 14: [study] engine: must be one of "optuna", "keras_tuner", got \'optna\'. Did you mean "optuna"?',
+        "line 13: [study] engin: there is no such key. Did you mean 'engine'?",
+        "line 14: [study] engine: must be one of \"optuna\", \"keras_tuner\", got 'optna'. Did you mean 'optuna'?",
         "line 15: [study] start_lr: there is no such key. It belongs in [range_test].",
         "line 16: [study] epochs: must be a whole number, got 2.5.",
         "line 17: [study] seed: must be >= 0, got -1.",
@@ -168,7 +168,7 @@ storage = "study.db"
         ("repeats = 0", "must be >= 1, got 0"),
         ("optimizers = 'adam'", "must be a list of at least one, got 'adam'"),
         ("optimizers = [[1]]", r"each must be a known optimizer, got \[1\]"),
-        ("optimizers = ['Adam']", 'Did you mean "adam"'),
+        ("optimizers = ['Adam']", "Did you mean 'adam'"),
     ],
 )
 def test_a_value_out_of_its_domain_is_refused(load, line, law):
@@ -181,7 +181,7 @@ def test_a_value_out_of_its_domain_is_refused(load, line, law):
     [
         ("sampler = 'bayesian'", r'one of "tpe", .* with engine "optuna", got \'bayesian\' of "keras_tuner"'),
         ("engine = 'keras_tuner'\nsampler = 'qmc'", r'one of .*"grid".* with engine "keras_tuner", got \'qmc\''),
-        ("sampler = 'tpr'", 'must be one of .*Did you mean "tpe"'),
+        ("sampler = 'tpr'", "must be one of .*Did you mean 'tpe'"),
         ("patience = 1.5", "a part of the epochs, from 0 to 1"),
         ("patience = true", "a part of the epochs"),
         ("max_gap = -0.1", r'a number >= 0 or "none", got -0\.1'),
@@ -440,7 +440,7 @@ def test_a_bad_config_ends_with_2_and_writes_nothing(lrrt, tmp_path):
     for command in ("validate", "run", "range"):
         ended = lrrt(command, "search.toml")
         assert (ended.returncode, ended.stdout) == (2, "")
-        assert 'line 2: [study] seeds: there is no such key. Did you mean "seed"?' in ended.stderr
+        assert "line 2: [study] seeds: there is no such key. Did you mean 'seed'?" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["search.toml"]
 
 

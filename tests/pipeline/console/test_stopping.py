@@ -63,7 +63,7 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
     report, events = run(tmp_path / "stopped", engine=engine)
 
     assert losses(report) == losses(whole)
-    assert [event.number for event in events if isinstance(event, TrialDone)] == [2]
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == [2]
     assert [e.text for e in events if isinstance(e, Note) and "goes on" in e.text] == [
         "trial 2 goes on after epoch 2 of 4"
     ]

@@ -194,7 +194,7 @@ def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path):
     more = run(brief(study__num_trials=4), tmp_path, events)
 
     assert more.trials[:2] == first.trials
-    assert [event.number for event in events if isinstance(event, TrialDone)] == [2, 3]
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == [2, 3]
     assert isinstance(events[0], StageStarted)
     assert events[0].text == "resume: range tests are done, 2 of 4 trials have ended"
 

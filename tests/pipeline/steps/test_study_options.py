@@ -256,7 +256,7 @@ def test_a_best_rate_at_an_edge_leads_to_wider_bounds_and_the_trials_are_numbere
     assert [edge.edge.name for edge in report.widened] == ["HIGH", "HIGH"]
     assert report.space.optimizers[0].high == pytest.approx(0.1)
     assert [result.number for result in report.trials] == list(range(16))
-    assert [event.number for event in events if isinstance(event, TrialDone)] == list(range(16))
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == list(range(16))
     assert report.best.config.lr > 1e-3
     assert [event.text for event in later] == ["nothing left to do: all 16 trials have ended"]
     assert again == report

@@ -185,7 +185,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     assert [trial.number for trial in report.trials] == list(range(8))
     assert killed
     assert any("was killed by signal 9; others do what it left" in e.text for e in events if isinstance(e, Note))
-    assert sorted(event.number for event in events if isinstance(event, TrialDone)) == list(range(8))
+    assert sorted(event.result.number for event in events if isinstance(event, TrialDone)) == list(range(8))
     assert OptunaStudy.join(storage).progress().num_running == 0
     assert (folder / "out/summary.json").exists()
 
