@@ -56,7 +56,7 @@ def submit(
         settings = load(config, {"study.num_trials": trials, "study.seed": seed})
         prepare(app_dir, verbose=verbose)
         from pipeline.console.display import telling
-        from pipeline.stage import submit_stage
+        from pipeline.sharing import submit_stage
 
         options = {"out": out, "state": state, "trials": trials, "seed": seed, "app-dir": app_dir}
         with telling(sys.stderr, "none" if quiet else progress) as tell:
@@ -97,7 +97,7 @@ def worker(
         settings = load(config, {"study.num_trials": trials, "study.seed": seed})
         prepare(app_dir, verbose=verbose)
         from pipeline.console.display import telling
-        from pipeline.stage import run_worker
+        from pipeline.sharing import run_worker
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
             run_worker(settings, out=out, state=state, worker_id=worker_id, on_event=tell, stopper=stopper)

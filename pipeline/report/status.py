@@ -30,8 +30,8 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
     Raises:
         ForeignRun: if the folders belong to another study.
     """
-    run, given = with_given(Run.make(config, out, state))
-    opened = earlier(run, given)
+    run = with_given(Run.make(config, out, state))
+    opened = earlier(run)
     studies = None if opened is None else opened.studies
     results = [] if studies is None else studies.results()
     best = best_of(results, max_gap=config.study.max_gap)

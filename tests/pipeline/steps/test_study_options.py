@@ -333,15 +333,15 @@ def test_what_the_task_cannot_be_searched_with_is_refused_before_anything_trains
 
 def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when_their_own_do(task, tmp_path):
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
-    first = pipeline.run_range_tests(task(range_test__repeats=2), **where)
+    first = pipeline.run_range_tests(task(range_test__num_steps=45), **where)
     events = []
-    pipeline.run_range_tests(task(range_test__repeats=2, study__epochs=9), on_event=events.append, **where)
+    pipeline.run_range_tests(task(range_test__num_steps=45, study__epochs=9), on_event=events.append, **where)
     assert events[0].text == "range tests: nothing left to do"
 
     events.clear()
     again = pipeline.run_range_tests(task(), on_event=events.append, **where)
     (told,) = notes(events)
-    assert told.endswith("do not hold, so they are run again: range_test.repeats: was 2, now 1")
+    assert told.endswith("do not hold, so they are run again: range_test.num_steps: was 45, now 40")
     assert again.range_test.curves != first.range_test.curves
 
     events = begun(task(study__epochs=3), tmp_path)

@@ -17,7 +17,8 @@ from pipeline.console.events import Note, TrialDone
 from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
 from pipeline.run import Run
-from pipeline.stage import rewrite_report, run_worker
+from pipeline.sharing import run_worker
+from pipeline.stage import rewrite_report
 from pipeline.state.run_directory import RunDirectory
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
