@@ -159,7 +159,7 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
             prepared = run.prepare(run.config, run.stopper)
-            for text in (*about_source(opened, prepared), *about_validation(run.config, prepared.task)):
+            for text in (*about_source(run, opened, prepared), *about_validation(run.config, prepared.task)):
                 run.note(text)
             trained = train(trained_run, prepared, before=before)
         with holding_results(run):

@@ -10,6 +10,7 @@ from pipeline.config.tables import HELD_OUT, StageConfig
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
 from pipeline.steps.opening import Opened
+from pipeline.task.fingerprints import study_fields
 
 if TYPE_CHECKING:
     from pipeline.task.loading import Task
@@ -35,9 +36,11 @@ def about_validation(config: StageConfig, task: Task) -> Iterator[str]:
         yield f"validation_fraction = {fraction:g} has no effect: the task brings its own validation data"
 
 
-def about_source(opened: Opened | None, prepared: Prepared) -> Iterator[str]:
+def about_source(run: Run, opened: Opened | None, prepared: Prepared) -> Iterator[str]:
     """Say that the user's code has changed since the run began, if its data and model show nothing of that."""
-    if opened is not None and opened.task.source != prepared.known_by.source:
+    if opened is None or opened.task.source == prepared.known_by.source:
+        return
+    if opened.fields == study_fields(run.config, prepared.known_by, run.given):
         yield (
             "the code of the task has changed, but its data and its model are the same, so the run goes on; give it "
             "its own --out and --state if the change matters"

@@ -35,17 +35,19 @@ class TaskPrint:
         own: the hyperparameters of the model.
         source: a digest of the modules of the task and of the user's modules that they import. It does not distinguish
             tasks; but if it has not changed, the task need not be loaded again.
+        callbacks_code: a digest of the code of the callbacks, since nothing else shows what they do; None without them.
     """
 
     data: Mapping[str, Fields]
     model: Fields
     own: tuple[Dimension, ...]
     source: str | None
+    callbacks_code: str | None = None
 
     @property
     def fields(self) -> Fields:
-        """The facts that must not change during a study, as plain data."""
-        return {name: value for name, value in self.as_dict().items() if name != "source"}
+        """The facts on which range tests depend, as plain data; those of its callbacks are not among them."""
+        return {name: value for name, value in self.as_dict().items() if name not in ("source", "callbacks_code")}
 
     def as_dict(self) -> Fields:
         """Return plain data for JSON."""
@@ -62,7 +64,7 @@ def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> Tas
     assert loops.validation is not None, "a task without validation data has some held out"
     parts = {"train": loops.batches, "validation": loops.validation}
     data = {name: _data_fields(batches) for name, batches in parts.items()}
-    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config))
+    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config), callbacks_code_of(config))
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
@@ -93,7 +95,7 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
             "range_test": config.range_test.model_dump(),
             "study": config.study.model_dump(exclude=exclude),
             **task.fields,
-            **_callbacks_fields(config),
+            **({} if task.callbacks_code is None else {"callbacks_code": task.callbacks_code}),
             **({} if given is None else {"bounds": _rates(given)}),
         }
     )
@@ -110,11 +112,9 @@ def source_of(config: StageConfig) -> str | None:
     return _digest_of_sources(filter(None, [task.build_model, task.load_data, task.callbacks]))
 
 
-def _callbacks_fields(config: StageConfig) -> Fields:
-    """Return what distinguishes the callbacks, if there are any: their code, since nothing else shows what they do."""
-    if not config.task.callbacks:
-        return {}
-    return {"callbacks_code": _digest_of_sources([config.task.callbacks], reads=_code)}
+def callbacks_code_of(config: StageConfig) -> str | None:
+    """Return a digest of the code that makes the callbacks; None if there are none, or if it cannot be read."""
+    return _digest_of_sources([config.task.callbacks], reads=_code) if config.task.callbacks else None
 
 
 def _digest_of_sources(references: Iterable[str], *, reads: Callable[[bytes], bytes] = bytes) -> str | None:

@@ -185,10 +185,6 @@ class SearchSpace:
         """
         check_all_fit(self.schedules, num_steps, searches_warmup=self.searches_warmup)
 
-    def fills(self, values: Mapping[str, Value]) -> bool:
-        """Say whether there is a value for each dimension that is active with these values."""
-        return all(dimension.name in values for dimension in self.dimensions() if dimension.is_active(values))
-
     def as_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for space.json and fingerprints."""
         return to_plain(self)
