@@ -12,6 +12,8 @@ from pipeline.console.stopping import Stopper, seconds_left
 from pipeline.failures import Interrupted, Terminated, TimeUsedUp
 from pipeline.task.preparation import prepare
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 CONFIG = {
     "study.num_trials": 3,
     "study.epochs": 4,

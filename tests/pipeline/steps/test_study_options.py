@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from dataclasses import replace
 
 import jsonschema
 import keras
@@ -13,9 +14,13 @@ from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
 from pipeline.report.schemas import schema_of
-from pipeline.steps.given_bounds import bounds_by_hand
+from pipeline.stage import go_on
+from pipeline.steps.given_bounds import bounds_by_hand, config_within
 from pipeline.steps.retraining import winner_of
 from studies import Retrained, Training, TrialConfig, TrialResult, TrialState, ranked
+from tests.pipeline.bowl_task import bowl_run
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 SMALL = {
     "range_test.optimizers": ["sgd"],
@@ -94,6 +99,12 @@ def run(config, folder, *, stopper=None, given=None):
     if given is None:
         return pipeline.run_stage(config, **where), events
     return pipeline.run_search(config, bounds=given, **where), events
+
+
+def run_bowl(config, folder, given):
+    events = []
+    where = bowl_run(config_within(config, given), folder, on_event=events.append)
+    return go_on(replace(where, given=given, tests_ranges=False)), events
 
 
 def notes(events):
@@ -246,10 +257,10 @@ def test_a_best_rate_at_an_edge_leads_to_wider_bounds_and_the_trials_are_numbere
     wider = {"study__epochs": 1, "study__widen": True, "study__seed": 4}  # its best rates lie at the edges
     config = task(study__num_trials=8, **wider)
     given = bounds_by_hand(config, {"sgd": (1e-4, 1e-3)})
-    report, events = run(config, tmp_path, given=given)
+    report, events = run_bowl(config, tmp_path, given)
     check_summary(report)
-    again, later = run(config, tmp_path, given=given)
-    more, _ = run(task(study__num_trials=9, **wider), tmp_path, given=given)
+    again, later = run_bowl(config, tmp_path, given)
+    more, _ = run_bowl(task(study__num_trials=9, **wider), tmp_path, given)
 
     assert [note for note in notes(events) if "so the search goes on in wider bounds" in note]
     assert len(report.widened) == 2

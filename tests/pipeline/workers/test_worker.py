@@ -18,7 +18,7 @@ from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
 from pipeline.run import Run
 from pipeline.sharing import run_worker
-from pipeline.stage import rewrite_report
+from pipeline.stage import go_on, rewrite_report
 from pipeline.state.run_directory import RunDirectory
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
@@ -26,7 +26,10 @@ from studies import OptunaStudy, Watcher
 from studies.search import Search
 from studies.storage import database as storages
 from studies.storage.retrying import Retrying
+from tests.pipeline.bowl_task import bowl_run
 from tests.pipeline.console.test_stopping import StopsAfter
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 CONFIG = {
     "study.num_trials": 1,
@@ -43,7 +46,7 @@ def config(**changed):
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory):
+def begun(tmp_path_factory, blank_pictures):
     """A run of one trial, whose study others may join."""
     folder = tmp_path_factory.mktemp("run")
     pipeline.run_stage(config(), out=folder / "out", state=folder / "state")
@@ -225,13 +228,12 @@ def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes
 
 def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path):
     settings = config(**{"study.storage": f"sqlite:///{tmp_path}/s.db", "study.num_trials": 2})
-    where = {"out": tmp_path / "out", "state": tmp_path / "state"}
     hold = threading.Event()
     first = threading.Thread(target=lambda: _hold(tmp_path, hold))
     first.start()
     wait_for(tmp_path / "state/lock_holder.json")
-    threading.Timer(8.0, hold.set).start()
-    report = pipeline.run_stage(settings, **where)
+    threading.Timer(4.0, hold.set).start()
+    report = go_on(bowl_run(settings, tmp_path))
     first.join()
 
     assert len(report.trials) == 2
@@ -240,7 +242,7 @@ def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storag
         first = threading.Thread(target=lambda: _hold(tmp_path, hold))
         first.start()
         wait_for(tmp_path / "state/lock_holder.json")
-        pipeline.run_stage(config(), **where)
+        go_on(bowl_run(config(), tmp_path))
     hold.set()
     first.join()
 
