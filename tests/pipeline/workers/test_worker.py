@@ -169,7 +169,16 @@ def test_no_workers_are_refused(search):
 
 
 def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
-    settings = config(**{"study.num_trials": 8, "study.epochs": 150, "study.patience": 1.0})
+    """KerasTuner proposes, since its studies could not be shared once; those of Optuna are shared in the same way."""
+    settings = config(
+        **{
+            "study.num_trials": 8,
+            "study.epochs": 150,
+            "study.patience": 1.0,
+            "study.engine": "keras_tuner",
+            "study.sampler": "random",
+        }
+    )
     folder = tmp_path / "two words"
     storage = Run.make(settings, folder / "out", folder / "state").storage
     events, killed = [], []
