@@ -12,6 +12,7 @@ import numpy as np
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from lrrt.recording import parts_of
+from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.preparation import prepare
@@ -102,12 +103,12 @@ class Plan:
                 part.name,
                 f"{part.least_steps} to {part.num_steps}" if part.least_steps else str(part.num_steps),
                 str(part.num_epochs or "-"),
-                _duration(part.least_seconds) if part.least_steps else "-",
-                _duration(part.seconds),
+                duration_text(part.least_seconds) if part.least_steps else "-",
+                duration_text(part.seconds),
             )
             for part in self.parts
         ]
-        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", "", _duration(self.seconds)))
+        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", "", duration_text(self.seconds)))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             row[0].ljust(widths[0])
@@ -204,10 +205,3 @@ def _seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"
