@@ -11,7 +11,7 @@ from pipeline.config.tables import StageConfig
 from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.state.run_directory import RunDirectory
-from studies import Worker
+from studies import Objective, Worker
 from studies.keras_tuner_study import url_of
 from studies.storage.retrying import Retrying
 
@@ -71,8 +71,13 @@ class Run:
         """Report a sentence for the user."""
         self.tell(Note(text))
 
-    def board(self, name: str, *, creates: bool = True) -> Board:
+    def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
+
+        Args:
+            name: of the board.
+            objective: what the work on a new board is scored by, if anything.
+            creates: whether it is made if it does not exist.
 
         Raises:
             NoSuchStudy: if it does not exist, and must not be made.
@@ -82,5 +87,5 @@ class Run:
         from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
-        study, storage = open_study(name, database, creates=creates)
+        study, storage = open_study(name, database, objective=objective, creates=creates)
         return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)

@@ -355,7 +355,7 @@ def _conclusion(report: StageReport) -> str:
     best, mean = report.best, report.summary["best"]["mean_score"]
     again = "" if mean is None else f" ({mean:.4g} in the mean of its further trainings)"
     return (
-        f"best is trial {best.number}: validation loss {best.score:.4g}{again} after epoch {best.best_epoch}, "
+        f"best is trial {best.number}: {best.objective.label} {best.score:.4g}{again} after epoch {best.best_epoch}, "
         f"{best.config.optimizer_name} with lr {best.config.lr:.2e} {best.config.schedule}, batches of "
         f"{best.config.batch_size}; {report.overfitting.verdict.value}"
     )

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
-from studies.trainer import EpochDecision, EpochEnded, Trained, Trainer
+from studies.trainer import Trainer
+from studies.training.ended import EpochDecision, EpochEnded, Trained
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.watcher import Watcher
 

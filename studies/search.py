@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.attempt import attempt
-from studies.engines.observation import Engine, Observation, Values, score_for_engines
+from studies.engines.observation import Engine, Observation, Values, cost_for_engines
 from studies.engines.optuna_engine import GAP
 from studies.engines.optuna_samplers import distribution
+from studies.objective import Objective
 from studies.pruning import is_worse_than_its_peers
 from studies.ranking import excess_gap
 from studies.space.search_space import SearchSpace
@@ -17,7 +18,8 @@ from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying
 from studies.storage.shared_work import Check, Piece
 from studies.storage.stored_study import known_trials
-from studies.trainer import EpochEnded, Trainer
+from studies.trainer import Trainer
+from studies.training.ended import EpochEnded
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.watcher import Watcher
 
@@ -29,11 +31,12 @@ class TrialReader:
     """Read the results of the trials in a table, each once.
 
     Args:
+        objective: of the study.
         max_gap: the largest generalisation gap that a trial may have.
     """
 
-    def __init__(self, max_gap: float | None) -> None:
-        self.max_gap = max_gap
+    def __init__(self, objective: Objective, max_gap: float | None) -> None:
+        self.objective, self.max_gap = objective, max_gap
         self._read: dict[int, tuple[TrialResult, Observation]] = {}  # by Optuna's number of the trial
 
     def results(self, table: Table) -> list[TrialResult]:
@@ -42,16 +45,22 @@ class TrialReader:
 
     def observations(self, table: Table) -> list[Observation]:
         """Return the observations of an engine: from these trials, and from another study."""
-        known = [Observation(-1 - index, trial.params, trial.value) for index, trial in known_trials(table).items()]
+        known = [
+            Observation(-1 - index, trial.params, self._cost(trial)) for index, trial in known_trials(table).items()
+        ]
         return [*known, *(self._of(table.ended[key])[1] for key in sorted(table.ended))]
 
     def _of(self, trial: FrozenTrial) -> tuple[TrialResult, Observation]:
         if trial.number not in self._read:
             result = TrialResult.from_dict(trial.user_attrs[RESULT])
-            score = trial.value if trial.state.name == "COMPLETE" else None
             gap = None if self.max_gap is None else excess_gap(result, self.max_gap)
-            self._read[trial.number] = result, Observation(result.number, trial.params, score, gap)
+            self._read[trial.number] = result, Observation(result.number, trial.params, self._cost(trial), gap)
         return self._read[trial.number]
+
+    def _cost(self, trial: FrozenTrial) -> float | None:
+        """Return the cost that a trial was stored with; None if it failed."""
+        value = trial.value if trial.state.name == "COMPLETE" else None
+        return None if value is None else self.objective.cost(value)
 
 
 class Searched(Protocol):
@@ -63,6 +72,7 @@ class Searched(Protocol):
     reader: TrialReader
     first_number: int
     prunes: bool
+    objective: Objective
 
     @property
     def budget(self) -> int: ...
@@ -119,7 +129,7 @@ class Search:
 
     def value_of(self, result: Mapping[str, Any]) -> float | None:
         others = self.study.reader.results(self.study.board.table())
-        return score_for_engines(TrialResult.from_dict(result), others)
+        return self._value(TrialResult.from_dict(result), others)
 
     def on_wait(self) -> None:
         self.watcher.on_wait()
@@ -141,9 +151,7 @@ class Search:
         assert self.trainer is not None, "a job without a trainer is asked for no piece"
 
         def is_pruned(ended: EpochEnded) -> bool:
-            return self.study.prunes and is_worse_than_its_peers(
-                config, ended.train_losses, ended.val_losses, results, epochs=ended.epochs
-            )
+            return self.study.prunes and is_worse_than_its_peers(ended.so_far(), results)
 
         trained = attempt(
             self.trainer, config, number=number, key=number, watcher=self.watcher, check=check, is_pruned=is_pruned
@@ -157,7 +165,12 @@ class Search:
         self._reported.add(number)
         return Outcome(
             result.as_dict(),
-            score_for_engines(result, results),
-            result.val_losses,
+            self._value(result, results),
+            result.scores,
             {} if max_gap is None else {GAP: excess_gap(result, max_gap)},
         )
+
+    def _value(self, result: TrialResult, others: Sequence[TrialResult]) -> float | None:
+        """Return the value that a trial has in Optuna, in the direction of the study; None if it failed."""
+        cost = cost_for_engines(result, others)
+        return None if cost is None else self.study.objective.score(cost)

@@ -6,8 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,16 @@ from numpy.typing import NDArray
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
 from lrrt.variables import Values, all_variables, assign, states_of
+from studies.objective import VAL_LOSS
 from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
 from studies.training.checkpoint import TrialCheckpoint
+from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
 from studies.training.running_trial import TrialRun
+from studies.training.shown_metrics import find_objective
 from studies.training.validation_data import check_validation
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -32,45 +34,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A trial's result and the model's variables after its best epoch; None if no epoch had a finite loss."""
-
-    result: TrialResult
-    best_weights: Values | None
-
-
-class StopTraining(KeyboardInterrupt):
-    """Raised by a caller's `on_epoch` to end the whole run at the end of an epoch.
-
-    It is a KeyboardInterrupt, because engines treat other exceptions as a failure of the trial.
-    """
-
-
-class EpochDecision(Enum):
-    """The answer of a caller's `on_epoch`; the value is the sentence shown."""
-
-    GO_ON = "train on"
-    PRUNE = "end this trial here"
-
-
-@dataclass(frozen=True, slots=True)
-class EpochEnded:
-    """A trial at the end of an epoch, the argument of `on_epoch`. Epochs count from 1."""
-
-    number: int
-    config: TrialConfig
-    epoch: int
-    epochs: int
-    train_losses: tuple[float, ...]
-    val_losses: tuple[float, ...]
-    checkpoint: Callable[[], TrialCheckpoint]
-    """Copies all that the trial needs to go on from here; it takes as long as reading the model's variables."""
-
-
-OnEpoch = Callable[[EpochEnded], EpochDecision | None]
 
 
 class Trainer:
@@ -89,7 +52,9 @@ class Trainer:
         loops: the task's loops, or a cache of them if trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
         seed: the seed of the initial weights and of the order of the data.
-        patience: a trial ends if its validation loss has not improved for this fraction of `epochs`, at times that its
+        objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_".
+        direction: "min", "max", or "auto" if Keras knows the direction of the metric.
+        patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
             schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
         callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the
             callbacks, and that they are new each time.
@@ -98,7 +63,8 @@ class Trainer:
     Raises:
         TypeError: for a function that makes no callbacks.
         ValueError: if there is no validation data, or it is not finite; for fewer than one epoch, a patience that is no
-            fraction, or a callback that is not new, sets the learning rate or stores checkpoints to resume from.
+            fraction, an objective that the model does not show or whose direction is not known, or a callback that is
+            not new, sets the learning rate or stores checkpoints to resume from.
     """
 
     def __init__(
@@ -107,6 +73,8 @@ class Trainer:
         *,
         epochs: int,
         seed: int = 0,
+        objective: str = VAL_LOSS.name,
+        direction: str = "auto",
         patience: float | None = PATIENCE,
         callbacks: CallbackFactory | None = None,
         on_note: Callable[[str], None] = _LOG.warning,
@@ -117,6 +85,7 @@ class Trainer:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
         self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
         check_validation(self.cache.loops.validation)
+        self.objective, self._is_evaluated = find_objective(self.cache, objective, direction)
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
@@ -214,7 +183,11 @@ class Trainer:
             num_steps=run.num_steps,
             seconds=seconds(),
             planned_epochs=self.epochs,
+            objective=self.objective,
+            metrics=run.metrics_so_far(),
         )
+        if result.score is None and state is not TrialState.DIVERGED:
+            result = replace(result, state=TrialState.FAILED, error=no_score(result))
         return Trained(result, run.best_weights)
 
     def _train_epochs(
@@ -230,13 +203,14 @@ class Trainer:
         state = TrialState.COMPLETED
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
-            if has_stopped_improving(config, run.val_losses, epochs=self.epochs, patience=self.patience):
+            if has_stopped_improving(config, run.costs, epochs=self.epochs, patience=self.patience):
                 break
             if not run.train_epoch(rates[epoch - 1], None if momenta is None else momenta[epoch - 1]):
                 state = TrialState.DIVERGED
                 break
             losses = tuple(run.train_losses), tuple(run.val_losses)
-            decision = on_epoch(EpochEnded(number, config, epoch, self.epochs, *losses, checkpoint))
+            shown = run.metrics_so_far(), self.objective
+            decision = on_epoch(EpochEnded(number, config, epoch, self.epochs, *losses, checkpoint, *shown))
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
                 break
@@ -254,8 +228,8 @@ class Trainer:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         hooks = Hooks(callbacks, fitting, epochs=self.epochs)
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
-        judge = fitting if callbacks and has_metrics else None
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, hooks, judge)
+        judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
+        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
@@ -282,3 +256,11 @@ class Trainer:
         ):
             if before != now:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
+
+
+def no_score(result: TrialResult) -> str:
+    """Return why a trial has no score although its losses are finite."""
+    name, epochs = result.objective.name, len(result.train_losses)
+    if name not in result.metrics:
+        return f"The objective {name} must be shown by the model of every trial, but this one shows none."
+    return f"The objective {name} must be finite in one epoch at least, but it is not in any of {epochs}."

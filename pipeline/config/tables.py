@@ -39,6 +39,7 @@ from pipeline.config.values import (
     listed,
     sampler_law,
 )
+from studies.objective import TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
 
@@ -123,7 +124,13 @@ class StudyConfig(_Table):
 
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
-    epochs: Count = Field(20, description="of each trial; its score is the best validation loss among them")
+    epochs: Count = Field(20, description="of each trial; its score is the best value of the objective among them")
+    objective: Metric = Field(
+        VAL_LOSS.name, description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"'
+    )
+    direction: Literal["auto", "min", "max"] = Field(
+        "auto", description='whether the objective is better when smaller, "min", or larger, "max"'
+    )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
     searches_warmup: bool = Field(False, description="true searches the length of a warm-up if a schedule has one")
@@ -180,6 +187,14 @@ class StudyConfig(_Table):
         if isinstance(num_trials, int) and 1 <= num_trials < TOP_RETRAINED:
             return {"top_retrained": num_trials, **given}
         return given
+
+    @check("direction")
+    @classmethod
+    def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
+        objective = info.data.get("objective")
+        if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
+            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
+        return direction
 
     @check("searches_warmup")
     @classmethod

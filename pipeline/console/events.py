@@ -66,7 +66,7 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class TrialDone:
-    """One trial has ended; a score is None if there is none, lower is better."""
+    """One trial has ended; a score is None if there is none."""
 
     number: int
     num_done: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.report.summary import StageReport
-from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
+from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, best_of, check_overfitting
 
 NUM_BEST = 5
 # If a trial ended early because it had stopped improving, these verdicts do not mean that it should go on.
@@ -80,7 +80,9 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     for searched in report.space.optimizers:
         facts = report.summary["bounds"][searched.label]
         inside = (trial for trial in report.trials if report.space.range_of(trial.config) == searched)
-        scores = [trial.score for trial in completed(inside) if trial.score is not None]
+        scored = completed(inside)
+        scores = [trial.score for trial in scored if trial.score is not None]
+        best = best_of(scored)
         rows.append(
             OptimizerRow(
                 name=searched.label,
@@ -93,7 +95,7 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
                 else facts["reason"],
                 num_trials=facts["num_trials"],
                 num_diverged=facts["num_diverged"],
-                best=min(scores, default=None),
+                best=None if best is None else best.score,
                 median=median(scores) if scores else None,
             )
         )
@@ -102,7 +104,7 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
 
 def best_rows(trials: Sequence[TrialResult]) -> list[BestRow]:
     """Return the best trials, the best first."""
-    ranked = sorted(completed(trials), key=lambda trial: (trial.score, trial.number))
+    ranked = sorted(completed(trials), key=lambda trial: (trial.cost, trial.number))
     return [row_of(trial) for trial in ranked[:NUM_BEST]]
 
 

@@ -106,7 +106,8 @@ def begin(run: Run, prepared: Prepared, *, given: RangeTestResult | None = None,
     if run.owns_folders:
         own(run.directory, fields)
     attributes = attributes_of(fields, given)
-    return Opened(task, fields, bounds, given, open_studies(run, bounds.result, task.own, attributes=attributes))
+    studies = open_studies(run, bounds.result, task.own, objective=prepared.objective, attributes=attributes)
+    return Opened(task, fields, bounds, given, studies)
 
 
 def _tested(run: Run, prepared: Prepared, *, may_test: bool) -> RangeTests:

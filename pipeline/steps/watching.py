@@ -78,7 +78,7 @@ class StageWatcher(Watcher):
         """Say what a further training showed."""
         drop_checkpoint(self.run.directory, self._key)
         result = trained.result
-        shown = result.state.value if result.score is None else f"validation loss {result.score:.4g}"
+        shown = result.state.value if result.score is None else f"{result.objective.label} {result.score:.4g}"
         self.run.tell(Note(f"trial {result.number} again, {name}: {shown}"))
 
 
