@@ -6,6 +6,7 @@ from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
+from studies.limits import Limits
 from studies.objective import Objective
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
@@ -41,6 +42,7 @@ __all__ = [
     "ForeignStudy",
     "FurtherTrainings",
     "KerasTunerStudy",
+    "Limits",
     "LoopCache",
     "LossCurves",
     "NoSuchStudy",

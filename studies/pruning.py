@@ -12,6 +12,7 @@ from studies.schedules.marks import Mark, marks
 from studies.trial import TrialConfig, TrialResult, TrialState
 
 MIN_PEERS = 4  # trials of the family for a comparison; a median of fewer says little
+PEERS = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.TIMED_OUT)
 MIN_PATIENCE = 2  # epochs
 MIN_FOLDS = 2  # before a config may be given up
 FLAT_AFTER = 0.25  # of the training; a rate that begins low must have had time to move the loss
@@ -97,13 +98,13 @@ def _marks_of(config: TrialConfig, epochs: int) -> tuple[Mark, ...]:
 
 
 def _is_peer(other: TrialResult, config: TrialConfig) -> bool:
-    return other.config.schedule == config.schedule and other.state in (TrialState.COMPLETED, TrialState.PRUNED)
+    return other.config.schedule == config.schedule and other.state in PEERS
 
 
 def _shown_at(peer: TrialResult, progress: float, epochs: int) -> tuple[float, ...]:
     """Return a peer's costs up to its last mark within this progress; none if it did not reach one."""
     reached = [mark.epoch for mark in _marks_of(peer.config, epochs) if mark.progress <= progress]
-    was_cut_before = bool(reached) and peer.state is TrialState.PRUNED and len(peer.val_losses) < reached[-1]
+    was_cut_before = bool(reached) and peer.state is not TrialState.COMPLETED and len(peer.val_losses) < reached[-1]
     return () if not reached or was_cut_before else peer.costs[: reached[-1]]
 
 

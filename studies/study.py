@@ -9,6 +9,7 @@ from typing import Any
 
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
+from studies.limits import NO_LIMITS, Limits
 from studies.objective import Objective
 from studies.search import Search, TrialReader
 from studies.space.search_space import SearchSpace
@@ -47,6 +48,7 @@ class Study:
         prunes: whether trials are cut that are worse than their peers; see `studies.pruning`.
         max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
             have; the engine sees the excess.
+        limits: end the study early, or leave out models; they may change from run to run.
         first_number: the number of the first trial; a study in wider bounds continues the numbers of the narrow one.
         known: results of another study, which the engine of a new study sees if they lie in the space and have values
             of the objective; they do not count.
@@ -72,6 +74,7 @@ class Study:
         objective: Objective | str | None = None,
         prunes: bool = False,
         max_gap: float | None = None,
+        limits: Limits = NO_LIMITS,
         first_number: int = 0,
         known: Sequence[TrialResult] = (),
         attributes: Mapping[str, Any] | None = None,
@@ -87,10 +90,10 @@ class Study:
         wanted = Objective.named(objective) if isinstance(objective, str) else objective
         self.study, stored = open_study(name, database, objective=wanted, creates=creates)
         self.objective = objective_of(self.study, wanted)
-        self.reader = TrialReader(self.objective, max_gap)
+        self.reader = TrialReader(self.objective, max_gap, limits)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
         known = [replace(one, objective=self.objective) for one in known]
-        inside = [observe(one, known[:at], max_gap) for at, one in enumerate(known) if space.holds(one.config)]
+        inside = [observe(one, known[:at], max_gap, limits) for at, one in enumerate(known) if space.holds(one.config)]
         learnt = [observation for observation in inside if observation.cost is not None]
         self._retry(lambda: complete(self.study, space, self.objective, learnt, attributes or {}, creates=creates))
 
@@ -107,7 +110,7 @@ class Study:
 
         Returns:
             The results of all trials that have ended, in the order of their numbers; fewer than `num_trials` if the
-            engine has tried all of the space.
+            engine has tried all of the space, or a limit has ended the study.
         """
         if num_trials is not None:
             self.set_budget(num_trials)
@@ -154,6 +157,10 @@ class Study:
         """Return the trials that have ended, in the order of their numbers."""
         return self.reader.results(self._retry(self.board.table))
 
+    def reason_to_end(self) -> str | None:
+        """Return why the study needs no more trials than have ended, by its limits; None if it does."""
+        return self.reader.reason_to_end(self._retry(self.board.table))
+
     def write_keras_tuner_project(self, folder: Path) -> None:
         """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""
         from studies.engines.keras_tuner_folder import write_project
@@ -163,7 +170,10 @@ class Study:
             folder,
             self.space,
             self.objective,
-            [(one, observe(one, results[:at], self.reader.max_gap)) for at, one in enumerate(results)],
+            [
+                (one, observe(one, results[:at], self.reader.max_gap, self.reader.limits))
+                for at, one in enumerate(results)
+            ],
         )
 
     def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
 from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objective
+from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.validation_data import check_validation
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -34,6 +36,17 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """A trial that runs; `began` is by the monotonic clock, before which its earlier seconds are counted."""
+
+    number: int
+    config: TrialConfig
+    began: float
+    limit: TimeLimit
+    on_epoch: OnEpoch
 
 
 class Trainer:
@@ -56,6 +69,8 @@ class Trainer:
         direction: "min", "max", or "auto" if Keras knows the direction of the metric.
         patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
             schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
+        max_trial_s: seconds after which a trial ends as timed out, with what it reached; None is no limit. In the main
+            thread it also ends a callback that hangs.
         callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the
             callbacks, and that they are new each time.
         on_note: called with a sentence for the user about how trials are trained.
@@ -76,11 +91,14 @@ class Trainer:
         objective: str = VAL_LOSS.name,
         direction: str = "auto",
         patience: float | None = PATIENCE,
+        max_trial_s: float | None = None,
         callbacks: CallbackFactory | None = None,
         on_note: Callable[[str], None] = _LOG.warning,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"`epochs` must be >= 1, got {epochs!r}.")
+        if max_trial_s is not None and not 0 < max_trial_s < math.inf:
+            raise ValueError(f"`max_trial_s` must be positive and finite, or None, got {max_trial_s!r}.")
         if patience is not None and not 0 < patience <= 1:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
         self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
@@ -89,6 +107,7 @@ class Trainer:
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
+        self.max_trial_s = max_trial_s
         self._callbacks = CallbackMaker(callbacks)
         self._note = cache(on_note)
         example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
@@ -141,6 +160,10 @@ class Trainer:
         with self.cache.room_for(config):
             return self._train(config, number, resume, on_epoch)
 
+    def num_parameters(self, config: TrialConfig) -> int:
+        """Return how many parameters a trial's model has."""
+        return int(self.cache.loops_of(config).model.count_params())
+
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
         """Return the model after a trial's best epoch, ready to be saved and evaluated.
 
@@ -163,42 +186,27 @@ class Trainer:
         return model
 
     def _train(self, config: TrialConfig, number: int, resume: TrialCheckpoint | None, on_epoch: OnEpoch) -> Trained:
-        began = time.monotonic()
-        run, earlier = self._begin(config, resume)
+        began, earlier = time.monotonic(), 0.0 if resume is None else resume.seconds
+        run: TrialRun | None = None
+        state = TrialState.TIMED_OUT
+        try:
+            with TimeLimit(None if self.max_trial_s is None else self.max_trial_s - earlier) as limit:
+                run, earlier = self._begin(config, resume)
+                progress = _Progress(number, config, began - earlier, limit, on_epoch)
+                with run.hooks.listening():
+                    state = self._train_epochs(run, progress)
+        except TimeUp:
+            pass
+        seconds = round(earlier + time.monotonic() - began, 3)
+        if run is None:
+            untrained = TrialResult(number, config, state, seconds=seconds, objective=self.objective)
+            return Trained(replace(untrained, planned_epochs=self.epochs), None)
+        result = run.result(number, config, state, seconds=seconds, epochs=self.epochs)
+        return Trained(replace(result, num_parameters=self.num_parameters(config)), run.best_weights)
 
-        def seconds() -> float:
-            return round(earlier + time.monotonic() - began, 3)
-
-        def checkpoint() -> TrialCheckpoint:
-            return run.checkpoint(number, config, self.epochs, self.seed, seconds())
-
-        with run.hooks.listening():
-            state = self._train_epochs(run, config, number, on_epoch, checkpoint)
-        result = TrialResult(
-            number=number,
-            config=config,
-            state=state,
-            train_losses=tuple(run.train_losses),
-            val_losses=tuple(run.val_losses),
-            num_steps=run.num_steps,
-            seconds=seconds(),
-            planned_epochs=self.epochs,
-            objective=self.objective,
-            metrics=run.metrics_so_far(),
-        )
-        if result.score is None and state is not TrialState.DIVERGED:
-            result = replace(result, state=TrialState.FAILED, error=no_score(result))
-        return Trained(result, run.best_weights)
-
-    def _train_epochs(
-        self,
-        run: TrialRun,
-        config: TrialConfig,
-        number: int,
-        on_epoch: OnEpoch,
-        checkpoint: Callable[[], TrialCheckpoint],
-    ) -> TrialState:
+    def _train_epochs(self, run: TrialRun, progress: _Progress) -> TrialState:
         """Train until something ends the trial; return its state."""
+        config = progress.config
         rates, momenta = self._tables(config)
         state = TrialState.COMPLETED
         run.hooks.tell("on_train_begin")
@@ -208,16 +216,34 @@ class Trainer:
             if not run.train_epoch(rates[epoch - 1], None if momenta is None else momenta[epoch - 1]):
                 state = TrialState.DIVERGED
                 break
-            losses = tuple(run.train_losses), tuple(run.val_losses)
-            shown = run.metrics_so_far(), self.objective
-            decision = on_epoch(EpochEnded(number, config, epoch, self.epochs, *losses, checkpoint, *shown))
+            with progress.limit.shielded():
+                decision = progress.on_epoch(self._ended(run, progress, epoch))
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
                 break
             if run.hooks.want_to_stop:
                 break
+            if epoch < self.epochs:
+                progress.limit.check()
         run.hooks.tell("on_train_end")
         return state
+
+    def _ended(self, run: TrialRun, progress: _Progress, epoch: int) -> EpochEnded:
+        def checkpoint() -> TrialCheckpoint:
+            seconds = round(time.monotonic() - progress.began, 3)
+            return run.checkpoint(progress.number, progress.config, self.epochs, self.seed, seconds)
+
+        return EpochEnded(
+            progress.number,
+            progress.config,
+            epoch,
+            self.epochs,
+            tuple(run.train_losses),
+            tuple(run.val_losses),
+            checkpoint,
+            run.metrics_so_far(),
+            self.objective,
+        )
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch or after its checkpoint, and the seconds that it took before."""
@@ -256,11 +282,3 @@ class Trainer:
         ):
             if before != now:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
-
-
-def no_score(result: TrialResult) -> str:
-    """Return why a trial has no score although its losses are finite."""
-    name, epochs = result.objective.name, len(result.train_losses)
-    if name not in result.metrics:
-        return f"The objective {name} must be shown by the model of every trial, but this one shows none."
-    return f"The objective {name} must be finite in one epoch at least, but it is not in any of {epochs}."

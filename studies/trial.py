@@ -39,6 +39,8 @@ class TrialState(Named):
     COMPLETED = "trained until its last epoch, or until it stopped improving"
     PRUNED = "cut, because it was worse than others of its schedule at the same phase"
     DIVERGED = "stopped, because a loss was not finite"
+    TIMED_OUT = "ended, because its time was used up"
+    INFEASIBLE = "not trained, because its model has too many parameters"
     FAILED = "raised an error"
 
 
@@ -176,11 +178,18 @@ class TrialResult:
     planned_epochs: NonNegativeInt = 0  # absent in files of version 0.1.0, as what follows
     objective: Objective = VAL_LOSS
     metrics: Mapping[str, Losses] = field(default_factory=dict)
+    num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it may be the best: it has a score, and it ended at its end, or with its time but did not hang."""
+        has_ended = self.state in (TrialState.COMPLETED, TrialState.TIMED_OUT) and not self.error
+        return has_ended and self.score is not None
 
     @property
     def epochs_saved(self) -> int:
         """Epochs that were planned but not trained, because the trial was pruned, diverged or stopped improving."""
-        if self.state is TrialState.FAILED:
+        if self.state in (TrialState.FAILED, TrialState.INFEASIBLE):
             return 0
         return max(0, self.planned_epochs - len(self.train_losses))
 

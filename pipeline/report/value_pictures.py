@@ -174,6 +174,6 @@ def _numbers(values: Sequence[float], *, is_log: bool = False) -> Column:
 
 
 def _by_rank(scores: Sequence[float]) -> Column:
-    """Return evenly spaced heights for scores, the worst first, so that one bad trial does not press others together."""
+    """Return evenly spaced heights for scores, the worst first: one bad trial does not press the others together."""
     heights = np.linspace(1.0, 0.0, len(scores)).tolist() if len(scores) > 1 else [0.5]
     return heights, {f"{scores[0]:.3g}": heights[0], f"{scores[-1]:.3g}": heights[-1]}

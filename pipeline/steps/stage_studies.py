@@ -81,6 +81,10 @@ class Studies:
         """Return all trials that have ended, in the order of their numbers."""
         return [result for study in self.all for result in study.results()]
 
+    def have_ended(self, config: StageConfig) -> bool:
+        """Say whether no trial is left: all have ended, or a limit has ended the last study."""
+        return len(self.results()) >= self.num_wanted(config) or self.last.reason_to_end() is not None
+
     def num_wanted(self, config: StageConfig) -> int:
         """Return how many trials there are to be in all."""
         return config.study.num_trials + len(self.widenings) * num_widened_trials(config)
@@ -144,7 +148,7 @@ def widened(
         _name(len(studies.all)),
         objective=studies.last.objective,
         known=results,
-        first_number=widening.num_ended,
+        first_number=results[-1].number + 1,
         attributes=None if attributes is None else {**attributes, **place},
         creates=creates,
     )
@@ -209,6 +213,7 @@ def _open(
         objective=objective,
         prunes=wanted.prunes,
         max_gap=wanted.max_gap,
+        limits=wanted.limits,
         first_number=first_number,
         known=known,
         attributes=attributes,

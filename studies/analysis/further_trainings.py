@@ -18,7 +18,7 @@ from studies.ranking import excess_gap
 from studies.storage.board import RESULT, Outcome, Table
 from studies.storage.shared_work import Check, Piece
 from studies.trainer import Trainer
-from studies.trial import TrialResult, TrialState
+from studies.trial import TrialResult
 from studies.watcher import Watcher
 
 
@@ -66,14 +66,12 @@ class Scores:
     @property
     def ended(self) -> tuple[float, ...]:
         """The scores of the trainings that were completed."""
-        completed = (result for result in self.results if result.state is TrialState.COMPLETED)
-        return tuple(result.score for result in completed if result.score is not None)
+        return tuple(result.score for result in self.results if result.is_candidate and result.score is not None)
 
     @property
     def costs(self) -> tuple[float, ...]:
         """The scores of the trainings that were completed, with the sign that makes lower better."""
-        completed = (result for result in self.results if result.state is TrialState.COMPLETED)
-        return tuple(result.cost for result in completed if result.cost is not None)
+        return tuple(result.cost for result in self.results if result.is_candidate and result.cost is not None)
 
     @property
     def mean_score(self) -> float | None:
@@ -88,7 +86,7 @@ class Scores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        scores = [result.score if result.state is TrialState.COMPLETED else None for result in self.results]
+        scores = [result.score if result.is_candidate else None for result in self.results]
         return {"mean_score": self.mean_score, "spread": self.spread, "scores": scores}
 
 

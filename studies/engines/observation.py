@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from studies.dimension import Value
+from studies.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS
 from studies.ranking import excess_gap
 from studies.trial import TrialResult, TrialState
 
 PENALTY_SHARE = 0.1  # a diverged trial is worse than the worst score by this part of the range of scores
 NO_COST = 1.0  # of a diverged trial in a study where no score was ever finite; no metric to be maximised is below -1
+
+GAP, PARAMETERS = "generalisation_gap", "num_parameters"  # the names of constraints
 
 Values = Mapping[str, Value]
 
@@ -27,12 +30,21 @@ class Observation:
         values: the values of its active dimensions, by name.
         cost: a finite number, lower is better; None if the trial failed.
         excess_gap: by how much its generalisation gap is too large, 0 if it is allowed; None if any gap is allowed.
+        excess_parameters: how many parameters its model has too many, 0 if it has few enough; None if any number is
+            allowed.
     """
 
     number: int
     values: Values
     cost: float | None
     excess_gap: float | None = None
+    excess_parameters: int | None = None
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """By name; a positive value violates the constraint."""
+        values = {GAP: self.excess_gap, PARAMETERS: self.excess_parameters}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Engine(Protocol):
@@ -52,16 +64,25 @@ class Engine(Protocol):
         """
 
 
-def observe(result: TrialResult, others: Iterable[TrialResult], max_gap: float | None) -> Observation:
+def observe(
+    result: TrialResult, others: Iterable[TrialResult], max_gap: float | None, limits: Limits = NO_LIMITS
+) -> Observation:
     """Return the observation of a trial of a study.
 
     Args:
         result: the trial's result.
         others: the results of the trials before it.
         max_gap: the largest generalisation gap allowed; None allows any.
+        limits: of the study.
     """
+    cost = cost_for_engines(result, others)
+    return Observation(result.number, result.config.parameters(), cost, *excesses(result, max_gap, limits))
+
+
+def excesses(result: TrialResult, max_gap: float | None, limits: Limits) -> tuple[float | None, int | None]:
+    """Return by how much a trial's gap is too large, and its model; None if any gap, or any model, is allowed."""
     gap = None if max_gap is None else excess_gap(result, max_gap)
-    return Observation(result.number, result.config.parameters(), cost_for_engines(result, others), gap)
+    return gap, None if limits.max_parameters is None else limits.excess(result.num_parameters)
 
 
 def cost_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> float | None:
@@ -69,12 +90,12 @@ def cost_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> floa
 
         penalty = worst + PENALTY_SHARE * (worst - best)
 
-    A diverged trial gets this penalty, from the costs of the others. An engine then avoids its region, and no huge
-    number distorts what it learns elsewhere. A pruned trial has its cost: it was in the worse half, and its later
-    epochs are unknown.
+    A diverged or infeasible trial gets this penalty, from the costs of the others. An engine then avoids its region,
+    and no huge number distorts what it learns elsewhere. A pruned trial has its cost: it was in the worse half, and its
+    later epochs are unknown.
     """
-    ended = (TrialState.COMPLETED, TrialState.PRUNED)
-    if result.state is not TrialState.DIVERGED:
+    ended = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.TIMED_OUT)
+    if result.state not in (TrialState.DIVERGED, TrialState.INFEASIBLE):
         return None if result.state is TrialState.FAILED else result.cost
     seen = [other.cost for other in others if other.state in ended and other.cost is not None]
     seen = seen or [cost for cost in (*result.costs, *_losses(result)) if math.isfinite(cost)]

@@ -16,8 +16,6 @@ from studies.space.suggesting import ask_optuna
 if TYPE_CHECKING:
     import optuna
 
-GAP = "generalisation_gap"  # the name of the constraint
-
 
 class OptunaEngine:
     """One of Optuna's samplers, on a study in memory with the trials that have ended.
@@ -86,7 +84,7 @@ class OptunaEngine:
 
         trial, values = self._asked.pop(observation.number, (None, None))
         has_failed = observation.cost is None
-        constraints = {} if observation.excess_gap is None else {GAP: observation.excess_gap}
+        constraints = observation.constraints
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lrrt.variables import Values, read
 from studies.objective import TRAIN_LOSS, VAL_LOSS_NAME, Objective
 from studies.training.callbacks import Hooks, as_logs, numbers
 from studies.training.checkpoint import TrialCheckpoint
-from studies.trial import TrialConfig
+from studies.trial import TrialConfig, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop
@@ -106,6 +107,27 @@ class TrialRun:
             metrics=self.metrics_so_far(),
         )
 
+    def result(
+        self, number: int, config: TrialConfig, state: TrialState, *, seconds: float, epochs: int
+    ) -> TrialResult:
+        """Return the trial as it ended; it has failed if its losses are finite but the objective never is."""
+        num_ended = len(self.val_losses)
+        result = TrialResult(
+            number=number,
+            config=config,
+            state=state,
+            train_losses=tuple(self.train_losses[:num_ended]),
+            val_losses=tuple(self.val_losses),
+            num_steps=self.num_steps,
+            seconds=seconds,
+            planned_epochs=epochs,
+            objective=self.objective,
+            metrics={name: values[:num_ended] for name, values in self.metrics_so_far().items()},
+        )
+        if result.score is None and state in (TrialState.COMPLETED, TrialState.PRUNED):
+            return replace(result, state=TrialState.FAILED, error=_no_score(result))
+        return result
+
     def _record(self, logs: Mapping[str, Any]) -> None:
         """Add what an epoch showed; a metric that it does not show is NaN, as all are if a loss is not finite."""
         num_before = len(self.train_losses)
@@ -125,3 +147,11 @@ class TrialRun:
         logs = numbers({**others, **self.loop.validation_logs()})
         self.hooks.tell("on_test_end", logs)
         return logs
+
+
+def _no_score(result: TrialResult) -> str:
+    """Return why a trial has no score although its losses are finite."""
+    name, epochs = result.objective.name, len(result.train_losses)
+    if name not in result.metrics:
+        return f"The objective {name} must be shown by the model of every trial, but this one does not show it."
+    return f"The objective {name} must be finite in one epoch at least, but it is not in any of {epochs}."

@@ -14,7 +14,8 @@ OVERFLOW = 1e300
 class Bowl:
     """Trains as `studies.Trainer` does, on `CURVATURE / 2 * x**2` from x = 1, at the fixed rate `lr`.
 
-    `metric(config, epoch)` is the value of the objective's metric, if that is not the loss.
+    `metric(config, epoch)` is the value of the objective's metric, if that is not the loss; `size(config)` is the
+    number of parameters of a model.
     """
 
     def __init__(
@@ -26,10 +27,16 @@ class Bowl:
         epoch_s=0.0,
         objective=Objective(),  # noqa: B008  # it is frozen
         metric=None,
+        size=lambda config: 1,
     ):
         self.epochs, self.steps, self.raises, self.kill_at, self.epoch_s = epochs, steps, raises, kill_at, epoch_s
-        self.objective, self.metric = objective, metric
+        self.objective, self.metric, self.size = objective, metric, size
         self.trained = []
+
+    max_trial_s = None
+
+    def num_parameters(self, config):
+        return self.size(config)
 
     def check_space(self, space):
         """Take any: its steps are enough for every schedule."""
