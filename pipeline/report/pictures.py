@@ -10,6 +10,7 @@ import numpy as np
 
 from lrrt import RangeTestResult
 from lrrt.plot import COLOURS, scale_rates
+from lrrt.words import on_one_line
 from pipeline.report.rows import completed
 from studies import SearchSpace, TrialResult
 
@@ -131,7 +132,7 @@ def best_so_far(trials: Sequence[TrialResult]) -> list[float]:
 def as_text(name: str) -> str:
     """Return a user's name for a picture: not too long, and without mathematics for matplotlib."""
     short = name if len(name) <= LONG_LABEL else f"{name[: LONG_LABEL - 1]}…"
-    return "".join(letter if letter.isprintable() else "?" for letter in short).replace("$", r"\$")
+    return on_one_line(short).replace("$", r"\$")
 
 
 def colours_of(names: Iterable[str]) -> Mapping[str, str]:
