@@ -13,7 +13,7 @@ from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
-from pipeline.config.tables import AFTER_SEARCH, StageConfig
+from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
 
@@ -88,11 +88,12 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
     """Return all that the trials of a study depend on, as plain data.
 
     Args:
-        config: the config; the number of trials, which may be raised, and the steps after the search do not count.
+        config: the config; the number of trials and other limits, which may be raised, and the steps after the search
+            do not count.
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),
