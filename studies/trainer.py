@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
-from lrrt.variables import Values, all_variables, assign, states_of
+from lrrt.variables import Values, all_variables, assign, num_parameters, states_of
 from studies.objective import VAL_LOSS
 from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
@@ -162,7 +162,7 @@ class Trainer:
 
     def num_parameters(self, config: TrialConfig) -> int:
         """Return how many parameters a trial's model has."""
-        return int(self.cache.loops_of(config).model.count_params())
+        return num_parameters(self.cache.loops_of(config).model)
 
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
         """Return the model after a trial's best epoch, ready to be saved and evaluated.
