@@ -7,17 +7,22 @@ from dataclasses import replace
 
 import jsonschema
 import keras
+import numpy as np
 import pytest
 
 import pipeline
+from pipeline.config.tables import StudyConfig
 from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
+from pipeline.report.rows import best_rows
 from pipeline.report.schemas import schema_of
 from pipeline.stage import go_on
+from pipeline.state.run_directory import RunDirectory
+from pipeline.state.stored import read_weights, write_best_weights
 from pipeline.steps.given_bounds import bounds_by_hand, config_within
 from pipeline.steps.retraining import winner_of
-from studies import Retrained, Training, TrialConfig, TrialResult, TrialState, ranked
+from studies import Retrained, Trained, Training, TrialConfig, TrialResult, TrialState, ranked
 from tests.pipeline.bowl_task import bowl_run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -251,6 +256,19 @@ def test_the_best_few_have_values_of_their_own_and_a_gap_that_is_allowed():
     assert ranked([twice, same, other]) == [twice, other]
     assert ranked([wide, twice, other]) == [wide, twice, other]
     assert ranked([wide, twice, other], max_gap=0.1) == [twice, other, wide]
+
+
+def test_weights_are_stored_and_the_report_s_trials_ranked_by_the_gap_that_is_allowed(tmp_path):
+    wide, other = trial(2, 0.05, 0.2, gap=0.9), trial(3, 0.3, 0.3)
+    directory = RunDirectory(tmp_path / "out", tmp_path / "state")
+    study = StudyConfig(max_gap=0.1, top_retrained=1)
+    with directory.locked():
+        write_best_weights(directory, study, Trained(other, [np.zeros(1)]), [])
+        write_best_weights(directory, study, Trained(wide, [np.ones(1)]), [other])
+
+    assert [row.trial for row in best_rows([wide, other], 0.1)] == [other, wide]
+    assert read_weights(directory, other) is not None
+    assert read_weights(directory, wide) is None
 
 
 def test_a_best_rate_at_an_edge_leads_to_wider_bounds_and_the_trials_are_numbered_through(task, tmp_path):
