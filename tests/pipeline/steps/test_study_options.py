@@ -106,10 +106,11 @@ def run(config, folder, *, stopper=None, given=None):
     return pipeline.run_search(config, bounds=given, **where), events
 
 
-def run_bowl(config, folder, given):
+def run_bowl(config, folder, given=None):
     events = []
-    where = bowl_run(config_within(config, given), folder, on_event=events.append)
-    return go_on(replace(where, given=given, tests_ranges=False)), events
+    config = config if given is None else config_within(config, given)
+    where = bowl_run(config, folder, on_event=events.append)
+    return go_on(replace(where, given=given, tests_ranges=given is None)), events
 
 
 def notes(events):
@@ -382,9 +383,9 @@ def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when
 
 def test_a_shared_storage_keeps_what_defines_its_study(task, tmp_path):
     storage = f"sqlite:///{tmp_path}/shared.db"
-    begun(task(study__storage=storage), tmp_path / "one")
+    run_bowl(task(study__storage=storage), tmp_path / "one")
     with pytest.raises(ForeignRun, match=r"is defined otherwise than this config:\n  study.epochs: was 2, now 3"):
-        run(task(study__storage=storage, study__epochs=3), tmp_path / "other")
+        run_bowl(task(study__storage=storage, study__epochs=3), tmp_path / "other")
 
 
 def test_where_validation_data_comes_from_is_told(task, tmp_path):
