@@ -126,7 +126,8 @@ class SearchSpace:
         The suggestions of the optimizers that reached the lowest losses in the test are tried first.
 
         Args:
-            result: the result of `lrrt.range_test`.
+            result: the result of `lrrt.range_test`, for trainings as long as the trials will be; if they will be longer
+                or shorter, `result.for_training(num_steps)`.
             **options: the other arguments of `from_bounds`.
         """
         bounds = {standing.label: result.bounds[standing.label] for standing in result.standings()}
