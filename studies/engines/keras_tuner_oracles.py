@@ -12,7 +12,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, Ra
 from numpy.typing import NDArray
 
 from studies.dimension import Value
-from studies.engines.observation import Observation, Values
+from studies.engines.observation import Observation, Values, penalty
 from studies.space.search_space import SearchSpace
 from studies.space.suggesting import ask_keras_tuner
 
@@ -117,9 +117,22 @@ class RandomOracle(NumberedOracle, RandomSearchOracle):
 
 
 class BayesianOracle(NumberedOracle, BayesianOptimizationOracle):
-    """KerasTuner's Gaussian process; its search for the best point starts at likely points."""
+    """KerasTuner's Gaussian process; its search for the best point starts at likely points.
+
+    KerasTuner leaves out trials that failed, so it would propose their like for ever. Here they have the penalty of
+    diverged ones.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+        super().__init__(space, seed=seed)
+        self._failed: set[str] = set()
 
     def next_values(self, number: int) -> dict[str, Value] | None:
+        failed = [trial for trial in self.trials.values() if trial.status == "FAILED" or trial.trial_id in self._failed]
+        self._failed = {trial.trial_id for trial in failed}
+        scores = [trial.score for trial in self.trials.values() if trial.trial_id not in self._failed]
+        for trial in failed:
+            trial.status, trial.score = "COMPLETED", penalty(scores)
         self.num_initial_points = INITIAL_TRIALS
         self._random_state = _LikelyStarts(self, _drawn(self.study_seed, number))
         with warnings.catch_warnings():

@@ -67,7 +67,7 @@ def score_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> flo
 
         penalty = worst + PENALTY_SHARE * (worst - best)
 
-    A diverged trial gets this penalty, from the scores of the others. An engine then avoids its region, and no huge
+    A diverged trial gets this `penalty`, from the scores of the others. An engine then avoids its region, and no huge
     number distorts what it learns elsewhere. A pruned trial has its score: it was in the worse half, and its later
     losses are unknown.
     """
@@ -78,6 +78,11 @@ def score_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> flo
         return result.score
     seen = [other.score for other in others if other.state in ended and other.score is not None]
     seen = seen or [loss for loss in (*result.train_losses, *result.val_losses) if abs(loss) < float("inf")]
-    if not seen:
+    return penalty(seen)
+
+
+def penalty(scores: Sequence[float]) -> float:
+    """Return a score that is a bit worse than the worst of these."""
+    if not scores:
         return NO_SCORE
-    return max(seen) + PENALTY_SHARE * ((max(seen) - min(seen)) or abs(max(seen)) or 1.0)
+    return max(scores) + PENALTY_SHARE * ((max(scores) - min(scores)) or abs(max(scores)) or 1.0)

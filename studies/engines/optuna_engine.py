@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.engines.observation import Observation, Values
+from studies.engines.observation import Observation, Values, penalty
 from studies.engines.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
 from studies.engines.quasi_random import quasi_random_values
 from studies.space.search_space import SearchSpace
@@ -16,7 +16,9 @@ from studies.space.suggesting import ask_optuna
 if TYPE_CHECKING:
     import optuna
 
-GAP = "generalisation_gap"  # the name of the constraint
+GAP = "generalisation_gap"  # the name of a constraint
+FAILURE = "failure"  # ... that a trial which raised violates
+VIOLATED, HELD = 1e3, 0.0  # more than any gap: a trial without a score is worse than one whose gap is too large
 
 
 class OptunaEngine:
@@ -82,20 +84,20 @@ class OptunaEngine:
         return self._study
 
     def _add_ended(self, study: optuna.Study, observation: Observation) -> None:
-        import optuna
-
         trial, values = self._asked.pop(observation.number, (None, None))
-        has_failed = observation.score is None
         constraints = {} if observation.excess_gap is None else {GAP: observation.excess_gap}
+        constraints[FAILURE] = VIOLATED if observation.score is None else HELD
+        score = observation.score
+        if score is None:  # a sampler without constraints avoids it as it avoids a diverged trial
+            score = penalty([one.value for one in study.get_trials(deepcopy=False) if _is_scored(one)])
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
-            study.tell(trial, observation.score, state=optuna.trial.TrialState.FAIL if has_failed else None)
+            study.tell(trial, score)
             return
         if trial is not None:
-            _leave(study, trial.number)  # another worker was faster, with other values
-        if not has_failed:
-            study.add_trial(self._made(observation.values, value=observation.score, constraints=constraints))
+            _leave(study, trial.number)  # another worker was faster, or its model lacks some hyperparameters
+        study.add_trial(self._made(observation.values, value=score, constraints=constraints))
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:
         import optuna
@@ -108,6 +110,10 @@ class OptunaEngine:
 
         distributions = {name: distribution(self._dimensions[name]) for name in values}
         return optuna.trial.create_trial(params=dict(values), distributions=distributions, **options)
+
+
+def _is_scored(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.value is not None and trial.constraints.get(FAILURE) != VIOLATED
 
 
 def _leave(study: optuna.Study, number: int) -> None:
