@@ -33,9 +33,9 @@ class Loops:
     `tf.distribute` strategy's scope, the loops train on all of its replicas.
 
     Args:
-        model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model. A function's
-            model starts each run from fresh weights drawn from the run's seed, so that it must make a new model at each
-            call; a compiled model starts each run from the weights it came with.
+        model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model. A
+            function's model starts each run from fresh weights drawn from the run's seed, so that it must make a new
+            model at each call; a compiled model starts each run from the weights it came with.
         data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights where there are any; a
             batched tf.data.Dataset; a keras.utils.PyDataset; a generator of batches.
         optimizers: names, Keras optimizers, or {label: either}.

@@ -253,7 +253,7 @@ def _go_on(
     before = opened.studies.results() if opened is not None and opened.studies is not None else []
     with _helped(run, helpers) as helped:
         prepared = prepare(helped.config, helped.stopper)
-        for text in _about_validation(helped.config, prepared.task):
+        for text in (*_about_validation(helped.config, prepared.task), *prepared.known_by.notes):
             helped.note(text)
         opened, retrained, trainer = _train(helped, prepared, given=given, may_test=may_test, before=before)
     with _results_of(run):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
+MAX_ERROR = 160  # letters of an error on the line of a trial
+
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
@@ -79,6 +81,7 @@ class TrialDone:
     lr: float
     epochs: int
     seconds: float
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +140,21 @@ def describe(event: Event) -> str:
             values = f"{event.optimizer} {event.schedule} lr {rate_text(event.lr)}"
             cost = f"{event.epochs} epochs in {duration_text(event.seconds)}"
             done = f"({event.num_done}/{event.num_trials})"
-            return f"trial {event.number} {event.state}: {scores}, {values}, {cost} {done}"
+            why = f" ({in_short(event.error)})" if event.error else ""
+            return f"trial {event.number} {event.state}{why}: {scores}, {values}, {cost} {done}"
         case Note() | StageDone():
             return event.text
     assert_never(event)
+
+
+def in_short(error: str) -> str:
+    """Return the first line of an error, which may go on with a traceback or a graph, cut to a line's length.
+
+    >>> in_short("ValueError: no room\\nfor more")
+    'ValueError: no room'
+    """
+    first = (error.strip().splitlines() or [""])[0]
+    return first if len(first) <= MAX_ERROR else f"{first[: MAX_ERROR - 1]}…"
 
 
 def printable(text: str) -> str:

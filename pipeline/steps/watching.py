@@ -136,5 +136,6 @@ class SearchWatcher(StageWatcher):
                 lr=result.config.lr,
                 epochs=len(result.train_losses),
                 seconds=result.seconds,
+                error=result.error,
             )
         )

@@ -16,6 +16,7 @@ from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
 from pipeline.config.tables import AFTER_SEARCH, StageConfig
 from studies import Dimension
+from studies.space.model_hyperparameters import ModelSpace
 
 if TYPE_CHECKING:
     import keras
@@ -41,11 +42,12 @@ class TaskPrint:
     model: Fields
     own: tuple[Dimension, ...]
     source: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def fields(self) -> Fields:
         """The facts that must not change during a study, as plain data."""
-        return {name: value for name, value in self.as_dict().items() if name != "source"}
+        return {name: value for name, value in self.as_dict().items() if name not in ("source", "notes")}
 
     def as_dict(self) -> Fields:
         """Return plain data for JSON."""
@@ -57,12 +59,12 @@ class TaskPrint:
         return from_plain(cls, kept)
 
 
-def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> TaskPrint:
+def print_of(config: StageConfig, loops: Loops, own: ModelSpace) -> TaskPrint:
     """Return the print of a task, from its data and model."""
     assert loops.validation is not None, "a task without validation data has some held out"
     parts = {"train": loops.batches, "validation": loops.validation}
     data = {name: _data_fields(batches) for name, batches in parts.items()}
-    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config))
+    return TaskPrint(data, _model_fields(loops.model), own.dimensions, source_of(config), own.notes)
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +89,7 @@ class OptunaEngine:
         constraints[FAILURE] = VIOLATED if observation.score is None else HELD
         score = observation.score
         if score is None:  # a sampler without constraints avoids it as it avoids a diverged trial
-            score = penalty([one.value for one in study.get_trials(deepcopy=False) if _is_scored(one)])
+            score = penalty(list(_scores(study)))
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
@@ -112,8 +112,11 @@ class OptunaEngine:
         return optuna.trial.create_trial(params=dict(values), distributions=distributions, **options)
 
 
-def _is_scored(trial: optuna.trial.FrozenTrial) -> bool:
-    return trial.value is not None and trial.constraints.get(FAILURE) != VIOLATED
+def _scores(study: optuna.Study) -> Iterator[float]:
+    """Yield the scores of the trials that did not fail."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "COMPLETE" and trial.value is not None and trial.constraints.get(FAILURE) != VIOLATED:
+            yield trial.value
 
 
 def _leave(study: optuna.Study, number: int) -> None:

@@ -64,7 +64,9 @@ class _Explorer:
         num_random = 0
         for place in self._places:  # which grows
             for name in list(place.values):
-                self._vary(place, name)
+                # A number without names of its own at its home has seldom any elsewhere.
+                if self.found.homes[name] is place or self.found.effects[name].names or not _is_number(place, name):
+                    self._vary(place, name)
             while place is self._places[-1]:
                 best = max(self.found.builds, key=lambda asked: (len(self._new(asked)), asked.error is None))
                 if self._new(best):
@@ -105,8 +107,7 @@ class _Explorer:
     def _vary(self, place: Asked, name: str) -> None:
         """Build with other values of one hyperparameter."""
         points = self.found.points(name)
-        is_number = hasattr(place.declared[name][0], "min_value")
-        if len(points) <= ALL_OF or not is_number:
+        if len(points) <= ALL_OF or not _is_number(place, name):
             for value in points:
                 self._neighbour(place, name, value)
             return
@@ -158,3 +159,8 @@ class _Explorer:
         asked, model = build_with(self._build, values)
         self.found.builds.append(asked)
         return asked, model
+
+
+def _is_number(asked: Asked, name: str) -> bool:
+    """Say whether a hyperparameter has a range."""
+    return hasattr(asked.declared[name][0], "min_value")
