@@ -124,10 +124,10 @@ def _dimension(name: str, found: Exploration) -> Dimension:
     parameter = found.homes[name].declared[name][0]
     _check_is_declared_once(name, found)
     default, conditions = parameter.default, conditions_of(name, found)
-    is_number = hasattr(parameter, "min_value")
+    is_number, is_whole = hasattr(parameter, "min_value"), type(parameter).__name__ == "Int"
     # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
     if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
-        choices = tuple(dict.fromkeys(parameter.values))
+        choices = tuple(dict.fromkeys(map(int, parameter.values) if is_whole else parameter.values))
         return Dimension(name, choices, default=default, conditions=conditions)
     return Dimension(
         name,
@@ -135,7 +135,7 @@ def _dimension(name: str, found: Exploration) -> Dimension:
         parameter.min_value,
         parameter.max_value,
         log=parameter.sampling == "log",
-        integer=type(parameter).__name__ == "Int",
+        integer=is_whole,
         step=parameter.step,
         default=default,
         conditions=conditions,

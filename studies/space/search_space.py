@@ -65,13 +65,9 @@ class SearchSpace:
         if taken:
             raise ValueError(f"A model's own hyperparameters must have other names than ours, got {taken[0]!r}.")
 
-        names = [
-            *self.schedules,
-            *map(str, self.batch_sizes),
-            *(one.label for one in self.optimizers),
-            *(dimension.name for dimension in self.own),
-        ]
-        twice = [name for name, count in Counter(names).items() if count > 1]
+        labels, names = [one.label for one in self.optimizers], [dimension.name for dimension in self.own]
+        kinds = (self.schedules, self.batch_sizes, labels, names)  # a user's name may be that of a schedule
+        twice = [value for values in kinds for value, count in Counter(values).items() if count > 1]
         if twice:
             raise ValueError(f"Each value and each name of a search space must be its own, got {twice[0]!r} twice.")
 

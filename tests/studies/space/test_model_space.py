@@ -252,3 +252,146 @@ def test_a_hyperparameter_that_appears_in_a_trial_is_told():
     (note,) = notes
     assert note.startswith("hyperparameter 'late' is not searched: only some trials' models ask for it")
     assert note.endswith("it keeps its default, 2")
+
+
+def with_optimizer(hp):
+    """Choose the optimizer and its settings as KerasTuner's guides do."""
+    name, rate = (
+        hp.Choice("optimizer", ["adam", "sgd", "rmsprop"]),
+        hp.Float("learning_rate", 1e-4, 1e-1, sampling="log"),
+    )
+    momentum = hp.Float("momentum", 0.0, 0.9)
+    optimizer = {
+        "adam": lambda: keras.optimizers.Adam(rate, weight_decay=hp.Float("decay", 1e-6, 1e-2), clipnorm=1.0),
+        "sgd": lambda: keras.optimizers.SGD(rate, momentum),
+        "rmsprop": lambda: keras.optimizers.RMSprop(rate),
+    }[name]()
+    return compiled(keras.layers.Dense(hp.Int("units", 2, 4)), optimizer=optimizer)
+
+
+def test_what_only_feeds_the_optimizer_is_left_out_with_a_sentence():
+    found = model_space(with_optimizer)
+
+    assert [one.name for one in found.dimensions] == ["units"]
+    assert found.optimizers == ("adam", "sgd", "rmsprop")
+    assert [note.split("'")[1] for note in found.notes] == ["learning_rate", "momentum", "decay"]
+    assert found.notes[0] == (
+        "hyperparameter 'learning_rate' of the model is not searched: it only sets up the model's optimizer, in whose "
+        "place trials have their own; range tests give the rates to search"
+    )
+
+
+def scheduled(hp):
+    steps = hp.Int("steps", 10, 100)
+    return compiled(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, steps)))
+
+
+def in_place_of_a_name(hp):
+    return compiled(optimizer=hp.Choice("how", ["adam", "sgd"]))
+
+
+@pytest.mark.parametrize("build", [scheduled, in_place_of_a_name])
+def test_a_hyperparameter_of_the_optimizer_is_known_by_what_it_changes_whatever_its_name(build):
+    assert own_dimensions(build, on_note=lambda note: None) == ()
+
+
+def learning_rate_of_a_layer(hp):
+    rate = hp.Float("learning_rate", 0.1, 0.5)
+    return compiled(keras.layers.GaussianNoise(rate), optimizer=keras.optimizers.SGD(rate))
+
+
+def of_the_loss(hp):
+    weight = hp.Float("weight", 0.1, 0.5)
+    return compiled(
+        optimizer=keras.optimizers.SGD(weight),
+        loss=lambda y, y_pred: weight * keras.losses.mean_squared_error(y, y_pred),
+    )
+
+
+class Scaled(keras.Sequential):
+    """A model with a number of its own, which no config holds."""
+
+    scale = 1.0
+
+
+def of_the_model(hp):
+    model = Scaled([keras.layers.Input((4,)), keras.layers.Dense(1)])
+    model.scale = hp.Float("scale", 0.1, 0.5)
+    model.compile(keras.optimizers.SGD(model.scale), "mse")
+    return model
+
+
+def of_initial_values(hp):
+    start = hp.Float("start", 0.1, 0.5)
+    model = compiled(optimizer=keras.optimizers.SGD(start))
+    model.layers[-1].bias.assign([start])
+    return model
+
+
+@pytest.mark.parametrize("build", [learning_rate_of_a_layer, of_the_loss, of_the_model, of_initial_values])
+def test_what_feeds_the_optimizer_and_more_of_the_model_is_searched(build):
+    assert len(own_dimensions(build)) == 1
+
+
+def test_a_choice_of_optimizers_with_layers_of_its_own_is_searched():
+    def build(hp):
+        name = hp.Choice("how", ["adam", "sgd"])
+        return compiled(*([keras.layers.Dense(hp.Int("units", 2, 4))] if name == "sgd" else []), optimizer=name)
+
+    found = model_space(build)
+    assert {one.name: one.conditions for one in found.dimensions} == {"how": (), "units": (("how", ("sgd",)),)}
+    assert found.optimizers == ()
+
+
+class OneLayer(keras_tuner.HyperModel):
+    def __init__(self, most=4):
+        super().__init__()
+        self.most = most
+
+    def declare_hyperparameters(self, hp):
+        hp.Boolean("is_deep")
+
+    def build(self, hp):
+        layers = [keras.layers.Dense(2)] if hp.get("is_deep") else []
+        return compiled(*layers, keras.layers.Dense(hp.Int("units", 2, self.most)))
+
+
+class OneLayerFit(OneLayer):
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, batch_size=hp.Choice("batch_size", [16, 32]), **kwargs)
+
+
+class Untunable(OneLayer):
+    def __init__(self):
+        super().__init__()
+        self.tunable = False
+
+
+class NeedsArgument(OneLayer):
+    def __init__(self, most):
+        super().__init__(most)
+
+
+@pytest.mark.parametrize("model", [OneLayer, OneLayer()])
+def test_hyper_models_are_taken_as_instances_and_as_classes(model):
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=own_dimensions(model))
+    trainer = Trainer(Loops(model, (X, Y), optimizers=["sgd"], validation_data=(X, Y)), epochs=1)
+    results = OptunaStudy(space, sampler="random").run(trainer, num_trials=2)
+
+    assert {result.state for result in results} == {TrialState.COMPLETED}
+    assert {tuple(sorted(dict(result.config.own))) for result in results} == {("is_deep", "units")}
+
+
+def test_a_fit_of_a_hyper_model_is_told_not_to_be_called():
+    assert model_space(OneLayer).notes == ()
+    (note,) = model_space(OneLayerFit()).notes
+    assert note.startswith("OneLayerFit.fit is not called: every trial is trained by lrrt's own loop")
+
+
+def test_a_hyper_model_that_is_not_tunable_has_nothing_to_search():
+    assert [one.name for one in own_dimensions(Untunable)] == ["is_deep"]  # as in KerasTuner, which declares it
+
+
+def test_a_hyper_model_class_that_needs_arguments_is_refused():
+    with pytest.raises(TypeError, match=r"NeedsArgument, which needs most. Pass an instance: NeedsArgument\(...\)"):
+        own_dimensions(NeedsArgument)
