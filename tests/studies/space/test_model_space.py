@@ -167,7 +167,7 @@ def every_kind(hp):
     }
     assert hp.get("fixed") == hp.values["fixed"] == 3
     assert "steps" in hp
-    model = compiled(keras.layers.Dense(values["count"], name="dense"))
+    model = compiled(keras.layers.Dense(values["count"]))
     model.asked = {name: (type(value).__name__, value) for name, value in values.items()}
     return model
 
