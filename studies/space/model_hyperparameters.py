@@ -17,6 +17,7 @@ from studies.space.exploring import MAX_BUILDS, explore
 
 _LOG = logging.getLogger(__name__)
 _INSTEAD = {  # what a config has in place of a hyperparameter of the optimizer, by a part of the name
+    "optimizer": '"optimizers = [..]" under [range_test] says which are searched',
     "weight_decay": '"weight_decay = [low, high]" under [study] searches that of each optimizer',
     "momentum": '"momentum = [low, high]" under [study] searches that of each optimizer',
     "lr": "range tests give the rates to search",
@@ -73,7 +74,7 @@ def model_space(model: ModelSource, *, max_builds: int = MAX_BUILDS) -> ModelSpa
     found = explore(build, max_builds=max_builds)
     left_out = _of_the_optimizer_alone(found)
     choice = next((name for name in left_out if _chooses_optimizers(found, name)), None)
-    notes += [_left_out(name) for name in found.homes if name in left_out and name != choice]
+    notes += [_left_out(name, is_choice=name == choice) for name in found.homes if name in left_out]
     if not found.is_whole:
         notes.append(
             f"the model was built under {max_builds} sets of values, which may not have shown all of its "
@@ -111,8 +112,8 @@ def _chooses_optimizers(found: Exploration, name: str) -> bool:
     )
 
 
-def _left_out(name: str) -> str:
-    words = name.rpartition("/")[2].lower()
+def _left_out(name: str, *, is_choice: bool) -> str:
+    words = "optimizer" if is_choice else name.rpartition("/")[2].lower()
     instead = next((text for part, text in _INSTEAD.items() if part in words), "")
     return (
         f"hyperparameter {name!r} of the model is not searched: it only sets up the model's optimizer, in whose place "

@@ -274,8 +274,8 @@ def test_what_only_feeds_the_optimizer_is_left_out_with_a_sentence():
 
     assert [one.name for one in found.dimensions] == ["units"]
     assert found.optimizers == ("adam", "sgd", "rmsprop")
-    assert [note.split("'")[1] for note in found.notes] == ["learning_rate", "momentum", "decay"]
-    assert found.notes[0] == (
+    assert [note.split("'")[1] for note in found.notes] == ["optimizer", "learning_rate", "momentum", "decay"]
+    assert found.notes[1] == (
         "hyperparameter 'learning_rate' of the model is not searched: it only sets up the model's optimizer, in whose "
         "place trials have their own; range tests give the rates to search"
     )
