@@ -90,18 +90,19 @@ def test_a_hyper_model_class_that_needs_arguments_is_refused(config):
         prepare(config("NeedsMore"))
 
 
-def test_a_choice_of_optimizers_is_refused_with_the_line_to_write(config):
+def test_a_choice_of_optimizers_is_refused_with_the_line_to_write_if_the_config_names_none(config):
+    task = config("chooses").task.model_dump()
     with pytest.raises(ConfigError, match=r'chooses among several, got .* Write: optimizers = \["adam", "sgd"\]'):
-        prepare(pipeline.builtin_config({**SMALL, **names_of("chooses")}, environ={}))
+        prepare(pipeline.StageConfig.model_validate({"task": task}))
 
 
 def test_optimizers_of_the_config_stand_in_place_of_the_model_s_choice(config):
     known = prepare(config("chooses", **{"range_test.optimizers": ["adam", "sgd"]})).known_by
-    assert (known.own, known.notes) == ((), ())
-
-
-def names_of(model):
-    return {"task.build_model": f"tuner_tasks:{model}", "task.load_data": "tuner_tasks:load_data"}
+    assert known.own == ()
+    assert known.notes == (
+        "hyperparameter 'optimizer' of the model is not searched: it only sets up the model's optimizer, in whose place "
+        'trials have their own; "optimizers = [..]" under [range_test] says which are searched',
+    )
 
 
 def test_a_name_of_ours_that_changes_the_model_is_refused_with_what_to_write(config):
