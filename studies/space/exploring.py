@@ -101,8 +101,9 @@ class _Explorer:
         return asked.values.keys() - self.found.homes.keys()
 
     def _has_pairs(self) -> bool:
-        """Say whether two hyperparameters have several values that can be listed."""
-        return sum(is_listed(home.declared[name][0]) for name, home in self.found.homes.items()) > 1
+        """Say whether a hyperparameter without an effect of its own may have one together with another."""
+        listed = [name for name, home in self.found.homes.items() if is_listed(home.declared[name][0])]
+        return len(listed) > 1 and any(self.found.effects[name].is_none for name in listed)
 
     def _vary(self, place: Asked, name: str) -> None:
         """Build with other values of one hyperparameter."""

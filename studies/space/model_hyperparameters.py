@@ -129,7 +129,7 @@ def _dimension(name: str, found: Exploration) -> Dimension:
     # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
     if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
         choices = tuple(dict.fromkeys(map(int, parameter.values) if is_whole else parameter.values))
-        return Dimension(name, choices, default=default, conditions=conditions)
+        return Dimension(name, choices, default=default if default in choices else None, conditions=conditions)
     return Dimension(
         name,
         (),
