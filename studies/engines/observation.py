@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from studies.dimension import Value
+from studies.dimension import Dimension, Value
 from studies.ranking import excess_gap
 from studies.trial import TrialResult, TrialState
 
@@ -79,6 +80,24 @@ def score_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> flo
     seen = [other.score for other in others if other.state in ended and other.score is not None]
     seen = seen or [loss for loss in (*result.train_losses, *result.val_losses) if abs(loss) < float("inf")]
     return penalty(seen)
+
+
+def distance(one: Values, other: Values, dimensions: Mapping[str, Dimension]) -> float:
+    """Return how different the values of two trials are: the sum over their dimensions, each from 0 to 1.
+
+    A number differs by a part of its range, logarithmic if its dimension is; other choices, and a dimension that only
+    one of the trials has, differ by 1.
+    """
+    total = 0.0
+    for name in one.keys() | other.keys():
+        dimension, values = dimensions[name], (one.get(name), other.get(name))
+        if dimension.choices or None in values:
+            total += values[0] != values[1]
+        elif dimension.low < dimension.high:
+            ends = [*map(float, values), float(dimension.low), float(dimension.high)]  # type: ignore[arg-type]  # none is None
+            first, second, low, high = map(math.log, ends) if dimension.log else ends
+            total += abs(first - second) / (high - low)
+    return total
 
 
 def penalty(scores: Sequence[float]) -> float:

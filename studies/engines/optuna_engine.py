@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.engines.observation import Observation, Values, penalty
+from studies.engines.observation import Observation, Values, distance, penalty
 from studies.engines.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
 from studies.engines.quasi_random import quasi_random_values
 from studies.space.search_space import SearchSpace
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GAP = "generalisation_gap"  # the name of a constraint
 FAILURE = "failure"  # ... that a trial which raised violates
+NUM_DRAWS = 4  # of a trial whose like failed
 VIOLATED, HELD = 1e3, 0.0  # more than any gap: a trial without a score is worse than one whose gap is too large
 
 
@@ -56,19 +57,35 @@ class OptunaEngine:
         if self._sampler == "qmc":
             return quasi_random_values(self._dimensions.values(), number, seed=self._seed, fixed=suggestion)
         study = self._informed(ended)
-        fresh_seed = int(np.random.default_rng([self._seed, number]).integers(2**31))
-        study.sampler = make_sampler(self._sampler, fresh_seed, num_suggested=len(self._suggestions))
         others = [self._add_running(study, values) for values in running]
-        if suggestion:
-            study.enqueue_trial(suggestion)
-        trial = study.ask()
-        values = ask_optuna(trial, self._dimensions.values())
+        trial, values = self._asked_for(study, number, suggestion, ended)
         for other in others:
             _leave(study, other)
         if number in self._asked:
             _leave(study, self._asked[number][0].number)
         self._asked[number] = trial, values
         return values
+
+    def _asked_for(
+        self, study: optuna.Study, number: int, suggestion: Values, ended: Sequence[Observation]
+    ) -> tuple[optuna.Trial, Values]:
+        """Ask for a trial, and a few times again if the trial most like it failed: TPE keeps away too late."""
+        num_draws = NUM_DRAWS if self._sampler == "tpe" and any(one.score is None for one in ended) else 1
+        draws = np.random.default_rng([self._seed, number]).integers(2**31, size=num_draws)
+        for at, seed in enumerate(draws, start=1):
+            study.sampler = make_sampler(self._sampler, int(seed), num_suggested=len(self._suggestions))
+            if suggestion:
+                study.enqueue_trial(dict(suggestion))
+            trial = study.ask()
+            values = ask_optuna(trial, self._dimensions.values())
+            if at == num_draws or suggestion or not self._is_like_a_failure(values, ended):
+                break
+            _leave(study, trial.number)
+        return trial, values
+
+    def _is_like_a_failure(self, values: Values, ended: Sequence[Observation]) -> bool:
+        nearest = min(ended, key=lambda one: distance(values, one.values, self._dimensions))
+        return nearest.score is None
 
     def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
         """Return the study in memory, with all trials that have ended."""

@@ -173,7 +173,8 @@ class StudyContract:
             return ValueError("no room") if values["units"] > 32 or values["depth"] > 4 else None
 
         for sampler in self.learning:
-            results = self.open(space, tmp_path / sampler, sampler=sampler).run(Bowl(raises=raises), num_trials=40)
+            study = self.open(space, tmp_path / sampler, sampler=sampler, seed=1)
+            results = study.run(Bowl(raises=raises), num_trials=40)
             failed = [result.state is TrialState.FAILED for result in results]
             assert sum(failed[20:]) <= sum(failed[:20]) / 2, sampler
 
