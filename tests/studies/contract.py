@@ -174,9 +174,9 @@ class StudyContract:
 
         for sampler in self.learning:
             study = self.open(space, tmp_path / sampler, sampler=sampler, seed=1)
-            results = study.run(Bowl(raises=raises), num_trials=40)
+            results = study.run(Bowl(raises=raises), num_trials=28)
             failed = [result.state is TrialState.FAILED for result in results]
-            assert sum(failed[20:]) <= sum(failed[:20]) / 2, sampler
+            assert sum(failed[14:]) <= sum(failed[:14]) / 2, sampler
 
     def test_a_study_in_which_every_trial_raises_comes_to_its_end(self, sampler, tmp_path):
         results = self.open(SMALL, tmp_path, sampler=sampler).run(
