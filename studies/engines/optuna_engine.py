@@ -16,10 +16,9 @@ from studies.space.suggesting import ask_optuna
 if TYPE_CHECKING:
     import optuna
 
-GAP = "generalisation_gap"  # the name of a constraint
-FAILURE = "failure"  # ... that a trial which raised violates
+FAILURE = "failure"  # the name of a constraint that a trial which raised violates
 NUM_DRAWS = 4  # of a trial whose like failed
-VIOLATED, HELD = 1e3, 0.0  # more than any gap: a trial without a score is worse than one whose gap is too large
+VIOLATED, HELD = 1e3, 0.0  # more than any gap: a trial without a cost is worse than one whose gap is too large
 
 
 class OptunaEngine:
@@ -70,7 +69,7 @@ class OptunaEngine:
         self, study: optuna.Study, number: int, suggestion: Values, ended: Sequence[Observation]
     ) -> tuple[optuna.Trial, Values]:
         """Ask for a trial, and a few times again if the trial most like it failed: TPE keeps away too late."""
-        num_draws = NUM_DRAWS if self._sampler == "tpe" and any(one.score is None for one in ended) else 1
+        num_draws = NUM_DRAWS if self._sampler == "tpe" and any(one.cost is None for one in ended) else 1
         draws = np.random.default_rng([self._seed, number]).integers(2**31, size=num_draws)
         for at, seed in enumerate(draws, start=1):
             study.sampler = make_sampler(self._sampler, int(seed), num_suggested=len(self._suggestions))
@@ -85,7 +84,7 @@ class OptunaEngine:
 
     def _is_like_a_failure(self, values: Values, ended: Sequence[Observation]) -> bool:
         nearest = min(ended, key=lambda one: distance(values, one.values, self._dimensions))
-        return nearest.score is None
+        return nearest.cost is None
 
     def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
         """Return the study in memory, with all trials that have ended."""
@@ -102,19 +101,18 @@ class OptunaEngine:
 
     def _add_ended(self, study: optuna.Study, observation: Observation) -> None:
         trial, values = self._asked.pop(observation.number, (None, None))
-        constraints = {} if observation.excess_gap is None else {GAP: observation.excess_gap}
-        constraints[FAILURE] = VIOLATED if observation.score is None else HELD
-        score = observation.score
-        if score is None:  # a sampler without constraints avoids it as it avoids a diverged trial
-            score = penalty(list(_scores(study)))
+        constraints = {**observation.constraints, FAILURE: VIOLATED if observation.cost is None else HELD}
+        cost = observation.cost
+        if cost is None:  # a sampler without constraints avoids it as it avoids a diverged trial
+            cost = penalty(list(_costs(study)))
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
-            study.tell(trial, score)
+            study.tell(trial, cost)
             return
         if trial is not None:
             _leave(study, trial.number)  # another worker was faster, or its model lacks some hyperparameters
-        study.add_trial(self._made(observation.values, value=score, constraints=constraints))
+        study.add_trial(self._made(observation.values, value=cost, constraints=constraints))
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:
         import optuna
@@ -129,8 +127,8 @@ class OptunaEngine:
         return optuna.trial.create_trial(params=dict(values), distributions=distributions, **options)
 
 
-def _scores(study: optuna.Study) -> Iterator[float]:
-    """Yield the scores of the trials that did not fail."""
+def _costs(study: optuna.Study) -> Iterator[float]:
+    """Yield the costs of the trials that did not fail."""
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "COMPLETE" and trial.value is not None and trial.constraints.get(FAILURE) != VIOLATED:
             yield trial.value
