@@ -270,17 +270,19 @@ class Trainer:
         reason = "a callback has hooks at every batch" if want_batches(callbacks) else fitting.reason
         if reason:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
-        hooks = Hooks(callbacks, fitting, epochs=self.epochs)
+        loops = self.cache.loops_of(config)
+        hooks = Hooks(callbacks, fitting, epochs=self.epochs, steps=loops.num_batches(config.batch_size))
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge)
+        parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
+        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge, parts)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
                 run.take_up(resume)
                 return run, resume.seconds
             self._note("a trial that was interrupted begins again, because the memory of its callbacks is not stored")
-        run.begin(self.cache.loops_of(config).initial_weights(self.seed))
+        run.begin(loops.initial_weights(self.seed))
         return run, 0.0
 
     def _tables(self, config: TrialConfig) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
+from lrrt.rows import as_bytes, gather
 from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
@@ -144,7 +146,7 @@ def _rates(bounds: RangeTestResult) -> Fields:
 
 
 def _data_fields(batches: Batches) -> Fields:
-    from keras import ops, tree
+    from keras import tree
 
     if not isinstance(batches, ArrayBatches):
         return {"arrays": [_shown(leaf, tuple(leaf.shape)[1:]) for leaf in tree.flatten(batches.sample(1))]}
@@ -152,7 +154,7 @@ def _data_fields(batches: Batches) -> Fields:
     rows = sorted({number * (batches.num_samples - 1) // SAMPLED_ROWS for number in range(SAMPLED_ROWS + 1)})
     return {
         "arrays": [_shown(leaf, tuple(leaf.shape)) for leaf in leaves],
-        "sample": _digest(ops.convert_to_numpy(ops.take(leaf, rows, axis=0)).tobytes() for leaf in leaves),
+        "sample": _digest(as_bytes(gather(leaf, rows)) for leaf in leaves),
     }
 
 
@@ -160,7 +162,7 @@ def _model_fields(model: keras.Model) -> Fields:
     shapes = [_shown(variable, tuple(variable.shape)) for variable in model.variables]
     described = [*map(_described, model._flatten_layers(include_self=False)), shapes]
     return {
-        "num_parameters": model.count_params(),
+        "num_parameters": sum(math.prod(weight.shape) for weight in model.weights),
         "architecture": _digest(json.dumps(part, default=_name_of).encode() for part in described),
         "loss": model.loss if isinstance(model.loss, str) else _name_of(model.loss),
     }

@@ -164,6 +164,7 @@ def _make_loops(config: StageConfig, task: Task) -> Loops:
         optimizers=config.range_test.optimizers,
         batch_size=config.range_test_batch_size,
         validation_data=task.validation,
+        steps_per_epoch=config.task.steps_per_epoch or None,
     )
 
 
