@@ -159,7 +159,9 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
             prepared = run.prepare(run.config, run.stopper)
-            for text in (*about_source(run, opened, prepared), *about_validation(run.config, prepared.task)):
+            about_model = prepared.known_by.notes
+            about_data = about_validation(run.config, prepared.task)
+            for text in (*about_source(run, opened, prepared), *about_data, *about_model):
                 run.note(text)
             trained = train(trained_run, prepared, before=before)
         with holding_results(run):
