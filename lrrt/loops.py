@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
 from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, required_batch_size
-from lrrt.models import ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
+from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import LOSS, Monitor, monitor_for
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.training_loop import TrainingLoop
@@ -34,9 +34,9 @@ class Loops:
     `tf.distribute` strategy's scope, the loops train on all of its replicas.
 
     Args:
-        model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model. A function's
-            model starts each run from fresh weights drawn from the run's seed, so that it must make a new model at each
-            call; a compiled model starts each run from the weights it came with.
+        model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model. A
+            function's model starts each run from fresh weights drawn from the run's seed, so that it must make a new
+            model at each call; a compiled model starts each run from the weights it came with.
         data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights where there are any; a
             batched tf.data.Dataset; a keras.utils.PyDataset; a generator of batches.
         optimizers: names, Keras optimizers, or {label: either}.
@@ -118,6 +118,11 @@ class Loops:
     def num_traces(self) -> dict[tuple[str, int], int]:
         """How often each (optimizer, batch size) was traced; 1 each, once it has run."""
         return {key: kept.loop.num_traces for key, kept in self._loops.items()}
+
+    @property
+    def asked_hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters that `build(hp)` asked for, by name, with their values; {} for another builder."""
+        return dict(self._build_model.asked) if isinstance(self._build_model, HyperBuilder) else {}
 
     @property
     def batch_size(self) -> int:

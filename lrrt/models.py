@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrrt.batches import Batches
+from lrrt.hyper_models import as_function, required_parameters
 from lrrt.matching import build_size, check_optimizers, predicted
 from lrrt.metric_names import rename_metrics
 from lrrt.parts import Batch
@@ -20,7 +20,7 @@ from lrrt.variables import assign, beside, read, states_of
 if TYPE_CHECKING:
     import keras
 
-ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp), or a compiled keras.Model
+ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp) or HyperModel, or a compiled keras.Model
 
 
 def as_builder(
@@ -29,7 +29,7 @@ def as_builder(
     """Return a function of no arguments that builds the model, or None for a model that is there already.
 
     Args:
-        model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model.
+        model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model.
         hyperparameters: values for `hp`; its defaults hold for what is not named.
 
     Raises:
@@ -37,10 +37,11 @@ def as_builder(
     """
     import keras
 
+    model = as_function(model)
     is_model = isinstance(model, keras.Model)
     if not is_model and not callable(model):
         raise TypeError(f"A model must be a function that builds one or a compiled keras.Model, got {model!r:.80}.")
-    required = [] if is_model else _required_parameters(model)
+    required = [] if is_model else required_parameters(model)
     if len(required) > 1:
         raise TypeError(
             "A model builder must take no argument, or one (KerasTuner's hp), got one that needs "
@@ -50,7 +51,7 @@ def as_builder(
         raise TypeError(f"Hyperparameters must go to a build(hp), got {dict(hyperparameters)!r} for {model!r:.80}.")
     if is_model:
         return None
-    return _with_values(model, hyperparameters or {}) if required else model
+    return HyperBuilder(model, hyperparameters or {}) if required else model
 
 
 def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batches) -> keras.Model:
@@ -177,25 +178,37 @@ def _trace_step(model: keras.Model, batch: Batch) -> None:
         model.optimizer = optimizer
 
 
-def _required_parameters(function: Callable[..., Any]) -> list[str]:
-    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(function).parameters.values()
-    return [found.name for found in parameters if found.default is found.empty and found.kind in positional]
+class UnknownHyperparameters(ValueError):
+    """Values were given that `build(hp)` does not ask for; `names` are theirs."""
+
+    def __init__(self, names: Sequence[str], asked: Sequence[str]) -> None:
+        super().__init__(
+            f"Hyperparameters must be those that build(hp) asks for, got {', '.join(names)}; it asks for "
+            f"{', '.join(asked)}."
+        )
+        self.names, self.asked = tuple(names), tuple(asked)
 
 
-def _with_values(build_model: Callable[[Any], keras.Model], values: Mapping[str, Any]) -> Callable[[], keras.Model]:
-    def build() -> keras.Model:
+class HyperBuilder:
+    """A `build(hp)` with values for its hyperparameters; `asked` are those that the last build asked for."""
+
+    def __init__(self, build_model: Callable[[Any], keras.Model], values: Mapping[str, Any]) -> None:
+        self._build_model, self._values = build_model, dict(values)
+        self.asked: dict[str, Any] = {}
+
+    def __call__(self) -> keras.Model:
+        """Build the model.
+
+        Raises:
+            UnknownHyperparameters: for values that this build does not ask for.
+        """
         from keras_tuner import HyperParameters
 
         hp = HyperParameters()
-        hp.values = dict(values)
-        model = build_model(hp)
-        unknown = sorted(set(values) - {found.name for found in hp.space})
+        hp.values = dict(self._values)
+        model = self._build_model(hp)
+        self.asked = {found.name: hp.values[found.name] for found in hp.space if hp.is_active(found)}
+        unknown = sorted(set(self._values) - set(self.asked))
         if unknown:
-            raise ValueError(
-                f"Hyperparameters must be those that build(hp) asks for, got {', '.join(unknown)}; it asks for "
-                f"{', '.join(found.name for found in hp.space)}."
-            )
+            raise UnknownHyperparameters(unknown, list(self.asked))
         return model
-
-    return build

@@ -175,7 +175,7 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
         )
     if not isinstance(item, str):
         raise TypeError(f"An optimizer must be a name or a Keras optimizer, got {type(item).__name__}: {item!r:.80}.")
-    known = _known()
+    known = known_optimizers()
     if item.lower() not in known:
         raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{did_you_mean(item, known)}")
     return known[item.lower()]()
@@ -193,7 +193,7 @@ def _checked(optimizer: keras.Optimizer) -> keras.Optimizer:
     return optimizer
 
 
-def _known() -> dict[str, type[keras.Optimizer]]:
+def known_optimizers() -> dict[str, type[keras.Optimizer]]:
     """Return Keras's optimizers by lower-case name; `keras.optimizers.get` does not know all of them."""
     import keras
 

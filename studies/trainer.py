@@ -136,6 +136,24 @@ class Trainer:
                 f"{error}"
             ) from None
 
+    def as_built(self, config: TrialConfig) -> TrialConfig:
+        """Return a trial's config without the hyperparameters that its model does not ask for under these values.
+
+        A config whose model cannot be built is returned as it is, and fails when it is trained.
+        """
+        try:
+            built = self.cache.as_built(config)
+        except Exception:  # the builder is the user's code, which may raise anything
+            return config
+        known = {*dict(built.own), *self.cache.loops.asked_hyperparameters}
+        for name, value in self.cache.loops_of(built).asked_hyperparameters.items():
+            if name not in known:
+                self._note(
+                    f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the "
+                    f"builds before the study did; it keeps its default, {value!r}"
+                )
+        return built
+
     def train(
         self,
         config: TrialConfig,

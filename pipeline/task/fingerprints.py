@@ -18,6 +18,7 @@ from lrrt.variables import num_parameters
 from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
+from studies.space.model_hyperparameters import ModelSpace
 
 if TYPE_CHECKING:
     import keras
@@ -45,11 +46,13 @@ class TaskPrint:
     own: tuple[Dimension, ...]
     source: str | None
     callbacks_code: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def fields(self) -> Fields:
         """The facts on which range tests depend, as plain data; those of its callbacks are not among them."""
-        return {name: value for name, value in self.as_dict().items() if name not in ("source", "callbacks_code")}
+        others = ("source", "callbacks_code", "notes")
+        return {name: value for name, value in self.as_dict().items() if name not in others}
 
     def as_dict(self) -> Fields:
         """Return plain data for JSON."""
@@ -61,12 +64,13 @@ class TaskPrint:
         return from_plain(cls, kept)
 
 
-def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> TaskPrint:
+def print_of(config: StageConfig, loops: Loops, own: ModelSpace) -> TaskPrint:
     """Return the print of a task, from its data and model."""
     assert loops.validation is not None, "a task without validation data has some held out"
     parts = {"train": loops.batches, "validation": loops.validation}
     data = {name: _data_fields(batches) for name, batches in parts.items()}
-    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config), callbacks_code_of(config))
+    callbacks_code = callbacks_code_of(config)
+    return TaskPrint(data, _model_fields(loops.model), own.dimensions, source_of(config), callbacks_code, own.notes)
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:

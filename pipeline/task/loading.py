@@ -9,6 +9,7 @@ from typing import Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
+from lrrt.hyper_models import as_function, is_hyper_model
 from lrrt.rows import subset
 from pipeline.failures import TaskError
 
@@ -24,7 +25,7 @@ class Task:
     callbacks; None for a task without callbacks.
     """
 
-    build_model: Callable[..., Any]
+    build_model: Any
     train: Data
     validation: Data
     test: Data | None = None
@@ -38,7 +39,8 @@ def load_task(
     """Import both functions and load the data.
 
     Args:
-        build_model: `module:function`; the function returns a compiled model and is called later.
+        build_model: `module:function`; the function returns a compiled model and is called later. A HyperModel may
+            stand in its place.
         load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
             optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
@@ -48,7 +50,7 @@ def load_task(
     Raises:
         TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
     """
-    builder, loader = import_function(build_model), import_function(load_data)
+    builder, loader = import_builder(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
     try:
         data = loader()
@@ -64,8 +66,22 @@ def load_task(
     return Task(builder, train, validation, data.get("test"), is_held_out, maker)
 
 
-def import_function(path: str) -> Callable[..., Any]:
-    """Import the function of `module:function`.
+def import_builder(path: str) -> Any:
+    """Import the model builder of `module:function`, which may be KerasTuner's HyperModel too, an instance or a class.
+
+    Raises:
+        TaskError: as `import_function` does, and for a HyperModel class that needs arguments.
+    """
+    builder = import_function(path, is_taken=is_hyper_model)
+    try:
+        as_function(builder)
+    except TypeError as error:
+        raise TaskError(f"{path} cannot be used: {error}") from error
+    return builder
+
+
+def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) -> Any:
+    """Import the function of `module:function`, or another object that is taken in its place.
 
     Raises:
         TaskError: if the module or the function does not exist, or the import raises.
@@ -79,7 +95,7 @@ def import_function(path: str) -> Callable[..., Any]:
             "command in the folder of the module, or name that folder with --app-dir."
         ) from error
     function = getattr(module, function_name, None)
-    if not callable(function):
+    if not callable(function) and not is_taken(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
         raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
     return function

@@ -75,6 +75,14 @@ def test_a_doubtful_curve_is_repeated_from_other_weights_on_another_order(doubtf
     assert doubtful.num_steps == sum(curve.num_steps for curve in repeats)
 
 
+def test_a_loss_that_never_rose_again_is_not_looked_at_twice():
+    """Where a ramp ends too low, another one would end as low."""
+    rates = lrrt.Ramp().rates()
+    (only,) = repeated(lambda lrs, _: lrrt.RangeCurve(tuple(lrs), tuple(2 - 1 / (1 + (1e-2 / lrs) ** 2))), rates, 3)
+
+    assert lrrt.find_bounds([only]).verdict is lrrt.Verdict.NEVER_DIVERGES
+
+
 def test_repeats_end_with_the_one_that_leaves_no_doubt():
     """Curves whose fall is 4 to 6 times their noise are clear when two of them agree."""
     rates = lrrt.Ramp().rates()
