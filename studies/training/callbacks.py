@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+import numpy as np
+
 from studies.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -74,16 +76,19 @@ class Hooks:
         callbacks: fresh callbacks.
         loop: the trial's loop; it reports batches while the hooks are `listening`.
         epochs: epochs of the whole trial.
+        steps: batches in each of them.
 
     Raises:
         ValueError: from every hook, if a callback sets the learning rate.
     """
 
-    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], loop: FitLoop, *, epochs: int) -> None:
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], loop: FitLoop, *, epochs: int, steps: int
+    ) -> None:
         from keras.callbacks import CallbackList
 
         self._loop = loop
-        self.callbacks = CallbackList(list(callbacks), verbose=0, epochs=epochs, steps=loop.batches.num_batches)
+        self.callbacks = CallbackList(list(callbacks), verbose=0, epochs=epochs, steps=steps)
         self.callbacks.set_model(loop.model)
         loop.model.stop_training = False
 
@@ -128,6 +133,11 @@ class Hooks:
 def as_logs(training: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `logs` of `on_epoch_end`, under `fit`'s names."""
     return {**training, **{f"val_{name}": value for name, value in validation.items()}}
+
+
+def numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return logs with each single number as a float, as `fit` gives them; what holds several stays."""
+    return {name: float(value) if np.ndim(value) == 0 else value for name, value in logs.items()}
 
 
 def save_with_its_optimizer(model: keras.Model) -> None:

@@ -324,7 +324,7 @@ def test_arguments_out_of_their_domain_are_named(arguments, message):
         ({"batch_sizes": 16}, r"`batch_sizes` must be several sizes, as \[32, 128\], got 16"),
         ({"hyperparameters": {"units": 4}}, "`hyperparameters` must be several models' values, .*, got {'units': 4}"),
         ({"monitor": None}, "`monitor` must be the name of a loss or a compiled metric, got None"),
-        ({"class_weight": [1, 2]}, r"`class_weight` must be {class: weight}, got \[1, 2\]"),
+        ({"class_weight": [1, 2]}, r"`class_weight` must be {class: weight}, with class numbers, got \[1, 2\]"),
         ({"data": (digits()[0][:40], ["seven"] * 40)}, "Labels and weights of data must be numbers, got text: .*seven"),
         ({"validation_data": 3}, "validation_data must be arrays .*, got int"),
     ],
