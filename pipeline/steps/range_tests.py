@@ -111,7 +111,7 @@ class _Job:
         )
         check(True)
         seconds = round(time.monotonic() - began, 3)
-        plain = {"fields": self.fields[optimizer], "seconds": seconds, "range_test": result.as_dict()}
+        plain = {"fields": self.fields[optimizer], "seconds": seconds, "range_test": result.to_dict()}
         return Outcome(plain, seconds)
 
 

@@ -122,7 +122,7 @@ def test_what_has_keys_of_any_name_has_these_at_least(summary, place, key):
 
 def test_bounds_of_an_older_file_fit_their_schema():
     """They have neither a monitor nor a number of steps."""
-    older = RANGE_TEST.as_dict()
+    older = RANGE_TEST.to_dict()
     for name in ("monitor", "monitored", "num_steps"):
         del older["curves"]["sgd"][0][name]
 
