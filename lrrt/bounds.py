@@ -18,6 +18,10 @@ SURE = 6.0  # standard errors of the drop, over all repeats together
 BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
 BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
+FROM_NOTHING = {
+    "ftrl": "Ftrl's first step puts nearly 0 in place of the initial weights, at any rate, and hidden layers may not "
+    "learn from there"
+}  # w = (1 - sqrt(n / n')) w - lr g / sqrt(n'), with n' = n + g^2 and n = .1 at the start (McMahan 2013, section 3.1)
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
@@ -133,7 +137,8 @@ def find_bounds(
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
         no_answer = _without_answer(readings)
-        reason = _watched(curves, no_answer.reason)
+        why = f"; {FROM_NOTHING[optimizer]}" if optimizer in FROM_NOTHING else ""
+        reason = _watched(curves, no_answer.reason) + why
         return replace(no_answer, reason=reason, training_steps=training_steps, averaging_steps=averaging_steps)
     edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
     density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
@@ -146,6 +151,8 @@ def find_bounds(
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
+    if optimizer in FROM_NOTHING and verdict is Verdict.FOUND:
+        verdict, reason = Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {FROM_NOTHING[optimizer]}"
     reason = _watched(curves, reason + _after(readings, was_needed=verdict is Verdict.FOUND))
     return Bounds(
         low=low,
