@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.bounds import Bounds, Verdict
+from lrrt.comparison import compare
+from lrrt.curve import SIGNIFICANT, RangeCurve, count_finite, noise_of
 
 if TYPE_CHECKING:
     import keras
@@ -39,13 +42,13 @@ class ConstantAnswer:
     loss: float
     answer: str
 
-    def is_hardly_beaten_by(self, loss: float, margin: float = HARDLY) -> bool:
+    def is_hardly_beaten_by(self, loss: float) -> bool:
         """Say whether a loss is no better than this one, but for a small part of it.
 
-        >>> ConstantAnswer(0.69, SHARES).is_hardly_beaten_by(0.68), ConstantAnswer(0.69, SHARES).is_hardly_beaten_by(0.6)
-        (True, False)
+        >>> [ConstantAnswer(0.69, SHARES).is_hardly_beaten_by(loss) for loss in (0.68, 0.6)]
+        [True, False]
         """
-        return not loss < self.loss - margin * abs(self.loss)
+        return not loss < self.loss - HARDLY * abs(self.loss)
 
     def in_words(self, loss: float) -> str:
         """Compare a loss with this one.
@@ -56,9 +59,13 @@ class ConstantAnswer:
         better = "hardly better" if loss < self.loss else "no better"
         return f"{better} than always answering {self.answer}, which has a loss of {self.loss:.4g}"
 
-    def doubted(self, bounds: Bounds, lowest_loss: float | None) -> Bounds:
-        """Return bounds with the doubt that nothing was learnt in their range test, if its lowest loss shows that."""
-        if lowest_loss is None or bounds.verdict not in DOUBTED or not self.is_hardly_beaten_by(lowest_loss):
+    def doubted(self, bounds: Bounds, curves: Sequence[RangeCurve]) -> Bounds:
+        """Return bounds with the doubt that nothing was learnt, if curves fall below this loss by noise alone."""
+        lowest_loss = compare({"": curves}, {"": bounds})[0].best
+        if lowest_loss is None or bounds.verdict not in DOUBTED:
+            return bounds
+        noise = float(np.median([noise_of(curve.lrs, curve.losses) for curve in curves if count_finite(curve.losses)]))
+        if not self.is_hardly_beaten_by(lowest_loss + SIGNIFICANT * noise):
             return bounds
         doubt = f"the lowest loss, {lowest_loss:.4g}, is {self.in_words(lowest_loss)}"
         if bounds.verdict is not Verdict.FOUND:

@@ -72,24 +72,26 @@ def test_nothing_is_said_of_a_loss_that_the_model_makes_itself():
     assert constant_answer(compiled("mse", L.Dense(1)), as_batches((X,), 32)) is None
 
 
-def behind(lets_nothing_through):
-    """Return a builder of a network whose first layer stays as it was made, and lets nothing through."""
+def behind(base_is_frozen):
+    """Return a builder of a network whose first layer sees the third number of a sample alone while it is frozen."""
 
     def build():
-        base = L.Dense(4, "relu", kernel_initializer="zeros" if lets_nothing_through else "glorot_uniform")
-        base.trainable = not lets_nothing_through
+        kernel = keras.initializers.Constant(np.eye(3, 8, -2) + np.eye(3, 8, 1) * 1e-3)
+        base = L.Dense(8, "tanh", kernel_initializer=kernel if base_is_frozen else "glorot_uniform")
+        base.trainable = not base_is_frozen
         return compiled("sparse_categorical_crossentropy", base, L.Dense(3, "softmax"))
 
     return build
 
 
-LEARNT = (X[:, 0] > 0.5).astype(int) + (X[:, 0] > 1)
+MANY = np.random.default_rng(1).normal(size=(1024, 3)).astype("float32")
+LEARNT = (MANY[:, 0] > 0.5).astype(int) + (MANY[:, 0] > 1)
 
 
 def test_a_range_test_that_learnt_no_more_than_the_shares_of_the_classes_is_not_sure_of_its_bounds():
     ramp, sizes = lrrt.Ramp(1e-4, 10.0, 100), {"optimizers": ["adam"], "batch_size": 64, "repeats": 1}
-    learnt = lrrt.range_test(behind(False), (X, LEARNT), ramp=ramp, **sizes)["adam"]
-    frozen = lrrt.range_test(behind(True), (X, LEARNT), ramp=ramp, **sizes)["adam"]
+    learnt = lrrt.range_test(behind(False), (MANY, LEARNT), ramp=ramp, **sizes)["adam"]
+    frozen = lrrt.range_test(behind(True), (MANY, LEARNT), ramp=ramp, **sizes)["adam"]
 
     assert "always answering" not in learnt.reason
     assert frozen.verdict is not lrrt.Verdict.FOUND
@@ -97,7 +99,7 @@ def test_a_range_test_that_learnt_no_more_than_the_shares_of_the_classes_is_not_
 
 
 def test_bounds_of_ftrl_say_what_its_first_step_does_to_the_weights():
-    result = lrrt.range_test(behind(False), (X, LEARNT), optimizers=["ftrl"], batch_size=64, repeats=1)
+    result = lrrt.range_test(behind(False), (MANY, LEARNT), optimizers=["ftrl"], batch_size=64, repeats=1)
 
     assert result["ftrl"].verdict is not lrrt.Verdict.FOUND
     assert "puts nearly 0 in place of the initial weights" in result["ftrl"].reason
@@ -105,8 +107,13 @@ def test_bounds_of_ftrl_say_what_its_first_step_does_to_the_weights():
 
 def test_bounds_found_where_nothing_was_learnt_are_uncertain():
     found = lrrt.Bounds(0.01, 1.0, 0.1, lrrt.Verdict.FOUND, "bounds found (after 1 curve)")
-    answer = constant_answer(behind(False)(), as_batches((X, LEARNT), 32))
+    answer = constant_answer(behind(False)(), as_batches((MANY, LEARNT), 32))
 
-    assert answer.doubted(found, 0.5 * answer.loss) == found
-    assert answer.doubted(found, 0.99 * answer.loss).verdict is lrrt.Verdict.LOW_CONFIDENCE
-    assert "hardly better than always answering" in answer.doubted(found, 0.99 * answer.loss).reason
+    def to(part):
+        lrs = lrrt.Ramp().rates()
+        losses = answer.loss * (1.2 - (1.2 - part) / (1 + (1e-2 / lrs) ** 2))
+        return [lrrt.RangeCurve(tuple(lrs), tuple(losses))]
+
+    assert answer.doubted(found, to(0.5)) == found
+    assert answer.doubted(found, to(0.99)).verdict is lrrt.Verdict.LOW_CONFIDENCE
+    assert "hardly better than always answering" in answer.doubted(found, to(0.99)).reason
