@@ -14,14 +14,20 @@ from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.bounds import Bounds, Verdict
 from lrrt.comparison import compare
-from lrrt.curve import SIGNIFICANT, RangeCurve, count_finite, noise_of
+from lrrt.curve import RangeCurve, count_finite, noise_of, smooth
+from lrrt.penalties import has_keras_steps
 
 if TYPE_CHECKING:
     import keras
 
 ROWS = 4096  # labels read at a time
 MAX_VALUES = 2**26  # numbers in the labels, a quarter of a gibibyte; of more, nothing is said
-HARDLY = 0.02  # of its loss; what beats the constant answer by less may do so by luck
+HARDLY = 0.02  # of its loss; what beats the constant answer by less has hardly learnt
+# The best of many answers, each k nats from the truth in the mean, seems better by z sqrt(2 k / n) - k, which is
+# z^2 / 2 n at the most; z is 3, and a loss is about one nat.
+LUCK = 4.5
+CHOSEN = 3.0  # standard errors by which the lowest of many smoothed losses may lie below their mean
+AROUND = 10  # steps on either side of the lowest loss
 SMALLEST_SHARE = 1e-7  # Keras's own smallest probability
 SHARES, MEAN, MEDIAN = "the shares of the classes", "the mean of the labels", "the median of the labels"
 
@@ -37,41 +43,59 @@ class ConstantAnswer:
     Attributes:
         loss: its loss, without penalties of the model's weights.
         answer: what it is: "the shares of the classes".
+        num_samples: of how many samples.
     """
 
     loss: float
     answer: str
+    num_samples: int
 
     def is_hardly_beaten_by(self, loss: float) -> bool:
-        """Say whether a loss is no better than this one, but for a small part of it.
+        """Say whether a loss is no better than this one, but for a small part of it, or for what luck may bring.
 
-        >>> [ConstantAnswer(0.69, SHARES).is_hardly_beaten_by(loss) for loss in (0.68, 0.6)]
+        >>> [ConstantAnswer(0.69, SHARES, 1000).is_hardly_beaten_by(loss) for loss in (0.68, 0.6)]
         [True, False]
         """
-        return not loss < self.loss - HARDLY * abs(self.loss)
+        return not loss < self.loss - (HARDLY + LUCK / self.num_samples) * abs(self.loss)
 
     def in_words(self, loss: float) -> str:
-        """Compare a loss with this one.
+        """Compare a loss that hardly beats it with this one.
 
-        >>> ConstantAnswer(0.69, SHARES).in_words(0.685)
+        >>> ConstantAnswer(0.69, SHARES, 1000).in_words(0.685)
         'hardly better than always answering the shares of the classes, which has a loss of 0.69'
         """
-        better = "hardly better" if loss < self.loss else "no better"
-        return f"{better} than always answering {self.answer}, which has a loss of {self.loss:.4g}"
+        is_hardly = loss > self.loss - HARDLY * abs(self.loss)
+        than = f"than always answering {self.answer}, which has a loss of {self.loss:.4g}"
+        if is_hardly:
+            return f"{'hardly' if loss < self.loss else 'no'} better {than}"
+        return f"better {than}, but no more so than luck may bring with {self.num_samples} samples"
 
     def doubted(self, bounds: Bounds, curves: Sequence[RangeCurve]) -> Bounds:
         """Return bounds with the doubt that nothing was learnt, if curves fall below this loss by noise alone."""
-        lowest_loss = compare({"": curves}, {"": bounds})[0].best
-        if lowest_loss is None or bounds.verdict not in DOUBTED:
+        lowest = compare({"": curves}, {"": bounds})[0].best
+        if lowest is None or bounds.verdict not in DOUBTED:
             return bounds
-        noise = float(np.median([noise_of(curve.lrs, curve.losses) for curve in curves if count_finite(curve.losses)]))
-        if not self.is_hardly_beaten_by(lowest_loss + SIGNIFICANT * noise):
+        noise = float(np.median([_noise_at_lowest(curve) for curve in curves if count_finite(curve.losses)]))
+        if not self.is_hardly_beaten_by(lowest + CHOSEN * noise):
             return bounds
-        doubt = f"the lowest loss, {lowest_loss:.4g}, is {self.in_words(lowest_loss)}"
+        than = f"always answering {self.answer}, which has a loss of {self.loss:.4g}"
+        doubt = f"but for its noise the lowest loss, {lowest:.4g}, is hardly better than {than}"
         if bounds.verdict is not Verdict.FOUND:
             return replace(bounds, reason=f"{bounds.reason}; {doubt}")
         unsure = Verdict.LOW_CONFIDENCE
         return replace(bounds, verdict=unsure, reason=f"{unsure.value}: {doubt}; check the labels, or raise num_steps")
+
+
+def _noise_at_lowest(curve: RangeCurve) -> float:
+    """Return the standard error of the lowest smoothed loss, as `noise_of` does, but from the losses around it.
+
+    Losses of answers that are all alike scatter less than those of answers that differ.
+    """
+    num_finite = count_finite(curve.losses)
+    lrs, losses = curve.lrs[:num_finite], curve.losses[:num_finite]
+    lowest = int(smooth(lrs, losses).argmin())
+    begin = max(lowest - AROUND, 0)
+    return noise_of(lrs[begin : lowest + AROUND], losses[begin : lowest + AROUND])
 
 
 def constant_answer(model: keras.Model, batches: Batches, *, max_rows: int | None = None) -> ConstantAnswer | None:
@@ -99,12 +123,7 @@ def constant_answer(model: keras.Model, batches: Batches, *, max_rows: int | Non
 
 
 def _has_compiled_loss(model: keras.Model) -> bool:
-    import keras
-
-    own = type(model)
-    return model.loss is not None and all(
-        getattr(own, name) is getattr(keras.Model, name) for name in ("train_step", "test_step", "compute_loss")
-    )
+    return model.loss is not None and has_keras_steps(model)
 
 
 def _answer(model: keras.Model, batches: Batches, max_rows: int | None) -> ConstantAnswer | None:
@@ -123,7 +142,7 @@ def _answer(model: keras.Model, batches: Batches, max_rows: int | None) -> Const
     loss = _loss_of(model, batch_of, y_pred, [constant for constant, _ in answers])
     if not math.isfinite(loss):
         return None
-    return ConstantAnswer(loss, " and ".join(dict.fromkeys(answer for _, answer in answers)))
+    return ConstantAnswer(loss, " and ".join(dict.fromkeys(answer for _, answer in answers)), len(labels[0]))
 
 
 def _read_labels(batches: Batches, names: list[str], max_rows: int | None) -> tuple[Labels, tuple[Any, Any]] | None:

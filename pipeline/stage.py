@@ -357,5 +357,5 @@ def _conclusion(report: StageReport) -> str:
     return (
         f"best is trial {best.number}: validation loss {best.score:.4g}{again} after epoch {best.best_epoch}, "
         f"{best.config.optimizer_name} with lr {best.config.lr:.2e} {best.config.schedule}, batches of "
-        f"{best.config.batch_size}; {report.overfitting.verdict.value}"
+        f"{best.config.batch_size}; {report.warning or report.overfitting.verdict.value}"
     )

@@ -1,5 +1,6 @@
 """Search for hyperparameters inside the bounds from range tests, with Optuna or KerasTuner."""
 
+from studies.analysis.evaluation import Evaluation, evaluate_trained
 from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
 from studies.analysis.plot import plot_losses
@@ -36,6 +37,7 @@ __all__ = [
     "Edge",
     "EpochDecision",
     "EpochEnded",
+    "Evaluation",
     "ForeignStudy",
     "FurtherTrainings",
     "KerasTunerStudy",
@@ -68,6 +70,7 @@ __all__ = [
     "at_edge",
     "best_of",
     "check_overfitting",
+    "evaluate_trained",
     "make_folds",
     "make_schedule",
     "own_dimensions",

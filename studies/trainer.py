@@ -30,6 +30,10 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 if TYPE_CHECKING:
     import keras
 
+WITHOUT_PENALTIES = (
+    "the models have regularizers, whose strength may differ from trial to trial: losses are recorded, and trials "
+    "ranked, without these penalties"
+)
 PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
 
@@ -255,7 +259,10 @@ class Trainer:
         hooks = Hooks(callbacks, fitting, epochs=self.epochs)
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if callbacks and has_metrics else None
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, hooks, judge)
+        loop = fitting if reason else fitting.loop
+        run = TrialRun(loop, self.seed, hooks, judge, leaves_out_penalty=bool(config.own))
+        if config.own and any(map(_is_regularized, fitting.model._flatten_layers())):
+            self._note(WITHOUT_PENALTIES)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
@@ -282,3 +289,8 @@ class Trainer:
         ):
             if before != now:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
+
+
+def _is_regularized(layer: keras.layers.Layer) -> bool:
+    weights = getattr(layer, "trainable_weights", ())
+    return bool(layer.activity_regularizer) or any(weight.regularizer is not None for weight in weights)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
 from lrrt.optimizers import fresh_optimizer
+from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
@@ -32,7 +33,17 @@ from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.task.loading import Task
-from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies import (
+    Evaluation,
+    OverfitReport,
+    Retrained,
+    Trainer,
+    TrialResult,
+    at_edge,
+    check_overfitting,
+    evaluate_trained,
+    plot_losses,
+)
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
@@ -85,13 +96,15 @@ def write_results(
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
-    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
     weights = read_weights(directory, best) or trainer.train(best.config).best_weights
     assert weights is not None, "a completed trial has a best epoch"
     model = trainer.as_trained(best, weights)
     model_file = _save_model(run, model)
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
+    overfitting = evaluation.with_gap(overfitting)
+    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,
@@ -101,13 +114,14 @@ def write_results(
         overfitting,
         test=test,
         model_file=model_file,
+        evaluation=evaluation,
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened)
+    report = StageReport(*findings, tuple(retrained), edge, widened, evaluation)
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -144,17 +158,19 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
     """Return the report of a run whose summary is written."""
     summary, results = _read_summary(run.directory), studies.results()
     best = next(result for result in results if result.number == summary["best"]["number"])
+    evaluation = summary["best"].get("evaluation")  # older files do not have it
     return StageReport(
         range_test,
         studies.space,
         tuple(results),
         best,
-        check_overfitting(best.train_losses, best.val_losses),
+        from_plain(OverfitReport, summary["best"]["overfitting"]),
         summary,
         run.directory.summary,
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
+        None if evaluation is None else from_plain(Evaluation, evaluation),
     )
 
 

@@ -60,7 +60,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(rate=_rate, score=_score, duration=_duration, percent=_percent, count=_count)
     template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    best = best_rows(report.trials)
+    best = best_rows(report.trials, report.evaluation)
     all_pictures = dict(pictures)
     if any(report.range_test.curves.values()):  # none if the bounds were given
         all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
@@ -69,7 +69,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         config=config,
         report=report,
         best=report.best,
-        best_row=row_of(report.best),
+        best_row=row_of(report.best, report.evaluation),
         decades_tested=math.log10(report.range_test.ramp.end_lr / report.range_test.ramp.start_lr),
         summary=report.summary,
         advice=advise(report),

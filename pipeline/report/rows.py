@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.report.summary import StageReport
-from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
+from studies import Evaluation, OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
 
 NUM_BEST = 5
 # If a trial ended early because it had stopped improving, these verdicts do not mean that it should go on.
@@ -32,10 +32,11 @@ class OptimizerRow:
 
 @dataclass(frozen=True, slots=True)
 class BestRow:
-    """One of the best trials, and the verdict on its losses."""
+    """One of the best trials, the verdict on its losses, and what is said of it if it learnt nothing."""
 
     trial: TrialResult
     overfitting: OverfitReport
+    warning: str = ""
 
     @property
     def is_cut_short(self) -> bool:
@@ -45,12 +46,16 @@ class BestRow:
 
     @property
     def verdict(self) -> str:
-        """The verdict on its losses, in a word or two."""
+        """The verdict on its losses, in a few words."""
+        if self.warning:
+            return "no better than a constant answer"
         return "stopped early" if self.is_cut_short else self.overfitting.verdict.name.lower().replace("_", " ")
 
     @property
     def finding(self) -> str:
         """The verdict on its losses, with its numbers."""
+        if self.warning:
+            return f"the best of them is {self.warning}"
         if not self.is_cut_short:
             return self.overfitting.reason
         ended = f"it ended after {len(self.trial.val_losses)} of {self.trial.planned_epochs} epochs"
@@ -100,15 +105,18 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     return rows
 
 
-def best_rows(trials: Sequence[TrialResult]) -> list[BestRow]:
-    """Return the best trials, the best first."""
+def best_rows(trials: Sequence[TrialResult], evaluation: Evaluation | None = None) -> list[BestRow]:
+    """Return the best trials, the best first; `evaluation` is the winner's."""
     ranked = sorted(completed(trials), key=lambda trial: (trial.score, trial.number))
-    return [row_of(trial) for trial in ranked[:NUM_BEST]]
+    return [row_of(trial, evaluation) for trial in ranked[:NUM_BEST]]
 
 
-def row_of(trial: TrialResult) -> BestRow:
-    """Return the row of a completed trial."""
-    return BestRow(trial, check_overfitting(trial.train_losses, trial.val_losses))
+def row_of(trial: TrialResult, evaluation: Evaluation | None = None) -> BestRow:
+    """Return the row of a completed trial; `evaluation` is the winner's."""
+    warning, score = "", trial.score
+    if evaluation is not None and score is not None and evaluation.learnt_nothing(score):
+        warning = evaluation.in_words(score)
+    return BestRow(trial, check_overfitting(trial.train_losses, trial.val_losses), warning)
 
 
 def endings(trials: Iterable[TrialResult]) -> list[Ending]:

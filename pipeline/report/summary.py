@@ -25,7 +25,7 @@ from pipeline.report.summary_file import (
     TrainingCost,
 )
 from pipeline.report.versions import versions
-from studies import AtEdge, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
+from studies import AtEdge, Evaluation, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
 
 SCHEMA_VERSION: Final = 1
 
@@ -36,7 +36,8 @@ class StageReport:
 
     `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
     is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
-    that the search went on in wider bounds; `space` has these wider bounds.
+    that the search went on in wider bounds; `space` has these wider bounds. `evaluation` is what the winner's
+    model shows of the data.
     """
 
     range_test: RangeTestResult
@@ -49,6 +50,15 @@ class StageReport:
     retrained: tuple[Retrained, ...] = ()
     edge: AtEdge | None = None
     widened: tuple[AtEdge, ...] = ()
+    evaluation: Evaluation | None = None
+
+    @property
+    def warning(self) -> str:
+        """What must be said before anything else of a winner that learnt nothing; else ""."""
+        score = self.best.score
+        if self.evaluation is None or score is None or not self.evaluation.learnt_nothing(score):
+            return ""
+        return f"the best validation loss, {score:.4g}, is {self.evaluation.in_words(score)}"
 
 
 def summarise(
@@ -60,6 +70,7 @@ def summarise(
     *,
     test: Mapping[str, float] | None,
     model_file: str | None,
+    evaluation: Evaluation | None = None,
     range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
@@ -75,6 +86,7 @@ def summarise(
         overfitting: the verdict on the winner's losses.
         test: the winner's metrics on the test data, by name; None if the task has no test data.
         model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
+        evaluation: what the winner's model shows of the data.
         range_test_seconds: the duration of the range tests.
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
@@ -94,6 +106,7 @@ def summarise(
             model_file=model_file,
             overfitting=overfitting,
             overfitting_sentence=overfitting.verdict.value,
+            evaluation=evaluation,
             at_edge=edge,
         ),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),

@@ -26,13 +26,23 @@ class TrialRun:
         seed: the seed of the order of the data.
         hooks: the hooks of the trial's callbacks.
         judge: computes the metrics of the validation data, if a callback may read them; None if no callback will.
+        leaves_out_penalty: whether the losses are recorded without what regularizers add; callbacks see all of them.
     """
 
-    def __init__(self, loop: TrainingLoop | FitLoop, seed: int, hooks: Hooks, judge: FitLoop | None) -> None:
+    def __init__(
+        self,
+        loop: TrainingLoop | FitLoop,
+        seed: int,
+        hooks: Hooks,
+        judge: FitLoop | None,
+        *,
+        leaves_out_penalty: bool = False,
+    ) -> None:
         self.loop = loop
         self.rng = np.random.default_rng(seed)
         self.hooks = hooks
         self.judge = judge
+        self.leaves_out_penalty = leaves_out_penalty
         self.train_losses: list[float] = []
         self.val_losses: list[float] = []
         self.best_weights: Values | None = None
@@ -58,13 +68,15 @@ class TrialRun:
         steps = self.loop.train(rates, self.rng, momenta)
         metrics = self.loop.metrics.read() if self.hooks.any else {}
         self.num_steps += len(steps.losses)
-        self.train_losses.append(steps.mean_loss())
+        train_loss = steps.mean_loss()
         logs = self._validate() if steps.is_finite else {}
-        loss = logs.get("loss", float("nan"))
+        penalty = self.loop.penalty if self.leaves_out_penalty and steps.is_finite else 0.0
+        self.train_losses.append(train_loss - penalty)
+        loss = logs.get("loss", float("nan")) - penalty
         if np.isfinite(loss) and loss < min(self.val_losses, default=np.inf):
             self.best_weights = self.loop.snapshot()
         self.val_losses.append(loss)
-        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": self.train_losses[-1]}, logs))
+        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": train_loss}, logs))
         return steps.is_finite and bool(np.isfinite(loss))
 
     def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:

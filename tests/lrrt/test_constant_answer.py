@@ -76,7 +76,7 @@ def behind(base_is_frozen):
     """Return a builder of a network whose first layer sees the third number of a sample alone while it is frozen."""
 
     def build():
-        kernel = keras.initializers.Constant(np.eye(3, 8, -2) + np.eye(3, 8, 1) * 1e-3)
+        kernel = keras.initializers.Constant(np.eye(3, 8, -2))
         base = L.Dense(8, "tanh", kernel_initializer=kernel if base_is_frozen else "glorot_uniform")
         base.trainable = not base_is_frozen
         return compiled("sparse_categorical_crossentropy", base, L.Dense(3, "softmax"))
@@ -95,7 +95,7 @@ def test_a_range_test_that_learnt_no_more_than_the_shares_of_the_classes_is_not_
 
     assert "always answering" not in learnt.reason
     assert frozen.verdict is not lrrt.Verdict.FOUND
-    assert "better than always answering the shares of the classes, which has a loss of" in frozen.reason
+    assert "is hardly better than always answering the shares of the classes, which has a loss of" in frozen.reason
 
 
 def test_bounds_of_ftrl_say_what_its_first_step_does_to_the_weights():
