@@ -8,6 +8,7 @@ import numpy as np
 from lrrt.bounds import Bounds
 from lrrt.curve import RangeCurve, count_finite, smooth
 from lrrt.monitor import LOSS, Monitor
+from lrrt.words import rate_text, score_text
 
 CAVEAT = (
     "A range test is a few hundred steps at rates that climb: it shows which optimizer gets furthest in them, and not "
@@ -57,11 +58,12 @@ def in_words(standings: Sequence[Standing]) -> str:
     if not seen:
         return "No optimizer had a finite loss."
     first = seen[0]
+    best = f"{score_text(first.best)} at lr {rate_text(first.lr)}"
     if len(seen) == 1:
-        return f"{first.label} reached a {first.monitor.name} of {first.best:.4g} at lr {first.lr:.1e}. {CAVEAT}"
+        return f"{first.label} reached a {first.monitor.name} of {best}. {CAVEAT}"
     rivals = [found.label for found in seen[1:] if first.overlaps(found)]
     doubt = f", but its repeats overlap with those of {', '.join(rivals)}, so the order may be chance" if rivals else ""
-    return f"{first.label} reached the {title_of(seen)}, {first.best:.4g} at lr {first.lr:.1e}{doubt}. {CAVEAT}"
+    return f"{first.label} reached the {title_of(seen)}, {best}{doubt}. {CAVEAT}"
 
 
 def _standing(label: str, repeats: Sequence[RangeCurve], bounds: Bounds) -> Standing:

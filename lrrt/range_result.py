@@ -20,6 +20,7 @@ from lrrt.curve import RangeCurve
 from lrrt.plain import from_plain, to_plain
 from lrrt.plot import plot_loss_deltas, plot_losses
 from lrrt.ramp import Ramp
+from lrrt.words import rate_text, score_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,9 @@ class RangeTestResult:
         return plot_loss_deltas(self.curves, self.bounds, ax=ax)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{label} {_rate(one.low)} to {_rate(one.high)}" for label, one in self.bounds.items())
+        found = ", ".join(
+            f"{label} {rate_text(one.low)} to {rate_text(one.high)}" for label, one in self.bounds.items()
+        )
         return f"<RangeTestResult: {shorten(found, REPR_WIDTH, placeholder=', ...')}>"
 
     def __str__(self) -> str:
@@ -199,16 +202,11 @@ class RangeTestResult:
 
     def _row(self, found: Standing) -> tuple[str, ...]:
         bounds = self.bounds[found.label]
-        rates = (_rate(bounds.low), _rate(bounds.high), _rate(bounds.suggested))
-        best = "-" if found.best is None else f"{found.best:.4g}"
-        return (found.label, *rates, best, _rate(found.lr), bounds.reason)
+        rates = (rate_text(bounds.low), rate_text(bounds.high), rate_text(bounds.suggested))
+        return (found.label, *rates, score_text(found.best), rate_text(found.lr), bounds.reason)
 
     def _head(self) -> tuple[str, ...]:
         return ("", "low", "high", "suggested", title_of(self.standings()), "at lr", "")
-
-
-def _rate(lr: float | None) -> str:
-    return "-" if lr is None else f"{lr:.1e}"
 
 
 def _versions() -> dict[str, str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
-from lrrt import Loops
+from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
 from pipeline.task.fingerprints import TaskPrint, print_of
-from pipeline.task.folds import all_rows, folds_of
+from pipeline.task.folds import all_rows, each_fold, folds_of
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from studies import LoopCache, Trainer, own_dimensions
@@ -34,6 +35,38 @@ class Prepared:
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
+
+    def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
+        """Test the rates of one optimizer, at each batch size that the config tests."""
+        test = config.range_test
+        return run_range_test(
+            self.tested,
+            Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
+            optimizers=(optimizer,),
+            repeats=test.repeats,
+            seed=config.study.seed,
+            batch_sizes=config.tested_batch_sizes,
+            confirm_steps=test.confirm_steps,
+            watcher=watcher,
+        )
+
+    def trainer(self, config: StageConfig, on_note: Callable[[str], None]) -> Trainer:
+        """Make the trainer of the trials; see `make_trainer`."""
+        return make_trainer(config, self.cache, self.task, on_note=on_note)
+
+    def fold_trainers(
+        self, config: StageConfig, on_note: Callable[[str], None]
+    ) -> Iterator[tuple[str, Callable[[], Trainer]]]:
+        """Yield the name of each fold, and what makes its trainer; nothing if the config asks for no folds."""
+
+        def make(task: Task) -> Trainer:
+            return make_trainer(config, make_cache(config, task), task, on_note=on_note)
+
+        for name, train, validation in each_fold(config, self.cache.loops):
+            yield name, partial(make, replace(self.task, train=train, validation=validation))
+
+
+Prepare = Callable[[StageConfig, Stopper], Prepared]
 
 
 def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
