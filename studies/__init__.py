@@ -11,6 +11,7 @@ from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.ranking import best_of, ranked
 from studies.schedules.families import FAMILIES
+from studies.schedules.registered import register as _  # noqa: F401  # runs when Keras is imported
 from studies.schedules.schedule import make_schedule, rate_table
 from studies.space.differences import ForeignStudy
 from studies.space.edges import AtEdge, Edge, at_edge, widen
