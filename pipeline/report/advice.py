@@ -48,17 +48,9 @@ def _about_learning(report: StageReport) -> Iterator[str]:
 
 
 def _about_model(report: StageReport) -> Iterator[str]:
-    model = report.summary["best"]["model_file"]
-    if model and model.endswith(".keras"):
-        yield (
-            f'Use {model}: keras.saving.load_model("{model}") gives the best trial\'s model as it was after its best '
-            "epoch."
-        )
-    elif model:
-        yield (
-            f'Use {model}: build_model().load_weights("{model}") gives the best trial\'s model as it was after its '
-            "best epoch."
-        )
+    model, code = report.summary["best"]["model_file"], report.summary["best"].get("loading_code")
+    if model and code:
+        yield f"Use {model}: {code} gives the best trial's model as it was after its best epoch."
 
 
 def _about_best(report: StageReport) -> Iterator[str]:

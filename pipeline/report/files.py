@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
 from pipeline.report.html import render, study_pictures
+from pipeline.report.loading_code import code_for_weights, code_for_whole
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -100,7 +101,7 @@ def write_results(
     weights = read_weights(directory, best) or trainer.train(best.config).best_weights
     assert weights is not None, "a completed trial has a best epoch"
     model = trainer.as_trained(best, weights)
-    model_file = _save_model(run, model)
+    model_file, loading_code = _save_model(run, model, dict(best.config.own))
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
     evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
     overfitting = evaluation.with_gap(overfitting)
@@ -114,6 +115,7 @@ def write_results(
         overfitting,
         test=test,
         model_file=model_file,
+        loading_code=loading_code,
         evaluation=evaluation,
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
@@ -199,26 +201,40 @@ def is_complete(run: Run, studies: Studies) -> bool:
         return False
 
 
-def _save_model(run: Run, model: keras.Model) -> str | None:
-    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
-    directory = run.directory
+def _save_model(run: Run, model: keras.Model, values: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Save the whole model, or its weights if it cannot be saved whole and loaded.
+
+    Returns:
+        The file's name in the folder, and the code that loads it there; None if nothing can be saved.
+    """
+    directory, build_model = run.directory, run.config.task.build_model
+    whole, weights = directory.best / MODEL, directory.best / WEIGHTS
+    code, reason = None, "no code loads what Keras saved of it"
     try:
-        saved = _saved(directory.best / MODEL, model.save)
+        _saved(whole, model.save)
+        code = code_for_whole(whole, _name_of(directory, whole), build_model)
     except OSError:  # a fault of the disk, not of the model
         raise
     except Exception as error:  # saving runs the user's layers, which may raise anything
         reason = f"{type(error).__name__}: {error}"
-        try:
-            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
-        except OSError:
-            raise
-        except Exception:
-            run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
-            return None
-        run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
-    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
-        other.unlink(missing_ok=True)  # of an earlier best trial
-    return saved.relative_to(directory.out).as_posix()
+    if code is not None:
+        weights.unlink(missing_ok=True)  # of an earlier best trial
+        return _name_of(directory, whole), code
+    whole.unlink(missing_ok=True)
+    try:
+        _saved(weights, lambda path: _save_weights(model, path))
+    except OSError:
+        raise
+    except Exception:
+        weights.unlink(missing_ok=True)
+        run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
+        return None, None
+    run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
+    return _name_of(directory, weights), code_for_weights(weights, _name_of(directory, weights), build_model, values)
+
+
+def _name_of(directory: RunDirectory, path: Path) -> str:
+    return path.relative_to(directory.out).as_posix()
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:

@@ -70,6 +70,7 @@ def summarise(
     *,
     test: Mapping[str, float] | None,
     model_file: str | None,
+    loading_code: str | None = None,
     evaluation: Evaluation | None = None,
     range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
@@ -86,6 +87,7 @@ def summarise(
         overfitting: the verdict on the winner's losses.
         test: the winner's metrics on the test data, by name; None if the task has no test data.
         model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
+        loading_code: the Python code that loads that file in the folder of the results.
         evaluation: what the winner's model shows of the data.
         range_test_seconds: the duration of the range tests.
         retrained: the best few trials with their further trainings, the best mean first.
@@ -104,6 +106,7 @@ def summarise(
             spread=None if again is None else again.judged.spread,
             test=test,
             model_file=model_file,
+            loading_code=loading_code,
             overfitting=overfitting,
             overfitting_sentence=overfitting.verdict.value,
             evaluation=evaluation,

@@ -31,6 +31,7 @@ class Best(TrialResult):
     spread: float | None
     test: Mapping[str, Loss] | None
     model_file: str | None
+    loading_code: str | None
     overfitting: OverfitReport
     overfitting_sentence: str
     evaluation: Evaluation | None
