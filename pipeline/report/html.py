@@ -20,7 +20,7 @@ from pipeline.report.summary import StageReport
 from pipeline.report.value_pictures import plot_importances, plot_parallel, plot_slices
 from pipeline.report.versions import versions
 from studies import plot_losses
-from studies.analysis.importance import MIN_TRIALS, importances
+from studies.analysis.importance import MIN_TRIALS, importances, left_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +81,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         endings=endings(report.trials),
         saved_by=SAVED_BY,
         min_trials=MIN_TRIALS,
+        left_out=left_out(report.space),
         config_text=to_toml(config),
         versions=versions(),
     )
