@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -172,6 +172,16 @@ class TrainingLoop:
             self.penalty = float(penalty)
             return float(loss)
 
+    def validation_logs(self) -> Mapping[str, Any]:
+        """Return the loss and the metrics of the validation data, as `model.evaluate` does.
+
+        Raises:
+            ValueError: where the loop has no validation data.
+        """
+        self.metrics.begin()
+        loss = self.validate()
+        return {**self.metrics.read(), "loss": loss}
+
     def snapshot(self) -> Values:
         """Copy all variables of the model, the states of its layers among them, on the device."""
         with self.running():
@@ -256,7 +266,8 @@ class TrainingLoop:
         def body(step: Any, total: Any, penalties: Any, count: Any) -> tuple[Any, ...]:
             batch = validation.take(step, *plan)
             size = tf.cast(num_rows(batch), tf.float64)
-            shown = run_on_batch(self.model, with_penalty, batch, PENALTY)
+            shown = run_on_batch(self.model, with_penalty, batch, PENALTY, reset=self.metrics.of_step)
+            self.metrics.add_step()
             loss, penalty = (tf.cast(value, tf.float64) for value in shown)
             return step + 1, total + size * loss, penalties + size * penalty, count + size
 

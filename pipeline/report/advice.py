@@ -49,8 +49,9 @@ def _about_learning(report: StageReport) -> Iterator[str]:
 
 def _about_model(report: StageReport) -> Iterator[str]:
     model, code = report.summary["best"]["model_file"], report.summary["best"].get("loading_code")
-    if model and code:
-        yield f"Use {model}: {code} gives the best trial's model as it was after its best epoch."
+    if model:
+        gives = f"{code} gives" if code else "it is"  # older summaries have no code
+        yield f"Use {model}: {gives} the best trial's model as it was after its best epoch."
 
 
 def _about_best(report: StageReport) -> Iterator[str]:

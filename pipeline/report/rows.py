@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.report.summary import StageReport
-from studies import Evaluation, OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
+from studies import (
+    Evaluation,
+    OverfitReport,
+    OverfitVerdict,
+    TrialResult,
+    TrialState,
+    best_of,
+    check_overfitting,
+)
 
 NUM_BEST = 5
+ENDED_BY = {TrialState.COMPLETED: "it had stopped improving", TrialState.TIMED_OUT: "its time was used up"}
 # If a trial ended early because it had stopped improving, these verdicts do not mean that it should go on.
 ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
 
@@ -49,6 +58,8 @@ class BestRow:
         """The verdict on its losses, in a few words."""
         if self.warning:
             return "no better than a constant answer"
+        if self.trial.state is TrialState.TIMED_OUT:
+            return "timed out"
         return "stopped early" if self.is_cut_short else self.overfitting.verdict.name.lower().replace("_", " ")
 
     @property
@@ -59,7 +70,7 @@ class BestRow:
         if not self.is_cut_short:
             return self.overfitting.reason
         ended = f"it ended after {len(self.trial.val_losses)} of {self.trial.planned_epochs} epochs"
-        return f"{ended}, because it had stopped improving"
+        return f"{ended}, because {ENDED_BY[self.trial.state]}"
 
     @property
     def schedule(self) -> str:
@@ -85,7 +96,9 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     for searched in report.space.optimizers:
         facts = report.summary["bounds"][searched.label]
         inside = (trial for trial in report.trials if report.space.range_of(trial.config) == searched)
-        scores = [trial.score for trial in completed(inside) if trial.score is not None]
+        scored = completed(inside)
+        scores = [trial.score for trial in scored if trial.score is not None]
+        best = best_of(scored)
         rows.append(
             OptimizerRow(
                 name=searched.label,
@@ -98,7 +111,7 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
                 else facts["reason"],
                 num_trials=facts["num_trials"],
                 num_diverged=facts["num_diverged"],
-                best=min(scores, default=None),
+                best=None if best is None else best.score,
                 median=median(scores) if scores else None,
             )
         )
@@ -107,15 +120,13 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
 
 def best_rows(trials: Sequence[TrialResult], evaluation: Evaluation | None = None) -> list[BestRow]:
     """Return the best trials, the best first; `evaluation` is the winner's."""
-    ranked = sorted(completed(trials), key=lambda trial: (trial.score, trial.number))
+    ranked = sorted(completed(trials), key=lambda trial: (trial.cost, trial.number))
     return [row_of(trial, evaluation) for trial in ranked[:NUM_BEST]]
 
 
 def row_of(trial: TrialResult, evaluation: Evaluation | None = None) -> BestRow:
     """Return the row of a completed trial; `evaluation` is the winner's."""
-    warning, score = "", trial.score
-    if evaluation is not None and score is not None and evaluation.learnt_nothing(score):
-        warning = evaluation.in_words(score)
+    warning = "" if evaluation is None else evaluation.warning(trial)
     return BestRow(trial, check_overfitting(trial.train_losses, trial.val_losses), warning)
 
 
@@ -123,7 +134,7 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
     """Group the trials that were not trained to their end by how they ended and with which error."""
     groups: dict[tuple[str, str], list[int]] = {}
     for trial in trials:
-        if trial.state is not TrialState.COMPLETED:
+        if not trial.is_candidate:
             groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
     all_endings = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
     return sorted(all_endings, key=lambda ending: -len(ending.numbers))
@@ -131,4 +142,4 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
 
 def completed(trials: Iterable[TrialResult]) -> list[TrialResult]:
     """Return the trials that have a score and were trained to their end."""
-    return [trial for trial in trials if trial.state is TrialState.COMPLETED and trial.score is not None]
+    return [trial for trial in trials if trial.is_candidate]

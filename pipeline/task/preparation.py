@@ -14,8 +14,9 @@ from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import all_rows, each_fold, folds_of
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import LoopCache, Trainer, own_dimensions
+from studies import LoopCache, Objective, Trainer, own_dimensions
 from studies.schedules.schedule import check_all_fit
+from studies.training.shown_metrics import find_objective
 from studies.trial import is_reserved
 
 
@@ -29,12 +30,14 @@ class Prepared:
         tested: the loops of the range tests. They are others if range tests monitor more than the training loss, since
             that would make trials slower.
         known_by: the print that distinguishes the task from others.
+        objective: what trials are scored by.
     """
 
     task: Task
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
+    objective: Objective
 
     def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
         """Test the rates of one optimizer, at each batch size that the config tests."""
@@ -45,6 +48,7 @@ class Prepared:
             optimizers=(optimizer,),
             repeats=test.repeats,
             seed=config.study.seed,
+            training_epochs=config.study.epochs,
             batch_sizes=config.tested_batch_sizes,
             confirm_steps=test.confirm_steps,
             watcher=watcher,
@@ -107,6 +111,8 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         dimensions = own_dimensions(task.build_model)
+        cache = make_cache(config, task, loops)
+        objective, _ = find_objective(cache, config.study.objective, config.study.direction)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
     taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
@@ -117,7 +123,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     _check_lengths(config, lengths)
     if config.study.folds:
         folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
-    return Prepared(task, make_cache(config, task, loops), tested, print_of(config, loops, dimensions))
+    return Prepared(task, cache, tested, print_of(config, loops, dimensions), objective)
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
@@ -129,7 +135,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
     """Make the trainer of a stage's trials.
 
     Args:
-        config: has the epochs, the seed and the patience.
+        config: has the epochs, the seed, the objective, the patience and the longest time.
         cache: the loops of the trials.
         task: has the callbacks.
         on_note: called with a sentence for the user about how trials are trained.
@@ -143,7 +149,10 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             cache,
             epochs=study.epochs,
             seed=study.seed,
+            objective=study.objective,
+            direction=study.direction,
             patience=study.patience,
+            max_trial_s=study.max_trial_s,
             callbacks=task.callbacks,
             on_note=on_note,
         )

@@ -12,6 +12,8 @@ from lrrt.constant_answer import ConstantAnswer, constant_answer
 from lrrt.loops import Loops
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.penalties import penalty_of
+from lrrt.plain import or_none
+from studies.objective import VAL_LOSS
 from studies.overfitting import OverfitReport
 from studies.trial import TrialResult
 
@@ -24,37 +26,33 @@ class Evaluation:
     """What the model of a trial shows after its best epoch, evaluated as validation data is: without dropout.
 
     Attributes:
-        train_loss: on about as many random training samples as there are validation samples; without the penalty if the
-            score is without it.
+        val_loss: of the validation data, after its best epoch.
+        train_loss: on about as many random training samples as there are validation samples.
         penalty: what regularizers of weights and activities add to each loss.
-        score_has_penalty: whether the penalty is a part of the score. It is not if trials have models of their own.
+        has_penalty: whether the penalty is a part of both losses, and of all losses of the trial. It is not if the
+            trial has hyperparameters of its model.
         constant: the best answer that is the same for every validation sample; None if its loss is not known.
     """
 
+    val_loss: float
     train_loss: float
     penalty: float
-    score_has_penalty: bool
+    has_penalty: bool
     constant: ConstantAnswer | None
 
-    def learnt_nothing(self, score: float) -> bool:
-        """Say whether a score is no better than that of the constant answer, but for a small part of it."""
-        return self.constant is not None and self.constant.is_hardly_beaten_by(self._of_data(score))
-
-    def in_words(self, score: float) -> str:
-        """Compare a score with that of the constant answer."""
-        return "" if self.constant is None else self.constant.in_words(self._of_data(score))
+    def warning(self, result: TrialResult) -> str:
+        """Say that a trial is hardly better than the constant answer, if it is; else "", and if its objective is no loss."""
+        if self.constant is None or result.objective != VAL_LOSS or result.score is None:
+            return ""
+        loss = result.score - (self.penalty if self.has_penalty else 0.0)
+        return self.constant.in_words(loss) if self.constant.is_hardly_beaten_by(loss) else ""
 
     def with_gap(self, report: OverfitReport) -> OverfitReport:
         """Return a verdict whose generalisation gap is that of two evaluated losses.
 
         The training loss of an epoch is a mean over weights that move, and with dropout on.
         """
-        if report.best_val_loss is None:
-            return report
-        return replace(report, generalisation_gap=report.best_val_loss - self.train_loss)
-
-    def _of_data(self, score: float) -> float:
-        return score - self.penalty if self.score_has_penalty else score
+        return replace(report, generalisation_gap=or_none(self.val_loss - self.train_loss))
 
 
 def evaluate_trained(loops: Loops, model: keras.Model, result: TrialResult) -> Evaluation:
@@ -81,11 +79,8 @@ def evaluate_trained(loops: Loops, model: keras.Model, result: TrialResult) -> E
         sizes.append(int(num_rows(batch)))
         penalties.append(float(penalty_of(model)))
     penalty = float(np.average(penalties, weights=sizes))
-    scored_with = scores_have_penalty(result)
-    loss = float(np.average(losses, weights=sizes)) - (0.0 if scored_with else penalty)
-    return Evaluation(loss, penalty, scored_with, constant_answer(model, validation))
-
-
-def scores_have_penalty(result: TrialResult) -> bool:
-    """Say whether a trial's losses contain penalties; trials with hyperparameters of their models have them without."""
-    return not result.config.own
+    has_penalty = not result.config.own
+    loss = float(np.average(losses, weights=sizes)) - (0.0 if has_penalty else penalty)
+    assert result.best_epoch is not None, "a trial with a model has a best epoch"
+    val_loss = result.val_losses[result.best_epoch - 1]
+    return Evaluation(val_loss, loss, penalty, has_penalty, constant_answer(model, validation))
