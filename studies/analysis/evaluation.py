@@ -41,7 +41,7 @@ class Evaluation:
     constant: ConstantAnswer | None
 
     def warning(self, result: TrialResult) -> str:
-        """Say that a trial is hardly better than the constant answer, if it is; else "", and if its objective is no loss."""
+        """Say that a trial is hardly better than the constant answer; "" if it is better, or scored by no loss."""
         if self.constant is None or result.objective != VAL_LOSS or result.score is None:
             return ""
         loss = result.score - (self.penalty if self.has_penalty else 0.0)
