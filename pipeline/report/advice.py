@@ -36,7 +36,8 @@ def advise(report: StageReport) -> tuple[str, ...]:
         *_about_range_tests(report),
     )
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
-    return (*nothing_learnt, *_about_model(report), *findings[len(nothing_learnt) :], *rest)
+    notes = (f"{text[0].upper()}{text[1:]}." for text in report.notes)
+    return (*nothing_learnt, *_about_model(report), *findings[len(nothing_learnt) :], *notes, *rest)
 
 
 def _about_learning(report: StageReport) -> Iterator[str]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.optimizers import fresh_optimizer
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import as_batches
+from lrrt.optimizers import optimizer_like
 from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
@@ -29,7 +34,7 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_weights
+from pipeline.state.stored import read_task, read_weights
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
@@ -123,7 +128,7 @@ def write_results(
         widened=widened,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened, evaluation)
+    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes, evaluation)
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -172,6 +177,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
+        () if (task := read_task(run.directory)) is None else task.notes,
         None if evaluation is None else from_plain(Evaluation, evaluation),
     )
 
@@ -211,7 +217,7 @@ def _save_model(run: Run, model: keras.Model, values: Mapping[str, Any]) -> tupl
     whole, weights = directory.best / MODEL, directory.best / WEIGHTS
     code, reason = None, "no code loads what Keras saved of it"
     try:
-        _saved(whole, model.save)
+        _saved(whole, partial(_save_whole, model))
         code = code_for_whole(whole, _name_of(directory, whole), build_model)
     except OSError:  # a fault of the disk, not of the model
         raise
@@ -237,12 +243,29 @@ def _name_of(directory: RunDirectory, path: Path) -> str:
     return path.relative_to(directory.out).as_posix()
 
 
+def _save_whole(model: keras.Model, path: Path) -> None:
+    """Save a model; one without `call`, which is never called built, without the state of its optimizer.
+
+    It could not be loaded with that state, and is saved with all its weights, whatever Keras warns of.
+    """
+    with _fresh_optimizer(model) if not model.built else nullcontext(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving a model that has not yet been built")
+        model.save(path)
+
+
 def _save_weights(model: keras.Model, path: Path) -> None:
     """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    optimizer = model.optimizer
-    model.optimizer = fresh_optimizer(optimizer)
-    try:
+    with _fresh_optimizer(model):
         model.save_weights(path)
+
+
+@contextmanager
+def _fresh_optimizer(model: keras.Model) -> Iterator[None]:
+    """While the block runs, the model has an optimizer like its own, at the same rate, without a state."""
+    optimizer = model.optimizer
+    model.optimizer = optimizer_like(optimizer)
+    try:
+        yield
     finally:
         model.optimizer = optimizer
 
@@ -254,8 +277,13 @@ def _saved(path: Path, save: Callable[[Path], None]) -> Path:
 
 
 def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    from lrrt.fit_loop import stream_of
+
+    batches = as_batches(data, 1, name="test")
+    if isinstance(batches, ArrayBatches):
+        batches = batches.with_batch_size(min(batch_size, batches.num_samples))
+    stream = stream_of(batches, batches.num_batches, batches.plan(batches.num_batches, None))
+    metrics = model.evaluate(stream, verbose=0, return_dict=True)
     return {name: float(value) for name, value in metrics.items()}
 
 

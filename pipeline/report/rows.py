@@ -15,6 +15,7 @@ from studies import (
     TrialState,
     best_of,
     check_overfitting,
+    ranked,
 )
 
 NUM_BEST = 5
@@ -118,10 +119,11 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     return rows
 
 
-def best_rows(trials: Sequence[TrialResult], evaluation: Evaluation | None = None) -> list[BestRow]:
-    """Return the best trials, the best first; `evaluation` is the winner's."""
-    ranked = sorted(completed(trials), key=lambda trial: (trial.cost, trial.number))
-    return [row_of(trial, evaluation) for trial in ranked[:NUM_BEST]]
+def best_rows(
+    trials: Sequence[TrialResult], max_gap: float | None, evaluation: Evaluation | None = None
+) -> list[BestRow]:
+    """Return the best trials in the order of a study with this `max_gap`; `evaluation` is the winner's."""
+    return [row_of(trial, evaluation) for trial in ranked(trials, max_gap=max_gap)[:NUM_BEST]]
 
 
 def row_of(trial: TrialResult, evaluation: Evaluation | None = None) -> BestRow:

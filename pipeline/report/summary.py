@@ -36,8 +36,8 @@ class StageReport:
 
     `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
     is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
-    that the search went on in wider bounds; `space` has these wider bounds. `evaluation` is what the winner's
-    model shows of the data.
+    that the search went on in wider bounds; `space` has these wider bounds. `notes` are sentences about what of the
+    model is not searched. `evaluation` is what the winner's model shows of the data.
     """
 
     range_test: RangeTestResult
@@ -50,6 +50,7 @@ class StageReport:
     retrained: tuple[Retrained, ...] = ()
     edge: AtEdge | None = None
     widened: tuple[AtEdge, ...] = ()
+    notes: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
 
     @property
