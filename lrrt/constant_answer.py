@@ -15,7 +15,7 @@ from lrrt.batches import Batches
 from lrrt.bounds import Bounds, Verdict
 from lrrt.comparison import compare
 from lrrt.curve import RangeCurve, count_finite, noise_of, smooth
-from lrrt.penalties import has_keras_steps
+from lrrt.steps import has_step_of_its_own
 
 if TYPE_CHECKING:
     import keras
@@ -123,7 +123,7 @@ def constant_answer(model: keras.Model, batches: Batches, *, max_rows: int | Non
 
 
 def _has_compiled_loss(model: keras.Model) -> bool:
-    return model.loss is not None and has_keras_steps(model)
+    return model.loss is not None and not has_step_of_its_own(model)
 
 
 def _answer(model: keras.Model, batches: Batches, max_rows: int | None) -> ConstantAnswer | None:

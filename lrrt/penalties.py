@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lrrt.steps import has_step_of_its_own
+
 if TYPE_CHECKING:
     import keras
-
-
-def has_keras_steps(model: keras.Model) -> bool:
-    """Say whether Keras itself makes the model's loss: of what was compiled, of penalties and of `add_loss`."""
-    import keras
-
-    own = type(model)
-    names = ("train_step", "test_step", "compute_loss")
-    return all(getattr(own, name) is getattr(keras.Model, name) for name in names)
 
 
 def penalty_of(model: keras.Model, *, of_activities: bool = True) -> Any:
@@ -28,7 +21,7 @@ def penalty_of(model: keras.Model, *, of_activities: bool = True) -> Any:
     """
     from keras import ops
 
-    if not has_keras_steps(model):
+    if has_step_of_its_own(model):
         return 0.0
     penalties = [weight.regularizer(weight) for weight in model.trainable_weights if weight.regularizer is not None]
     for layer in model._flatten_layers() if of_activities else ():
