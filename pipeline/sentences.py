@@ -59,5 +59,5 @@ def conclusion(report: StageReport) -> str:
     return (
         f"best is trial {best.number}: {best.objective.label} {score_text(best.score)}{again} after epoch "
         f"{best.best_epoch}, {best.config.optimizer_name} with lr {rate_text(best.config.lr)} {best.config.schedule}, "
-        f"batches of {best.config.batch_size}; {report.overfitting.verdict.value}"
+        f"batches of {best.config.batch_size}; {report.warning or report.overfitting.verdict.value}"
     )

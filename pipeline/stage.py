@@ -128,7 +128,7 @@ def run_range_tests(
             write_range_test(directory, tests.result)
         check_usable(tests.result)
         run.tell(StageDone(f"bounds of {', '.join(tests.result.bounds)} are in {directory.range_test}"))
-        return RangeReport(tests.result, tests.result.as_dict(), directory.range_test / "bounds.json")
+        return RangeReport(tests.result, tests.result.to_dict(), directory.range_test / "bounds.json")
 
 
 def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> StageReport:

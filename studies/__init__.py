@@ -1,5 +1,6 @@
 """Search for hyperparameters inside the bounds from range tests, with Optuna or KerasTuner."""
 
+from studies.analysis.evaluation import Evaluation, evaluate_trained
 from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
 from studies.analysis.plot import plot_losses
@@ -12,6 +13,7 @@ from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.ranking import best_of, ranked
 from studies.schedules.families import FAMILIES
+from studies.schedules.registered import register as _  # noqa: F401  # runs when Keras is imported
 from studies.schedules.schedule import make_schedule, rate_table
 from studies.space.differences import ForeignStudy
 from studies.space.edges import AtEdge, Edge, at_edge, widen
@@ -39,6 +41,7 @@ __all__ = [
     "Edge",
     "EpochDecision",
     "EpochEnded",
+    "Evaluation",
     "ForeignStudy",
     "FurtherTrainings",
     "KerasTunerStudy",
@@ -73,6 +76,7 @@ __all__ = [
     "at_edge",
     "best_of",
     "check_overfitting",
+    "evaluate_trained",
     "make_folds",
     "make_schedule",
     "own_dimensions",

@@ -34,6 +34,10 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 if TYPE_CHECKING:
     import keras
 
+WITHOUT_PENALTIES = (
+    "the models have regularizers, whose strength may differ from trial to trial: losses are recorded, and trials "
+    "ranked, without these penalties"
+)
 PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
 
@@ -275,7 +279,10 @@ class Trainer:
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge, parts)
+        loop, without = fitting if reason else fitting.loop, bool(config.own)
+        run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
+        if without and any(map(_is_regularized, fitting.model._flatten_layers())):
+            self._note(WITHOUT_PENALTIES)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
@@ -302,3 +309,8 @@ class Trainer:
         ):
             if before != now:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
+
+
+def _is_regularized(layer: keras.layers.Layer) -> bool:
+    weights = getattr(layer, "trainable_weights", ())
+    return bool(layer.activity_regularizer) or any(weight.regularizer is not None for weight in weights)

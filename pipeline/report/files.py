@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -16,10 +16,12 @@ from lrrt import RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import as_batches
 from lrrt.optimizers import optimizer_like
+from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
 from pipeline.report.html import render, study_pictures
+from pipeline.report.loading_code import code_for_weights, code_for_whole
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -37,7 +39,17 @@ from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.task.loading import Task
-from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies import (
+    Evaluation,
+    OverfitReport,
+    Retrained,
+    Trainer,
+    TrialResult,
+    at_edge,
+    check_overfitting,
+    evaluate_trained,
+    plot_losses,
+)
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
@@ -90,13 +102,15 @@ def write_results(
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
-    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
     weights = read_weights(directory, best) or trainer.train(best.config).best_weights
     assert weights is not None, "a completed trial has a best epoch"
     model = trainer.as_trained(best, weights)
-    model_file = _save_model(run, model)
+    model_file, loading_code = _save_model(run, model, dict(best.config.own))
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
+    overfitting = evaluation.with_gap(overfitting)
+    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,
@@ -106,13 +120,15 @@ def write_results(
         overfitting,
         test=test,
         model_file=model_file,
+        loading_code=loading_code,
+        evaluation=evaluation,
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes)
+    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes, evaluation)
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -149,18 +165,20 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
     """Return the report of a run whose summary is written."""
     summary, results = _read_summary(run.directory), studies.results()
     best = next(result for result in results if result.number == summary["best"]["number"])
+    evaluation = summary["best"].get("evaluation")  # older files do not have it
     return StageReport(
         range_test,
         studies.space,
         tuple(results),
         best,
-        check_overfitting(best.train_losses, best.val_losses),
+        from_plain(OverfitReport, summary["best"]["overfitting"]),
         summary,
         run.directory.summary,
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
         () if (task := read_task(run.directory)) is None else task.notes,
+        None if evaluation is None else from_plain(Evaluation, evaluation),
     )
 
 
@@ -189,26 +207,40 @@ def is_complete(run: Run, studies: Studies) -> bool:
         return False
 
 
-def _save_model(run: Run, model: keras.Model) -> str | None:
-    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
-    directory = run.directory
+def _save_model(run: Run, model: keras.Model, values: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Save the whole model, or its weights if it cannot be saved whole and loaded.
+
+    Returns:
+        The file's name in the folder, and the code that loads it there; None if nothing can be saved.
+    """
+    directory, build_model = run.directory, run.config.task.build_model
+    whole, weights = directory.best / MODEL, directory.best / WEIGHTS
+    code, reason = None, "no code loads what Keras saved of it"
     try:
-        saved = _saved(directory.best / MODEL, partial(_save_whole, model))
+        _saved(whole, partial(_save_whole, model))
+        code = code_for_whole(whole, _name_of(directory, whole), build_model)
     except OSError:  # a fault of the disk, not of the model
         raise
     except Exception as error:  # saving runs the user's layers, which may raise anything
         reason = f"{type(error).__name__}: {error}"
-        try:
-            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
-        except OSError:
-            raise
-        except Exception:
-            run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
-            return None
-        run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
-    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
-        other.unlink(missing_ok=True)  # of an earlier best trial
-    return saved.relative_to(directory.out).as_posix()
+    if code is not None:
+        weights.unlink(missing_ok=True)  # of an earlier best trial
+        return _name_of(directory, whole), code
+    whole.unlink(missing_ok=True)
+    try:
+        _saved(weights, lambda path: _save_weights(model, path))
+    except OSError:
+        raise
+    except Exception:
+        weights.unlink(missing_ok=True)
+        run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
+        return None, None
+    run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
+    return _name_of(directory, weights), code_for_weights(weights, _name_of(directory, weights), build_model, values)
+
+
+def _name_of(directory: RunDirectory, path: Path) -> str:
+    return path.relative_to(directory.out).as_posix()
 
 
 def _save_whole(model: keras.Model, path: Path) -> None:

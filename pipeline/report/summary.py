@@ -25,7 +25,7 @@ from pipeline.report.summary_file import (
     TrainingCost,
 )
 from pipeline.report.versions import versions
-from studies import AtEdge, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
+from studies import AtEdge, Evaluation, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
 
 SCHEMA_VERSION: Final = 1
 
@@ -37,7 +37,7 @@ class StageReport:
     `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
     is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
     that the search went on in wider bounds; `space` has these wider bounds. `notes` are sentences about what of the
-    model is not searched.
+    model is not searched. `evaluation` is what the winner's model shows of the data.
     """
 
     range_test: RangeTestResult
@@ -51,6 +51,13 @@ class StageReport:
     edge: AtEdge | None = None
     widened: tuple[AtEdge, ...] = ()
     notes: tuple[str, ...] = ()
+    evaluation: Evaluation | None = None
+
+    @property
+    def warning(self) -> str:
+        """What must be said before anything else of a winner that learnt nothing; else ""."""
+        warning = "" if self.evaluation is None else self.evaluation.warning(self.best)
+        return f"the best validation loss, {self.best.score:.4g}, is {warning}" if warning else ""
 
 
 def summarise(
@@ -62,6 +69,8 @@ def summarise(
     *,
     test: Mapping[str, float] | None,
     model_file: str | None,
+    loading_code: str | None = None,
+    evaluation: Evaluation | None = None,
     range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
@@ -77,6 +86,8 @@ def summarise(
         overfitting: the verdict on the winner's losses.
         test: the winner's metrics on the test data, by name; None if the task has no test data.
         model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
+        loading_code: the Python code that loads that file in the folder of the results.
+        evaluation: what the winner's model shows of the data.
         range_test_seconds: the duration of the range tests.
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
@@ -94,8 +105,10 @@ def summarise(
             spread=None if again is None else again.judged.spread,
             test=test,
             model_file=model_file,
+            loading_code=loading_code,
             overfitting=overfitting,
             overfitting_sentence=overfitting.verdict.value,
+            evaluation=evaluation,
             at_edge=edge,
         ),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),

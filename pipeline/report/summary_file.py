@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt, PositiveFloat, WithJsonSchema
 
 from lrrt import Verdict
 from lrrt.plain import Loss, Losses
-from studies import AtEdge, OverfitReport, TrialResult
+from studies import AtEdge, Evaluation, OverfitReport, TrialResult
 
 Counts = Annotated[
     Mapping[str, int],
@@ -31,8 +31,10 @@ class Best(TrialResult):
     spread: float | None
     test: Mapping[str, Loss] | None
     model_file: str | None
+    loading_code: str | None
     overfitting: OverfitReport
     overfitting_sentence: str
+    evaluation: Evaluation | None
     at_edge: AtEdge | None
 
 

@@ -109,7 +109,7 @@ class _Job:
             "fields": self.fields[optimizer],
             "epochs": self.run.config.study.epochs,
             "seconds": seconds,
-            "range_test": result.as_dict(),
+            "range_test": result.to_dict(),
         }
         return Outcome(plain, seconds)
 

@@ -157,7 +157,7 @@ def widened(
 
 def attributes_of(fields: Fields, given: RangeTestResult | None) -> dict[str, Any]:
     """Return what is stored in a study besides its space: what defines it, and bounds that were given."""
-    return {FINGERPRINT: fields, GIVEN: None if given is None else given.as_dict()}
+    return {FINGERPRINT: fields, GIVEN: None if given is None else given.to_dict()}
 
 
 def given_bounds(run: Run) -> RangeTestResult | None:

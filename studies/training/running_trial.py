@@ -33,6 +33,7 @@ class TrialRun:
             are read.
         parts: batches in each epoch, if an epoch is a part of the data and goes on where the one before stopped; empty
             if each epoch is all of the data.
+        leaves_out_penalty: whether the losses are recorded without what regularizers add; callbacks see all of them.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class TrialRun:
         hooks: Hooks,
         judge: FitLoop | None,
         parts: Sequence[int] = (),
+        *,
+        leaves_out_penalty: bool = False,
     ) -> None:
         self.loop = loop
         self.objective = objective
@@ -52,6 +55,7 @@ class TrialRun:
         self.plans: Sequence[tuple[Any, ...]] = ()
         self.hooks = hooks
         self.judge = judge
+        self.leaves_out_penalty = leaves_out_penalty
         self.train_losses: list[float] = []
         self.val_losses: list[float] = []
         self.metrics: dict[str, list[float]] = {}
@@ -96,7 +100,8 @@ class TrialRun:
         metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
         validation = numbers(self._validate()) if steps.is_finite else {}
         logs = as_logs(metrics, validation)
-        self._record(logs)
+        penalty = self.loop.penalty if self.leaves_out_penalty and validation else 0.0
+        self._record({**logs, **{name: logs[name] - penalty for name in (TRAIN_LOSS, VAL_LOSS_NAME) if name in logs}})
         if self.objective.best_epoch(self.scores) == epoch + 1:
             self.best_weights = self.loop.snapshot()
         self.hooks.tell("on_epoch_end", epoch, logs)

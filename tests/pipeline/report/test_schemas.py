@@ -34,7 +34,8 @@ KEYS = {
     "": "schema_version status versions best retrained bounds widened narrowing num_trials cost",
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
-        "objective metrics mean_score spread test model_file overfitting overfitting_sentence at_edge"
+        "objective metrics num_parameters mean_score spread test model_file loading_code overfitting "
+        "overfitting_sentence evaluation at_edge"
     ),
     "best.overfitting": "verdict reason num_epochs best_epoch best_val_loss generalisation_gap rise noise",
     "best.at_edge": "optimizer edge lr low high reason",
@@ -122,7 +123,7 @@ def test_what_has_keys_of_any_name_has_these_at_least(summary, place, key):
 
 def test_bounds_of_an_older_file_fit_their_schema():
     """They have neither a monitor nor a number of steps."""
-    older = RANGE_TEST.as_dict()
+    older = RANGE_TEST.to_dict()
     for name in ("monitor", "monitored", "num_steps"):
         del older["curves"]["sgd"][0][name]
 
