@@ -11,7 +11,7 @@ from pipeline.console.hanging import Watchdog
 from pipeline.failures import INTERRUPTED, Interrupted, Terminated, TimeUsedUp
 
 HANGS_AFTER_S = 30.0  # without a sign of life from a training that must stop
-EPOCHS_ALLOWED = 2  # ... and so many times the longest time between two such signs
+EPOCHS_ALLOWED = 2  # ... and as many times the longest time between two before
 BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and its trial is stored
 
 

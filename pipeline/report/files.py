@@ -19,6 +19,7 @@ from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
     curves_csv,
+    front_csv,
     summarise,
     trials_csv,
     trials_jsonl,
@@ -105,9 +106,12 @@ def write_results(
         retrained=retrained,
         edge=edge,
         widened=widened,
+        objectives=studies.last.objectives,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened)
+    report = StageReport(*findings, tuple(retrained), edge, widened, studies.last.objectives)
+    if report.front:
+        write_text(directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -155,6 +159,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
+        studies.last.objectives,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,12 +39,18 @@ class OptunaEngine:
 
     def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0) -> None:
         check_sampler(sampler)
+        self._num_objectives = 1
         self._sampler, self._seed = sampler, seed
         self._dimensions = {dimension.name: dimension for dimension in space.dimensions()}
         self._suggestions = space.suggested_parameters()
         self._study: optuna.Study | None = None
         self._asked: dict[int, tuple[optuna.Trial, Values]] = {}
         self._known: set[int] = set()
+
+    def expect(self, num_objectives: int) -> None:
+        """Hear how many costs each observation will have, before the first proposal."""
+        check_sampler(self._sampler, num_objectives=num_objectives)
+        self._num_objectives = num_objectives
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""
@@ -72,7 +78,7 @@ class OptunaEngine:
 
         if self._study is None:
             with quiet_optuna():
-                self._study = optuna.create_study()
+                self._study = optuna.create_study(directions=["minimize"] * self._num_objectives)
         for observation in sorted(ended, key=lambda one: one.number):
             if observation.number not in self._known:
                 self._known.add(observation.number)
@@ -83,25 +89,25 @@ class OptunaEngine:
         import optuna
 
         trial, values = self._asked.pop(observation.number, (None, None))
-        has_failed = observation.cost is None
+        costs = None if observation.cost is None else [observation.cost, *observation.further]
         constraints = observation.constraints
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
-            study.tell(trial, observation.cost, state=optuna.trial.TrialState.FAIL if has_failed else None)
+            study.tell(trial, costs, state=optuna.trial.TrialState.FAIL if costs is None else None)
             return
         if trial is not None:
             _leave(study, trial.number)  # another worker was faster, with other values
-        if not has_failed:
-            study.add_trial(self._made(observation.values, value=observation.cost, constraints=constraints))
+        if costs is not None:
+            study.add_trial(self._made(observation.values, {"values": costs, "constraints": constraints}))
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:
         import optuna
 
-        study.add_trial(self._made(values, state=optuna.trial.TrialState.RUNNING))
+        study.add_trial(self._made(values, {"state": optuna.trial.TrialState.RUNNING}))
         return len(study.get_trials(deepcopy=False)) - 1
 
-    def _made(self, values: Values, **options: Any) -> optuna.trial.FrozenTrial:
+    def _made(self, values: Values, options: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
         import optuna
 
         distributions = {name: distribution(self._dimensions[name]) for name in values}
