@@ -21,7 +21,7 @@ _BY_SIGNAL = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
 class Stopper:
     """Ask a run to stop; a run that must save its state first reads the reason at suitable times.
 
-    A training that does not read it long after it must stop hangs: then the process ends as if it had been killed, which
+    A training that does not read it long after it must stop hangs: then the process ends as if it had been killed, and
     loses that training's work since its last checkpoint. The second signal ends it at once.
 
     Args:
