@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.optimizers import fresh_optimizer
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import as_batches
+from lrrt.optimizers import optimizer_like
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
@@ -28,7 +33,7 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_weights
+from pipeline.state.stored import read_task, read_weights
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
@@ -109,7 +114,7 @@ def write_results(
         objectives=studies.last.objectives,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened, studies.last.objectives)
+    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes, studies.last.objectives)
     if report.front:
         write_text(directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
@@ -159,6 +164,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
+        () if (task := read_task(run.directory)) is None else task.notes,
         studies.last.objectives,
     )
 
@@ -192,7 +198,7 @@ def _save_model(run: Run, model: keras.Model) -> str | None:
     """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
     directory = run.directory
     try:
-        saved = _saved(directory.best / MODEL, model.save)
+        saved = _saved(directory.best / MODEL, partial(_save_whole, model))
     except OSError:  # a fault of the disk, not of the model
         raise
     except Exception as error:  # saving runs the user's layers, which may raise anything
@@ -210,12 +216,29 @@ def _save_model(run: Run, model: keras.Model) -> str | None:
     return saved.relative_to(directory.out).as_posix()
 
 
+def _save_whole(model: keras.Model, path: Path) -> None:
+    """Save a model; one without `call`, which is never called built, without the state of its optimizer.
+
+    It could not be loaded with that state, and is saved with all its weights, whatever Keras warns of.
+    """
+    with _fresh_optimizer(model) if not model.built else nullcontext(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving a model that has not yet been built")
+        model.save(path)
+
+
 def _save_weights(model: keras.Model, path: Path) -> None:
     """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    optimizer = model.optimizer
-    model.optimizer = fresh_optimizer(optimizer)
-    try:
+    with _fresh_optimizer(model):
         model.save_weights(path)
+
+
+@contextmanager
+def _fresh_optimizer(model: keras.Model) -> Iterator[None]:
+    """While the block runs, the model has an optimizer like its own, at the same rate, without a state."""
+    optimizer = model.optimizer
+    model.optimizer = optimizer_like(optimizer)
+    try:
+        yield
     finally:
         model.optimizer = optimizer
 
@@ -227,8 +250,13 @@ def _saved(path: Path, save: Callable[[Path], None]) -> Path:
 
 
 def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    from lrrt.fit_loop import stream_of
+
+    batches = as_batches(data, 1, name="test")
+    if isinstance(batches, ArrayBatches):
+        batches = batches.with_batch_size(min(batch_size, batches.num_samples))
+    stream = stream_of(batches, batches.num_batches, batches.plan(batches.num_batches, None))
+    metrics = model.evaluate(stream, verbose=0, return_dict=True)
     return {name: float(value) for name, value in metrics.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -33,14 +33,25 @@ class TrialRun:
         hooks: the hooks of the trial's callbacks.
         judge: computes the metrics of the validation data if the loop may lack some of them; None if it lacks none that
             are read.
+        parts: batches in each epoch, if an epoch is a part of the data and goes on where the one before stopped; empty
+            if each epoch is all of the data.
     """
 
     def __init__(
-        self, loop: TrainingLoop | FitLoop, seed: int, objective: Objective, hooks: Hooks, judge: FitLoop | None
+        self,
+        loop: TrainingLoop | FitLoop,
+        seed: int,
+        objective: Objective,
+        hooks: Hooks,
+        judge: FitLoop | None,
+        parts: Sequence[int] = (),
     ) -> None:
         self.loop = loop
         self.objective = objective
         self.rng = np.random.default_rng(seed)
+        self.rng_of_parts = np.random.default_rng(seed)  # a PyDataset draws from it while the trial runs
+        self.parts = parts
+        self.plans: Sequence[tuple[Any, ...]] = ()
         self.hooks = hooks
         self.judge = judge
         self.train_losses: list[float] = []
@@ -53,9 +64,11 @@ class TrialRun:
     def begin(self, weights: Values) -> None:
         """Put the loop at the beginning."""
         self.loop.restart(weights)
+        self._lay_out_epochs()
 
     def take_up(self, checkpoint: TrialCheckpoint) -> None:
         """Put the loop at the point of the checkpoint."""
+        self._lay_out_epochs(begin=len(checkpoint.val_losses))
         self.rng.bit_generator.state = dict(checkpoint.rng_state)
         self.loop.resume(checkpoint.weights, checkpoint.optimizer_values)
         self.train_losses, self.val_losses = list(checkpoint.train_losses), list(checkpoint.val_losses)
@@ -82,7 +95,7 @@ class TrialRun:
         self.hooks.tell("on_epoch_begin", epoch)
         self.loop.metrics.begin()
         began = time.perf_counter()
-        steps = self.loop.train(rates, self.rng, momenta)
+        steps = self.loop.train(rates, self.rng, momenta, plan=self.plans[epoch] if self.plans else None)
         self._step_seconds.append((time.perf_counter() - began) / max(1, len(steps.losses)))
         self.num_steps += len(steps.losses)
         metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
@@ -111,6 +124,11 @@ class TrialRun:
             best_weights=self.best_weights,
             metrics=self.metrics_so_far(),
         )
+
+    def _lay_out_epochs(self, begin: int = 0) -> None:
+        """Draw which batches each epoch is trained on, from epoch number `begin` on, if they are parts of the data."""
+        if self.parts:
+            self.plans = self.loop.batches.plans(self.parts, self.rng_of_parts, begin=begin)
 
     def result(
         self, number: int, config: TrialConfig, state: TrialState, *, seconds: float, epochs: int
