@@ -92,12 +92,14 @@ class Run:
         Raises:
             NoSuchStudy: if it does not exist, and must not be made.
         """
+        from studies.objective import VAL_LOSS
         from studies.storage.board import Board
         from studies.storage.database import open_storage
         from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
-        study, storage = open_study(name, database, objective=objective, creates=creates)
+        objectives = (objective or VAL_LOSS,)
+        study, storage = open_study(name, database, objectives=objectives, creates=creates)
         return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)
 
 

@@ -11,7 +11,7 @@ from studies.limits import Limits
 from studies.objective import Objective
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
-from studies.ranking import best_of, ranked
+from studies.ranking import best_of, pareto_front, ranked
 from studies.schedules.families import FAMILIES
 from studies.schedules.registered import register as _  # noqa: F401  # runs when Keras is imported
 from studies.schedules.schedule import make_schedule, rate_table
@@ -80,6 +80,7 @@ __all__ = [
     "make_folds",
     "make_schedule",
     "own_dimensions",
+    "pareto_front",
     "plot_losses",
     "ranked",
     "rate_table",

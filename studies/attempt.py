@@ -61,7 +61,7 @@ def attempt(
         if errors_of_others:
             raise
         message = f"{type(error).__name__}: {error}"
-        failed = TrialResult(number, config, TrialState.FAILED, error=message, objective=trainer.objective)
+        failed = TrialResult(number, config, TrialState.FAILED, error=message, objective=trainer.objectives[0])
         return Trained(failed, None)
 
 
@@ -71,6 +71,6 @@ def _infeasible(number: int, config: TrialConfig, size: int, allowed: int, train
         config,
         TrialState.INFEASIBLE,
         error=f"A model must have at most max_parameters={allowed} parameters, this one has {size}.",
-        objective=trainer.objective,
+        objective=trainer.objectives[0],
         num_parameters=size,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
 from lrrt.variables import Values, all_variables, assign, num_parameters, states_of
-from studies.objective import VAL_LOSS
+from studies.objective import VAL_LOSS, Objective
 from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
@@ -26,7 +26,7 @@ from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
 from studies.training.running_trial import TrialRun
-from studies.training.shown_metrics import find_objective
+from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.validation_data import check_validation
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -69,8 +69,9 @@ class Trainer:
         loops: the task's loops, or a cache of them if trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
         seed: the seed of the initial weights and of the order of the data.
-        objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_".
-        direction: "min", "max", or "auto" if Keras knows the direction of the metric.
+        objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_". Of
+            several, the first counts here; further ones may be "num_parameters" and "seconds_per_step".
+        direction: of the first: "min", "max", or "auto" if Keras knows the direction of the metric.
         patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
             schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
         max_trial_s: seconds after which a trial ends as timed out, with what it reached; None is no limit. In the main
@@ -92,7 +93,7 @@ class Trainer:
         *,
         epochs: int,
         seed: int = 0,
-        objective: str = VAL_LOSS.name,
+        objective: str | Sequence[str] = VAL_LOSS.name,
         direction: str = "auto",
         patience: float | None = PATIENCE,
         max_trial_s: float | None = None,
@@ -107,7 +108,7 @@ class Trainer:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
         self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
         check_validation(self.cache.loops.validation)
-        self.objective, self._is_evaluated = find_objective(self.cache, objective, direction)
+        self.objectives, self._is_evaluated = find_objectives(self.cache, objective, direction)
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
@@ -116,6 +117,11 @@ class Trainer:
         self._note = cache(on_note)
         example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
         _ = [self._callbacks.make(example) for _ in range(2)]  # both exist until the second is checked
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective, by which trials are scored."""
+        return self.objectives[0]
 
     def with_seed(self, seed: int) -> Trainer:
         """Return the same trainer with another seed."""

@@ -20,9 +20,9 @@ from pydantic import (
 )
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer, optimizer_like
-from lrrt.plain import Losses, Named, from_plain, to_plain
+from lrrt.plain import Losses, Named, from_plain, or_none, to_plain
 from studies.dimension import Value
-from studies.objective import VAL_LOSS, Objective
+from studies.objective import OF_TRIALS, VAL_LOSS, Objective
 from studies.overfitting import LossCurves
 from studies.schedules.families import FAMILIES, check_parameters
 from studies.schedules.schedule import make_schedule, rate_table
@@ -179,6 +179,16 @@ class TrialResult:
     objective: Objective = VAL_LOSS
     metrics: Mapping[str, Losses] = field(default_factory=dict)
     num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
+    seconds_per_step: float = 0.0  # in the median of its epochs; 0 if it was not recorded
+
+    def value_of(self, objective: Objective) -> float | None:
+        """Return the value of any objective: of an epoch's, that at the best epoch; None if it has none."""
+        if objective.name in OF_TRIALS:
+            return float(getattr(self, objective.name)) or None
+        if self.best_epoch is None:
+            return None
+        values = objective.values(self.train_losses, self.val_losses, self.metrics)
+        return or_none(values[self.best_epoch - 1])
 
     @property
     def is_candidate(self) -> bool:

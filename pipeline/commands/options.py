@@ -59,7 +59,8 @@ MaxTime = Annotated[
     float | None,
     typer.Option(
         parser=seconds,
-        help="Stop at the end of an epoch after this time, such as 3h50m, with exit code 75; the same command goes on.",
+        help="Stop at the end of an epoch after this time, such as 3h50m, with exit code 75, or soon after it if a "
+        "training hangs; the same command goes on.",
         metavar="TIME",
         show_default=False,
     ),

@@ -28,6 +28,7 @@ from pipeline.config.values import (
     MomentumOrNone,
     NumberOrNone,
     NumFolds,
+    ObjectiveNames,
     OneLine,
     Optimizers,
     OptionalReference,
@@ -44,7 +45,7 @@ from pipeline.config.values import (
     seconds_of,
 )
 from studies.limits import Limits
-from studies.objective import TRAIN_LOSS, VAL_LOSS
+from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
 
@@ -136,11 +137,13 @@ class StudyConfig(_Table):
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
     epochs: Count = Field(20, description="of each trial; its score is the best value of the objective among them")
-    objective: Metric = Field(
-        VAL_LOSS.name, description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"'
+    objective: ObjectiveNames = Field(
+        VAL_LOSS.name,
+        description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"; or a list of them, '
+        f"after the first also {listed(OF_TRIALS)}",
     )
     direction: Literal["auto", "min", "max"] = Field(
-        "auto", description='whether the objective is better when smaller, "min", or larger, "max"'
+        "auto", description='whether the (first) objective is better when smaller, "min", or larger, "max"'
     )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
@@ -201,6 +204,11 @@ class StudyConfig(_Table):
     fallback_range: LowAndHigh = Field((1e-5, 1e-1), description="[low, high], searched if a range test has no answer")
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of the objectives; the first ranks trials."""
+        return (self.objective,) if isinstance(self.objective, str) else self.objective
+
+    @property
     def max_trial_s(self) -> float | None:
         """The longest that a trial may take, in seconds; None is no limit."""
         return None if self.max_trial_time == NONE else seconds_of(self.max_trial_time)
@@ -222,7 +230,8 @@ class StudyConfig(_Table):
     @check("direction")
     @classmethod
     def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
-        objective = info.data.get("objective")
+        objective = info.data.get("objective", "")
+        objective = objective if isinstance(objective, str) else objective[0]
         if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
             raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
         return direction

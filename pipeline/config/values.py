@@ -12,6 +12,7 @@ from pipeline.config.storage_url import is_storage_url, without_password
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
+from studies.objective import check_names
 from studies.schedules.families import FAMILIES
 
 # The names that `lrrt.range_test` takes, which leaves out wrappers; a list, because a check must not import Keras.
@@ -167,6 +168,15 @@ def _number_or_none(value: object) -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
+def _objective(value: object) -> str | tuple[str, ...]:
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    names = [name for name in given if isinstance(name, str) and name.isprintable() and name.strip()]
+    if len(names) < len(given):
+        raise ValueError(f'must name "val_loss" or a compiled metric, or list several, got {shown(value)}.')
+    check_names(names)
+    return value if isinstance(value, str) else tuple(names)
+
+
 def sampler_law(engine: object, sampler: str) -> None:
     """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
 
@@ -263,4 +273,10 @@ NumberOrNone = Annotated[float | None, BeforeValidator(_number_or_none), WithJso
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]
+_NAME = {"type": "string", "minLength": 1}
+ObjectiveNames = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(_objective),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True}]}),
+]
 Metric = Annotated[str, AfterValidator(_metric)]

@@ -26,6 +26,7 @@ from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
     curves_csv,
+    front_csv,
     summarise,
     trials_csv,
     trials_jsonl,
@@ -126,9 +127,14 @@ def write_results(
         retrained=retrained,
         edge=edge,
         widened=widened,
+        objectives=studies.last.objectives,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes, evaluation)
+    report = StageReport(
+        *findings, tuple(retrained), edge, widened, opened.task.notes, evaluation, studies.last.objectives
+    )
+    if report.front:
+        write_text(directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -179,6 +185,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         studies.edges,
         () if (task := read_task(run.directory)) is None else task.notes,
         None if evaluation is None else from_plain(Evaluation, evaluation),
+        studies.last.objectives,
     )
 
 

@@ -14,7 +14,7 @@ from lrrt.words import duration_text, rate_text, score_text
 from pipeline.config.tables import StageConfig
 from pipeline.config.toml import to_toml
 from pipeline.report.advice import advise
-from pipeline.report.pictures import plot_history, plot_narrowing, plot_optimizers
+from pipeline.report.pictures import plot_front, plot_history, plot_narrowing, plot_optimizers
 from pipeline.report.rows import BestRow, best_rows, endings, optimizer_rows, row_of
 from pipeline.report.summary import StageReport
 from pipeline.report.value_pictures import plot_importances, plot_parallel, plot_slices
@@ -42,6 +42,7 @@ def study_pictures(report: StageReport) -> dict[str, str]:
         "slices": plot_slices(trials, report.space),
         "parallel": plot_parallel(trials),
         **({"importances": plot_importances(shares)} if shares else {}),
+        **({"pareto_front": plot_front(trials, report.front, report.objectives)} if report.front else {}),
     }
     return {name: to_svg(figure, name) for name, figure in figures.items()}
 

@@ -25,7 +25,18 @@ from pipeline.report.summary_file import (
     TrainingCost,
 )
 from pipeline.report.versions import versions
-from studies import AtEdge, Evaluation, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
+from studies import (
+    AtEdge,
+    Evaluation,
+    OptimizerRange,
+    OverfitReport,
+    Retrained,
+    SearchSpace,
+    TrialResult,
+    TrialState,
+    pareto_front,
+)
+from studies.objective import VAL_LOSS, Objectives
 
 SCHEMA_VERSION: Final = 1
 
@@ -37,7 +48,8 @@ class StageReport:
     `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
     is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
     that the search went on in wider bounds; `space` has these wider bounds. `notes` are sentences about what of the
-    model is not searched. `evaluation` is what the winner's model shows of the data.
+    model is not searched. `evaluation` is what the winner's model shows of the data. `objectives` are those of the
+    study.
     """
 
     range_test: RangeTestResult
@@ -52,12 +64,18 @@ class StageReport:
     widened: tuple[AtEdge, ...] = ()
     notes: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
+    objectives: Objectives = (VAL_LOSS,)
 
     @property
     def warning(self) -> str:
         """What must be said before anything else of a winner that learnt nothing; else ""."""
         warning = "" if self.evaluation is None else self.evaluation.warning(self.best)
         return f"the best validation loss, {self.best.score:.4g}, is {warning}" if warning else ""
+
+    @property
+    def front(self) -> list[TrialResult]:
+        """The Pareto front of several objectives; empty for one."""
+        return pareto_front(self.trials, self.objectives) if len(self.objectives) > 1 else []
 
 
 def summarise(
@@ -75,6 +93,7 @@ def summarise(
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
+    objectives: Objectives = (VAL_LOSS,),
 ) -> dict[str, Any]:
     """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
 
@@ -92,7 +111,9 @@ def summarise(
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
         widened: the edge of the best rate each time that the search went on in wider bounds.
+        objectives: of the study; several have a Pareto front.
     """
+    front = pareto_front(trials, objectives) if len(objectives) > 1 else ()
     states = Counter(trial.state.name.lower() for trial in trials)
     again = next((one for one in retrained if one.trial.number == best.number), None)
     summary = Summary(
@@ -111,6 +132,7 @@ def summarise(
             evaluation=evaluation,
             at_edge=edge,
         ),
+        pareto_front=tuple(trial.number for trial in front),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
         bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
         widened=tuple(widened),
@@ -182,6 +204,16 @@ def _cost_of(trainings: Sequence[TrialResult]) -> TrainingCost:
 def trials_csv(trials: Sequence[TrialResult]) -> str:
     """Return one row per trial; a parameter that was not active in a trial is empty."""
     rows = [_row(trial) for trial in trials]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return _csv(names, ([row.get(name, "") for name in names] for row in rows))
+
+
+def front_csv(front: Sequence[TrialResult], objectives: Objectives) -> str:
+    """Return one row per trial of a Pareto front: its number, its objectives and its hyperparameters."""
+    rows = [
+        {"number": one.number, **{o.name: one.value_of(o) for o in objectives}, **one.config.parameters()}
+        for one in front
+    ]
     names = list(dict.fromkeys(name for row in rows for name in row))
     return _csv(names, ([row.get(name, "") for name in names] for row in rows))
 

@@ -124,6 +124,7 @@ class Summary:
     status: Literal["done"]
     versions: Mapping[str, str]
     best: Best
+    pareto_front: tuple[NonNegativeInt, ...]
     retrained: tuple[RetrainedTrial, ...]
     bounds: Mapping[str, SearchedRange]
     widened: tuple[AtEdge, ...]

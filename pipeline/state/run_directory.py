@@ -62,6 +62,10 @@ class RunDirectory:
         return self.out / "trials.jsonl"
 
     @property
+    def front_csv(self) -> Path:
+        return self.out / "pareto_front.csv"
+
+    @property
     def best(self) -> Path:
         return self.out / "best"
 

@@ -17,7 +17,6 @@ from studies import (
     AtEdge,
     Dimension,
     NoSuchStudy,
-    Objective,
     SearchSpace,
     Study,
     TrialResult,
@@ -27,6 +26,7 @@ from studies import (
 )
 from studies.engines.keras_tuner_engine import keras_tuner_engine
 from studies.engines.optuna_engine import OptunaEngine
+from studies.objective import Objectives
 from studies.storage.urls import address
 
 MAX_WIDENINGS = 2  # a rate that still lies at an edge is better looked for by a range test with other ends
@@ -100,7 +100,7 @@ def open_studies(
     bounds: RangeTestResult,
     own: tuple[Dimension, ...],
     *,
-    objective: Objective | None = None,
+    objectives: Objectives | None = None,
     attributes: dict[str, Any] | None = None,
     creates: bool = True,
 ) -> Studies:
@@ -110,7 +110,7 @@ def open_studies(
         run: whose.
         bounds: that range tests found, or that were given.
         own: the hyperparameters of the user's model.
-        objective: of a new study; None for that of the stored one.
+        objectives: of a new study; None for those of the stored one.
         attributes: stored in a new study; see `attributes_of`.
         creates: whether a study that is not there is made.
 
@@ -120,7 +120,7 @@ def open_studies(
         ForeignRun: if it is defined otherwise.
     """
     space = space_of(run.config, bounds, own)
-    first = _open(run, space, NAME, objective=objective, attributes=attributes, creates=creates)
+    first = _open(run, space, NAME, objectives=objectives, attributes=attributes, creates=creates)
     studies = Studies((first,))
     while len(studies.widenings) < MAX_WIDENINGS:
         try:
@@ -146,7 +146,7 @@ def widened(
         run,
         space,
         _name(len(studies.all)),
-        objective=studies.last.objective,
+        objectives=studies.last.objectives,
         known=results,
         first_number=results[-1].number + 1,
         attributes=None if attributes is None else {**attributes, **place},
@@ -197,7 +197,7 @@ def _open(
     space: SearchSpace,
     name: str,
     *,
-    objective: Objective | None,
+    objectives: Objectives | None,
     attributes: dict[str, Any] | None,
     creates: bool,
     known: Sequence[TrialResult] = (),
@@ -210,7 +210,7 @@ def _open(
         make_engine(space, sampler=wanted.sampler, seed=wanted.seed),
         storage=run.storage,
         name=name,
-        objective=objective,
+        objective=objectives,
         prunes=wanted.prunes,
         max_gap=wanted.max_gap,
         limits=wanted.limits,

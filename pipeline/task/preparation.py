@@ -14,10 +14,10 @@ from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import all_rows, each_fold, folds_of
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import LoopCache, Objective, Trainer
+from studies import LoopCache, Trainer
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
-from studies.training.shown_metrics import find_objective
+from studies.training.shown_metrics import find_objectives
 from studies.trial import is_reserved
 
 
@@ -31,14 +31,12 @@ class Prepared:
         tested: the loops of the range tests. They are others if range tests monitor more than the training loss, since
             that would make trials slower.
         known_by: the print that distinguishes the task from others.
-        objective: what trials are scored by.
     """
 
     task: Task
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
-    objective: Objective
 
     def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
         """Test the rates of one optimizer, at each batch size that the config tests."""
@@ -113,14 +111,14 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         own = model_space(task.build_model)
         cache = make_cache(config, task, loops)
-        objective, _ = find_objective(cache, config.study.objective, config.study.direction)
+        find_objectives(cache, config.study.objectives, config.study.direction)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
     _check_names(config, own)
     _check_lengths(config, lengths)
     if config.study.folds:
         folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
-    return Prepared(task, cache, tested, print_of(config, loops, own), objective)
+    return Prepared(task, cache, tested, print_of(config, loops, own))
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
@@ -146,7 +144,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             cache,
             epochs=study.epochs,
             seed=study.seed,
-            objective=study.objective,
+            objective=study.objectives,
             direction=study.direction,
             patience=study.patience,
             max_trial_s=study.max_trial_s,

@@ -164,8 +164,8 @@ class FurtherTrainings:
         round_, trial = random.choice(pieces[:spread])
         return Piece(_key(round_.name, trial), lambda check: self._outcome(round_, trial, check))
 
-    def value_of(self, result: Mapping[str, Any]) -> float | None:
-        return TrialResult.from_dict(result).score
+    def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
+        return _values(TrialResult.from_dict(result))
 
     def on_look(self, table: Table) -> None:
         pass
@@ -231,13 +231,17 @@ class FurtherTrainings:
         trained = attempt(trainer, trial.config, number=trial.number, key=key, watcher=self.watcher, check=check)
         check(True)
         self.watcher.on_training_end(round_.name, trained)
-        return Outcome(trained.result.as_dict(), trained.result.score, trained.result.scores)
+        return Outcome(trained.result.as_dict(), _values(trained.result), trained.result.scores)
 
     def _trainer_of(self, round_: Round) -> Trainer:
         if self._trainer is None or self._trainer[0] != round_.name:
             self._trainer = None
             self._trainer = round_.name, round_.make_trainer()
         return self._trainer[1]
+
+
+def _values(result: TrialResult) -> tuple[float, ...]:
+    return () if result.score is None else (result.score,)
 
 
 def _key(name: str, trial: TrialResult) -> str:

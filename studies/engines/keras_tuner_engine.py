@@ -25,14 +25,16 @@ def keras_tuner_engine(space: SearchSpace, *, sampler: str = "random", seed: int
     Args:
         space: the space that is searched; the first proposals have the rates that its range tests suggest.
         sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
-        seed: the seed of the choices.
+        seed: the seed of the choices. Of several objectives "tpe" learns from all, "bayesian" from the first alone.
 
     Raises:
         ValueError: for an unknown sampler.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {sampler!r}.")
-    return OptunaEngine(space, sampler="tpe", seed=seed) if sampler == "tpe" else _OracleEngine(space, sampler, seed)
+    if sampler == "tpe":
+        return OptunaEngine(space, sampler="tpe", seed=seed)
+    return _OracleEngine(space, sampler, seed)
 
 
 class _OracleEngine:
@@ -47,6 +49,9 @@ class _OracleEngine:
         from studies.engines.keras_tuner_oracles import ORACLES
 
         return ORACLES[self._sampler](self._space, seed=self._seed)
+
+    def expect(self, num_objectives: int) -> None:
+        """Take any number: KerasTuner's oracles learn from the first objective alone."""
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values | None:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +63,7 @@ class TrialRun:
         self.metrics: dict[str, list[float]] = {}
         self.best_weights: Values | None = None
         self.num_steps = 0
+        self._step_seconds: list[float] = []
 
     def begin(self, weights: Values) -> None:
         """Put the loop at the beginning."""
@@ -95,7 +98,9 @@ class TrialRun:
         epoch = len(self.val_losses)  # Keras counts from 0
         self.hooks.tell("on_epoch_begin", epoch)
         self.loop.metrics.begin()
+        began = time.perf_counter()
         steps = self.loop.train(rates, self.rng, momenta, plan=self.plans[epoch] if self.plans else None)
+        self._step_seconds.append((time.perf_counter() - began) / max(1, len(steps.losses)))
         self.num_steps += len(steps.losses)
         metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
         validation = numbers(self._validate()) if steps.is_finite else {}
@@ -145,6 +150,7 @@ class TrialRun:
             seconds=seconds,
             planned_epochs=epochs,
             objective=self.objective,
+            seconds_per_step=median(self._step_seconds) if self._step_seconds else 0.0,
             metrics={name: values[:num_ended] for name, values in self.metrics_so_far().items()},
         )
         if result.score is None and state in (TrialState.COMPLETED, TrialState.PRUNED):

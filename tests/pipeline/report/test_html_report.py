@@ -14,8 +14,8 @@ from lrrt.constant_answer import ConstantAnswer
 from pipeline.config.tables import StageConfig, StudyConfig, TaskConfig
 from pipeline.report.advice import advise
 from pipeline.report.html import render, study_pictures
-from pipeline.report.sentences import conclusion
 from pipeline.report.summary import StageReport, summarise
+from pipeline.sentences import conclusion
 from studies import (
     Dimension,
     Evaluation,

@@ -31,10 +31,10 @@ EDGE = AtEdge("sgd", Edge.HIGH, 0.1, 0.01, 0.1)
 
 # Scripts of other people read these; a change of theirs breaks them.
 KEYS = {
-    "": "schema_version status versions best retrained bounds widened narrowing num_trials cost",
+    "": "schema_version status versions best pareto_front retrained bounds widened narrowing num_trials cost",
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
-        "objective metrics num_parameters mean_score spread test model_file loading_code overfitting "
+        "objective metrics num_parameters seconds_per_step mean_score spread test model_file loading_code overfitting "
         "overfitting_sentence evaluation at_edge"
     ),
     "best.overfitting": "verdict reason num_epochs best_epoch best_val_loss generalisation_gap rise noise",
