@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrrt import RangeTestResult
-from pipeline.config.tables import HELD_OUT, StageConfig
+from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoBounds, NotFinished, RunLocked
@@ -31,9 +31,6 @@ from pipeline.workers.local import LocalWorkers
 from pipeline.workers.submission import new_submission, print_job, submit
 from studies import Retrained, Trainer, TrialResult, Worker
 from studies.storage.urls import address
-
-if TYPE_CHECKING:
-    from pipeline.task.loading import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +250,7 @@ def _go_on(
     before = opened.studies.results() if opened is not None and opened.studies is not None else []
     with _helped(run, helpers) as helped:
         prepared = prepare(helped.config, helped.stopper)
-        for text in _about_validation(helped.config, prepared.task):
+        for text in prepared.data_use.notes:
             helped.note(text)
         opened, retrained, trainer = _train(helped, prepared, given=given, may_test=may_test, before=before)
     with _results_of(run):
@@ -263,7 +260,7 @@ def _go_on(
         if report := _finished(run, opened):
             run.tell(StageDone(_nothing_left(report)))
             return report
-        report = write_results(run, opened, retrained=retrained, trainer=trainer, task=prepared.task)
+        report = write_results(run, opened, retrained=retrained, trainer=trainer, prepared=prepared)
     run.tell(StageDone(_conclusion(report)))
     return report
 
@@ -328,14 +325,6 @@ def _finished(run: Run, opened: Opened) -> StageReport | None:
     if opened.studies is None or not is_complete(run, opened.studies):
         return None
     return read_report(run, opened.bounds.result, opened.studies)
-
-
-def _about_validation(config: StageConfig, task: Task) -> Iterator[str]:
-    fraction = config.study.validation_fraction
-    if task.is_held_out:
-        yield f"the task brings no validation data: {fraction:.0%} of the training data is held out for it"
-    elif fraction != HELD_OUT:
-        yield f"validation_fraction = {fraction:g} has no effect: the task brings its own validation data"
 
 
 def _nothing_left(report: StageReport) -> str:

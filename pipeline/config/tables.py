@@ -45,7 +45,7 @@ from studies.trainer import PATIENCE
 TOP_RETRAINED = 3
 HELD_OUT = 0.2
 # Keys for the steps after the search: if they change, a finished study goes on and is not refused.
-AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "rank_by", "widen")
+AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "mixes_validation", "rank_by", "widen")
 
 
 def _samplers(engine: str) -> str:
@@ -66,6 +66,12 @@ class TaskConfig(_Table):
     load_data: Reference = Field(description='load_data() -> {"train": .., "validation": .., "test": ..}')
     callbacks: OptionalReference = Field(
         "", description='a function that makes the Keras callbacks of a trial, such as "my_task:callbacks"; "" is none'
+    )
+    split: Literal["auto", "random", "stratified", "group", "time"] = Field(
+        "auto",
+        description='how rows are held out and cut into folds: "random"; "stratified" by class; "group": whole groups, '
+        'from "groups" of load_data; "time": the last rows, trained on what came before. "auto" is by group if there '
+        "are groups, by class if labels are classes",
     )
 
 
@@ -153,7 +159,10 @@ class StudyConfig(_Table):
     )
     retrain_seeds: Count = Field(3, description="fresh seeds for each of them")
     folds: NumFolds = Field(0, description="they are trained on each of so many folds of the data too; 0 is none")
-    stratified: bool = Field(False, description="every fold has the same share of each class")
+    stratified: bool = Field(False, description="every fold must have the same share of each class")
+    mixes_validation: bool = Field(
+        False, description="true cuts folds from the task's own validation data too, not from training data alone"
+    )
     rank_by: Literal["mean", "trial"] = Field(
         "mean",
         description='the best of them has the best "mean", over folds or else over seeds; or is the best "trial"',
@@ -218,6 +227,13 @@ class StudyConfig(_Table):
             raise ValueError("must come with `folds >= 2`, got folds=0.")
         return stratified
 
+    @check("mixes_validation")
+    @classmethod
+    def _mixes_into_folds(cls, mixes: bool, info: ValidationInfo) -> bool:
+        if mixes and info.data.get("folds") == 0:
+            raise ValueError("must come with `folds >= 2`, got folds=0.")
+        return mixes
+
 
 class ClusterConfig(_Table):
     """How `lrrt submit` hands the stage to a cluster; it may change during a study."""
@@ -246,6 +262,14 @@ class StageConfig(_Table):
         without = [name for name in (test.optimizers if test else ()) if name in WITHOUT_MOMENTUM]
         if study.momentum and without:
             raise MistakenKey("momentum", f"must be searched for optimizers that have one, got {listed(without)}.")
+        return study
+
+    @check("study")
+    @classmethod
+    def _is_split_in_one_way(cls, study: StudyConfig, info: ValidationInfo) -> StudyConfig:
+        task = info.data.get("task")
+        if task and study.stratified and task.split not in ("auto", "stratified"):
+            raise MistakenKey("stratified", f'must come with split = "auto" or "stratified", got "{task.split}".')
         return study
 
     @property

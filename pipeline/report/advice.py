@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from lrrt import Verdict
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
+from pipeline.task.data_use import TOO_GOOD
 from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late
@@ -27,7 +28,12 @@ _BY_OVERFITTING = {
 
 def advise(report: StageReport) -> tuple[str, ...]:
     """Return the advice, the most important first; each is a sentence or two."""
-    findings = (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
+    findings = (
+        *_about_data(report),
+        *_about_best(report),
+        *_about_study(report.trials, report.best),
+        *_about_range_tests(report),
+    )
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
     return (*_about_model(report), *findings, *rest)
 
@@ -44,6 +50,11 @@ def _about_model(report: StageReport) -> Iterator[str]:
             f'Use {model}: build_model().load_weights("{model}") gives the best trial\'s model as it was after its '
             "best epoch."
         )
+
+
+def _about_data(report: StageReport) -> Iterator[str]:
+    data = report.summary.get("data", {"notes": ()})  # absent in a summary of an earlier version
+    yield from (f"{note}." for note in data["notes"] if note.startswith(TOO_GOOD))
 
 
 def _about_best(report: StageReport) -> Iterator[str]:

@@ -31,13 +31,14 @@ from pipeline.state.stored import read_weights
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
-from pipeline.task.loading import Task
 from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
+
+    from pipeline.task.preparation import Prepared
 
 PICTURE_DPI = 150
 MODEL, WEIGHTS = "model.keras", "model.weights.h5"
@@ -62,7 +63,7 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 
 
 def write_results(
-    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
 ) -> StageReport:
     """Write every file of the folder, the summary last.
 
@@ -91,6 +92,7 @@ def write_results(
     assert weights is not None, "a completed trial has a best epoch"
     model = trainer.as_trained(best, weights)
     model_file = _save_model(run, model)
+    task = prepared.task
     test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
@@ -105,6 +107,7 @@ def write_results(
         retrained=retrained,
         edge=edge,
         widened=widened,
+        data=prepared.data_use,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
     report = StageReport(*findings, tuple(retrained), edge, widened)

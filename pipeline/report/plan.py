@@ -43,10 +43,11 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts of a stage, and the most that they can cost."""
+    """The parts of a stage, the most that they can cost, and sentences on how the data is used."""
 
     measured: tuple[Measured, ...]
     parts: tuple[PlannedPart, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -72,6 +73,7 @@ class Plan:
                 for part in self.parts
             ],
             "seconds": self.seconds,
+            "notes": list(self.notes),
         }
 
     def as_table(self) -> str:
@@ -92,7 +94,7 @@ class Plan:
             f"a step of {one.optimizer} in batches of {one.batch_size} takes {1000 * one.step_s:.3g} ms"
             for one in self.measured
         ]
-        return "\n".join([*steps, "", *lines]) + "\n"
+        return "\n".join([*self.notes, *steps, "", *lines]) + "\n"
 
 
 def make_plan(config: StageConfig) -> Plan:
@@ -101,10 +103,12 @@ def make_plan(config: StageConfig) -> Plan:
     Raises:
         TaskError: if the task's data or model break their contract.
     """
-    loops = prepare(config).cache.loops
+    prepared = prepare(config)
+    loops = prepared.cache.loops
     sizes = config.study.batch_sizes
     measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
-    return Plan(measured, price(config, {(one.optimizer, one.batch_size): one for one in measured}))
+    parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
+    return Plan(measured, parts, prepared.data_use.notes)
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:

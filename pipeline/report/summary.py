@@ -25,6 +25,7 @@ from pipeline.report.summary_file import (
     TrainingCost,
 )
 from pipeline.report.versions import versions
+from pipeline.task.data_use import DataUse
 from studies import AtEdge, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
 
 SCHEMA_VERSION: Final = 1
@@ -64,6 +65,7 @@ def summarise(
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
+    data: DataUse | None = None,
 ) -> dict[str, Any]:
     """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
 
@@ -79,6 +81,7 @@ def summarise(
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
         widened: the edge of the best rate each time that the search went on in wider bounds.
+        data: how the data was split and used.
     """
     states = Counter(trial.state.name.lower() for trial in trials)
     again = next((one for one in retrained if one.trial.number == best.number), None)
@@ -99,6 +102,7 @@ def summarise(
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
         bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
         widened=tuple(widened),
+        data=data or DataUse(),
         narrowing=_narrowing(range_test, space, states["diverged"]),
         num_trials={"ended": len(trials), **states},
         cost=Cost(

@@ -10,6 +10,7 @@ from pydantic import NonNegativeInt, PositiveFloat, WithJsonSchema
 
 from lrrt import Verdict
 from lrrt.plain import Loss, Losses
+from pipeline.task.data_use import DataUse
 from studies import AtEdge, OverfitReport, TrialResult
 
 Counts = Annotated[
@@ -125,6 +126,7 @@ class Summary:
     retrained: tuple[RetrainedTrial, ...]
     bounds: Mapping[str, SearchedRange]
     widened: tuple[AtEdge, ...]
+    data: DataUse
     narrowing: Narrowing
     num_trials: Counts
     cost: Cost

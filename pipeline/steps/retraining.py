@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import MAX_SEED
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
-from pipeline.task.folds import each_fold, fold_names
+from pipeline.task.folds import Folds, fold_names
 from pipeline.task.preparation import Prepared, make_cache, make_trainer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
 from studies.storage.shared_work import work_off
-
-if TYPE_CHECKING:
-    from pipeline.task.loading import Task
 
 
 def train_again(
@@ -66,12 +61,16 @@ def _rounds(run: Run, prepared: Prepared, trainer: Trainer) -> Iterator[Round]:
         yield Round(name, partial(trainer.with_seed, seed))
     watcher = StageWatcher(run)
 
-    def make(task: Task) -> Trainer:
+    if not run.config.study.folds:
+        return
+    folds = Folds(run.config, prepared.task, run.config.study.folds)
+
+    def make(index: int) -> Trainer:
+        task = folds[index]
         return make_trainer(run.config, make_cache(run.config, task), task, on_note=watcher.on_note)
 
-    for name, train, validation in each_fold(run.config, prepared.cache.loops):
-        task = replace(prepared.task, train=train, validation=validation)
-        yield Round(name, partial(make, task), is_fold=True, prunes=run.config.study.prunes)
+    for index, name in enumerate(fold_names(run.config)):
+        yield Round(name, partial(make, index), is_fold=True, prunes=run.config.study.prunes)
 
 
 def _seeds(config: StageConfig) -> dict[str, int]:

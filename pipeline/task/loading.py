@@ -4,43 +4,74 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
 from pipeline.failures import TaskError
+from pipeline.task.labels import class_numbers
+from pipeline.task.order import looks_ordered
+from pipeline.task.splits import group_numbers, split_of
+
+if TYPE_CHECKING:
+    from studies.analysis.folds import Fold
 
 PARTS = ("train", "validation", "test")
+GROUPS = "groups"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How validation data was taken out of training data.
+
+    Attributes:
+        kind: of the split: "random", "stratified", "group" or "time".
+        rows: the rows that are trained on, and those that were held out.
+        looks_ordered: whether rows were drawn at random though their order looks like that of time or groups.
+    """
+
+    kind: str
+    rows: Fold
+    looks_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A model builder and data; `test` is None if the task has none.
 
-    `is_held_out` says that the validation data was taken out of the training data. `callbacks` makes a trial's Keras
-    callbacks; None for a task without callbacks.
+    `callbacks` makes a trial's Keras callbacks; None for a task without callbacks. `groups` has the group of each row
+    before any was held out. `held_out` says how the validation data was taken out of the training data; None for a task
+    that brings its own.
     """
 
     build_model: Callable[..., Any]
     train: Data
     validation: Data
     test: Data | None = None
-    is_held_out: bool = False
     callbacks: Callable[..., Any] | None = None
+    groups: Any = None
+    held_out: HeldOut | None = None
 
 
 def load_task(
-    build_model: str, load_data: str, callbacks: str = "", *, seed: int = 0, validation_fraction: float = 0.2
+    build_model: str,
+    load_data: str,
+    callbacks: str = "",
+    *,
+    split: str = "auto",
+    seed: int = 0,
+    validation_fraction: float = 0.2,
 ) -> Task:
     """Import both functions and load the data.
 
     Args:
         build_model: `module:function`; the function returns a compiled model and is called later.
-        load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
-            optional.
+        load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": .., "groups": ..},
+            all but the first optional.
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
-        seed: the seed of the held-out samples, if there is no validation data.
+        split: how validation data is held out, if there is none; see `pipeline.task.splits`.
+        seed: the seed of the held-out samples.
         validation_fraction: the fraction of the training samples that is then held out.
 
     Raises:
@@ -54,17 +85,14 @@ def load_task(
         raise TaskError(
             f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(data, Mapping) or "train" not in data or set(data) - set(PARTS):
+    if not isinstance(data, Mapping) or "train" not in data or set(data) - {*PARTS, GROUPS}:
         got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
         raise TaskError(
-            f'{load_data} must return a dict with the key "train", and "validation" and "test" if there are any, '
-            f"got {got}."
+            f'{load_data} must return a dict with the key "train", and "validation", "test" and "groups" if there are '
+            f"any, got {got}."
         )
-    train, validation = data["train"], data.get("validation")
-    is_held_out = validation is None
-    if is_held_out:
-        train, validation = _hold_out(train, validation_fraction, seed)
-    return Task(builder, train, validation, data.get("test"), is_held_out, maker)
+    task = Task(builder, data["train"], data.get("validation"), data.get("test"), maker, data.get(GROUPS))
+    return task if task.validation is not None else _hold_out(task, split, validation_fraction, seed, load_data)
 
 
 def import_function(path: str) -> Callable[..., Any]:
@@ -96,18 +124,18 @@ def take_rows(batches: ArrayBatches, rows: Any) -> Data:
     return keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays)
 
 
-def _hold_out(train: Data, fraction: float, seed: int) -> tuple[Data, Data]:
-    """Split arrays into training and validation data; the latter is a fraction, drawn with the seed."""
-    import numpy as np
-    from sklearn.model_selection import train_test_split
-
+def _hold_out(task: Task, split: str, fraction: float, seed: int, load_data: str) -> Task:
+    """Return a task of arrays with a fraction of its training data as validation data."""
     try:
-        batches = as_batches(train, 1, name="train")
-        if not isinstance(batches, ArrayBatches):
-            raise TaskError(
-                'A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.'
-            )
-        train_rows, held_rows = train_test_split(np.arange(batches.num_samples), test_size=fraction, random_state=seed)
-    except (TypeError, ValueError) as error:  # also scikit-learn's, if nothing would be left on one side
+        batches = as_batches(task.train, 1, name="train")
+    except (TypeError, ValueError) as error:
         raise TaskError(str(error)) from error
-    return take_rows(batches, train_rows), take_rows(batches, held_rows)
+    if not isinstance(batches, ArrayBatches):
+        raise TaskError('A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.')
+    groups = group_numbers(task.groups, batches.num_samples, load_data)
+    way = split_of(split, batches.arrays, batches.num_samples, groups)
+    rows = way.hold_out(fraction, seed)
+    is_drawn = way.kind in ("random", "stratified")
+    is_ordered = is_drawn and (groups is not None or looks_ordered(batches.arrays, class_numbers(batches.arrays)))
+    train, validation = (take_rows(batches, part) for part in rows)
+    return replace(task, train=train, validation=validation, held_out=HeldOut(way.kind, rows, is_ordered))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ from lrrt import Loops
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
+from pipeline.task.data_use import DataUse, use_of
 from pipeline.task.fingerprints import TaskPrint, print_of
-from pipeline.task.folds import all_rows, folds_of
+from pipeline.task.folds import Folds
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from studies import LoopCache, Trainer, own_dimensions
@@ -28,12 +30,14 @@ class Prepared:
         tested: the loops of the range tests. They are others if range tests monitor more than the training loss, since
             that would make trials slower.
         known_by: the print that distinguishes the task from others.
+        data_use: how the data is split and used.
     """
 
     task: Task
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
+    data_use: DataUse
 
 
 def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
@@ -65,6 +69,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         names.load_data,
         names.callbacks,
         seed=config.study.seed,
+        split=names.split,
         validation_fraction=config.study.validation_fraction,
     )
     try:
@@ -82,9 +87,11 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
             f"Hyperparameters of {names.build_model} must have other names than lrrt's own, got {taken[0]!r}."
         )
     _check_lengths(config, lengths)
-    if config.study.folds:
-        folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
-    return Prepared(task, make_cache(config, task, loops), tested, print_of(config, loops, dimensions))
+    folds = Folds(config, task, config.study.folds) if config.study.folds else None
+    if folds is not None:
+        _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
+    cache, known_by = make_cache(config, task, loops), print_of(config, loops, dimensions)
+    return Prepared(task, cache, tested, known_by, use_of(config, task, folds))
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:

@@ -41,6 +41,7 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
         confirm_steps=0,
         per_batch_size=False,
     )
+    assert config.task.split == "auto"
     assert config.study == StudyConfig(
         engine="optuna",
         num_trials=40,
@@ -60,6 +61,7 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
         retrain_seeds=3,
         folds=0,
         stratified=False,
+        mixes_validation=False,
         rank_by="mean",
         widen=False,
         storage="",
@@ -192,6 +194,7 @@ def test_a_value_out_of_its_domain_is_refused(load, line, law):
         ("top_retrained = 0\nfolds = 5", "line 6: .*folds: must come with `top_retrained >= 1`"),
         ("folds = 1", "must be 0, for none, or 2 and more, got 1"),
         ("stratified = true", "must come with `folds >= 2`"),
+        ("mixes_validation = true", "must come with `folds >= 2`"),
         ("schedules = ['triangular']\nsearches_warmup = true", 'a schedule that can warm up: one of "fixed", "linear"'),
         ("widen = 1", "must be true or false, got 1"),
         ("rank_by = 'median'", 'must be one of "mean", "trial"'),
@@ -207,6 +210,11 @@ def test_momentum_is_refused_for_an_optimizer_without_one_at_the_line_of_its_key
 
     with pytest.raises(ConfigError, match=r'line 8: \[study\] momentum: .* optimizers that have one, got "adagrad"'):
         load(text)
+
+
+def test_stratified_folds_are_refused_beside_another_split(load):
+    with pytest.raises(ConfigError, match='stratified: must come with split = "auto" or "stratified", got "time"'):
+        load(f"{TASK}split = 'time'\n[study]\nfolds = 2\nstratified = true")
 
 
 @pytest.mark.parametrize(

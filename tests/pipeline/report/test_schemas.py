@@ -31,7 +31,7 @@ EDGE = AtEdge("sgd", Edge.HIGH, 0.1, 0.01, 0.1)
 
 # Scripts of other people read these; a change of theirs breaks them.
 KEYS = {
-    "": "schema_version status versions best retrained bounds widened narrowing num_trials cost",
+    "": "schema_version status versions best retrained bounds widened data narrowing num_trials cost",
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
         "mean_score spread test model_file overfitting overfitting_sentence at_edge"
@@ -43,6 +43,7 @@ KEYS = {
     "bounds.sgd": (
         "low high suggested verdict reason is_fallback width_decades original_width_decades num_trials num_diverged"
     ),
+    "data": "split is_held_out notes",
     "narrowing": "original_decades searched_decades num_diverged",
     "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved retraining",
     "cost.epochs_saved": "completed pruned diverged",

@@ -1,0 +1,90 @@
+"""Say in sentences how a task's data is used: what is judged by which rows, and what may make scores too good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.config.tables import HELD_OUT, StageConfig
+from pipeline.task.splits import HOW
+
+if TYPE_CHECKING:
+    from pipeline.task.folds import Folds
+    from pipeline.task.loading import Task
+
+TOO_GOOD = "SCORES MAY BE TOO GOOD"
+BEFORE = "each trains only on the rows before those that judge it"
+
+
+@dataclass(frozen=True, slots=True)
+class DataUse:
+    """How a task's data is split and used.
+
+    Attributes:
+        split: how rows are held out or cut into folds: "random", "stratified", "group" or "time"; None if neither is
+            done.
+        is_held_out: whether validation data is held out of the training data.
+        notes: sentences for people who run a stage or read its report.
+    """
+
+    split: str | None = None
+    is_held_out: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def use_of(config: StageConfig, task: Task, folds: Folds | None) -> DataUse:
+    """Return how the data of a task is used.
+
+    Args:
+        config: the config of the stage.
+        task: its task.
+        folds: the folds of its further trainings; None if there are none.
+    """
+    held = task.held_out
+    split = held.kind if held is not None else None if folds is None else folds.split.kind
+    return DataUse(split, held is not None, (*_on_hold_out(config, task), *_on_folds(config, task, folds)))
+
+
+def _on_hold_out(config: StageConfig, task: Task) -> Iterator[str]:
+    fraction, held = config.study.validation_fraction, task.held_out
+    if held is not None:
+        parts = f"{fraction:.0%} of the {'groups' if held.kind == 'group' else 'training data'}"
+        yield f"the task brings no validation data: {parts} is held out for it, {HOW[held.kind]}"
+        if held.looks_ordered:
+            yield _too_good(task)
+    elif fraction != HELD_OUT:
+        yield f"validation_fraction = {fraction:g} has no effect: the task brings its own validation data"
+
+
+def _too_good(task: Task) -> str:
+    if task.groups is not None:
+        return (
+            f"{TOO_GOOD}: validation data is drawn at random, so that rows of one group are trained on and "
+            'judged by. Set [task] split = "group"'
+        )
+    return (
+        f"{TOO_GOOD}: validation data is drawn at random, but neighbouring rows are alike, as in a time "
+        'series or in groups. Set [task] split = "time", or "group" with "groups" from load_data, or shuffle the rows '
+        "if their order means nothing"
+    )
+
+
+def _on_folds(config: StageConfig, task: Task, folds: Folds | None) -> Iterator[str]:
+    if folds is None:
+        if task.held_out is None and config.task.split != "auto":
+            yield (
+                f'split = "{config.task.split}" has no effect: the task brings its own validation data, and there are '
+                "no folds"
+            )
+        if task.held_out is None and task.groups is not None:
+            yield "groups have no effect: the task brings its own validation data, and there are no folds"
+        return
+    kind = folds.split.kind
+    how = BEFORE if kind == "time" else HOW[kind]
+    if task.held_out is not None:
+        yield f"folds are cut from all rows that are not test data, {how}"
+    elif config.study.mixes_validation:
+        yield f"folds are cut from training and validation data together, {how}"
+    else:
+        yield f"folds are cut from the training data alone, without the task's own validation data, {how}"
