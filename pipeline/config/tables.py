@@ -15,6 +15,7 @@ from pipeline.config.values import (
     SAMPLERS_OF,
     WITHOUT_MOMENTUM,
     BatchSizes,
+    ClassWeight,
     Count,
     CountOrZero,
     Fraction,
@@ -72,6 +73,11 @@ class TaskConfig(_Table):
         description='how rows are held out and cut into folds: "random"; "stratified" by class; "group": whole groups, '
         'from "groups" of load_data; "time": the last rows, trained on what came before. "auto" is by group if there '
         "are groups, by class if labels are classes",
+    )
+    class_weight: ClassWeight = Field(
+        None,
+        description='weighs training losses by class: "balanced", a table such as {0 = 1.0, 1 = 5.0}, or "none"; '
+        "validation is not weighted, as in fit",
     )
 
 

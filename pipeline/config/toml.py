@@ -92,6 +92,8 @@ def _toml(value: object) -> str:
         return json.dumps(NONE)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name} = {_toml(item)}' for name, item in value.items())}}}"
     return json.dumps(value, ensure_ascii=False)  # JSON and TOML agree on printable text and on finite numbers
 
 

@@ -3,8 +3,8 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -23,6 +23,7 @@ WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
 SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
 NONE = "none"  # the value of a key without a value, because TOML has no word for it
+BALANCED = "balanced"  # of class weights: as scikit-learn's, by how rare each class is
 MAX_COUNT = 1_000_000  # more trials, epochs or steps must be a typing error
 MAX_SEED = 2**32 - 1  # the largest that NumPy and Keras take
 
@@ -138,6 +139,21 @@ def _gap(value: object) -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
+def _class_weight(value: object) -> dict[int, float] | str | None:
+    if value in (None, NONE):
+        return None
+    if value == BALANCED:
+        return BALANCED
+    weights = dict(value) if isinstance(value, Mapping) else {}
+    are_classes = all(re.fullmatch(r"-?\d+", str(number)) for number in weights)
+    if not weights or not are_classes or not all(_is_number(one) and 0 < one < math.inf for one in weights.values()):
+        raise ValueError(
+            f'must be "none", "{BALANCED}", or a table of class number to positive weight, such as '
+            f"{{0 = 1.0, 1 = 5.0}}, got {shown(value)}."
+        )
+    return {int(number): float(weight) for number, weight in weights.items()}
+
+
 def _num_folds(number: int) -> int:
     if number == 1:
         raise ValueError("must be 0, for none, or 2 and more, got 1.")
@@ -239,6 +255,18 @@ Patience = Annotated[
     WithJsonSchema(_or_none({"type": "number", "minimum": 0, "maximum": 1})),
 ]
 Gap = Annotated[float | None, BeforeValidator(_gap), WithJsonSchema(_or_none({"type": "number", "minimum": 0}))]
+ClassWeight = Annotated[
+    Mapping[int, float] | Literal["balanced"] | None,
+    BeforeValidator(_class_weight),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [NONE, BALANCED]},
+                {"type": "object", "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
+            ]
+        }
+    ),
+]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]

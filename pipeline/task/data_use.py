@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,25 +25,31 @@ class DataUse:
         split: how rows are held out or cut into folds: "random", "stratified", "group" or "time"; None if neither is
             done.
         is_held_out: whether validation data is held out of the training data.
+        class_weight: the weight of each class in training; None if classes are not weighted.
         notes: sentences for people who run a stage or read its report.
     """
 
     split: str | None = None
     is_held_out: bool = False
+    class_weight: Mapping[int, float] | None = None
     notes: tuple[str, ...] = ()
 
 
-def use_of(config: StageConfig, task: Task, folds: Folds | None) -> DataUse:
+def use_of(
+    config: StageConfig, task: Task, folds: Folds | None, class_weight: Mapping[int, float] | None = None
+) -> DataUse:
     """Return how the data of a task is used.
 
     Args:
         config: the config of the stage.
         task: its task.
         folds: the folds of its further trainings; None if there are none.
+        class_weight: the weight of each class in training; None if classes are not weighted.
     """
     held = task.held_out
     split = held.kind if held is not None else None if folds is None else folds.split.kind
-    return DataUse(split, held is not None, (*_on_hold_out(config, task), *_on_folds(config, task, folds)))
+    notes = *_on_hold_out(config, task), *_on_folds(config, task, folds), *_on_weights(class_weight)
+    return DataUse(split, held is not None, class_weight, notes)
 
 
 def _on_hold_out(config: StageConfig, task: Task) -> Iterator[str]:
@@ -88,3 +94,12 @@ def _on_folds(config: StageConfig, task: Task, folds: Folds | None) -> Iterator[
         yield f"folds are cut from training and validation data together, {how}"
     else:
         yield f"folds are cut from the training data alone, without the task's own validation data, {how}"
+
+
+def _on_weights(class_weight: Mapping[int, float] | None) -> Iterator[str]:
+    if class_weight is not None:
+        weights = ", ".join(f"{number}: {weight:.3g}" for number, weight in class_weight.items())
+        yield (
+            f"training losses are weighted by class ({weights}) and validation losses are not, as in fit, so that the "
+            "gap between them says little"
+        )

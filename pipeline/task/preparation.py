@@ -13,6 +13,7 @@ from pipeline.failures import ConfigError, TaskError
 from pipeline.task.data_use import DataUse, use_of
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import Folds
+from pipeline.task.labels import balanced_weights, class_numbers
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from studies import LoopCache, Trainer, own_dimensions
@@ -91,7 +92,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     if folds is not None:
         _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
     cache, known_by = make_cache(config, task, loops), print_of(config, loops, dimensions)
-    return Prepared(task, cache, tested, known_by, use_of(config, task, folds))
+    return Prepared(task, cache, tested, known_by, use_of(config, task, folds, class_weights(config, task)))
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
@@ -125,6 +126,24 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
         raise TaskError(str(error)) from error
 
 
+def class_weights(config: StageConfig, task: Task) -> Mapping[int, float] | None:
+    """Return the weight of each class in training; None if classes are not weighted.
+
+    Raises:
+        TaskError: if they are to be balanced, but the labels are no classes.
+    """
+    wanted = config.task.class_weight
+    if not isinstance(wanted, str):
+        return wanted
+    classes = class_numbers(task.train) if isinstance(task.train, tuple | list) else None
+    if classes is None:
+        raise TaskError(
+            'class_weight = "balanced" must come with labels in an array that are one class a row, got others. Give a '
+            "table of class to weight, or data with sample weights."
+        )
+    return balanced_weights(classes)
+
+
 def _make_loops(config: StageConfig, task: Task) -> Loops:
     return Loops(
         task.build_model,
@@ -132,6 +151,7 @@ def _make_loops(config: StageConfig, task: Task) -> Loops:
         optimizers=config.range_test.optimizers,
         batch_size=config.range_test_batch_size,
         validation_data=task.validation,
+        class_weight=class_weights(config, task),
     )
 
 

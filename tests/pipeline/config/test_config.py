@@ -212,6 +212,23 @@ def test_momentum_is_refused_for_an_optimizer_without_one_at_the_line_of_its_key
         load(text)
 
 
+@pytest.mark.parametrize(
+    ("value", "weights"),
+    [("'none'", None), ("'balanced'", "balanced"), ("{0 = 1, 1 = 2.5}", {0: 1.0, 1: 2.5}), ("{-1 = 1}", {-1: 1.0})],
+)
+def test_class_weights_are_a_word_or_a_table_and_are_written_so_that_they_can_be_read(load, value, weights):
+    config = load(f"{TASK}class_weight = {value}")
+
+    assert config.task.class_weight == weights
+    assert load(to_toml(config)) == config
+
+
+@pytest.mark.parametrize("value", ["'equal'", "{}", "{0 = 0.0}", "{a = 1.0}", "{0 = 'x'}", "[1, 2]", "{0 = inf}"])
+def test_other_class_weights_are_refused(load, value):
+    with pytest.raises(ConfigError, match=r'class_weight: must be "none", "balanced", or a table of class number'):
+        load(f"{TASK}class_weight = {value}")
+
+
 def test_stratified_folds_are_refused_beside_another_split(load):
     with pytest.raises(ConfigError, match='stratified: must come with split = "auto" or "stratified", got "time"'):
         load(f"{TASK}split = 'time'\n[study]\nfolds = 2\nstratified = true")
