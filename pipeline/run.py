@@ -44,6 +44,7 @@ class Run:
     worker: Worker = field(default_factory=Worker.here)
     owns_folders: bool = True
     trains: Callable[[], bool] = lambda: True
+    _noted: set[str] = field(default_factory=set)
 
     @classmethod
     def make(
@@ -70,6 +71,12 @@ class Run:
     def note(self, text: str) -> None:
         """Report a sentence for the user."""
         self.tell(Note(text))
+
+    def note_once(self, text: str) -> None:
+        """Report a sentence unless it was reported before."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
 
     def board(self, name: str, *, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.

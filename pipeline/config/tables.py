@@ -18,6 +18,7 @@ from pipeline.config.values import (
     ClassWeight,
     Count,
     CountOrZero,
+    FirstConfigs,
     Fraction,
     Gap,
     JobTime,
@@ -46,7 +47,17 @@ from studies.trainer import PATIENCE
 TOP_RETRAINED = 3
 HELD_OUT = 0.2
 # Keys for the steps after the search: if they change, a finished study goes on and is not refused.
-AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "mixes_validation", "rank_by", "widen")
+AFTER_SEARCH = (
+    "top_retrained",
+    "retrain_seeds",
+    "folds",
+    "stratified",
+    "mixes_validation",
+    "rank_by",
+    "widen",
+    "refit",
+    "keep_top",
+)
 
 
 def _samplers(engine: str) -> str:
@@ -176,8 +187,25 @@ class StudyConfig(_Table):
     widen: bool = Field(
         False, description="true goes on in a wider study if the best rate lies at an edge of its bounds"
     )
+    refit: bool = Field(
+        False,
+        description="true trains the winner once more, on training and validation data together, for its best number "
+        "of epochs; the test data judge best/refitted.keras",
+    )
+    keep_top: Count = Field(1, description="models of so many of the best trials are saved; of the others in top/")
     tensorboard: bool = Field(
         False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
+    )
+    first: FirstConfigs = Field(
+        (),
+        description="configs of your own that are tried first, as [[study.first]] tables of values by name: optimizer, "
+        "lr, schedule, batch_size, the model's own; what is missing the sampler chooses",
+    )
+    warm_start: OneLine = Field(
+        "",
+        repr=False,
+        description="the results of an earlier study of the same model, a folder or a storage: the sampler knows its "
+        "trials that lie in the space, and its best are tried first",
     )
     storage: StorageUrl = Field(
         "", repr=False, description='"" is SQLite in the state directory; give a database URL in LRRT_STORAGE'
@@ -217,6 +245,14 @@ class StudyConfig(_Table):
         num_trials = info.data.get("num_trials", MAX_COUNT)
         if top > num_trials:
             raise ValueError(f"`top_retrained <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
+        return top
+
+    @check("keep_top")
+    @classmethod
+    def _are_there(cls, top: int, info: ValidationInfo) -> int:
+        num_trials = info.data.get("num_trials", MAX_COUNT)
+        if top > num_trials:
+            raise ValueError(f"`keep_top <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
         return top
 
     @check("folds")

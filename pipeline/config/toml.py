@@ -72,7 +72,7 @@ def _written(config: StageConfig, *, commented: bool) -> str:
         rows = [f"# {line}" for line in textwrap.wrap(type(table).__doc__ or "")] if commented else []
         rows.append(f"[{name}]")
         for key, value in table:
-            row = f"{key} = {_toml(without_password(value) if key == 'storage' else value)}"
+            row = f"{key} = {_toml(without_password(value) if key in ('storage', 'warm_start') else value)}"
             rows.extend(_commented(row, type(table).model_fields[key].description or "") if commented else [row])
         tables.append("\n".join(rows) + "\n")
     return "\n".join(tables)

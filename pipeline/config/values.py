@@ -154,6 +154,19 @@ def _class_weight(value: object) -> dict[int, float] | str | None:
     return {int(number): float(weight) for number, weight in weights.items()}
 
 
+def _first_configs(values: object) -> tuple[dict[str, Any], ...]:
+    checked: list[dict[str, Any]] = []
+    for table in list(values) if isinstance(values, list | tuple) else [values]:
+        if not isinstance(table, Mapping) or not table:
+            raise ValueError(f"must be tables of values by name, such as {{lr = 0.01}}, got {shown(table)}.")
+        for name, value in table.items():
+            if not isinstance(value, bool | str) and not (_is_number(value) and math.isfinite(value)):
+                law = "each value must be a finite number, text, true or false"
+                raise ValueError(f"{law}, got {name} = {shown(value)}.")
+        checked.append(dict(table))
+    return tuple(checked)
+
+
 def _num_folds(number: int) -> int:
     if number == 1:
         raise ValueError("must be 0, for none, or 2 and more, got 1.")
@@ -255,6 +268,16 @@ Patience = Annotated[
     WithJsonSchema(_or_none({"type": "number", "minimum": 0, "maximum": 1})),
 ]
 Gap = Annotated[float | None, BeforeValidator(_gap), WithJsonSchema(_or_none({"type": "number", "minimum": 0}))]
+FirstConfigs = Annotated[
+    tuple[Mapping[str, int | float | str | bool], ...],
+    BeforeValidator(_first_configs),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean"]}},
+        }
+    ),
+]
 ClassWeight = Annotated[
     Mapping[int, float] | Literal["balanced"] | None,
     BeforeValidator(_class_weight),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.optimizers import fresh_optimizer
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
 from pipeline.report.html import render, study_pictures
+from pipeline.report.models import evaluate, save_best, save_refitted, save_top
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -27,21 +27,20 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_weights
+from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
+from pipeline.steps.weights import weights_of
 from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
-    import keras
     from matplotlib.figure import Figure
 
     from pipeline.task.preparation import Prepared
 
 PICTURE_DPI = 150
-MODEL, WEIGHTS = "model.keras", "model.weights.h5"
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -88,12 +87,9 @@ def write_results(
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
-    weights = read_weights(directory, best) or trainer.train(best.config).best_weights
-    assert weights is not None, "a completed trial has a best epoch"
-    model = trainer.as_trained(best, weights)
-    model_file = _save_model(run, model)
-    task = prepared.task
-    test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    model = trainer.as_trained(best, weights_of(run, trainer, best))
+    model_file, task = save_best(run, model), prepared.task
+    test = None if task.test is None else evaluate(model, task.test, best.config.batch_size)
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,
@@ -103,11 +99,15 @@ def write_results(
         overfitting,
         test=test,
         model_file=model_file,
+        refitted=save_refitted(run, prepared, best),
+        top=save_top(run, trainer, results, best, model_file),
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
         data=prepared.data_use,
+        model=opened.task.model,
+        warm_start=_warm_start(studies),
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
     report = StageReport(*findings, tuple(retrained), edge, widened)
@@ -161,6 +161,11 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
     )
 
 
+def _warm_start(studies: Studies) -> dict[str, Any] | None:
+    stored = studies.all[0].study.user_attrs.get(WARM)
+    return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
+
+
 def _read_summary(directory: RunDirectory) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads(directory.summary.read_text(encoding="utf-8"))
     return summary
@@ -184,50 +189,6 @@ def is_complete(run: Run, studies: Studies) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
-
-
-def _save_model(run: Run, model: keras.Model) -> str | None:
-    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
-    directory = run.directory
-    try:
-        saved = _saved(directory.best / MODEL, model.save)
-    except OSError:  # a fault of the disk, not of the model
-        raise
-    except Exception as error:  # saving runs the user's layers, which may raise anything
-        reason = f"{type(error).__name__}: {error}"
-        try:
-            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
-        except OSError:
-            raise
-        except Exception:
-            run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
-            return None
-        run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
-    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
-        other.unlink(missing_ok=True)  # of an earlier best trial
-    return saved.relative_to(directory.out).as_posix()
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    optimizer = model.optimizer
-    model.optimizer = fresh_optimizer(optimizer)
-    try:
-        model.save_weights(path)
-    finally:
-        model.optimizer = optimizer
-
-
-def _saved(path: Path, save: Callable[[Path], None]) -> Path:
-    with replacing(path) as partial:
-        save(partial)
-    return path
-
-
-def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in metrics.items()}
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

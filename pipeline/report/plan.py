@@ -130,6 +130,8 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
         # Each fold has other data, so its loops are compiled anew.
         f"{top} best trials on {folds} folds": (top * folds, folds * top * compile_s),
     }
+    if study.refit:
+        trainings["refit of the winner"] = (1, compile_s)
     epochs = {name: (number * study.epochs, once) for name, (number, once) in trainings.items() if number}
     return (*tests, *(_price_epochs(name, number, once, measured) for name, (number, once) in epochs.items()))
 

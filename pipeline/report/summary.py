@@ -19,9 +19,11 @@ from pipeline.report.summary_file import (
     Cost,
     EpochsSaved,
     Narrowing,
+    RefittedModel,
     RetrainedTrial,
     SearchedRange,
     Summary,
+    TopModel,
     TrainingCost,
 )
 from pipeline.report.versions import versions
@@ -61,11 +63,15 @@ def summarise(
     *,
     test: Mapping[str, float] | None,
     model_file: str | None,
+    refitted: RefittedModel | None = None,
+    top: Sequence[TopModel] = (),
     range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
     data: DataUse | None = None,
+    model: Mapping[str, Any] | None = None,
+    warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
 
@@ -77,11 +83,15 @@ def summarise(
         overfitting: the verdict on the winner's losses.
         test: the winner's metrics on the test data, by name; None if the task has no test data.
         model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
+        refitted: the winner trained again on training and validation data; None if that was not asked for.
+        top: the models of the best few trials, the winner's first.
         range_test_seconds: the duration of the range tests.
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
         widened: the edge of the best rate each time that the search went on in wider bounds.
         data: how the data was split and used.
+        model: the facts that distinguish the model with its default hyperparameters from others.
+        warm_start: the earlier study from which this one started, if any.
     """
     states = Counter(trial.state.name.lower() for trial in trials)
     again = next((one for one in retrained if one.trial.number == best.number), None)
@@ -95,14 +105,18 @@ def summarise(
             spread=None if again is None else again.judged.spread,
             test=test,
             model_file=model_file,
+            refitted=refitted,
             overfitting=overfitting,
             overfitting_sentence=overfitting.verdict.value,
             at_edge=edge,
         ),
+        top=tuple(top),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
         bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
         widened=tuple(widened),
         data=data or DataUse(),
+        model=model or {},
+        warm_start=warm_start,
         narrowing=_narrowing(range_test, space, states["diverged"]),
         num_trials={"ended": len(trials), **states},
         cost=Cost(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, WithJsonSchema
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, WithJsonSchema
 
 from lrrt import Verdict
 from lrrt.plain import Loss, Losses
@@ -21,6 +21,25 @@ Counts = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class RefittedModel:
+    """The winner trained on training and validation data: its file, epochs, last training loss and test metrics."""
+
+    model_file: str | None
+    epochs: PositiveInt
+    train_loss: Loss
+    test: Mapping[str, Loss] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopModel:
+    """The model of one of the best trials."""
+
+    number: NonNegativeInt
+    score: float | None
+    model_file: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Best(TrialResult):
     """The winner: a trial, with the results of its further trainings, of the test data and of its losses.
@@ -32,6 +51,7 @@ class Best(TrialResult):
     spread: float | None
     test: Mapping[str, Loss] | None
     model_file: str | None
+    refitted: RefittedModel | None
     overfitting: OverfitReport
     overfitting_sentence: str
     at_edge: AtEdge | None
@@ -123,10 +143,13 @@ class Summary:
     status: Literal["done"]
     versions: Mapping[str, str]
     best: Best
+    top: tuple[TopModel, ...]
     retrained: tuple[RetrainedTrial, ...]
     bounds: Mapping[str, SearchedRange]
     widened: tuple[AtEdge, ...]
     data: DataUse
+    model: Mapping[str, Any]
+    warm_start: Mapping[str, Any] | None
     narrowing: Narrowing
     num_trials: Counts
     cost: Cost

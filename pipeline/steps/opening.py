@@ -10,6 +10,7 @@ from pipeline.failures import NoBounds
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner, own
 from pipeline.state.stored import read_task, write_task
+from pipeline.steps.earlier_results import earlier_results
 from pipeline.steps.given_bounds import config_within
 from pipeline.steps.range_tests import RangeTests, range_tests, stored_range_tests, why_not_stored
 from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
@@ -100,13 +101,15 @@ def begin(run: Run, prepared: Prepared, *, given: RangeTestResult | None = None,
     fields = study_fields(run.config, task, given)
     check_owner(run.directory, fields)
     check_same(run, fields)
+    warm = earlier_results(run, task)
     if run.owns_folders:
         write_task(run.directory, task)
     bounds = RangeTests(given, 0.0) if given is not None else _tested(run, prepared, may_test=may_test)
     if run.owns_folders:
         own(run.directory, fields)
     attributes = attributes_of(fields, given)
-    return Opened(task, fields, bounds, given, open_studies(run, bounds.result, task.own, attributes=attributes))
+    studies = open_studies(run, bounds.result, task.own, attributes=attributes, warm=warm)
+    return Opened(task, fields, bounds, given, studies)
 
 
 def _tested(run: Run, prepared: Prepared, *, may_test: bool) -> RangeTests:

@@ -11,10 +11,12 @@ from pipeline.config.tables import StageConfig
 from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
 from pipeline.state.ownership import differences
+from pipeline.steps.first_trials import WARM, WarmStart, first_values, stored_warm_start
 from pipeline.steps.narrowing import space_of
 from pipeline.task.fingerprints import Fields
 from studies import AtEdge, Dimension, NoSuchStudy, SearchSpace, Study, TrialResult, at_edge, stored_attributes, widen
 from studies.engines.keras_tuner_engine import keras_tuner_engine
+from studies.engines.observation import Values
 from studies.engines.optuna_engine import OptunaEngine
 from studies.storage.urls import address
 
@@ -87,6 +89,7 @@ def open_studies(
     *,
     attributes: dict[str, Any] | None = None,
     creates: bool = True,
+    warm: WarmStart | None = None,
 ) -> Studies:
     """Open the study inside the bounds, and those in wider ones that were begun.
 
@@ -96,16 +99,24 @@ def open_studies(
         own: the hyperparameters of the user's model.
         attributes: stored in a new study; see `attributes_of`.
         creates: whether a study that is not there is made.
+        warm: earlier results, from which a new study starts.
 
     Raises:
         NoSuchStudy: if there is none, and none must be made.
         ForeignStudy: if the stored study has another space.
         ForeignRun: if it is defined otherwise.
     """
-    studies = Studies((_open(run, space_of(run.config, bounds, own), NAME, attributes=attributes, creates=creates),))
+    space = space_of(run.config, bounds, own)
+    warm = stored_warm_start(run) or warm
+    first = first_values(run, space, warm)
+    attributes_of_first = attributes if attributes is None or warm is None else {**attributes, WARM: warm.as_dict()}
+    known = () if warm is None else warm.results
+    studies = Studies(
+        (_open(run, space, NAME, attributes=attributes_of_first, creates=creates, known=known, first=first),)
+    )
     while len(studies.widenings) < MAX_WIDENINGS:
         try:
-            stored = stored_attributes(run.storage, _name(len(studies.all)))
+            stored = stored_attributes(run.storage, name_of(len(studies.all)))
         except NoSuchStudy:
             break
         widening = Widening(**stored[WIDENED])
@@ -126,7 +137,7 @@ def widened(
     study = _open(
         run,
         space,
-        _name(len(studies.all)),
+        name_of(len(studies.all)),
         known=results,
         first_number=widening.num_ended,
         attributes=None if attributes is None else {**attributes, **place},
@@ -181,12 +192,13 @@ def _open(
     creates: bool,
     known: Sequence[TrialResult] = (),
     first_number: int = 0,
+    first: Sequence[Values] = (),
 ) -> Study:
     wanted = run.config.study
     make_engine = OptunaEngine if wanted.engine == "optuna" else keras_tuner_engine
     study = Study(
         space,
-        make_engine(space, sampler=wanted.sampler, seed=wanted.seed),
+        make_engine(space, sampler=wanted.sampler, seed=wanted.seed, first=first),
         storage=run.storage,
         name=name,
         prunes=wanted.prunes,
@@ -203,5 +215,6 @@ def _open(
     return study
 
 
-def _name(number: int) -> str:
+def name_of(number: int) -> str:
+    """Return the name of a study in wider bounds; they count from 1."""
     return f"{NAME}-widened-{number}"

@@ -86,7 +86,7 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),

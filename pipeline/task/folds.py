@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import as_batches
+from lrrt.streams import is_stream
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
 from pipeline.task.labels import class_numbers
@@ -64,6 +66,29 @@ def fold_names(config: StageConfig) -> list[str]:
     return [f"{kind} {number} of {config.study.folds}" for number in range(1, config.study.folds + 1)]
 
 
+def joined(task: Task) -> Any:
+    """Return training and validation data as one, for a training on both.
+
+    Raises:
+        TaskError: if they cannot be joined, or have no end.
+    """
+    if not is_stream(task.train) and not is_stream(task.validation):
+        return joined_rows(task, "A refit")
+    import tensorflow as tf
+
+    parts = task.train, task.validation
+    try:
+        if all(isinstance(part, tf.data.Dataset) for part in parts):
+            return _interleaved(parts, [as_batches(part, 1).num_batches for part in parts])
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"A refit must have data that can be joined and that ends: {error}") from error
+    kinds = " and ".join(type(part).__name__ for part in parts)
+    raise TaskError(
+        "A refit must have training and validation data in arrays, or both as tf.data.Dataset, so that they can be "
+        f"joined and have an end, got {kinds}. Set [study] refit = false."
+    )
+
+
 def joined_rows(task: Task, what: str) -> Any:
     """Return training and validation data as one, in the order in which they came.
 
@@ -86,6 +111,17 @@ def joined_rows(task: Task, what: str) -> Any:
             f"{what} must have training and validation data of the same parts, got others: {error}"
         ) from error
     return data if task.held_out is None else _taken(data, np.argsort(np.concatenate(task.held_out.rows)))
+
+
+def _interleaved(datasets: Sequence[Any], lengths: Sequence[int]) -> Any:
+    """Return the batches of datasets as one, spread evenly, since a training must not end with those of one of them."""
+    import tensorflow as tf
+
+    places = np.concatenate([(np.arange(length) + 0.5) / length for length in lengths])
+    of_place = np.repeat(np.arange(len(lengths)), lengths)[np.argsort(places, kind="stable")]
+    choice = tf.data.Dataset.from_tensor_slices(of_place.astype(np.int64))
+    both = tf.data.Dataset.choose_from_datasets(list(datasets), choice)
+    return both.apply(tf.data.experimental.assert_cardinality(sum(lengths)))
 
 
 def _rows_of(task: Task, *, joins: bool) -> tuple[Any, int]:

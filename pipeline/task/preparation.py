@@ -12,7 +12,8 @@ from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
 from pipeline.task.data_use import DataUse, use_of
 from pipeline.task.fingerprints import TaskPrint, print_of
-from pipeline.task.folds import Folds
+from pipeline.task.first_configs import check_first
+from pipeline.task.folds import Folds, joined
 from pipeline.task.labels import balanced_weights, class_numbers
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
@@ -87,10 +88,13 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         raise TaskError(
             f"Hyperparameters of {names.build_model} must have other names than lrrt's own, got {taken[0]!r}."
         )
+    check_first(config, dimensions)
     _check_lengths(config, lengths)
     folds = Folds(config, task, config.study.folds) if config.study.folds else None
     if folds is not None:
         _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
+    if config.study.refit:
+        joined(task)  # refuses now what could not be done after the study
     cache, known_by = make_cache(config, task, loops), print_of(config, loops, dimensions)
     return Prepared(task, cache, tested, known_by, use_of(config, task, folds, class_weights(config, task)))
 

@@ -29,7 +29,7 @@ class NumberedOracle(keras_tuner.Oracle):
     KerasTuner's state, `oracle.json`, is fatal if it is half-written, and it cannot resume a grid.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, *, seed: int, first: Sequence[Values] = ()) -> None:
         hp = keras_tuner.HyperParameters()
         self.dimensions = space.dimensions()
         ask_keras_tuner(hp, self.dimensions)
@@ -40,7 +40,7 @@ class NumberedOracle(keras_tuner.Oracle):
             max_consecutive_failed_trials=ANY_NUMBER,
         )
         self.study_seed = seed
-        self.suggestions = space.suggested_parameters()
+        self.suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self.verbose = 0
 
     def values_of(
