@@ -26,7 +26,7 @@ from pipeline.steps.retraining import train_again
 from pipeline.steps.search import search_and_widen
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import is_unchanged, range_test_fields
-from pipeline.task.preparation import Prepared, make_trainer, prepare
+from pipeline.task.preparation import Prepared, make_scorer, make_trainer, prepare
 from pipeline.workers.local import LocalWorkers
 from pipeline.workers.submission import new_submission, print_job, submit
 from studies import Retrained, Trainer, TrialResult, Worker
@@ -274,13 +274,15 @@ def _train(
     before: Sequence[TrialResult] | None = None,
 ) -> tuple[Opened, tuple[Retrained, ...], Trainer]:
     """Do what every process of a run does: test ranges, search, train the best again; wait for what others do."""
-    trainer = make_trainer(run.config, prepared.cache, prepared.task, on_note=StageWatcher(run).on_note)
+    on_note = StageWatcher(run).on_note
+    trainer = make_trainer(run.config, prepared.cache, prepared.task, on_note=on_note)
+    scorer = make_scorer(run.config, prepared.task, trainer, on_note=on_note)
     opened = begin(run, prepared, given=given, may_test=may_test)
     assert opened.studies is not None, "a run that has begun has a study"
     if run.owns_folders:
         write_range_test(run.directory, opened.bounds.result)
     before = opened.studies.results() if before is None else before
-    studies = search_and_widen(run, opened.studies, trainer, attributes=opened.attributes, before=before)
+    studies = search_and_widen(run, opened.studies, scorer, attributes=opened.attributes, before=before)
     retrained = train_again(run, prepared, trainer, studies.results())
     return replace(opened, studies=studies), retrained, trainer
 

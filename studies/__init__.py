@@ -4,6 +4,7 @@ from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
 from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
+from studies.cross_validation import CrossValidator
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.optuna_study import OptunaStudy
@@ -32,6 +33,7 @@ __all__ = [
     "FAMILIES",
     "AtEdge",
     "BrokenCheckpoint",
+    "CrossValidator",
     "Dimension",
     "Edge",
     "EpochDecision",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from studies.cross_validation import CrossValidator
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
 from studies.trainer import EpochDecision, EpochEnded, Trained, Trainer
@@ -12,7 +13,7 @@ from studies.watcher import Watcher
 
 
 def attempt(
-    trainer: Trainer,
+    trainer: Trainer | CrossValidator,
     config: TrialConfig,
     *,
     number: int,

@@ -104,6 +104,12 @@ def is_worse_on_folds(scores: Sequence[float], best: Sequence[float]) -> bool:
     return fmean(scores) - fmean(best[: len(scores)]) > stdev(best)
 
 
+def best_on_folds(results: Iterable[TrialResult]) -> tuple[float, ...]:
+    """Return the scores on folds of the completed trial with the best mean; empty if there is none."""
+    whole = (result.fold_scores for result in results if result.state is TrialState.COMPLETED and result.fold_scores)
+    return min(whole, key=fmean, default=())
+
+
 def _marks_of(config: TrialConfig, epochs: int) -> tuple[Mark, ...]:
     return marks(config.schedule, dict(config.schedule_parameters), epochs)
 

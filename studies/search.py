@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.attempt import attempt
+from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, Observation, Values, score_for_engines
 from studies.engines.optuna_engine import GAP
 from studies.engines.optuna_samplers import distribution
-from studies.pruning import is_worse_than_its_peers
+from studies.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.ranking import excess_gap
 from studies.space.search_space import SearchSpace
 from studies.storage.board import RESULT, Board, Outcome, Table
@@ -80,7 +81,12 @@ class Search:
     """
 
     def __init__(
-        self, study: Searched, trainer: Trainer | None, num_trials: int | None, watcher: Watcher, retry: Retrying
+        self,
+        study: Searched,
+        trainer: Trainer | CrossValidator | None,
+        num_trials: int | None,
+        watcher: Watcher,
+        retry: Retrying,
     ) -> None:
         self.study, self.trainer, self.watcher, self.retry = study, trainer, watcher, retry
         self.num_trained = 0
@@ -141,6 +147,8 @@ class Search:
         assert self.trainer is not None, "a job without a trainer is asked for no piece"
 
         def is_pruned(ended: EpochEnded) -> bool:
+            if ended.fold_scores is not None:
+                return is_worse_on_folds(ended.fold_scores, best_on_folds(results))
             return self.study.prunes and is_worse_than_its_peers(
                 config, ended.train_losses, ended.val_losses, results, epochs=ended.epochs
             )

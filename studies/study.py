@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
 from studies.search import Search, TrialReader
@@ -86,7 +87,7 @@ class Study:
         self._retry(lambda: complete(self.study, space, learnt, attributes or {}, creates=creates))
 
     def run(
-        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
         """Train until `num_trials` trials have ended, including those of earlier runs and of other workers.
 
@@ -105,7 +106,9 @@ class Study:
         self._work(trainer, num_trials, watcher or Watcher(), waits=True)
         return self.results()
 
-    def work(self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None) -> int:
+    def work(
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
+    ) -> int:
         """Train open trials until none is left; other workers may still train theirs.
 
         Args:
@@ -156,7 +159,7 @@ class Study:
             [(one, observe(one, results[:at], self.reader.max_gap)) for at, one in enumerate(results)],
         )
 
-    def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
+    def _work(self, trainer: Trainer | CrossValidator, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
         trainer.check_space(self.space)
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
         job = Search(self, trainer, num_trials, watcher, retry)

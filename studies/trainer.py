@@ -66,8 +66,11 @@ class EpochEnded:
     epochs: int
     train_losses: tuple[float, ...]
     val_losses: tuple[float, ...]
-    checkpoint: Callable[[], TrialCheckpoint]
-    """Copies all that the trial needs to go on from here; it takes as long as reading the model's variables."""
+    checkpoint: Callable[[], TrialCheckpoint] | None
+    """Copies all that the trial needs to go on from here, which takes as long as reading the model's variables; None if
+    an interrupted trial begins again."""
+    fold_scores: tuple[float, ...] | None = None
+    """The scores of the folds that have ended, if the trial is trained on folds."""
 
 
 OnEpoch = Callable[[EpochEnded], EpochDecision | None]

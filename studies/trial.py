@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -161,6 +162,7 @@ class TrialResult:
 
     `score` is the best validation loss, lower is better; None if no epoch had a finite one. `best_epoch` is the epoch
     with that loss. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded.
+    `fold_scores` are the scores on folds, if the trial was trained on folds; their mean is its score.
     """
 
     number: NonNegativeInt
@@ -172,6 +174,7 @@ class TrialResult:
     seconds: float = 0.0
     error: str = ""
     planned_epochs: NonNegativeInt = 0  # absent in files of version 0.1.0
+    fold_scores: Losses = ()
 
     @property
     def epochs_saved(self) -> int:
@@ -183,6 +186,8 @@ class TrialResult:
     @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def score(self) -> float | None:
+        if self.fold_scores:
+            return fmean(self.fold_scores)
         return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
 
     @computed_field  # type: ignore[prop-decorator]

@@ -176,6 +176,11 @@ class StudyConfig(_Table):
     )
     retrain_seeds: Count = Field(3, description="fresh seeds for each of them")
     folds: NumFolds = Field(0, description="they are trained on each of so many folds of the data too; 0 is none")
+    score_folds: NumFolds = Field(
+        0,
+        description="each trial's score is the mean over so many folds, and a trial that is clearly worse on its first "
+        "folds is cut; 0 scores it by the validation data",
+    )
     stratified: bool = Field(False, description="every fold must have the same share of each class")
     mixes_validation: bool = Field(
         False, description="true cuts folds from the task's own validation data too, not from training data alone"
@@ -265,15 +270,15 @@ class StudyConfig(_Table):
     @check("stratified")
     @classmethod
     def _of_folds(cls, stratified: bool, info: ValidationInfo) -> bool:
-        if stratified and info.data.get("folds") == 0:
-            raise ValueError("must come with `folds >= 2`, got folds=0.")
+        if stratified and info.data.get("folds") == info.data.get("score_folds") == 0:
+            raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
         return stratified
 
     @check("mixes_validation")
     @classmethod
     def _mixes_into_folds(cls, mixes: bool, info: ValidationInfo) -> bool:
-        if mixes and info.data.get("folds") == 0:
-            raise ValueError("must come with `folds >= 2`, got folds=0.")
+        if mixes and info.data.get("folds") == info.data.get("score_folds") == 0:
+            raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
         return mixes
 
 

@@ -123,9 +123,12 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
     compile_s = max(one.compile_s for one in measured.values())
     folds, top = study.folds, study.top_retrained
     widened = MAX_WIDENINGS * num_widened_trials(config) if study.widen else 0
+    each = max(1, study.score_folds)
+    on_folds = f" on {each} folds" if study.score_folds else ""
+    others += study.score_folds * compile_s  # their data are others, so their loops are compiled anew
     trainings = {
-        f"{study.num_trials} trials": (study.num_trials, others),
-        f"{widened} trials if bounds are widened": (widened, 0.0),
+        f"{study.num_trials} trials{on_folds}": (study.num_trials * each, others),
+        f"{widened} trials{on_folds} if bounds are widened": (widened * each, 0.0),
         f"{top} best trials on {study.retrain_seeds} seeds": (top * study.retrain_seeds, 0.0),
         # Each fold has other data, so its loops are compiled anew.
         f"{top} best trials on {folds} folds": (top * folds, folds * top * compile_s),

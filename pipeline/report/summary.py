@@ -124,7 +124,7 @@ def summarise(
             range_test_seconds=range_test_seconds,
             trial_steps=sum(trial.num_steps for trial in trials),
             trial_seconds=round(sum(trial.seconds for trial in trials), 3),
-            epochs=sum(len(trial.train_losses) for trial in trials),
+            epochs=sum(len(trial.train_losses) * max(1, len(trial.fold_scores)) for trial in trials),
             epochs_saved=_epochs_saved(trials),
             retraining=_cost_of([training.result for one in retrained for training in one.trainings]),
         ),

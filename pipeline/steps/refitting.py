@@ -71,5 +71,7 @@ def refit(run: Run, prepared: Prepared, best: TrialResult) -> Refitted | None:
         return None
     epochs = len(result.train_losses)
     run.note(f"trial {best.number} refitted on training and validation data: {epochs} epochs, then saved")
-    model = trainer.as_trained(best, ends[0].checkpoint().weights)
+    checkpoint = ends[0].checkpoint
+    assert checkpoint is not None, "only a training on folds has none"
+    model = trainer.as_trained(best, checkpoint().weights)
     return Refitted(model, epochs, result.train_losses[-1])

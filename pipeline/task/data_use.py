@@ -86,6 +86,11 @@ def _on_folds(config: StageConfig, task: Task, folds: Folds | None) -> Iterator[
         if task.held_out is None and task.groups is not None:
             yield "groups have no effect: the task brings its own validation data, and there are no folds"
         return
+    if config.study.score_folds:
+        yield (
+            f"each trial's score is the mean over {config.study.score_folds} folds; the models that are saved are "
+            "trained on the training data alone"
+        )
     kind = folds.split.kind
     how = BEFORE if kind == "time" else HOW[kind]
     if task.held_out is not None:

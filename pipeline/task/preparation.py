@@ -17,9 +17,11 @@ from pipeline.task.folds import Folds, joined
 from pipeline.task.labels import balanced_weights, class_numbers
 from pipeline.task.loading import Task, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import LoopCache, Trainer, own_dimensions
+from studies import CrossValidator, LoopCache, Trainer, own_dimensions
 from studies.schedules.schedule import check_all_fit
 from studies.trial import is_reserved
+
+Scorer = Trainer | CrossValidator
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,9 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         )
     check_first(config, dimensions)
     _check_lengths(config, lengths)
-    folds = Folds(config, task, config.study.folds) if config.study.folds else None
-    if folds is not None:
+    folds = None
+    for number in filter(None, (config.study.folds, config.study.score_folds)):
+        folds = Folds(config, task, number)
         _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
     if config.study.refit:
         joined(task)  # refuses now what could not be done after the study
@@ -128,6 +131,22 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
         )
     except (TypeError, ValueError) as error:
         raise TaskError(str(error)) from error
+
+
+def make_scorer(config: StageConfig, task: Task, trainer: Trainer, *, on_note: Callable[[str], None]) -> Scorer:
+    """Return what scores the trials of a stage: its trainer, or one that trains each trial on folds.
+
+    Args:
+        config: says on how many folds; their data, and their compiled loops, stay in memory.
+        task: has the data.
+        trainer: the trainer of the whole data.
+        on_note: called with a sentence for the user about how trials are trained.
+    """
+    if not config.study.score_folds:
+        return trainer
+    folds = Folds(config, task, config.study.score_folds)
+    tasks = [folds[index] for index in range(config.study.score_folds)]
+    return CrossValidator([make_trainer(config, make_cache(config, one), one, on_note=on_note) for one in tasks])
 
 
 def class_weights(config: StageConfig, task: Task) -> Mapping[int, float] | None:

@@ -82,7 +82,7 @@ def test_a_study_starts_from_the_best_of_an_earlier_one_with_either_engine_and_r
         assert (first.config.lr, dict(first.config.own)) == (0.123, {"units": 7})
         assert [trial.config for trial in others] == [trial.config for trial in best[:3]]
         assert "[[study.first]] number 2 is left out" in " ".join(notes)
-        assert report.summary["warm_start"] == {"source": str(source), "num_trials": 4}
+        assert report.summary["warm_start"] == {"source": str(source).removeprefix("sqlite:///"), "num_trials": 4}
         assert "It started from the 4 trials of" in (tmp_path / engine / "out/report.html").read_text()
     with pytest.raises(
         BadWarmStart, match=r"must be a study of the same model, but .*one/out is not:\n  model.archite"

@@ -11,7 +11,7 @@ from pipeline.task.folds import Folds
 from pipeline.task.labels import class_numbers
 from pipeline.task.loading import load_task
 from pipeline.task.order import looks_ordered
-from pipeline.task.preparation import make_cache, make_trainer, prepare
+from pipeline.task.preparation import make_cache, make_scorer, make_trainer, prepare
 from studies import TrialConfig
 
 TASKS = """
@@ -48,6 +48,9 @@ def wrong_groups():
 def one_group():
     return {"train": (X, Y), "groups": np.zeros(500)}
 
+def two_worlds():
+    return {"train": (np.zeros((200, 4)), np.repeat([1.0, 3.0], 100)), "groups": np.repeat([0, 1], 100)}
+
 def classifier():
     model = keras.Sequential([keras.layers.Input((16,)), keras.layers.Dense(64, "relu"),
                               keras.layers.Dense(1, activation="sigmoid")])
@@ -72,7 +75,7 @@ def config(tmp_path, monkeypatch):
             "task.build_model": f"split_tasks:{model}",
             "task.load_data": f"split_tasks:{data}",
             "task.split": split,
-            "range_test.optimizers": ["adam"],
+            "range_test.optimizers": ["adam", "sgd"],
             "study.schedules": ["fixed"],
         }
         return pipeline.builtin_config({**own, **{f"study.{key}": value for key, value in study.items()}}, environ={})
@@ -218,3 +221,21 @@ def test_a_task_without_validation_data_is_split_in_the_order_of_its_rows(config
     task = load_task("split_tasks:linear", "split_tasks:changing", split="random")
 
     assert all((np.diff(rows) > 0).all() for rows in task.held_out.rows)
+
+
+def test_a_trial_is_scored_by_its_mean_over_folds_that_keep_groups_whole(config):
+    """A constant learnt from the group of 1 costs (3 - 1)^2 on the group of 3, and the other way round."""
+    scores = {}
+    for split in ("group", "random"):
+        made = config("linear", "two_worlds", split, epochs=8, patience=0, score_folds=2)
+        prepared = prepare(made)
+        trainer = make_trainer(made, prepared.cache, prepared.task, on_note=print)
+        scorer = make_scorer(made, prepared.task, trainer, on_note=print)
+        result = scorer.train(TrialConfig("sgd", "fixed", 0.2, 32)).result
+        scores[split] = result.val_losses[-1]
+        assert result.score == pytest.approx(np.mean(result.fold_scores))
+        assert len(result.fold_scores) == 2
+
+    assert scores["group"] == pytest.approx(4.0, rel=0.1)
+    assert scores["random"] == pytest.approx(1.0, rel=0.3)
+    assert prepared.data_use.notes[-2].startswith("each trial's score is the mean over 2 folds")
