@@ -26,7 +26,8 @@ from pipeline.steps.retraining import train_again
 from pipeline.steps.search import search_and_widen
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import is_unchanged, range_test_fields
-from pipeline.task.preparation import Prepared, make_scorer, make_trainer, prepare
+from pipeline.task.preparation import Prepared, prepare
+from pipeline.task.trainers import make_scorer, make_trainer
 from pipeline.workers.local import LocalWorkers
 from pipeline.workers.submission import new_submission, print_job, submit
 from studies import Retrained, Trainer, TrialResult, Worker

@@ -75,7 +75,9 @@ class TaskConfig(_Table):
     """What is trained: a model and its data."""
 
     build_model: Reference = Field(description="build_model() or build_model(hp) -> a compiled keras.Model")
-    load_data: Reference = Field(description='load_data() -> {"train": .., "validation": .., "test": ..}')
+    load_data: Reference = Field(
+        description='load_data() or load_data(hp) -> {"train": .., "validation": .., "test": .., "groups": ..}'
+    )
     callbacks: OptionalReference = Field(
         "", description='a function that makes the Keras callbacks of a trial, such as "my_task:callbacks"; "" is none'
     )

@@ -17,7 +17,8 @@ from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.watching import StageWatcher
 from pipeline.steps.weights import weights_of
 from pipeline.task.fingerprints import study_fields
-from pipeline.task.preparation import make_trainer, prepare
+from pipeline.task.preparation import prepare
+from pipeline.task.trainers import make_trainer
 from studies import TrialResult, TrialState
 
 WHOLE, WEIGHTS = ".keras", ".weights.h5"

@@ -14,7 +14,7 @@ from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
 from pipeline.report.html import render, study_pictures
-from pipeline.report.models import evaluate, save_best, save_refitted, save_top
+from pipeline.report.models import save_best, save_refitted, save_top, test_metrics
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -88,8 +88,7 @@ def write_results(
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
     model = trainer.as_trained(best, weights_of(run, trainer, best))
-    model_file, task = save_best(run, model), prepared.task
-    test = None if task.test is None else evaluate(model, task.test, best.config.batch_size)
+    model_file, test = save_best(run, model), test_metrics(prepared, model, best)
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lrrt.optimizers import fresh_optimizer
 from pipeline.report.summary_file import RefittedModel, TopModel
@@ -69,14 +69,17 @@ def save_refitted(run: Run, prepared: Prepared, best: TrialResult) -> RefittedMo
     if refitted is None:
         return None
     file = _save(run, refitted.model, path, path.with_suffix(".weights.h5"), "refitted model")
-    test = None if prepared.task.test is None else evaluate(refitted.model, prepared.task.test, best.config.batch_size)
+    test = test_metrics(prepared, refitted.model, best)
     return RefittedModel(file, refitted.epochs, refitted.train_loss, test)
 
 
-def evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    """Return the loss and every metric of a model on the test data."""
+def test_metrics(prepared: Prepared, model: keras.Model, trial: TrialResult) -> dict[str, float] | None:
+    """Return the loss and every metric of a trial's model on the test data; None if the task has none."""
+    data = prepared.task.for_values(trial.config.own).test
+    if data is None:
+        return None
     arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    metrics = model.evaluate(*arrays, batch_size=trial.config.batch_size, verbose=0, return_dict=True)
     return {name: float(value) for name, value in metrics.items()}
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.folds import joined
-from pipeline.task.preparation import Prepared, make_cache, make_trainer
+from pipeline.task.preparation import Prepared
+from pipeline.task.trainers import make_cache, make_trainer
 from studies import EpochEnded, TrialResult, TrialState
 from studies.attempt import attempt
 
@@ -49,7 +50,7 @@ def refit(run: Run, prepared: Prepared, best: TrialResult) -> Refitted | None:
         The model; None, with a note for the user, if the training diverged or failed.
     """
     assert best.best_epoch is not None, "a winner has a best epoch"
-    last_epoch, task = best.best_epoch, replace(prepared.task, train=joined(prepared.task))
+    last_epoch, task = best.best_epoch, joined(prepared.task)
     watcher, ends = StageWatcher(run), list[EpochEnded]()
     patient = run.config.study.model_copy(update={"patience": None})
     config = run.config.model_copy(update={"study": patient})

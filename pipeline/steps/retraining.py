@@ -10,7 +10,8 @@ from pipeline.config.values import MAX_SEED
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.folds import Folds, fold_names
-from pipeline.task.preparation import Prepared, make_cache, make_trainer
+from pipeline.task.preparation import Prepared
+from pipeline.task.trainers import make_cache, make_trainer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
 from studies.storage.shared_work import work_off
 

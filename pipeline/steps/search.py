@@ -9,7 +9,7 @@ from pipeline.console.events import StudyStarted
 from pipeline.run import Run
 from pipeline.steps.stage_studies import MAX_WIDENINGS, Studies, Widening, widened
 from pipeline.steps.watching import Goal, SearchWatcher
-from pipeline.task.preparation import Scorer
+from pipeline.task.trainers import Scorer
 from studies import TrialResult, at_edge, best_of
 
 

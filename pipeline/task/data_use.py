@@ -48,7 +48,7 @@ def use_of(
     """
     held = task.held_out
     split = held.kind if held is not None else None if folds is None else folds.split.kind
-    notes = *_on_hold_out(config, task), *_on_folds(config, task, folds), *_on_weights(class_weight)
+    notes = *_on_hold_out(config, task), *_on_folds(config, task, folds), *_on_weights(class_weight), *_on_values(task)
     return DataUse(split, held is not None, class_weight, notes)
 
 
@@ -108,3 +108,9 @@ def _on_weights(class_weight: Mapping[int, float] | None) -> Iterator[str]:
             f"training losses are weighted by class ({weights}) and validation losses are not, as in fit, so that the "
             "gap between them says little"
         )
+
+
+def _on_values(task: Task) -> Iterator[str]:
+    if task.data_names:
+        names = ", ".join(task.data_names)
+        yield f"the data depend on {names}: they are loaded for each value, and kept as far as memory allows"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from pipeline.failures import TaskError
 from pipeline.task.labels import class_numbers
 from pipeline.task.splits import Split, group_numbers, split_of
 from studies.analysis.folds import Fold
+from studies.dimension import Value
 
 if TYPE_CHECKING:
     from pipeline.task.loading import Task
@@ -38,7 +39,7 @@ class Folds:
     """
 
     def __init__(self, config: StageConfig, task: Task, number: int) -> None:
-        self.task = task
+        self.task, self._config, self._number = task, config, number
         self._data, num_rows = _rows_of(task, joins=task.held_out is not None or config.study.mixes_validation)
         self.split = _split_of(config, task, self._data, num_rows)
         self._folds = self.split.folds(number, config.study.seed)
@@ -52,7 +53,14 @@ class Folds:
     def __getitem__(self, index: int) -> Task:
         """Return the task of a fold, whose validation data are the fold's."""
         train, validation = (_taken(self._data, rows) for rows in self._folds[index])
-        return replace(self.task, train=train, validation=validation)
+        of_values = self.task.of_values
+        if of_values is None:
+            return replace(self.task, train=train, validation=validation)
+
+        def fold_of(values: Mapping[str, Value]) -> Task:
+            return Folds(self._config, of_values(values), self._number)[index]
+
+        return replace(self.task, train=train, validation=validation, of_values=fold_of)
 
     @property
     def rows(self) -> list[Fold]:
@@ -66,12 +74,18 @@ def fold_names(config: StageConfig) -> list[str]:
     return [f"{kind} {number} of {config.study.folds}" for number in range(1, config.study.folds + 1)]
 
 
-def joined(task: Task) -> Any:
-    """Return training and validation data as one, for a training on both.
+def joined(task: Task) -> Task:
+    """Return a task whose training data are its training and validation data as one.
 
     Raises:
         TaskError: if they cannot be joined, or have no end.
     """
+    of_values = task.of_values
+    both = replace(task, train=_joined(task))
+    return both if of_values is None else replace(both, of_values=lambda values: joined(of_values(values)))
+
+
+def _joined(task: Task) -> Any:
     if not is_stream(task.train) and not is_stream(task.validation):
         return joined_rows(task, "A refit")
     import tensorflow as tf

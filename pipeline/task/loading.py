@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from pipeline.failures import TaskError
 from pipeline.task.labels import class_numbers
 from pipeline.task.order import looks_ordered
 from pipeline.task.splits import group_numbers, split_of
+from studies.dimension import Value
+from studies.space.model_hyperparameters import takes_hyperparameters
 
 if TYPE_CHECKING:
     from studies.analysis.folds import Fold
@@ -42,7 +44,8 @@ class Task:
 
     `callbacks` makes a trial's Keras callbacks; None for a task without callbacks. `groups` has the group of each row
     before any was held out. `held_out` says how the validation data was taken out of the training data; None for a task
-    that brings its own.
+    that brings its own. `of_values` gives the task with the data for values of the hyperparameters of `load_data`; None
+    if it has none, and `data_names` are their names.
     """
 
     build_model: Callable[..., Any]
@@ -52,6 +55,12 @@ class Task:
     callbacks: Callable[..., Any] | None = None
     groups: Any = None
     held_out: HeldOut | None = None
+    of_values: Callable[[Mapping[str, Value]], Task] | None = None
+    data_names: tuple[str, ...] = ()
+
+    def for_values(self, values: Iterable[tuple[str, Value]]) -> Task:
+        """Return the task with the data for values of a trial's own hyperparameters, by name."""
+        return self if self.of_values is None else self.of_values(dict(values))
 
 
 def load_task(
@@ -62,6 +71,7 @@ def load_task(
     split: str = "auto",
     seed: int = 0,
     validation_fraction: float = 0.2,
+    hyperparameters: Mapping[str, Value] | None = None,
 ) -> Task:
     """Import both functions and load the data.
 
@@ -73,6 +83,7 @@ def load_task(
         split: how validation data is held out, if there is none; see `pipeline.task.splits`.
         seed: the seed of the held-out samples.
         validation_fraction: the fraction of the training samples that is then held out.
+        hyperparameters: values for a `load_data(hp)`; the defaults hold for the others.
 
     Raises:
         TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
@@ -80,7 +91,7 @@ def load_task(
     builder, loader = import_function(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
     try:
-        data = loader()
+        data = _called(loader, hyperparameters or {})
     except Exception as error:  # the user's code may raise anything
         raise TaskError(
             f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
@@ -114,6 +125,17 @@ def import_function(path: str) -> Callable[..., Any]:
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
         raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
     return function
+
+
+def _called(load_data: Callable[..., Any], values: Mapping[str, Value]) -> Any:
+    """Call the user's `load_data()`, or `load_data(hp)` with these values and the defaults of the others."""
+    if not takes_hyperparameters(load_data):
+        return load_data()
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    return load_data(hp)
 
 
 def take_rows(batches: ArrayBatches, rows: Any) -> Data:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from lrrt import Loops
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
 from pipeline.task.data_use import DataUse, use_of
+from pipeline.task.data_values import DataOfValues
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.first_configs import check_first
 from pipeline.task.folds import Folds, joined
-from pipeline.task.labels import balanced_weights, class_numbers
-from pipeline.task.loading import Task, load_task
+from pipeline.task.loading import Task, import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import CrossValidator, LoopCache, Trainer, own_dimensions
+from pipeline.task.trainers import class_weights, make_cache, make_loops
+from studies import Dimension, LoopCache, own_dimensions
+from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.trial import is_reserved
-
-Scorer = Trainer | CrossValidator
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +69,26 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     stopper.check()
     use_all_devices()
     names = config.task
-    task = load_task(
-        names.build_model,
-        names.load_data,
-        names.callbacks,
-        seed=config.study.seed,
-        split=names.split,
-        validation_fraction=config.study.validation_fraction,
-    )
+    of_data = _data_dimensions(config)
+    task = _load(config)
+    if of_data:
+        data_names = tuple(dimension.name for dimension in of_data)
+        of_values = DataOfValues(partial(_load, config), data_names)
+        task = replace(task, of_values=of_values, data_names=data_names)
     try:
-        loops = _make_loops(config, task)
+        loops = make_loops(config, task)
         watched = config.range_test.monitor, config.range_test.monitor_mode
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
-        dimensions = own_dimensions(task.build_model)
+        dimensions = _dimensions(task, of_data)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
     taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
     if taken:
         raise TaskError(
-            f"Hyperparameters of {names.build_model} must have other names than lrrt's own, got {taken[0]!r}."
+            f"Hyperparameters of {names.build_model} and {names.load_data} must have other names than lrrt's own, got "
+            f"{taken[0]!r}."
         )
     check_first(config, dimensions)
     _check_lengths(config, lengths)
@@ -102,80 +102,44 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     return Prepared(task, cache, tested, known_by, use_of(config, task, folds, class_weights(config, task)))
 
 
-def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
-    """Make the loops for the trials of a task; `loops` are those of its default model, if they exist already."""
-    return LoopCache(loops or _make_loops(config, task))
-
-
-def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: Callable[[str], None]) -> Trainer:
-    """Make the trainer of a stage's trials.
-
-    Args:
-        config: has the epochs, the seed and the patience.
-        cache: the loops of the trials.
-        task: has the callbacks.
-        on_note: called with a sentence for the user about how trials are trained.
-
-    Raises:
-        TaskError: if the task's callbacks or its validation data cannot be used.
-    """
-    study = config.study
-    try:
-        return Trainer(
-            cache,
-            epochs=study.epochs,
-            seed=study.seed,
-            patience=study.patience,
-            callbacks=task.callbacks,
-            on_note=on_note,
-        )
-    except (TypeError, ValueError) as error:
-        raise TaskError(str(error)) from error
-
-
-def make_scorer(config: StageConfig, task: Task, trainer: Trainer, *, on_note: Callable[[str], None]) -> Scorer:
-    """Return what scores the trials of a stage: its trainer, or one that trains each trial on folds.
-
-    Args:
-        config: says on how many folds; their data, and their compiled loops, stay in memory.
-        task: has the data.
-        trainer: the trainer of the whole data.
-        on_note: called with a sentence for the user about how trials are trained.
-    """
-    if not config.study.score_folds:
-        return trainer
-    folds = Folds(config, task, config.study.score_folds)
-    tasks = [folds[index] for index in range(config.study.score_folds)]
-    return CrossValidator([make_trainer(config, make_cache(config, one), one, on_note=on_note) for one in tasks])
-
-
-def class_weights(config: StageConfig, task: Task) -> Mapping[int, float] | None:
-    """Return the weight of each class in training; None if classes are not weighted.
-
-    Raises:
-        TaskError: if they are to be balanced, but the labels are no classes.
-    """
-    wanted = config.task.class_weight
-    if not isinstance(wanted, str):
-        return wanted
-    classes = class_numbers(task.train) if isinstance(task.train, tuple | list) else None
-    if classes is None:
-        raise TaskError(
-            'class_weight = "balanced" must come with labels in an array that are one class a row, got others. Give a '
-            "table of class to weight, or data with sample weights."
-        )
-    return balanced_weights(classes)
-
-
-def _make_loops(config: StageConfig, task: Task) -> Loops:
-    return Loops(
-        task.build_model,
-        task.train,
-        optimizers=config.range_test.optimizers,
-        batch_size=config.range_test_batch_size,
-        validation_data=task.validation,
-        class_weight=class_weights(config, task),
+def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = None) -> Task:
+    names = config.task
+    return load_task(
+        names.build_model,
+        names.load_data,
+        names.callbacks,
+        seed=config.study.seed,
+        split=names.split,
+        validation_fraction=config.study.validation_fraction,
+        hyperparameters=hyperparameters,
     )
+
+
+def _data_dimensions(config: StageConfig) -> tuple[Dimension, ...]:
+    try:
+        return own_dimensions(import_function(config.task.load_data))
+    except TaskError:
+        raise
+    except Exception as error:  # loading the data runs the user's code, which may raise anything
+        raise TaskError(
+            f"{config.task.load_data} must return the task's data, it raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _dimensions(task: Task, of_data: Sequence[Dimension]) -> tuple[Dimension, ...]:
+    """Return the hyperparameters of the model and of the data; one that both have is searched once.
+
+    Raises:
+        ValueError: for two different ones of one name.
+    """
+    of_model = {dimension.name: dimension for dimension in own_dimensions(task.build_model)}
+    for dimension in of_data:
+        if of_model.setdefault(dimension.name, dimension) != dimension:
+            raise ValueError(
+                f"A hyperparameter of model and data must be declared alike in both, got {dimension.name!r} as "
+                f"{of_model[dimension.name]} and {dimension}."
+            )
+    return tuple(of_model.values())
 
 
 def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:

@@ -11,7 +11,8 @@ from pipeline.task.folds import Folds
 from pipeline.task.labels import class_numbers
 from pipeline.task.loading import load_task
 from pipeline.task.order import looks_ordered
-from pipeline.task.preparation import make_cache, make_scorer, make_trainer, prepare
+from pipeline.task.preparation import prepare
+from pipeline.task.trainers import make_cache, make_scorer, make_trainer
 from studies import TrialConfig
 
 TASKS = """

@@ -10,7 +10,8 @@ import pipeline
 from lrrt import Ramp, run_range_test
 from pipeline.failures import TaskError
 from pipeline.task.folds import Folds
-from pipeline.task.preparation import make_cache, make_trainer, prepare
+from pipeline.task.preparation import prepare
+from pipeline.task.trainers import make_cache, make_trainer
 from studies import TrialConfig
 
 TASKS = """

@@ -1,0 +1,69 @@
+"""Load a task's data for each set of values of its hyperparameters, and keep them as far as memory allows."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from studies.dimension import Value
+
+KEPT_SHARE = 0.25  # of the machine's memory, for data of other values than the last
+
+
+class HasData(Protocol):
+    """A task with its data."""
+
+    @property
+    def train(self) -> Any: ...
+    @property
+    def validation(self) -> Any: ...
+    @property
+    def test(self) -> Any: ...
+
+
+T = TypeVar("T", bound=HasData)
+
+
+class DataOfValues(Generic[T]):
+    """The task with the data of some values; the data of the values used last are kept.
+
+    Args:
+        load: loads the task for values of hyperparameters by name.
+        names: the hyperparameters of `load_data`.
+        max_bytes: so many bytes of data are kept at most, and those of the last values in any case; None for a quarter
+            of this machine's memory.
+    """
+
+    def __init__(
+        self, load: Callable[[Mapping[str, Value]], T], names: tuple[str, ...], max_bytes: int | None = None
+    ) -> None:
+        self._load, self.names = load, names
+        self._max_bytes = _memory_bytes() * KEPT_SHARE if max_bytes is None else max_bytes
+        self._tasks: OrderedDict[tuple[tuple[str, Value], ...], T] = OrderedDict()
+
+    def __call__(self, values: Mapping[str, Value]) -> T:
+        """Return the task with the data for these values, of which those of the model are ignored."""
+        key = self.key(values)
+        if key not in self._tasks:
+            self._tasks[key] = self._load(dict(key))
+        self._tasks.move_to_end(key)
+        while len(self._tasks) > 1 and sum(map(_num_bytes, self._tasks.values())) > self._max_bytes:
+            self._tasks.popitem(last=False)
+        return self._tasks[key]
+
+    def key(self, values: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+        """Return the values that the data depend on."""
+        return tuple((name, values[name]) for name in self.names if name in values)
+
+
+def _num_bytes(task: HasData) -> int:
+    from keras import tree
+
+    parts = task.train, task.validation, task.test
+    return sum(int(getattr(leaf, "nbytes", 0)) for leaf in tree.flatten(parts))
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
