@@ -1,4 +1,4 @@
-"""Shows that hyperparameters of the data are searched, and that trials, folds and refits have the data of their values."""
+"""Shows that hyperparameters of the data are searched, and that each trial and fold has the data of its values."""
 
 import sys
 
