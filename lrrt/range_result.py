@@ -18,6 +18,7 @@ from lrrt.curve import RangeCurve
 from lrrt.plain import from_plain, to_plain
 from lrrt.plot import plot_loss_deltas, plot_losses
 from lrrt.ramp import Ramp
+from lrrt.words import rate_text, score_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,13 +157,8 @@ class RangeTestResult:
 
     def _row(self, found: Standing) -> tuple[str, ...]:
         bounds = self.bounds[found.label]
-        rates = (_rate(bounds.low), _rate(bounds.high), _rate(bounds.suggested))
-        lowest = "-" if found.lowest_loss is None else f"{found.lowest_loss:.4g}"
-        return (found.label, *rates, lowest, _rate(found.lr), bounds.reason)
-
-
-def _rate(lr: float | None) -> str:
-    return "-" if lr is None else f"{lr:.1e}"
+        rates = (rate_text(bounds.low), rate_text(bounds.high), rate_text(bounds.suggested))
+        return (found.label, *rates, score_text(found.lowest_loss), rate_text(found.lr), bounds.reason)
 
 
 def _versions() -> dict[str, str]:

@@ -58,7 +58,7 @@ class EpochDecision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """A trial at the end of an epoch, the argument of `on_epoch`. Epochs count from 1."""
+    """A trial at the end of an epoch. Epochs count from 1."""
 
     number: int
     config: TrialConfig

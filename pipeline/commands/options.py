@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.console.display import ProgressStyle
+from pipeline.console.streams import ProgressStyle
 
 Config = Annotated[Path, typer.Argument(metavar="search.toml", help="The config file.", show_default=False)]
 OptionalConfig = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.failures import exit_codes
-from pipeline.commands.invocation import load, prepare, print_report, stoppable
+from pipeline.commands.invocation import load, prepare, print_report, shown, stoppable
 from pipeline.commands.options import (
     AppDir,
     Bounds,
@@ -57,12 +57,11 @@ def run(
     The same command starts a run, goes on with an interrupted one, and does nothing if all is done.
     """
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed, "study.warm_start": warm_start})
+        settings = load(config, trials=trials, seed=seed, warm_start=warm_start)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.stage import run_stage
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             report = run_stage(
                 settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
             )
@@ -83,12 +82,11 @@ def range_(
 ) -> None:
     """Run the range tests only: bounds and pictures."""
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
-        settings = load(config, {"study.seed": seed})
+        settings = load(config, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.stage import run_range_tests
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
         print_report(report, as_json=json)
 
@@ -113,13 +111,12 @@ def search(
 ) -> None:
     """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed, "study.warm_start": warm_start})
+        settings = load(config, trials=trials, seed=seed, warm_start=warm_start)
         given = _given_bounds(settings, bounds, ranges or [])
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.stage import run_search
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             report = run_search(
                 settings,
                 bounds=given,
@@ -159,12 +156,11 @@ def export(
     Stored weights are taken where there are some; else the trial is trained again with its seed.
     """
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        settings = load(config, trials=trials, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.report.exporting import export_trial
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             path = export_trial(settings, trial, to=to, out=out, state=state, on_event=tell, stopper=stopper)
         say(str(path), sys.stdout)
 

@@ -1,6 +1,5 @@
 """Check each kind of value in a config against its law, and report a value that breaks it."""
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -8,16 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from lrrt.words import did_you_mean
+from pipeline.config.storage_url import is_storage_url, without_password
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
 from studies.schedules.families import FAMILIES
 
-# A list, because a check must not import Keras. It lacks the wrappers (LossScale, Multi), and Lamb, which
-# `keras.optimizers.get` of Keras 3.15 does not find by name.
+# The names that `lrrt.range_test` takes, which leaves out wrappers; a list, because a check must not import Keras.
 OPTIMIZERS = (
-    *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion", "muon"),
-    *("adafactor", "schedulefreeadamw"),
+    *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lamb", "lion"),
+    *("muon", "adafactor", "schedulefreeadamw"),
 )
 WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
@@ -36,29 +36,12 @@ class MistakenKey(ValueError):
         self.key = key
 
 
-def without_password(url: str) -> str:
-    """Return a database URL without its password.
-
-    >>> without_password("postgresql://me:secret@host/study?sslpassword=hidden")
-    'postgresql://me@host/study'
-    """
-    if url.startswith("sqlite"):
-        return url  # it has a path and no password
-    bare = re.sub(r"://([^:]*):.*@", r"://\1@", url)
-    address, mark, query = bare.partition("?")
-    shown_parts = [part for part in query.split("&") if "password=" not in part.lower()]
-    return address + mark * any(shown_parts) + "&".join(shown_parts)
-
-
 def shown(value: object) -> str:
-    """Return a value for a message: not too long."""
-    return f"{value!r:.80}"
-
-
-def did_you_mean(name: object, known: tuple[str, ...]) -> str:
-    """Return a hint at the nearest known name, or nothing if none is near."""
-    close = difflib.get_close_matches(str(name).lower(), known, n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
+    """Return a value for a message: not too long, and without the password of a URL."""
+    if not any(mark in str(value) for mark in ("://", "@")):
+        return f"{value!r:.80}"
+    harmless = without_password(value) if isinstance(value, str) else "..."
+    return f"{harmless!r:.80}"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -204,9 +187,11 @@ def _reference(text: str) -> str:
 
 
 def _storage_url(url: str) -> str:
-    if url and not (re.match(r"[a-z][a-z0-9+]*://.", url) and url.isprintable() and " " not in url):
-        safe = re.sub(r".*@", "...@", without_password(url))  # a broken URL may hide a password anywhere before the @
-        raise ValueError(f'must be "" or a database URL such as "postgresql://user@host/name", got {shown(safe)}.')
+    if url and not is_storage_url(url):
+        raise ValueError(
+            f'must be "" or a database URL such as "postgresql://user@host/name", got {without_password(url)!r:.80}. '
+            "In a name or a password, write %20 for a space, %2F for /, %3A for :, %3F for ? and %40 for @."
+        )
     return url
 
 

@@ -17,8 +17,6 @@ from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.watching import StageWatcher
 from pipeline.steps.weights import weights_of
 from pipeline.task.fingerprints import study_fields
-from pipeline.task.preparation import prepare
-from pipeline.task.trainers import make_trainer
 from studies import TrialResult, TrialState
 
 WHOLE, WEIGHTS = ".keras", ".weights.h5"
@@ -51,17 +49,17 @@ def export_trial(
         ForeignRun: if the folders belong to another study.
         TaskError: if the model cannot be made or saved.
     """
-    run, given = with_given(Run.make(config, out, state, on_event, stopper))
+    run = with_given(Run.make(config, out, state, on_event, stopper))
     path = to or run.directory.out / "exported" / f"trial-{number}{WHOLE}"
     if not path.name.endswith((WHOLE, WEIGHTS)):
         raise NoSuchTrial(f"--to must be a file that ends in {WHOLE} or {WEIGHTS}, got {str(path)!r}.")
-    opened = earlier(run, given)
+    opened = earlier(run)
     if opened is None or opened.studies is None:
         raise NotFinished(f"{run.directory.state} must hold a study with trials to export. Run `lrrt run` first.")
     trial = _completed(list(opened.studies.results()), number)
-    prepared = prepare(run.config, run.stopper)
-    check_owner(run.directory, study_fields(run.config, prepared.known_by, given))
-    trainer = make_trainer(run.config, prepared.cache, prepared.task, on_note=StageWatcher(run).on_note)
+    prepared = run.prepare(run.config, run.stopper)
+    check_owner(run.directory, study_fields(run.config, prepared.known_by, run.given))
+    trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
     if read_weights(run.directory, trial) is None:
         run.note(f"the weights of trial {number} are not stored, so it is trained again with its seed")
     model = trainer.as_trained(trial, weights_of(run, trainer, trial))

@@ -11,6 +11,7 @@ import numpy as np
 
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
+from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.preparation import prepare
@@ -80,10 +81,10 @@ class Plan:
         """Return the plan as lines of text."""
         rows = [("part", "steps", "epochs", "time at most")]
         rows += [
-            (part.name, str(part.num_steps), str(part.num_epochs or "-"), _duration(part.seconds))
+            (part.name, str(part.num_steps), str(part.num_epochs or "-"), duration_text(part.seconds))
             for part in self.parts
         ]
-        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", _duration(self.seconds)))
+        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", duration_text(self.seconds)))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [
             row[0].ljust(widths[0])
@@ -180,10 +181,3 @@ def _seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lrrt.words import on_one_line
 from pipeline.config.tables import StageConfig
-from pipeline.console.events import printable
 from pipeline.report.files import is_complete
 from pipeline.run import Run
 from pipeline.state.run_lock import holder_of
@@ -30,8 +30,8 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
     Raises:
         ForeignRun: if the folders belong to another study.
     """
-    run, given = with_given(Run.make(config, out, state))
-    opened = earlier(run, given)
+    run = with_given(Run.make(config, out, state))
+    opened = earlier(run)
     studies = None if opened is None else opened.studies
     results = [] if studies is None else studies.results()
     best = best_of(results, max_gap=config.study.max_gap)
@@ -65,7 +65,7 @@ def in_words(status: dict[str, Any]) -> str:
         line += f"; {status['slots']['running']} in training, {status['slots']['waiting']} wait"
         line += "".join(f"; {_worker_in_words(worker)}" for worker in status["workers"] if worker["trial"] is not None)
     line += f"; {f'running as process {holder}' if holder else 'no process works on it'}"
-    return printable("; ".join(filter(None, [line, jobs_in_words(status["jobs"])])))
+    return on_one_line("; ".join(filter(None, [line, jobs_in_words(status["jobs"])])))
 
 
 def _shared(studies: Studies | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt.plot import COLOURS, scale_rates
+from lrrt.words import on_one_line
 from pipeline.report.pictures import MARKERS, PANEL, colours_of, scale_scores, score_of, small_figure
 from pipeline.report.rows import completed
 from studies import SearchSpace, TrialResult, TrialState
@@ -152,7 +153,7 @@ def _title(name: str) -> str:
 def _as_text(name: str) -> str:
     """Return a user's name for a picture: not too long, and without mathematics for matplotlib."""
     short = name if len(name) <= LONG_LABEL else f"{name[: LONG_LABEL - 1]}…"
-    return "".join(letter if letter.isprintable() else "?" for letter in short).replace("$", r"\$")
+    return on_one_line(short).replace("$", r"\$")
 
 
 def _ranks(names: Sequence[str]) -> Column:

@@ -69,7 +69,7 @@ def first_values(run: Run, space: SearchSpace, warm: WarmStart | None) -> tuple[
             run.note_once(f"{place} is left out, since it does not lie in the space: {outside}")
         else:
             values.append(wanted)
-    inside = [one for one in (() if warm is None else warm.best) if not _outside(one, space) and space.fills(one)]
+    inside = [one for one in (() if warm is None else warm.best) if not _outside(one, space)]
     return (*values, *inside[:NUM_WARM])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lrrt import Ramp, RangeTestResult, run_range_test
+from lrrt import RangeTestResult
 from pipeline.config.tables import StageConfig
 from pipeline.run import RANGE_TESTS, Run
 from pipeline.state.ownership import differences
@@ -98,17 +98,7 @@ class _Job:
     def _outcome(self, optimizer: str, check: Check) -> Outcome:
         assert self.prepared is not None, "a job without a task is asked for no piece"
         began = time.monotonic()
-        test = self.run.config.range_test
-        result = run_range_test(
-            self.prepared.tested,
-            Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
-            optimizers=(optimizer,),
-            repeats=test.repeats,
-            seed=self.run.config.study.seed,
-            batch_sizes=self.run.config.tested_batch_sizes,
-            confirm_steps=test.confirm_steps,
-            watcher=self.watcher,
-        )
+        result = self.prepared.range_test(self.run.config, optimizer, self.watcher)
         check(True)
         seconds = round(time.monotonic() - began, 3)
         plain = {"fields": self.fields[optimizer], "seconds": seconds, "range_test": result.as_dict()}

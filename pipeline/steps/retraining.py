@@ -9,9 +9,8 @@ from pipeline.config.tables import StageConfig
 from pipeline.config.values import MAX_SEED
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
-from pipeline.task.folds import Folds, fold_names
+from pipeline.task.folds import fold_names
 from pipeline.task.preparation import Prepared
-from pipeline.task.trainers import make_cache, make_trainer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
 from studies.storage.shared_work import work_off
 
@@ -60,18 +59,8 @@ def _top(config: StageConfig, results: Sequence[TrialResult]) -> list[TrialResul
 def _rounds(run: Run, prepared: Prepared, trainer: Trainer) -> Iterator[Round]:
     for name, seed in _seeds(run.config).items():
         yield Round(name, partial(trainer.with_seed, seed))
-    watcher = StageWatcher(run)
-
-    if not run.config.study.folds:
-        return
-    folds = Folds(run.config, prepared.task, run.config.study.folds)
-
-    def make(index: int) -> Trainer:
-        task = folds[index]
-        return make_trainer(run.config, make_cache(run.config, task), task, on_note=watcher.on_note)
-
-    for index, name in enumerate(fold_names(run.config)):
-        yield Round(name, partial(make, index), is_fold=True, prunes=run.config.study.prunes)
+    for name, make in prepared.fold_trainers(run.config, StageWatcher(run).on_note):
+        yield Round(name, make, is_fold=True, prunes=run.config.study.prunes)
 
 
 def _seeds(config: StageConfig) -> dict[str, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lrrt.words import did_you_mean
 from pipeline.config.tables import StageConfig
-from pipeline.config.values import did_you_mean, listed
+from pipeline.config.values import listed
 from pipeline.failures import ConfigError
 from studies import Dimension, OptimizerRange, SearchSpace
 from studies.dimension import Value

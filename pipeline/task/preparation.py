@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from lrrt import Loops
+from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
@@ -15,11 +15,11 @@ from pipeline.task.data_use import DataUse, use_of
 from pipeline.task.data_values import DataOfValues
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.first_configs import check_first
-from pipeline.task.folds import Folds, joined
+from pipeline.task.folds import Folds, fold_names, joined
 from pipeline.task.loading import Task, import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from pipeline.task.trainers import class_weights, make_cache, make_loops
-from studies import Dimension, LoopCache, own_dimensions
+from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
+from studies import Dimension, LoopCache, Trainer, own_dimensions
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.trial import is_reserved
@@ -43,6 +43,47 @@ class Prepared:
     tested: Loops
     known_by: TaskPrint
     data_use: DataUse
+
+    def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
+        """Test the rates of one optimizer, at each batch size that the config tests."""
+        test = config.range_test
+        return run_range_test(
+            self.tested,
+            Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
+            optimizers=(optimizer,),
+            repeats=test.repeats,
+            seed=config.study.seed,
+            batch_sizes=config.tested_batch_sizes,
+            confirm_steps=test.confirm_steps,
+            watcher=watcher,
+        )
+
+    def trainer(self, config: StageConfig, on_note: Callable[[str], None]) -> Trainer:
+        """Make the trainer of the trials; see `make_trainer`."""
+        return make_trainer(config, self.cache, self.task, on_note=on_note)
+
+    def scorer(self, config: StageConfig, trainer: Trainer, on_note: Callable[[str], None]) -> Scorer:
+        """Make what scores the trials; see `make_scorer`."""
+        return make_scorer(config, self.task, trainer, on_note=on_note)
+
+    def fold_trainers(
+        self, config: StageConfig, on_note: Callable[[str], None]
+    ) -> Iterator[tuple[str, Callable[[], Trainer]]]:
+        """Yield the name of each fold, and what makes its trainer; nothing if the config asks for no folds."""
+
+        if not config.study.folds:
+            return
+        folds = Folds(config, self.task, config.study.folds)
+
+        def make(index: int) -> Trainer:
+            task = folds[index]
+            return make_trainer(config, make_cache(config, task), task, on_note=on_note)
+
+        for index, name in enumerate(fold_names(config)):
+            yield name, partial(make, index)
+
+
+Prepare = Callable[[StageConfig, Stopper], Prepared]
 
 
 def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:

@@ -118,7 +118,7 @@ def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp
     [
         (["--range", "adam"], "--range must be optimizer=low:high, such as adam=1e-4:1e-2, got 'adam'"),
         (["--range", "adam=a:b"], "--range must be optimizer=low:high"),
-        (["--range", "adm=1:2"], "known optimizer, got 'adm'. Did you mean \"adam\"?"),
+        (["--range", "adm=1:2"], "known optimizer, got 'adm'. Did you mean 'adam'?"),
         (["--range", "adam=2:1"], "`0 < low < high` must hold for --range adam, got low=2.0, high=1.0"),
         (["--range", "adam=1:2", "--range", "adam=1:3"], "each optimizer once, got adam twice"),
         (["--range", "adam=1:2", "--bounds", "a.json"], "from one place, got --bounds and --range"),
