@@ -203,7 +203,7 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     assert opened.studies is not None, "a space that was narrowed has a study"
     scorer = prepared.scorer(run.config, trainer, on_note)
     studies = search_and_widen(run, opened.studies, scorer, fields=fields, before=before)
-    retrained = train_again(run, prepared, trainer, studies.results())
+    retrained = train_again(run, prepared, scorer, studies.results())
     return TrainedStage(replace(opened, studies=studies), retrained, trainer)
 
 

@@ -28,6 +28,10 @@ class CrossValidator:
         self.trainers = tuple(trainers)
         self.epochs, self.seed = trainers[0].epochs, trainers[0].seed
 
+    def with_seed(self, seed: int) -> CrossValidator:
+        """Return the same with another seed in each training; the folds stay."""
+        return CrossValidator([trainer.with_seed(seed) for trainer in self.trainers])
+
     def check_space(self, space: SearchSpace) -> None:
         """Refuse a space that does not fit one of the folds; see `Trainer.check_space`."""
         for trainer in self.trainers:

@@ -144,7 +144,6 @@ def export(
     ] = None,
     out: Out = Path("out"),
     state: State = Path("state"),
-    trials: Trials = None,
     seed: Seed = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -156,7 +155,7 @@ def export(
     Stored weights are taken where there are some; else the trial is trained again with its seed.
     """
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
-        settings = load(config, trials=trials, seed=seed)
+        settings = load(config, seed=seed)
         prepare(app_dir, verbose=verbose)
         from pipeline.report.exporting import export_trial
 

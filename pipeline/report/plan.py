@@ -130,7 +130,7 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
     trainings = {
         f"{study.num_trials} trials{on_folds}": (study.num_trials * each, others),
         f"{widened} trials{on_folds} if bounds are widened": (widened * each, 0.0),
-        f"{top} best trials on {study.retrain_seeds} seeds": (top * study.retrain_seeds, 0.0),
+        f"{top} best trials on {study.retrain_seeds} seeds{on_folds}": (top * study.retrain_seeds * each, 0.0),
         # Each fold has other data, so its loops are compiled anew.
         f"{top} best trials on {folds} folds": (top * folds, folds * top * compile_s),
     }

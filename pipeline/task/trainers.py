@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from weakref import WeakValueDictionary
 
 from lrrt import Loops
 from pipeline.config.tables import StageConfig
@@ -13,7 +13,6 @@ from pipeline.task.labels import balanced_weights, class_numbers
 from pipeline.task.loading import Task
 from studies import CrossValidator, LoopCache, Trainer, own_dimensions
 from studies.dimension import Value
-from studies.training.loop_cache import MAX_MODELS
 
 Scorer = Trainer | CrossValidator
 
@@ -25,23 +24,25 @@ def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> L
 
 
 class _LoopsOfData:
-    """Make the loops of a trial whose data depend on its hyperparameters; models with the same data share them."""
+    """Make the loops of a trial whose data depend on its hyperparameters; models with the same data share them.
+
+    A cache holds the loops; when it lets go of them, so does this.
+    """
 
     def __init__(self, config: StageConfig, task: Task) -> None:
         self.config, self.task = config, task
         self._of_model = {dimension.name for dimension in own_dimensions(task.build_model)}
-        self._loops: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
+        self._loops: WeakValueDictionary[tuple[tuple[str, Value], ...], Loops] = WeakValueDictionary()
 
     def __call__(self, values: Mapping[str, Value]) -> Loops:
         of_model = {name: value for name, value in values.items() if name in self._of_model}
         key = tuple((name, value) for name, value in values.items() if name in self.task.data_names)
-        if key not in self._loops:
-            self._loops[key] = make_loops(self.config, self.task.for_values(values.items()), of_model)
-            if len(self._loops) > MAX_MODELS:
-                self._loops.popitem(last=False)
-            return self._loops[key]
-        self._loops.move_to_end(key)
-        return self._loops[key].like(hyperparameters=of_model)
+        with_same_data = self._loops.get(key)
+        if with_same_data is not None:
+            return with_same_data.like(hyperparameters=of_model)
+        made = make_loops(self.config, self.task.for_values(values.items()), of_model)
+        self._loops[key] = made
+        return made
 
 
 def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: Callable[[str], None]) -> Trainer:

@@ -42,6 +42,18 @@ def test_the_score_is_the_mean_of_the_folds_and_the_losses_are_their_means():
     assert type(result).from_dict(result.as_dict()) == result
 
 
+def test_another_seed_is_that_of_every_fold():
+    class Seeded(Fold):
+        def with_seed(self, seed):
+            other = Seeded(self.shift)
+            other.seed = seed
+            return other
+
+    other = CrossValidator([Seeded(0.0), Seeded(1.0)]).with_seed(7)
+
+    assert [other.seed, *(trainer.seed for trainer in other.trainers)] == [7, 7, 7]
+
+
 def test_a_trial_that_diverges_on_a_fold_has_diverged_and_is_spared_the_others():
     trainer = folds(0.0, 0.0)
     result = trainer.train(replace(GOOD, lr=10 / CURVATURE)).result
