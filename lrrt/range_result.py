@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer
 
-from lrrt.bounds import Bounds
+from lrrt.bounds import Bounds, find_bounds
 from lrrt.comparison import Standing, compare, in_words
 from lrrt.curve import RangeCurve
 from lrrt.plain import from_plain, to_plain
@@ -87,6 +87,28 @@ class RangeTestResult:
             if (case.optimizer, case.batch_size) == (optimizer, batch_size):
                 return self.bounds[label]
         raise KeyError(f"{optimizer} was not tested in batches of {batch_size}; tested were {', '.join(self.cases)}.")
+
+    def for_training(self, training_steps: int | Mapping[str, int]) -> Self:
+        """Judge the same curves again, for a training of another length; curves do not depend on it.
+
+        What short trainings have sharpened is lost, and bounds without curves stay as they are.
+
+        Args:
+            training_steps: updates of the training to come; or those of each label.
+
+        Raises:
+            ValueError: for less than one update.
+        """
+
+        def judged(label: str, curves: tuple[RangeCurve, ...]) -> Bounds:
+            found = self.bounds[label]
+            steps = training_steps if isinstance(training_steps, int) else training_steps.get(label)
+            if not curves:
+                return found
+            kind, averaging_steps = self.cases[label].kind, found.averaging_steps
+            return find_bounds(curves, optimizer=kind, training_steps=steps, averaging_steps=averaging_steps)
+
+        return replace(self, bounds={label: judged(label, curves) for label, curves in self.curves.items()})
 
     def standings(self) -> tuple[Standing, ...]:
         """Order the cases by the lowest smoothed loss that they reached."""

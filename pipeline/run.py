@@ -15,7 +15,7 @@ from pipeline.console.stopping import Stopper
 from pipeline.failures import RunLocked
 from pipeline.state.run_directory import RunDirectory
 from pipeline.task.preparation import Prepare, prepare
-from studies import Worker
+from studies import Objective, Worker
 from studies.keras_tuner_study import url_of
 from studies.storage.retrying import Retrying
 
@@ -88,8 +88,13 @@ class Run:
             self._noted.add(text)
             self.note(text)
 
-    def board(self, name: str, *, creates: bool = True) -> Board:
+    def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
+
+        Args:
+            name: of the board.
+            objective: what the work on a new board is scored by, if anything.
+            creates: whether it is made if it does not exist.
 
         Raises:
             NoSuchStudy: if it does not exist, and must not be made.
@@ -99,7 +104,7 @@ class Run:
         from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
-        study, storage = open_study(name, database, creates=creates)
+        study, storage = open_study(name, database, objective=objective, creates=creates)
         return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)
 
 

@@ -197,7 +197,7 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     trainer = prepared.trainer(run.config, on_note)
     fields = take_folders(run, prepared.known_by)
     bounds = bounds_of(run, prepared)
-    opened = narrow(run, prepared.known_by, fields, bounds)
+    opened = narrow(run, prepared.known_by, fields, bounds, trainer.objective)
     if run.owns_folders:
         write_range_test(run.directory, bounds.result)
     assert opened.studies is not None, "a space that was narrowed has a study"

@@ -7,6 +7,8 @@ from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.cross_validation import CrossValidator
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
+from studies.limits import Limits
+from studies.objective import Objective
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.ranking import best_of, ranked
@@ -23,8 +25,9 @@ from studies.storage.retrying import StorageUnreachable
 from studies.storage.stored_study import stored_attributes
 from studies.storage.worker import Worker
 from studies.study import Study
-from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
+from studies.trainer import Trainer
 from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint
+from studies.training.ended import EpochDecision, EpochEnded, StopTraining, Trained
 from studies.training.loop_cache import LoopCache
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.watcher import Watcher
@@ -41,9 +44,11 @@ __all__ = [
     "ForeignStudy",
     "FurtherTrainings",
     "KerasTunerStudy",
+    "Limits",
     "LoopCache",
     "LossCurves",
     "NoSuchStudy",
+    "Objective",
     "OptimizerRange",
     "OptunaStudy",
     "OverfitReport",

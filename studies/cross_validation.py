@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
 from studies.space.search_space import SearchSpace
-from studies.trainer import EpochDecision, EpochEnded, OnEpoch, Trained, Trainer
+from studies.trainer import Trainer
 from studies.training.checkpoint import TrialCheckpoint
+from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
 from studies.trial import TrialConfig, TrialResult, TrialState
+
+LEAST_S = 1e-3  # a limit must be positive
 
 
 class CrossValidator:
@@ -26,11 +30,16 @@ class CrossValidator:
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self.trainers = tuple(trainers)
-        self.epochs, self.seed = trainers[0].epochs, trainers[0].seed
+        self.epochs, self.seed, self.objective = trainers[0].epochs, trainers[0].seed, trainers[0].objective
+        self.max_trial_s = trainers[0].max_trial_s
 
     def with_seed(self, seed: int) -> CrossValidator:
         """Return the same with another seed in each training; the folds stay."""
         return CrossValidator([trainer.with_seed(seed) for trainer in self.trainers])
+
+    def num_parameters(self, config: TrialConfig) -> int:
+        """Return how many parameters a trial's model has."""
+        return self.trainers[0].num_parameters(config)
 
     def check_space(self, space: SearchSpace) -> None:
         """Refuse a space that does not fit one of the folds; see `Trainer.check_space`."""
@@ -50,12 +59,18 @@ class CrossValidator:
         `on_epoch` is told the scores of the folds that have ended, by which it may prune the trial.
         """
         results: list[TrialResult] = []
+        began = time.monotonic()
         for trainer in self.trainers:
+            if self.max_trial_s is not None:  # all folds together
+                trainer.max_trial_s = max(LEAST_S, self.max_trial_s - (time.monotonic() - began))
             tell = partial(_tell, on_epoch, _scores(results))
             results.append(trainer.train(config, number=number, on_epoch=tell).result)
             if results[-1].state is not TrialState.COMPLETED:
                 break
-        return Trained(_mean(results), None)
+        mean = _mean(results)
+        if mean.state is TrialState.TIMED_OUT:  # what it reached on some folds is no score to compare
+            mean = replace(mean, error=mean.error or f"its time was used up on fold {len(results)}")
+        return Trained(mean, None)
 
 
 def _tell(on_epoch: OnEpoch, fold_scores: tuple[float, ...], ended: EpochEnded) -> EpochDecision | None:
@@ -70,12 +85,15 @@ def _scores(results: Sequence[TrialResult]) -> tuple[float, ...]:
 def _mean(results: Sequence[TrialResult]) -> TrialResult:
     """Return the result of a trial from those of its folds."""
     last, shortest = results[-1], min(len(result.val_losses) for result in results)
-    by_epoch = [[result.train_losses[:shortest], result.val_losses[:shortest]] for result in results]
-    train_losses, val_losses = (tuple(map(fmean, zip(*losses, strict=True))) for losses in zip(*by_epoch, strict=True))
+
+    def mean(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+        return tuple(map(fmean, zip(*(curve[:shortest] for curve in curves), strict=False)))
+
     return replace(
         last,
-        train_losses=train_losses,
-        val_losses=val_losses,
+        train_losses=mean([result.train_losses for result in results]),
+        val_losses=mean([result.val_losses for result in results]),
+        metrics={name: mean([result.metrics.get(name, ()) for result in results]) for name in last.metrics},
         num_steps=sum(result.num_steps for result in results),
         seconds=round(sum(result.seconds for result in results), 3),
         fold_scores=_scores(results),

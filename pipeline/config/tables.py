@@ -11,6 +11,7 @@ from lrrt.monitor import ON_VALIDATION, VALIDATION_EVERY
 from lrrt.reading import MIN_POINTS
 from pipeline.config.values import (
     MAX_COUNT,
+    NONE,
     SAMPLERS,
     SAMPLERS_OF,
     WITHOUT_MOMENTUM,
@@ -18,6 +19,7 @@ from pipeline.config.values import (
     ClassWeight,
     Count,
     CountOrZero,
+    DurationOrNone,
     FirstConfigs,
     Fraction,
     Gap,
@@ -26,6 +28,7 @@ from pipeline.config.values import (
     Metric,
     MistakenKey,
     MomentumOrNone,
+    NumberOrNone,
     NumFolds,
     OneLine,
     Optimizers,
@@ -40,7 +43,10 @@ from pipeline.config.values import (
     StorageUrl,
     listed,
     sampler_law,
+    seconds_of,
 )
+from studies.limits import Limits
+from studies.objective import TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
 
@@ -58,6 +64,9 @@ AFTER_SEARCH = (
     "refit",
     "keep_top",
 )
+
+# Keys that end a study or a trial early: they may change from run to run, as the number of trials may.
+LIMITS = ("stop_after", "target", "max_trial_time")
 
 
 def _samplers(engine: str) -> str:
@@ -148,7 +157,13 @@ class StudyConfig(_Table):
 
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
-    epochs: Count = Field(20, description="of each trial; its score is the best validation loss among them")
+    epochs: Count = Field(20, description="of each trial; its score is the best value of the objective among them")
+    objective: Metric = Field(
+        VAL_LOSS.name, description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"'
+    )
+    direction: Literal["auto", "min", "max"] = Field(
+        "auto", description='whether the objective is better when smaller, "min", or larger, "max"'
+    )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
     searches_warmup: bool = Field(False, description="true searches the length of a warm-up if a schedule has one")
@@ -159,6 +174,16 @@ class StudyConfig(_Table):
         description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
     )
     seed: Seed = Field(0, description="everything random comes from it")
+    stop_after: CountOrZero = Field(
+        0, description="the study ends after so many trials in a row without a better score; 0 is never"
+    )
+    target: NumberOrNone = Field(None, description='a score that is enough: the study ends with it; or "none"')
+    max_trial_time: DurationOrNone = Field(
+        NONE, description='a trial that takes longer, such as "20m", ends with what it reached; or "none"'
+    )
+    max_parameters: Annotated[int, Field(ge=0)] = Field(
+        0, description="a model with more parameters is not trained; 0 is no limit"
+    )
     patience: Patience = Field(
         PATIENCE, description='a trial ends if it has not improved for this part of its epochs; 0 or "none": never'
     )
@@ -222,6 +247,16 @@ class StudyConfig(_Table):
     )
     fallback_range: LowAndHigh = Field((1e-5, 1e-1), description="[low, high], searched if a range test has no answer")
 
+    @property
+    def max_trial_s(self) -> float | None:
+        """The longest that a trial may take, in seconds; None is no limit."""
+        return None if self.max_trial_time == NONE else seconds_of(self.max_trial_time)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the study."""
+        return Limits(self.stop_after or None, self.target, self.max_parameters or None)
+
     @model_validator(mode="before")
     @classmethod
     def _few_of_few(cls, given: Any) -> Any:
@@ -230,6 +265,14 @@ class StudyConfig(_Table):
         if isinstance(num_trials, int) and 1 <= num_trials < TOP_RETRAINED:
             return {"top_retrained": num_trials, **given}
         return given
+
+    @check("direction")
+    @classmethod
+    def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
+        objective = info.data.get("objective")
+        if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
+            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
+        return direction
 
     @check("searches_warmup")
     @classmethod

@@ -162,6 +162,40 @@ def _metric(name: str) -> str:
     return name
 
 
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration such as 3h50m, 90s, 1.5h or 600 (seconds).
+
+    Raises:
+        ValueError: for another text, or a duration of nothing.
+
+    >>> seconds_of("3h50m"), seconds_of("90"), seconds_of("1.5h")
+    (13800.0, 90.0, 5400.0)
+    """
+    parts = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", text)
+    try:
+        hours, minutes, rest = (float(part or 0) for part in parts.groups())  # type: ignore[union-attr]  # caught below
+    except (AttributeError, ValueError):
+        raise ValueError(f"must be a duration such as 3h50m, 90m or 600s, got {shown(text)}.") from None
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
+        raise ValueError(f"must be longer than nothing, got {shown(text)}.")
+    return total
+
+
+def _duration_or_none(text: str) -> str:
+    if text != NONE:
+        seconds_of(text)
+    return text
+
+
+def _number_or_none(value: object) -> float | None:
+    if value in (None, NONE):
+        return None
+    if not _is_number(value) or not math.isfinite(value):  # type: ignore[arg-type]  # a number, by the first condition
+        raise ValueError(f'must be a number or "none", got {shown(value)}.')
+    return float(value)  # type: ignore[arg-type]
+
+
 def sampler_law(engine: object, sampler: str) -> None:
     """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
 
@@ -275,6 +309,8 @@ ClassWeight = Annotated[
         }
     ),
 ]
+DurationOrNone = Annotated[str, AfterValidator(_duration_or_none)]
+NumberOrNone = Annotated[float | None, BeforeValidator(_number_or_none), WithJsonSchema(_or_none({"type": "number"}))]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]

@@ -121,9 +121,10 @@ def describe(event: Event) -> str:
         case RepeatDone():
             return f"range test of {event.label}: repeat {event.repeat} of {event.repeats} has ended"
         case RangeTestDone():
-            bounds = event.bounds
+            bounds, steps = event.bounds, event.bounds.training_steps
+            length = "" if steps is None else f" for trainings of {steps} updates"
             rates = f"{rate_text(bounds.low)} to {rate_text(bounds.high)}, suggested {rate_text(bounds.suggested)}"
-            answer = "no bounds" if bounds.low is None else rates
+            answer = "no bounds" if bounds.low is None else f"{rates}{length}"
             return f"range test of {event.label}: {answer}; {bounds.reason} ({duration_text(event.seconds)})"
         case StudyStarted():
             done = f", {event.num_done} done before" if event.num_done else ""

@@ -17,7 +17,7 @@ from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.watching import StageWatcher
 from pipeline.steps.weights import weights_of
 from pipeline.task.fingerprints import study_fields
-from studies import TrialResult, TrialState
+from studies import TrialResult
 
 WHOLE, WEIGHTS = ".keras", ".weights.h5"
 
@@ -78,7 +78,7 @@ def _completed(results: list[TrialResult], number: int) -> TrialResult:
         raise NoSuchTrial(
             f"--trial must be the number {numbers}, got {number}. trials.csv and `lrrt status` show them."
         )
-    if trial.state is not TrialState.COMPLETED or trial.best_epoch is None:
+    if not trial.is_candidate:
         why = trial.state.value + (f": {trial.error}" if trial.error else "")
         raise NoSuchTrial(f"--trial must be of a trial that was trained to its end, but trial {number} {why}.")
     return trial

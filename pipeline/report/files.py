@@ -181,7 +181,7 @@ def is_complete(run: Run, studies: Studies) -> bool:
         files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
         written = load_config(directory.resolved_config, environ={}).study
         return (
-            num_ended >= studies.num_wanted(config)
+            studies.have_ended(config)
             and summary["num_trials"]["ended"] == num_ended
             and all((directory.out / name).exists() for name in files)
             and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)

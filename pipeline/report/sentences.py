@@ -46,7 +46,7 @@ def conclusion(report: StageReport) -> str:
     best, mean = report.best, report.summary["best"]["mean_score"]
     again = "" if mean is None else f" ({score_text(mean)} in the mean of its further trainings)"
     return (
-        f"best is trial {best.number}: validation loss {score_text(best.score)}{again} after epoch {best.best_epoch}, "
-        f"{best.config.optimizer_name} with lr {rate_text(best.config.lr)} {best.config.schedule}, batches of "
-        f"{best.config.batch_size}; {report.overfitting.verdict.value}"
+        f"best is trial {best.number}: {best.objective.label} {score_text(best.score)}{again} after epoch "
+        f"{best.best_epoch}, {best.config.optimizer_name} with lr {rate_text(best.config.lr)} {best.config.schedule}, "
+        f"batches of {best.config.batch_size}; {report.overfitting.verdict.value}"
     )

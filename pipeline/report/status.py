@@ -16,7 +16,7 @@ from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.range_tests import some_are_stored
 from pipeline.steps.stage_studies import Studies
 from pipeline.workers.submission import jobs_in_words, read_jobs
-from studies import best_of
+from studies import TrialResult, best_of
 
 
 def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> dict[str, Any]:
@@ -59,7 +59,8 @@ def in_words(status: dict[str, Any]) -> str:
     counts = status["num_trials"]
     line = f"{status['phase']}: {counts['ended']} of {counts['wanted']} trials have ended"
     if status["best"]:
-        line += f", best validation loss {status['best']['score']:.4g} in trial {status['best']['number']}"
+        best = TrialResult.from_dict(status["best"])
+        line += f", best {best.objective.label} {best.score:.4g} in trial {best.number}"
     holder = status["holder"]
     if status["slots"] and status["slots"]["running"]:
         line += f"; {status['slots']['running']} in training, {status['slots']['waiting']} wait"

@@ -14,7 +14,7 @@ from pipeline.steps.given_bounds import config_within
 from pipeline.steps.range_tests import RangeTests, range_tests, some_are_stored, stored_range_tests, why_not_stored
 from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
 from pipeline.task.fingerprints import Fields, TaskPrint, is_unchanged, study_fields
-from studies import NoSuchStudy
+from studies import NoSuchStudy, Objective
 
 if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
@@ -109,8 +109,8 @@ def bounds_of(run: Run, prepared: Prepared) -> RangeTests:
     return range_tests(run, prepared)
 
 
-def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests) -> Opened:
-    """Open the studies inside the bounds, or make the first of them.
+def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, objective: Objective) -> Opened:
+    """Open the studies of this objective inside the bounds, or make the first of them.
 
     Raises:
         ForeignRun: if the folders or the storage belong to another study.
@@ -119,7 +119,8 @@ def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests) -> Ope
     if run.owns_folders:
         own(run.directory, fields)
     attributes, warm = attributes_of(fields, run.given), earlier_results(run, task)
-    return Opened(task, fields, bounds, open_studies(run, bounds.result, task.own, attributes=attributes, warm=warm))
+    studies = open_studies(run, bounds.result, task.own, objective=objective, attributes=attributes, warm=warm)
+    return Opened(task, fields, bounds, studies)
 
 
 def check_some_bounds(run: Run) -> None:

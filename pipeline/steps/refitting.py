@@ -52,7 +52,7 @@ def refit(run: Run, prepared: Prepared, best: TrialResult) -> Refitted | None:
     assert best.best_epoch is not None, "a winner has a best epoch"
     last_epoch, task = best.best_epoch, joined(prepared.task)
     watcher, ends = StageWatcher(run), list[EpochEnded]()
-    patient = run.config.study.model_copy(update={"patience": None})
+    patient = run.config.study.model_copy(update={"patience": None, "max_trial_time": "none"})
     config = run.config.model_copy(update={"study": patient})
     trainer = make_trainer(config, make_cache(config, task), task, on_note=watcher.on_note)
 

@@ -24,7 +24,7 @@ def train_again(run: Run, prepared: Prepared, scorer: Scorer, results: Sequence[
     job = FurtherTrainings(trials, rounds, StageWatcher(run))
     with run.stopper.deferred():
         run.stopper.check()
-        table = work_off(run.board(AGAIN), job, run.retry)
+        table = work_off(run.board(AGAIN, objective=scorer.objective), job, run.retry)
     return job.retrained(table, max_gap=run.config.study.max_gap)
 
 

@@ -80,7 +80,7 @@ class StageWatcher(Watcher):
         """Say what a further training showed."""
         drop_checkpoint(self.run.directory, self._key)
         result = trained.result
-        shown = result.state.value if result.score is None else f"validation loss {score_text(result.score)}"
+        shown = result.state.value if result.score is None else f"{result.objective.label} {score_text(result.score)}"
         self.run.tell(Note(f"trial {result.number} again, {name}: {shown}"))
 
 

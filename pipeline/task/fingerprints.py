@@ -13,7 +13,7 @@ from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
-from pipeline.config.tables import AFTER_SEARCH, StageConfig
+from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
 
@@ -68,13 +68,17 @@ def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> Tas
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
-    """Return all that a range test depends on, as plain data."""
+    """Return all that a range test depends on, as plain data.
+
+    Its curves do not depend on the epochs of a trial; the rates of the short trainings that confirm its bounds do.
+    """
     return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
             "batch_sizes": config.tested_batch_sizes,
             "seed": config.study.seed,
+            **({"epochs": config.study.epochs} if config.range_test.confirm_steps else {}),
             **task.fields,
         }
     )
@@ -84,11 +88,12 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
     """Return all that the trials of a study depend on, as plain data.
 
     Args:
-        config: the config; the number of trials, which may be raised, and the steps after the search do not count.
+        config: the config; the number of trials and other limits, which may be raised, and the steps after the search
+            do not count.
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),

@@ -19,9 +19,10 @@ from pipeline.task.folds import Folds, fold_names, joined
 from pipeline.task.loading import Task, import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
-from studies import Dimension, LoopCache, Trainer, own_dimensions
+from studies import Dimension, LoopCache, Objective, Trainer, own_dimensions
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
+from studies.training.shown_metrics import find_objective
 from studies.trial import is_reserved
 
 
@@ -36,12 +37,14 @@ class Prepared:
             that would make trials slower.
         known_by: the print that distinguishes the task from others.
         data_use: how the data is split and used.
+        objective: what trials are scored by.
     """
 
     task: Task
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
+    objective: Objective
     data_use: DataUse
 
     def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
@@ -53,6 +56,7 @@ class Prepared:
             optimizers=(optimizer,),
             repeats=test.repeats,
             seed=config.study.seed,
+            training_epochs=config.study.epochs,
             batch_sizes=config.tested_batch_sizes,
             confirm_steps=test.confirm_steps,
             watcher=watcher,
@@ -123,6 +127,8 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         dimensions = _dimensions(task, of_data)
+        cache = make_cache(config, task, loops)
+        objective, _ = find_objective(cache, config.study.objective, config.study.direction)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
     taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
@@ -139,8 +145,8 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
     if config.study.refit:
         joined(task)  # refuses now what could not be done after the study
-    cache, known_by = make_cache(config, task, loops), print_of(config, loops, dimensions)
-    return Prepared(task, cache, tested, known_by, use_of(config, task, folds, class_weights(config, task)))
+    known_by, use = print_of(config, loops, dimensions), use_of(config, task, folds, class_weights(config, task))
+    return Prepared(task, cache, tested, known_by, objective, use)
 
 
 def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = None) -> Task:

@@ -49,7 +49,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
     """Make the trainer of a stage's trials.
 
     Args:
-        config: has the epochs, the seed and the patience.
+        config: has the epochs, the seed, the objective, the patience and the longest time.
         cache: the loops of the trials.
         task: has the callbacks.
         on_note: called with a sentence for the user about how trials are trained.
@@ -63,7 +63,10 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             cache,
             epochs=study.epochs,
             seed=study.seed,
+            objective=study.objective,
+            direction=study.direction,
             patience=study.patience,
+            max_trial_s=study.max_trial_s,
             callbacks=task.callbacks,
             on_note=on_note,
         )

@@ -55,14 +55,14 @@ class StudyContract:
         raise NotImplementedError
 
     def told(self, study):
-        """Return the score that the engine sees of each trial, by number; None if it failed."""
+        """Return the cost that the engine sees of each trial, by number; None if it failed."""
         seen = study.reader.observations(study.board.table())
-        return [observation.score for observation in seen if observation.number >= 0]
+        return [observation.cost for observation in seen if observation.number >= 0]
 
     def known_to(self, study):
-        """Return the values and the score of each trial of another study that the engine sees."""
+        """Return the values and the cost of each trial of another study that the engine sees."""
         seen = study.reader.observations(study.board.table())
-        return [(observation.values, observation.score) for observation in seen if observation.number < 0]
+        return [(observation.values, observation.cost) for observation in seen if observation.number < 0]
 
     learning = ("tpe",)  # the samplers that learn from results
     imports = ""  # what `program` needs

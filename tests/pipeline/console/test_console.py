@@ -42,7 +42,7 @@ from pipeline.failures import (
 )
 from studies import EpochEnded, TrialConfig, TrialResult, TrialState
 
-BOUNDS = Bounds(1e-3, 0.5, 0.05, Verdict.FOUND, "bounds found")
+BOUNDS = Bounds(1e-3, 0.5, 0.05, Verdict.FOUND, "bounds found", training_steps=860)
 NO_BOUNDS = Bounds(None, None, None, Verdict.FLAT, "the loss did not fall at any rate")
 SGD = TrialConfig("sgd", "fixed", 0.01, batch_size=32)
 BEST = TrialResult(2, SGD, TrialState.COMPLETED, (0.2,) * 12, (0.123456,) * 12, seconds=3.0)
@@ -127,7 +127,9 @@ def test_a_log_has_one_plain_line_an_event_with_its_time_in_utc():
 
     assert len(lines) == len(PLAIN)
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", line) for line in lines)
-    assert lines[2].endswith("range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02; bounds found (2.5 s)")
+    assert lines[2].endswith(
+        "range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02 for trainings of 860 updates; bounds found (2.5 s)"
+    )
     assert lines[4].endswith("range test of adam: no bounds; the loss did not fall at any rate (1 min 15 s)")
     assert lines[8].endswith(
         "trial 3 diverged: score -, best 0.1235, adam triangular lr 9.0e-02, 1 epochs in 1 h 06 min (4/12)"

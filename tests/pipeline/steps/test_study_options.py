@@ -346,8 +346,12 @@ def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
     first = pipeline.run_range_tests(task(range_test__num_steps=45), **where)
     events = []
-    pipeline.run_range_tests(task(range_test__num_steps=45, study__epochs=9), on_event=events.append, **where)
+    longer = pipeline.run_range_tests(task(range_test__num_steps=45, study__epochs=90), on_event=events.append, **where)
     assert events[0].text == "range tests: nothing left to do"
+    assert longer.range_test.curves == first.range_test.curves
+    for label, found in longer.range_test.bounds.items():
+        assert found.training_steps * 2 == first.range_test.bounds[label].training_steps * 90
+        assert found.low is None or found.low < first.range_test.bounds[label].low
 
     events.clear()
     again = pipeline.run_range_tests(task(), on_event=events.append, **where)

@@ -127,6 +127,13 @@ def test_a_key_belongs_to_what_depends_on_it(change, of_range_test, of_study):
     assert bool(differences(study_fields(before, task, None), study_fields(after, task, None))) == of_study
 
 
+def test_epochs_belong_to_bounds_that_short_trainings_confirm():
+    """Their rates depend on the length of the training to come; curves do not, and are judged again."""
+    short, long = (range_test_fields(config(study__epochs=n, range_test__confirm_steps=40), printed()) for n in (5, 7))
+
+    assert short != long
+
+
 def test_a_source_that_changes_asks_for_another_look(tmp_path, monkeypatch):
     (tmp_path / "looked_at.py").write_text("a = 1")
     monkeypatch.syspath_prepend(tmp_path)
