@@ -165,8 +165,8 @@ class TrialResult:
 
     `score` is the best value of the objective; None if no epoch had a finite one. `best_epoch` is the epoch with that
     value. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded. `metrics`
-    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy". If the trial
-    was trained on folds, `fold_scores` are its scores on them, whose mean is its score.
+    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy". If the
+    trial was trained on folds, `fold_scores` are its scores on them, whose mean is its score.
     """
 
     number: NonNegativeInt
