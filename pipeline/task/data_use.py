@@ -58,19 +58,19 @@ def _on_hold_out(config: StageConfig, task: Task) -> Iterator[str]:
         parts = f"{fraction:.0%} of the {'groups' if held.kind == 'group' else 'training data'}"
         yield f"the task brings no validation data: {parts} is held out for it, {HOW[held.kind]}"
         if held.looks_ordered:
-            yield _too_good(task)
+            yield _too_good(task, "validation data is")
     elif fraction != HELD_OUT:
         yield f"validation_fraction = {fraction:g} has no effect: the task brings its own validation data"
 
 
-def _too_good(task: Task) -> str:
+def _too_good(task: Task, what: str) -> str:
     if task.groups is not None:
         return (
-            f"{TOO_GOOD}: validation data is drawn at random, so that rows of one group are trained on and "
+            f"{TOO_GOOD}: {what} drawn at random, so that rows of one group are trained on and "
             'judged by. Set [task] split = "group"'
         )
     return (
-        f"{TOO_GOOD}: validation data is drawn at random, but neighbouring rows are alike, as in a time "
+        f"{TOO_GOOD}: {what} drawn at random, but neighbouring rows are alike, as in a time "
         'series or in groups. Set [task] split = "time", or "group" with "groups" from load_data, or shuffle the rows '
         "if their order means nothing"
     )
@@ -99,6 +99,8 @@ def _on_folds(config: StageConfig, task: Task, folds: Folds | None) -> Iterator[
         yield f"folds are cut from training and validation data together, {how}"
     else:
         yield f"folds are cut from the training data alone, without the task's own validation data, {how}"
+    if task.held_out is None and folds.looks_ordered:
+        yield _too_good(task, "folds are")
 
 
 def _on_weights(class_weight: Mapping[int, float] | None) -> Iterator[str]:

@@ -63,6 +63,11 @@ class Folds:
         return replace(self.task, train=train, validation=validation, of_values=fold_of)
 
     @property
+    def looks_ordered(self) -> bool:
+        """Whether rows are drawn at random though their order looks like that of time or groups."""
+        return self.split.looks_ordered(self._data, has_groups=self.task.groups is not None)
+
+    @property
     def rows(self) -> list[Fold]:
         """The training rows and the validation rows of each fold."""
         return self._folds

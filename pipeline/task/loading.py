@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
 from pipeline.failures import TaskError
-from pipeline.task.labels import class_numbers
-from pipeline.task.order import looks_ordered
 from pipeline.task.splits import group_numbers, split_of
 from studies.dimension import Value
 from studies.space.model_hyperparameters import takes_hyperparameters
@@ -157,7 +155,6 @@ def _hold_out(task: Task, split: str, fraction: float, seed: int, load_data: str
     groups = group_numbers(task.groups, batches.num_samples, load_data)
     way = split_of(split, batches.arrays, batches.num_samples, groups)
     rows = way.hold_out(fraction, seed)
-    is_drawn = way.kind in ("random", "stratified")
-    is_ordered = is_drawn and (groups is not None or looks_ordered(batches.arrays, class_numbers(batches.arrays)))
+    is_ordered = way.looks_ordered(batches.arrays, has_groups=groups is not None)
     train, validation = (take_rows(batches, part) for part in rows)
     return replace(task, train=train, validation=validation, held_out=HeldOut(way.kind, rows, is_ordered))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.failures import TaskError
 from pipeline.task.labels import class_numbers
+from pipeline.task.order import looks_ordered
 from studies import make_folds
 from studies.analysis.folds import Fold
 
@@ -37,6 +38,12 @@ class Split:
     num_rows: int
     classes: NDArray[np.int64] | None = None
     groups: NDArray[np.int64] | None = None
+
+    def looks_ordered(self, arrays: Any, *, has_groups: bool) -> bool:
+        """Say whether rows are drawn at random though they have groups, or their order looks like that of time."""
+        if self.kind not in ("random", "stratified"):
+            return False
+        return has_groups or looks_ordered(arrays, class_numbers(arrays))
 
     def hold_out(self, fraction: float, seed: int) -> Fold:
         """Return the rows to train on and those that are held out, each in their order.

@@ -160,9 +160,11 @@ def test_folds_leave_a_tasks_own_validation_data_alone_unless_they_are_told_to_m
     alone, mixed = (config("linear", "with_own", "random", folds=3, mixes_validation=mixes) for mixes in (False, True))
 
     assert [len(Folds(made, prepare(made).task, 3)[0].train[0]) for made in (alone, mixed)] == [200, 266]
-    assert prepare(alone).data_use.notes == (
-        "folds are cut from the training data alone, without the task's own validation data, drawn at random",
+    told = prepare(alone).data_use.notes
+    assert told[0] == (
+        "folds are cut from the training data alone, without the task's own validation data, drawn at random"
     )
+    assert told[1].startswith("SCORES MAY BE TOO GOOD: folds are drawn at random, so that rows of one group")
     assert "from training and validation data together" in prepare(mixed).data_use.notes[0]
 
 
