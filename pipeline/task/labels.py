@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MIN_ROWS = 2  # of a class, in the mean; values that hardly repeat are no classes
+
 
 def class_numbers(arrays: Any) -> NDArray[np.int64] | None:
     """Return the class of each row, shape `(num_rows,)`; None if the labels are no classes.
 
-    Classes are one-hot rows; or whole numbers from 0 on without a gap; or any two whole numbers. Other whole numbers,
-    such as years or prices, are values to be predicted.
+    Classes are one-hot rows; or whole numbers from 0 on without a gap; or any two whole numbers; each of two rows or
+    more in the mean. Other whole numbers, such as years or prices, are values to be predicted.
 
     Args:
         arrays: (x,), (x, y) or (x, y, sample_weight).
@@ -30,6 +32,8 @@ def class_numbers(arrays: Any) -> NDArray[np.int64] | None:
         return None
     numbers = labels.reshape(-1).astype(np.int64)
     values = np.unique(numbers)
+    if len(values) * MIN_ROWS > len(numbers):
+        return None
     has_gaps = values[0] != 0 or values[-1] != len(values) - 1
     return None if has_gaps and len(values) != 2 else numbers
 

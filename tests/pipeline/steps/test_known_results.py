@@ -124,7 +124,7 @@ def test_an_earlier_study_that_is_not_there_is_refused_before_anything_trains(
 @pytest.mark.parametrize(
     ("first", "message"),
     [
-        ({"unit": 3}, r"number 1 must have names of the search space, got 'unit'. Did you mean \"units\""),
+        ({"unit": 3}, r"number 1 must have names of the search space, got 'unit'. Did you mean 'units'"),
         ({"optimizer": "adam"}, "must have a optimizer that is searched, \"sgd\", got 'adam'"),
         ({"units": 10}, "must have a units that is searched, a number from 1 to 9, got 10"),
         ({"batch_size": 32}, 'must have a batch_size that is searched, "50", got 32'),

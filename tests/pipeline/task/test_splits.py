@@ -201,12 +201,13 @@ def test_rows_in_an_order_that_means_something_are_told_and_shuffled_or_sorted_o
 @pytest.mark.parametrize(
     ("labels", "are_classes"),
     [
-        ([0, 1, 2, 1], True),
-        ([0.0, 1.0, 1.0], True),
-        ([-1, 1, 1], True),
-        ([[0], [1]], True),
+        ([0, 1, 2, 1, 1, 2], True),
+        ([0.0, 1.0, 1.0, 1.0], True),
+        ([-1, 1, 1, 1], True),
+        ([[0], [1], [1], [0]], True),
         ([[0, 1], [1, 0]], True),
-        ([True, False], True),
+        ([True, False, True, True], True),
+        ([0, 1, 2, 3, 4, 4], False),  # values that hardly repeat
         ([1998, 1999, 2003], False),  # years
         ([0.5, 1.0], False),
         ([[1, 1], [1, 0]], False),  # several labels a row
