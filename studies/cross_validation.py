@@ -37,6 +37,10 @@ class CrossValidator:
         """Return the same with another seed in each training; the folds stay."""
         return CrossValidator([trainer.with_seed(seed) for trainer in self.trainers])
 
+    def as_built(self, config: TrialConfig) -> TrialConfig:
+        """Return a trial's config without hyperparameters that its model does not ask for; see `Trainer.as_built`."""
+        return self.trainers[0].as_built(config)
+
     def num_parameters(self, config: TrialConfig) -> int:
         """Return how many parameters a trial's model has."""
         return self.trainers[0].num_parameters(config)

@@ -101,6 +101,9 @@ class TaskConfig(_Table):
         description='weighs training losses by class: "balanced", a table such as {0 = 1.0, 1 = 5.0}, or "none"; '
         "validation is not weighted, as in fit",
     )
+    steps_per_epoch: CountOrZero = Field(
+        0, description="batches in an epoch of a trial, after which the next one goes on; 0 is all of the data"
+    )
 
 
 class RangeTestConfig(_Table):

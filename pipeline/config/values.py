@@ -128,7 +128,7 @@ def _class_weight(value: object) -> dict[int, float] | str | None:
     if value == BALANCED:
         return BALANCED
     weights = dict(value) if isinstance(value, Mapping) else {}
-    are_classes = all(re.fullmatch(r"-?\d+", str(number)) for number in weights)
+    are_classes = all(re.fullmatch(r"\d+", str(number)) for number in weights)
     if not weights or not are_classes or not all(_is_number(one) and 0 < one < math.inf for one in weights.values()):
         raise ValueError(
             f'must be "none", "{BALANCED}", or a table of class number to positive weight, such as '

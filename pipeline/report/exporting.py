@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoSuchTrial, NotFinished, TaskError
-from pipeline.report.models import save_weights, saved
+from pipeline.report.models import save_weights, save_whole, saved
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner
 from pipeline.state.stored import read_weights
@@ -64,7 +65,7 @@ def export_trial(
         run.note(f"the weights of trial {number} are not stored, so it is trained again with its seed")
     model = trainer.as_trained(trial, weights_of(run, trainer, trial))
     is_whole = path.name.endswith(WHOLE)
-    _save(path, model.save if is_whole else lambda partial: save_weights(model, partial))
+    _save(path, partial(save_whole if is_whole else save_weights, model))
     run.tell(
         StageDone(f"trial {number}, with the score {trial.score:.6g} after epoch {trial.best_epoch}, is in {path}")
     )

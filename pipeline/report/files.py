@@ -27,6 +27,7 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
+from pipeline.state.stored import read_task
 from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
@@ -109,7 +110,7 @@ def write_results(
         warm_start=_warm_start(studies),
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened)
+    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes)
     write_html(run, report)
     write_manifest(directory)
     write_json(directory.summary, summary)
@@ -157,6 +158,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
+        () if (task := read_task(run.directory)) is None else task.notes,
     )
 
 

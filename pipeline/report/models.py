@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrrt.optimizers import fresh_optimizer
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import as_batches
+from lrrt.optimizers import optimizer_like
 from pipeline.report.summary_file import RefittedModel, TopModel
 from pipeline.run import Run
 from pipeline.steps.refitting import refit
@@ -78,31 +83,53 @@ def test_metrics(prepared: Prepared, model: keras.Model, trial: TrialResult) -> 
     data = prepared.task.for_values(trial.config.own).test
     if data is None:
         return None
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=trial.config.batch_size, verbose=0, return_dict=True)
+    from lrrt.fit_loop import stream_of
+
+    batches = as_batches(data, 1, name="test")
+    if isinstance(batches, ArrayBatches):
+        batches = batches.with_batch_size(min(trial.config.batch_size, batches.num_samples))
+    stream = stream_of(batches, batches.num_batches, batches.plan(batches.num_batches, None))
+    metrics = model.evaluate(stream, verbose=0, return_dict=True)
     return {name: float(value) for name, value in metrics.items()}
+
+
+def save_whole(model: keras.Model, path: Path) -> None:
+    """Save a model; one without `call`, which is never called built, without the state of its optimizer.
+
+    It could not be loaded with that state, and is saved with all its weights, whatever Keras warns of.
+    """
+    with _fresh_optimizer(model) if not model.built else nullcontext(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving a model that has not yet been built")
+        model.save(path)
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    optimizer = model.optimizer
-    model.optimizer = fresh_optimizer(optimizer)
-    try:
+    with _fresh_optimizer(model):
         model.save_weights(path)
+
+
+@contextmanager
+def _fresh_optimizer(model: keras.Model) -> Iterator[None]:
+    """While the block runs, the model has an optimizer like its own, at the same rate, without a state."""
+    optimizer = model.optimizer
+    model.optimizer = optimizer_like(optimizer)
+    try:
+        yield
     finally:
         model.optimizer = optimizer
 
 
 def saved(path: Path, save: Callable[[Path], None]) -> Path:
     """Save into a temporary file that then takes the place of `path`."""
-    with replacing(path) as partial:
-        save(partial)
+    with replacing(path) as unfinished:
+        save(unfinished)
     return path
 
 
 def _save(run: Run, model: keras.Model, whole: Path, weights: Path, name: str) -> str | None:
     try:
-        file = saved(whole, model.save)
+        file = saved(whole, partial(save_whole, model))
     except OSError:  # a fault of the disk, not of the model
         raise
     except Exception as error:  # saving runs the user's layers, which may raise anything

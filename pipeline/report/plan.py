@@ -50,7 +50,7 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts of a stage, the most that they can cost, and sentences on how the data is used."""
+    """The parts of a stage, the most that they can cost, and sentences on its data and its model."""
 
     measured: tuple[Measured, ...]
     parts: tuple[PlannedPart, ...]
@@ -139,7 +139,8 @@ def make_plan(config: StageConfig) -> Plan:
     sizes = config.study.batch_sizes
     measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
-    return Plan(measured, parts, config.study.epochs, prepared.data_use.notes)
+    notes = *prepared.data_use.notes, *prepared.known_by.notes
+    return Plan(measured, parts, config.study.epochs, notes)
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:

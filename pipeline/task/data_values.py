@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
-from studies.dimension import Value
+from lrrt.hyper_models import takes_hyperparameters
+from studies.dimension import Condition, Dimension, Value
 
 KEPT_SHARE = 0.25  # of the machine's memory, for data of other values than the last
 
@@ -56,6 +60,44 @@ class DataOfValues(Generic[T]):
     def key(self, values: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
         """Return the values that the data depend on."""
         return tuple((name, values[name]) for name in self.names if name in values)
+
+
+def data_dimensions(load_data: Callable[..., Any]) -> tuple[Dimension, ...]:
+    """Return the hyperparameters that a `load_data(hp)` declares, including those in conditional scopes.
+
+    The data are loaded until every scope has been opened. A function without an argument has no hyperparameters.
+    """
+    if not takes_hyperparameters(load_data):
+        return ()
+    import keras_tuner
+
+    oracle = keras_tuner.oracles.RandomSearchOracle(objective=keras_tuner.Objective("val_loss", "min"))
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        keras_tuner.engine.base_tuner.BaseTuner(oracle, load_data, directory=folder, project_name="space")
+    return tuple(_dimension(parameter) for parameter in oracle.get_space().space)
+
+
+def _dimension(parameter: Any) -> Dimension:
+    import keras_tuner
+
+    kinds = keras_tuner.engine.hyperparameters
+    name, default = parameter.name, parameter.default
+    conditions: tuple[Condition, ...] = tuple((one.name, tuple(one.values)) for one in parameter.conditions)
+    is_number = isinstance(parameter, kinds.Int | kinds.Float)
+    # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
+    if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
+        return Dimension(name, tuple(parameter.values), default=default, conditions=conditions)
+    return Dimension(
+        name,
+        (),
+        parameter.min_value,
+        parameter.max_value,
+        log=parameter.sampling == "log",
+        integer=isinstance(parameter, kinds.Int),
+        step=parameter.step,
+        default=default,
+        conditions=conditions,
+    )
 
 
 def _num_bytes(task: HasData) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import as_batches
+from lrrt.rows import join, subset
 from lrrt.streams import is_stream
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
@@ -118,13 +119,11 @@ def joined_rows(task: Task, what: str) -> Any:
     Raises:
         TaskError: if they are no arrays, or do not have the same parts.
     """
-    from keras import ops, tree
+    from keras import tree
 
     train, validation = (_arrays(part, what) for part in (task.train, task.validation))
     try:
-        data = tree.map_structure(
-            lambda *parts: ops.convert_to_numpy(ops.concatenate(parts)), train.arrays, validation.arrays
-        )
+        data = tree.map_structure(lambda *parts: join(parts), train.arrays, validation.arrays)
     except ValueError as error:
         raise TaskError(
             f"{what} must have training and validation data of the same parts, got others: {error}"
@@ -144,13 +143,10 @@ def _interleaved(datasets: Sequence[Any], lengths: Sequence[int]) -> Any:
 
 
 def _rows_of(task: Task, *, joins: bool) -> tuple[Any, int]:
-    from keras import ops, tree
+    from keras import tree
 
-    if joins:
-        data = joined_rows(task, "Folds")
-    else:
-        data = tree.map_structure(ops.convert_to_numpy, _arrays(task.train, "Folds").arrays)
-    return data, len(tree.flatten(data)[0])
+    data = joined_rows(task, "Folds") if joins else _arrays(task.train, "Folds").arrays
+    return data, int(tree.flatten(data)[0].shape[0])
 
 
 def _arrays(data: Any, what: str) -> ArrayBatches:
@@ -174,4 +170,4 @@ def _split_of(config: StageConfig, task: Task, data: Any, num_rows: int) -> Spli
 def _taken(data: Any, rows: Any) -> Any:
     from keras import tree
 
-    return tree.map_structure(operator.itemgetter(rows), data)
+    return tree.map_structure(partial(subset, index=rows), data)

@@ -1,4 +1,4 @@
-"""Load the user's task: import its functions by `module:function`, and check its data."""
+"""Load the user's task: a model builder and data, from `module:function`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
+from lrrt.hyper_models import as_function, is_hyper_model, takes_hyperparameters
+from lrrt.rows import subset
 from pipeline.failures import TaskError
 from pipeline.task.splits import group_numbers, split_of
 from studies.dimension import Value
-from studies.space.model_hyperparameters import takes_hyperparameters
 
 if TYPE_CHECKING:
     from studies.analysis.folds import Fold
 
 PARTS = ("train", "validation", "test")
+PAIR = 2  # x and y
 GROUPS = "groups"
 
 
@@ -43,10 +45,10 @@ class Task:
     `callbacks` makes a trial's Keras callbacks; None for a task without callbacks. `groups` has the group of each row
     before any was held out. `held_out` says how the validation data was taken out of the training data; None for a task
     that brings its own. `of_values` gives the task with the data for values of the hyperparameters of `load_data`; None
-    if it has none, and `data_names` are their names.
+    if it has none. `data_names` are their names, `model_names` those of the model's.
     """
 
-    build_model: Callable[..., Any]
+    build_model: Any
     train: Data
     validation: Data
     test: Data | None = None
@@ -55,6 +57,7 @@ class Task:
     held_out: HeldOut | None = None
     of_values: Callable[[Mapping[str, Value]], Task] | None = None
     data_names: tuple[str, ...] = ()
+    model_names: tuple[str, ...] = ()
 
     def for_values(self, values: Iterable[tuple[str, Value]]) -> Task:
         """Return the task with the data for values of a trial's own hyperparameters, by name."""
@@ -74,9 +77,10 @@ def load_task(
     """Import both functions and load the data.
 
     Args:
-        build_model: `module:function`; the function returns a compiled model and is called later.
+        build_model: `module:function`; the function returns a compiled model and is called later. A HyperModel may
+            stand in its place.
         load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": .., "groups": ..},
-            all but the first optional.
+            all but the first optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
         split: how validation data is held out, if there is none; see `pipeline.task.splits`.
         seed: the seed of the held-out samples.
@@ -86,7 +90,7 @@ def load_task(
     Raises:
         TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
     """
-    builder, loader = import_function(build_model), import_function(load_data)
+    builder, loader = import_builder(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
     try:
         data = _called(loader, hyperparameters or {})
@@ -94,18 +98,27 @@ def load_task(
         raise TaskError(
             f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(data, Mapping) or "train" not in data or set(data) - {*PARTS, GROUPS}:
-        got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
-        raise TaskError(
-            f'{load_data} must return a dict with the key "train", and "validation", "test" and "groups" if there are '
-            f"any, got {got}."
-        )
+    data = _as_dict(data, load_data)
     task = Task(builder, data["train"], data.get("validation"), data.get("test"), maker, data.get(GROUPS))
     return task if task.validation is not None else _hold_out(task, split, validation_fraction, seed, load_data)
 
 
-def import_function(path: str) -> Callable[..., Any]:
-    """Import the function of `module:function`.
+def import_builder(path: str) -> Any:
+    """Import the model builder of `module:function`, which may be KerasTuner's HyperModel too, an instance or a class.
+
+    Raises:
+        TaskError: as `import_function` does, and for a HyperModel class that needs arguments.
+    """
+    builder = import_function(path, is_taken=is_hyper_model)
+    try:
+        as_function(builder)
+    except TypeError as error:
+        raise TaskError(f"{path} cannot be used: {error}") from error
+    return builder
+
+
+def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) -> Any:
+    """Import the function of `module:function`, or another object that is taken in its place.
 
     Raises:
         TaskError: if the module or the function does not exist, or the import raises.
@@ -119,7 +132,7 @@ def import_function(path: str) -> Callable[..., Any]:
             "command in the folder of the module, or name that folder with --app-dir."
         ) from error
     function = getattr(module, function_name, None)
-    if not callable(function):
+    if not callable(function) and not is_taken(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
         raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
     return function
@@ -136,12 +149,36 @@ def _called(load_data: Callable[..., Any], values: Mapping[str, Value]) -> Any:
     return load_data(hp)
 
 
+def _as_dict(data: Any, load_data: str) -> Mapping[str, Data]:
+    """Return what `load_data` returned by the names of its parts.
+
+    A tuple of two pairs is always training and test data; a model of two inputs and two outputs needs the dict.
+    """
+    if isinstance(data, Mapping) and "train" in data and set(data) <= {*PARTS, GROUPS}:
+        return data
+    if isinstance(data, tuple | list) and len(data) == PAIR:
+        are_pairs = [isinstance(part, tuple | list) and len(part) == PAIR and _holds_arrays(part) for part in data]
+        if all(are_pairs):
+            return dict(zip(("train", "test"), data, strict=True))
+        if _holds_arrays(data) or any(isinstance(part, Mapping | tuple) for part in data):
+            return {"train": data}
+    got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
+    raise TaskError(
+        f'{load_data} must return a dict with the key "train", and "validation" and "test" where there are any; or '
+        f"(x, y), (x_test, y_test); or (x, y); got {got}."
+    )
+
+
+def _holds_arrays(parts: Any) -> bool:
+    return all(hasattr(part, "shape") or isinstance(part, list) for part in parts)
+
+
 def take_rows(batches: ArrayBatches, rows: Any) -> Data:
     """Return these rows of the arrays, in the order of the arrays."""
     import keras
     import numpy as np
 
-    return keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays)
+    return keras.tree.map_structure(lambda array: subset(array, np.sort(rows)), batches.arrays)
 
 
 def _hold_out(task: Task, split: str, fraction: float, seed: int, load_data: str) -> Task:

@@ -12,16 +12,17 @@ from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
 from pipeline.task.data_use import DataUse, use_of
-from pipeline.task.data_values import DataOfValues
+from pipeline.task.data_values import DataOfValues, data_dimensions
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.first_configs import check_first
 from pipeline.task.folds import Folds, fold_names, joined
 from pipeline.task.loading import Task, import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
-from studies import Dimension, LoopCache, Objective, Trainer, own_dimensions
+from studies import Dimension, LoopCache, Objective, Trainer
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
+from studies.space.model_hyperparameters import ModelSpace, model_space
 from studies.training.shown_metrics import find_objective
 from studies.trial import is_reserved
 
@@ -113,7 +114,6 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         import_keras()
     stopper.check()
     use_all_devices()
-    names = config.task
     of_data = _data_dimensions(config)
     task = _load(config)
     if of_data:
@@ -126,18 +126,15 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
-        dimensions = _dimensions(task, of_data)
+        of_model = model_space(task.build_model)
+        own = _with_data(of_model, of_data)
+        task = replace(task, model_names=tuple(dimension.name for dimension in of_model.dimensions))
         cache = make_cache(config, task, loops)
         objective, _ = find_objective(cache, config.study.objective, config.study.direction)
     except Exception as error:  # building the model runs the user's code, which may raise anything
         raise TaskError(f"{type(error).__name__}: {error}") from error
-    taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
-    if taken:
-        raise TaskError(
-            f"Hyperparameters of {names.build_model} and {names.load_data} must have other names than lrrt's own, got "
-            f"{taken[0]!r}."
-        )
-    check_first(config, dimensions)
+    _check_names(config, own)
+    check_first(config, own.dimensions)
     _check_lengths(config, lengths)
     folds = None
     for number in filter(None, (config.study.folds, config.study.score_folds)):
@@ -145,7 +142,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
     if config.study.refit:
         joined(task)  # refuses now what could not be done after the study
-    known_by, use = print_of(config, loops, dimensions), use_of(config, task, folds, class_weights(config, task))
+    known_by, use = print_of(config, loops, own), use_of(config, task, folds, class_weights(config, task))
     return Prepared(task, cache, tested, known_by, objective, use)
 
 
@@ -164,7 +161,7 @@ def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = Non
 
 def _data_dimensions(config: StageConfig) -> tuple[Dimension, ...]:
     try:
-        return own_dimensions(import_function(config.task.load_data))
+        return data_dimensions(import_function(config.task.load_data))
     except TaskError:
         raise
     except Exception as error:  # loading the data runs the user's code, which may raise anything
@@ -173,20 +170,50 @@ def _data_dimensions(config: StageConfig) -> tuple[Dimension, ...]:
         ) from error
 
 
-def _dimensions(task: Task, of_data: Sequence[Dimension]) -> tuple[Dimension, ...]:
+def _with_data(of_model: ModelSpace, of_data: Sequence[Dimension]) -> ModelSpace:
     """Return the hyperparameters of the model and of the data; one that both have is searched once.
 
     Raises:
         ValueError: for two different ones of one name.
     """
-    of_model = {dimension.name: dimension for dimension in own_dimensions(task.build_model)}
+    every = {dimension.name: dimension for dimension in of_model.dimensions}
     for dimension in of_data:
-        if of_model.setdefault(dimension.name, dimension) != dimension:
+        if every.setdefault(dimension.name, dimension) != dimension:
             raise ValueError(
                 f"A hyperparameter of model and data must be declared alike in both, got {dimension.name!r} as "
-                f"{of_model[dimension.name]} and {dimension}."
+                f"{every[dimension.name]} and {dimension}."
             )
-    return tuple(of_model.values())
+    return replace(of_model, dimensions=tuple(every.values()))
+
+
+_INSTEAD = {
+    "optimizer": 'give "optimizers = [..]" under [range_test]',
+    "batch_size": 'give "batch_sizes = [..]" under [study]',
+    "weight_decay": 'give "weight_decay = [low, high]" under [study]',
+    "momentum": 'give "momentum = [low, high]" under [study]',
+    "schedule": 'give "schedules = [..]" under [study]',
+}
+
+
+def _check_names(config: StageConfig, own: ModelSpace) -> None:
+    """Refuse hyperparameters of the model with names of ours, and a choice of optimizers that the config does not make.
+
+    Optimizers that the config names stand in place of the model's choice.
+    """
+    builder = config.task.build_model
+    taken = [dimension.name for dimension in own.dimensions if is_reserved(dimension.name)]
+    if taken:
+        instead = f" If it is what lrrt means by it, {_INSTEAD[taken[0]]}." if taken[0] in _INSTEAD else ""
+        raise TaskError(
+            f"Hyperparameters of {builder} must have other names than lrrt's own, got {taken[0]!r}, which changes the "
+            f"model.{instead}"
+        )
+    if own.optimizers and "optimizers" not in config.range_test.model_fields_set:
+        names = ", ".join(f'"{name}"' for name in own.optimizers)
+        raise ConfigError(
+            f"[range_test] optimizers must say which optimizers are searched if {builder} chooses among several, got "
+            f"{names} there and nothing in the config. Write: optimizers = [{names}]"
+        )
 
 
 def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:

@@ -11,7 +11,7 @@ from pipeline.failures import TaskError
 from pipeline.task.folds import Folds
 from pipeline.task.labels import balanced_weights, class_numbers
 from pipeline.task.loading import Task
-from studies import CrossValidator, LoopCache, Trainer, own_dimensions
+from studies import CrossValidator, LoopCache, Trainer
 from studies.dimension import Value
 
 Scorer = Trainer | CrossValidator
@@ -31,11 +31,10 @@ class _LoopsOfData:
 
     def __init__(self, config: StageConfig, task: Task) -> None:
         self.config, self.task = config, task
-        self._of_model = {dimension.name for dimension in own_dimensions(task.build_model)}
         self._loops: WeakValueDictionary[tuple[tuple[str, Value], ...], Loops] = WeakValueDictionary()
 
     def __call__(self, values: Mapping[str, Value]) -> Loops:
-        of_model = {name: value for name, value in values.items() if name in self._of_model}
+        of_model = {name: value for name, value in values.items() if name in self.task.model_names}
         key = tuple((name, value) for name, value in values.items() if name in self.task.data_names)
         with_same_data = self._loops.get(key)
         if with_same_data is not None:
@@ -100,7 +99,7 @@ def class_weights(config: StageConfig, task: Task) -> Mapping[int, float] | None
     if not isinstance(wanted, str):
         return wanted
     classes = class_numbers(task.train) if isinstance(task.train, tuple | list) else None
-    if classes is None:
+    if classes is None or classes.min() < 0:
         raise TaskError(
             'class_weight = "balanced" must come with labels in an array that are one class a row, got others. Give a '
             "table of class to weight, or data with sample weights."
@@ -118,4 +117,5 @@ def make_loops(config: StageConfig, task: Task, hyperparameters: Mapping[str, Va
         validation_data=task.validation,
         class_weight=class_weights(config, task),
         hyperparameters=hyperparameters,
+        steps_per_epoch=config.task.steps_per_epoch or None,
     )

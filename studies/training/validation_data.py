@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
+from lrrt.rows import is_finite
 
 
 def check_validation(validation: Batches | None) -> None:
@@ -13,7 +14,6 @@ def check_validation(validation: Batches | None) -> None:
         ValueError: if there is none, it has no end, or some of it is not finite.
     """
     import keras
-    import tensorflow as tf
 
     if validation is None:
         raise ValueError("A study must have validation data to score its trials, got none.")
@@ -22,7 +22,7 @@ def check_validation(validation: Batches | None) -> None:
     plan = validation.plan(validation.num_batches, None)
     for step in range(validation.num_batches):
         for part in keras.tree.flatten(validation.take(step, *plan)):
-            if part.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(part))):
+            if not is_finite(part):
                 raise ValueError(
                     f"validation_data must be finite, got NaN or infinity in batch {step} of {validation.num_batches}. "
                     "Drop or fill those samples."

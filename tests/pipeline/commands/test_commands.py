@@ -19,6 +19,8 @@ from pipeline.failures import NoBounds
 from pipeline.report.schemas import schema_of
 from pipeline.steps.given_bounds import parse_ranges
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 CONFIG = """
 [task]
 build_model = "pipeline.digits_example:build_model"

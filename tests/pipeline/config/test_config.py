@@ -234,7 +234,7 @@ def test_first_configs_are_tables_and_are_written_so_that_they_can_be_read(load)
 
 @pytest.mark.parametrize(
     ("value", "weights"),
-    [("'none'", None), ("'balanced'", "balanced"), ("{0 = 1, 1 = 2.5}", {0: 1.0, 1: 2.5}), ("{-1 = 1}", {-1: 1.0})],
+    [("'none'", None), ("'balanced'", "balanced"), ("{0 = 1, 1 = 2.5}", {0: 1.0, 1: 2.5})],
 )
 def test_class_weights_are_a_word_or_a_table_and_are_written_so_that_they_can_be_read(load, value, weights):
     config = load(f"{TASK}class_weight = {value}")
@@ -243,7 +243,9 @@ def test_class_weights_are_a_word_or_a_table_and_are_written_so_that_they_can_be
     assert load(to_toml(config)) == config
 
 
-@pytest.mark.parametrize("value", ["'equal'", "{}", "{0 = 0.0}", "{a = 1.0}", "{0 = 'x'}", "[1, 2]", "{0 = inf}"])
+@pytest.mark.parametrize(
+    "value", ["'equal'", "{}", "{0 = 0.0}", "{a = 1.0}", "{-1 = 1.0}", "{0 = 'x'}", "[1, 2]", "{0 = inf}"]
+)
 def test_other_class_weights_are_refused(load, value):
     with pytest.raises(ConfigError, match=r'class_weight: must be "none", "balanced", or a table of class number'):
         load(f"{TASK}class_weight = {value}")
