@@ -27,15 +27,14 @@ def load_data(hp):
         "test": (x, np.ones(100)),
     }
 
-def build_model(hp):
-    window, units = hp.Choice("window", [2, 3]), hp.Int("units", 1, 2)
+def build_model(hp, windows=(2, 3)):
+    window, units = hp.Choice("window", list(windows)), hp.Int("units", 1, 2)
     model = keras.Sequential([keras.layers.Input((window,)), keras.layers.Dense(units), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     return model
 
 def other_window(hp):
-    hp.Choice("window", [2, 4])
-    return build_model(hp)
+    return build_model(hp, (2, 4))
 
 def reserved(hp):
     hp.Int("batch_size", 1, 2)
