@@ -54,6 +54,7 @@ class Run:
     tests_ranges: bool = True
     prepare: Prepare = prepare
     trains: Callable[[], bool] = lambda: True
+    _noted: set[str] = field(default_factory=set)
 
     @classmethod
     def make(
@@ -80,6 +81,12 @@ class Run:
     def note(self, text: str) -> None:
         """Report a sentence for the user."""
         self.tell(Note(text))
+
+    def note_once(self, text: str) -> None:
+        """Report a sentence unless it was reported before."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
 
     def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.

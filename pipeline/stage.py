@@ -15,7 +15,7 @@ from pipeline.failures import NotFinished
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
 from pipeline.report.summary import StageReport
 from pipeline.run import Run, holding, holding_results
-from pipeline.sentences import about_source, about_validation, beginning, conclusion, nothing_left
+from pipeline.sentences import about_source, beginning, conclusion, nothing_left
 from pipeline.state.ownership import check_range_tests, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
@@ -159,9 +159,8 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
             prepared = run.prepare(run.config, run.stopper)
-            about_model = prepared.known_by.notes
-            about_data = about_validation(run.config, prepared.task)
-            for text in (*about_source(run, opened, prepared), *about_data, *about_model):
+            about_task = *prepared.data_use.notes, *prepared.known_by.notes
+            for text in (*about_source(run, opened, prepared), *about_task):
                 run.note(text)
             trained = train(trained_run, prepared, before=before)
         with holding_results(run):
@@ -195,15 +194,17 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     Raises:
         NoBounds, NoUsableRange, ForeignRun: see `run_search` and `run_stage`.
     """
-    trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
+    on_note = StageWatcher(run).on_note
+    trainer = prepared.trainer(run.config, on_note)
     fields = take_folders(run, prepared.known_by)
     bounds = bounds_of(run, prepared)
     opened = narrow(run, prepared.known_by, fields, bounds, trainer.objectives)
     if run.owns_folders:
         write_range_test(run.directory, bounds.result)
     assert opened.studies is not None, "a space that was narrowed has a study"
-    studies = search_and_widen(run, opened.studies, trainer, fields=fields, before=before)
-    retrained = train_again(run, prepared, trainer, studies.results())
+    scorer = prepared.scorer(run.config, trainer, on_note)
+    studies = search_and_widen(run, opened.studies, scorer, fields=fields, before=before)
+    retrained = train_again(run, prepared, scorer, studies.results())
     return TrainedStage(replace(opened, studies=studies), retrained, trainer)
 
 
@@ -215,6 +216,6 @@ def _report(run: Run, prepared: Prepared, trained: TrainedStage) -> StageReport:
     if report := finished(run, opened):
         run.tell(StageDone(nothing_left(report)))
         return report
-    report = write_results(run, opened, retrained=trained.retrained, trainer=trained.trainer, task=prepared.task)
+    report = write_results(run, opened, retrained=trained.retrained, trainer=trained.trainer, prepared=prepared)
     run.tell(StageDone(conclusion(report)))
     return report

@@ -5,6 +5,7 @@ from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
 from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
+from studies.cross_validation import CrossValidator
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.limits import Limits
@@ -37,6 +38,7 @@ __all__ = [
     "FAMILIES",
     "AtEdge",
     "BrokenCheckpoint",
+    "CrossValidator",
     "Dimension",
     "Edge",
     "EpochDecision",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from studies.cross_validation import CrossValidator
 from studies.limits import NO_LIMITS, Limits
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
@@ -14,7 +15,7 @@ from studies.watcher import Watcher
 
 
 def attempt(
-    trainer: Trainer,
+    trainer: Trainer | CrossValidator,
     config: TrialConfig,
     *,
     number: int,
@@ -65,7 +66,9 @@ def attempt(
         return Trained(failed, None)
 
 
-def _infeasible(number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer) -> TrialResult:
+def _infeasible(
+    number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer | CrossValidator
+) -> TrialResult:
     return TrialResult(
         number,
         config,

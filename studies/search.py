@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.attempt import attempt
+from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses, further_costs
 from studies.engines.optuna_samplers import distribution
 from studies.limits import Limits
 from studies.objective import Objectives
-from studies.pruning import is_worse_than_its_peers
+from studies.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.space.search_space import SearchSpace
 from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying
@@ -110,7 +111,12 @@ class Search:
     """
 
     def __init__(
-        self, study: Searched, trainer: Trainer | None, num_trials: int | None, watcher: Watcher, retry: Retrying
+        self,
+        study: Searched,
+        trainer: Trainer | CrossValidator | None,
+        num_trials: int | None,
+        watcher: Watcher,
+        retry: Retrying,
     ) -> None:
         self.study, self.trainer, self.watcher, self.retry = study, trainer, watcher, retry
         self.num_trained = 0
@@ -191,6 +197,9 @@ class Search:
 
         def is_pruned(ended: EpochEnded) -> bool:
             so_far.result = replace(ended.so_far(), state=TrialState.TIMED_OUT, error=HUNG)
+            if ended.fold_scores is not None:
+                costs = tuple(map(ended.objective.cost, ended.fold_scores))
+                return is_worse_on_folds(costs, best_on_folds(results))
             return self.study.prunes and is_worse_than_its_peers(ended.so_far(), results)
 
         limits = self.study.reader.limits

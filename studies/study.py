@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
 from studies.limits import NO_LIMITS, Limits
@@ -104,7 +105,7 @@ class Study:
         self._retry(lambda: complete(self.study, space, self.objectives, learnt, attributes or {}, creates=creates))
 
     def run(
-        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
         """Train until `num_trials` trials have ended, including those of earlier runs and of other workers.
 
@@ -123,7 +124,9 @@ class Study:
         self._work(trainer, num_trials, watcher or Watcher(), waits=True)
         return self.results()
 
-    def work(self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None) -> int:
+    def work(
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
+    ) -> int:
         """Train open trials until none is left; other workers may still train theirs.
 
         Args:
@@ -187,7 +190,7 @@ class Study:
             ],
         )
 
-    def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
+    def _work(self, trainer: Trainer | CrossValidator, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
         trainer.check_space(self.space)
         if trainer.objectives != self.objectives:
             raise ValueError(

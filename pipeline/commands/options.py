@@ -39,6 +39,14 @@ LocalWorkers = Annotated[
         "--workers", help="Train with so many processes on this machine.", min=1, metavar="N", show_default=False
     ),
 ]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(
+        help="Start from an earlier study of the same model: its folder of results or of progress, or its storage.",
+        metavar="OUT_OR_STORAGE",
+        show_default=False,
+    ),
+]
 FailOn = Annotated[
     Literal["overfit"] | None,
     typer.Option(help="Exit with 5 if the best trial is overfitted; the results are written all the same."),

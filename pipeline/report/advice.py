@@ -8,6 +8,7 @@ from lrrt import Verdict
 from lrrt.words import rate_text
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
+from pipeline.task.data_use import TOO_GOOD
 from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late
@@ -31,6 +32,7 @@ def advise(report: StageReport) -> tuple[str, ...]:
     nothing_learnt = tuple(_about_learning(report))
     findings = (
         *nothing_learnt,
+        *_about_data(report),
         *_about_best(report),
         *_about_study(report.trials, report.best),
         *_about_range_tests(report),
@@ -53,6 +55,11 @@ def _about_model(report: StageReport) -> Iterator[str]:
     if model:
         gives = f"{code} gives" if code else "it is"  # older summaries have no code
         yield f"Use {model}: {gives} the best trial's model as it was after its best epoch."
+
+
+def _about_data(report: StageReport) -> Iterator[str]:
+    data = report.summary.get("data", {"notes": ()})  # absent in a summary of an earlier version
+    yield from (f"{note}." for note in data["notes"] if note.startswith(TOO_GOOD))
 
 
 def _about_best(report: StageReport) -> Iterator[str]:

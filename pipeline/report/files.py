@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.arrays import ArrayBatches
-from lrrt.batches import as_batches
-from lrrt.optimizers import optimizer_like
 from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import NoTrialCompleted
 from pipeline.report.html import render, study_pictures
-from pipeline.report.loading_code import code_for_weights, code_for_whole
+from pipeline.report.models import save_best, save_refitted, save_top, test_metrics
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -35,11 +29,12 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_task, read_weights
+from pipeline.state.stored import read_task
+from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
-from pipeline.task.loading import Task
+from pipeline.steps.weights import weights_of
 from studies import (
     Evaluation,
     OverfitReport,
@@ -54,11 +49,11 @@ from studies import (
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
-    import keras
     from matplotlib.figure import Figure
 
+    from pipeline.task.preparation import Prepared
+
 PICTURE_DPI = 150
-MODEL, WEIGHTS = "model.keras", "model.weights.h5"
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -80,7 +75,7 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 
 
 def write_results(
-    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
 ) -> StageReport:
     """Write every file of the folder, the summary last.
 
@@ -104,11 +99,8 @@ def write_results(
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     write_json(directory.best / "config.json", best.as_dict())
-    weights = read_weights(directory, best) or trainer.train(best.config).best_weights
-    assert weights is not None, "a completed trial has a best epoch"
-    model = trainer.as_trained(best, weights)
-    model_file, loading_code = _save_model(run, model, dict(best.config.own))
-    test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    model = trainer.as_trained(best, weights_of(run, trainer, best))
+    saved, test = save_best(run, model, best), test_metrics(prepared, model, best)
     evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
     overfitting = evaluation.with_gap(overfitting)
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
@@ -120,14 +112,19 @@ def write_results(
         best,
         overfitting,
         test=test,
-        model_file=model_file,
-        loading_code=loading_code,
+        model_file=saved.file,
+        loading_code=saved.loading_code,
         evaluation=evaluation,
+        refitted=save_refitted(run, prepared, best),
+        top=save_top(run, trainer, results, best, saved.file),
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
         objectives=studies.last.objectives,
+        data=prepared.data_use,
+        model=opened.task.model,
+        warm_start=_warm_start(studies),
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
     report = StageReport(
@@ -189,6 +186,11 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
     )
 
 
+def _warm_start(studies: Studies) -> dict[str, Any] | None:
+    stored = studies.all[0].study.user_attrs.get(WARM)
+    return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
+
+
 def _read_summary(directory: RunDirectory) -> dict[str, Any]:
     summary: dict[str, Any] = json.loads(directory.summary.read_text(encoding="utf-8"))
     return summary
@@ -212,86 +214,6 @@ def is_complete(run: Run, studies: Studies) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
-
-
-def _save_model(run: Run, model: keras.Model, values: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Save the whole model, or its weights if it cannot be saved whole and loaded.
-
-    Returns:
-        The file's name in the folder, and the code that loads it there; None if nothing can be saved.
-    """
-    directory, build_model = run.directory, run.config.task.build_model
-    whole, weights = directory.best / MODEL, directory.best / WEIGHTS
-    code, reason = None, "no code loads what Keras saved of it"
-    try:
-        _saved(whole, partial(_save_whole, model))
-        code = code_for_whole(whole, _name_of(directory, whole), build_model)
-    except OSError:  # a fault of the disk, not of the model
-        raise
-    except Exception as error:  # saving runs the user's layers, which may raise anything
-        reason = f"{type(error).__name__}: {error}"
-    if code is not None:
-        weights.unlink(missing_ok=True)  # of an earlier best trial
-        return _name_of(directory, whole), code
-    whole.unlink(missing_ok=True)
-    try:
-        _saved(weights, lambda path: _save_weights(model, path))
-    except OSError:
-        raise
-    except Exception:
-        weights.unlink(missing_ok=True)
-        run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
-        return None, None
-    run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
-    return _name_of(directory, weights), code_for_weights(weights, _name_of(directory, weights), build_model, values)
-
-
-def _name_of(directory: RunDirectory, path: Path) -> str:
-    return path.relative_to(directory.out).as_posix()
-
-
-def _save_whole(model: keras.Model, path: Path) -> None:
-    """Save a model; one without `call`, which is never called built, without the state of its optimizer.
-
-    It could not be loaded with that state, and is saved with all its weights, whatever Keras warns of.
-    """
-    with _fresh_optimizer(model) if not model.built else nullcontext(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="You are saving a model that has not yet been built")
-        model.save(path)
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    with _fresh_optimizer(model):
-        model.save_weights(path)
-
-
-@contextmanager
-def _fresh_optimizer(model: keras.Model) -> Iterator[None]:
-    """While the block runs, the model has an optimizer like its own, at the same rate, without a state."""
-    optimizer = model.optimizer
-    model.optimizer = optimizer_like(optimizer)
-    try:
-        yield
-    finally:
-        model.optimizer = optimizer
-
-
-def _saved(path: Path, save: Callable[[Path], None]) -> Path:
-    with replacing(path) as partial:
-        save(partial)
-    return path
-
-
-def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    from lrrt.fit_loop import stream_of
-
-    batches = as_batches(data, 1, name="test")
-    if isinstance(batches, ArrayBatches):
-        batches = batches.with_batch_size(min(batch_size, batches.num_samples))
-    stream = stream_of(batches, batches.num_batches, batches.plan(batches.num_batches, None))
-    metrics = model.evaluate(stream, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in metrics.items()}
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

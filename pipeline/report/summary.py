@@ -19,12 +19,15 @@ from pipeline.report.summary_file import (
     Cost,
     EpochsSaved,
     Narrowing,
+    RefittedModel,
     RetrainedTrial,
     SearchedRange,
     Summary,
+    TopModel,
     TrainingCost,
 )
 from pipeline.report.versions import versions
+from pipeline.task.data_use import DataUse
 from studies import (
     AtEdge,
     Evaluation,
@@ -89,11 +92,16 @@ def summarise(
     model_file: str | None,
     loading_code: str | None = None,
     evaluation: Evaluation | None = None,
+    refitted: RefittedModel | None = None,
+    top: Sequence[TopModel] = (),
     range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
     objectives: Objectives = (VAL_LOSS,),
+    data: DataUse | None = None,
+    model: Mapping[str, Any] | None = None,
+    warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
 
@@ -107,11 +115,16 @@ def summarise(
         model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
         loading_code: the Python code that loads that file in the folder of the results.
         evaluation: what the winner's model shows of the data.
+        refitted: the winner trained again on training and validation data; None if that was not asked for.
+        top: the models of the best few trials, the winner's first.
         range_test_seconds: the duration of the range tests.
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
         widened: the edge of the best rate each time that the search went on in wider bounds.
         objectives: of the study; several have a Pareto front.
+        data: how the data was split and used.
+        model: the facts that distinguish the model with its default hyperparameters from others.
+        warm_start: the earlier study from which this one started, if any.
     """
     front = pareto_front(trials, objectives) if len(objectives) > 1 else ()
     states = Counter(trial.state.name.lower() for trial in trials)
@@ -127,15 +140,20 @@ def summarise(
             test=test,
             model_file=model_file,
             loading_code=loading_code,
+            refitted=refitted,
             overfitting=overfitting,
             overfitting_sentence=overfitting.verdict.value,
             evaluation=evaluation,
             at_edge=edge,
         ),
         pareto_front=tuple(trial.number for trial in front),
+        top=tuple(top),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
         bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
         widened=tuple(widened),
+        data=data or DataUse(),
+        model=model or {},
+        warm_start=warm_start,
         narrowing=_narrowing(range_test, space, states["diverged"]),
         num_trials={"ended": len(trials), **states},
         cost=Cost(
@@ -143,7 +161,7 @@ def summarise(
             range_test_seconds=range_test_seconds,
             trial_steps=sum(trial.num_steps for trial in trials),
             trial_seconds=round(sum(trial.seconds for trial in trials), 3),
-            epochs=sum(len(trial.train_losses) for trial in trials),
+            epochs=sum(len(trial.train_losses) * max(1, len(trial.fold_scores)) for trial in trials),
             epochs_saved=_epochs_saved(trials),
             retraining=_cost_of([training.result for one in retrained for training in one.trainings]),
         ),

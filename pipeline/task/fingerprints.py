@@ -99,7 +99,7 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),

@@ -30,9 +30,11 @@ class OptunaEngine:
     process proposed. If a process goes on, its evolution begins again, from the results of the others.
 
     Args:
-        space: the space that is searched; the first proposals have the rates that its range tests suggest.
+        space: the space that is searched.
         sampler: "tpe", "random", "qmc", "gp" or "cmaes".
         seed: the seed of the choices.
+        first: values of the space that are proposed first, some or all of a trial's; then come the rates that the range
+            tests suggest.
 
     Raises:
         ValueError: for an unknown sampler.
@@ -41,12 +43,14 @@ class OptunaEngine:
 
     repeats_nothing = False
 
-    def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0) -> None:
+    def __init__(
+        self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, first: Sequence[Values] = ()
+    ) -> None:
         check_sampler(sampler)
         self._num_objectives = 1
         self._sampler, self._seed = sampler, seed
         self._dimensions = {dimension.name: dimension for dimension in space.dimensions()}
-        self._suggestions = space.suggested_parameters()
+        self._suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self._study: optuna.Study | None = None
         self._asked: dict[int, tuple[optuna.Trial, Values]] = {}
         self._known: set[int] = set()

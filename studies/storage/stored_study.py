@@ -13,9 +13,10 @@ from studies.engines.optuna_samplers import distribution, quiet_optuna
 from studies.objective import VAL_LOSS, Objectives
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
-from studies.storage.board import Table
+from studies.storage.board import RESULT, Table
 from studies.storage.database import NoSuchStudy, open_storage
 from studies.storage.urls import address
+from studies.trial import TrialResult
 
 if TYPE_CHECKING:
     import optuna
@@ -148,3 +149,15 @@ def known_trials(table: Table) -> dict[int, FrozenTrial]:
         if KNOWN in trial.user_attrs:
             by_place.setdefault(trial.user_attrs[KNOWN], trial)
     return by_place
+
+
+def stored_results(storage: str, name: str = "lrrt") -> list[TrialResult]:
+    """Return the results of the trials of a stored study that have ended, in the order of their numbers.
+
+    Raises:
+        NoSuchStudy: if the storage has no such study.
+        StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
+    """
+    study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
+    ended = Table.of(study.get_trials(deepcopy=False)).ended
+    return [TrialResult.from_dict(ended[key].user_attrs[RESULT]) for key in sorted(ended)]
