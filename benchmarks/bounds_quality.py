@@ -344,7 +344,8 @@ def print_part(
     for way, given in answers.items():
         if any(given[case].suggested is not None for case in cases):
             print_row(way, [truths[case].score(given[case]) for case in cases])
-    medians = {way: on_median_task(cases, answers[way], truths) for way in COMPARED if way in answers}
+    compared = [way for way in COMPARED if any(answers.get(way, {}).get(case, Answer()).suggested for case in cases)]
+    medians = {way: on_median_task(cases, answers[way], truths) for way in compared}
     print("best of 4, median task: " + ", ".join(f"{way} {median:.3f}" for way, median in medians.items()))
 
 
