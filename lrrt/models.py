@@ -6,6 +6,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def complete(model: keras.Model, batches: Batches) -> None:
             f"The model must be compiled, got {model.name!r} without a loss. Call model.compile(optimizer, loss) where "
             "it is built."
         )
-    if model.built and all(metric.variables for metric in model.metrics):
+    if all(layer.built for layer in model._flatten_layers()) and all(metric.variables for metric in model.metrics):
         return
     with _called_for_the_first_time(model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches.sample(BUILD_SAMPLES))
@@ -93,15 +94,23 @@ def complete(model: keras.Model, batches: Batches) -> None:
 
 
 def check_is_new(model: keras.Model, first: keras.Model) -> None:
-    """Refuse a model that a builder made of what another of its models trains.
+    """Refuse a model that a builder made of what another of its models trains, or that has another architecture.
 
     A frozen part may be in both, unless it draws random numbers.
 
     Raises:
-        ValueError: naming the first variable that both have, and training changes.
+        ValueError: naming the first variable that both have, and training changes; or the first that differs.
     """
     import keras
 
+    shapes, shapes_before = ([tuple(variable.shape) for variable in one.variables] for one in (model, first))
+    if shapes != shapes_before:
+        one, before = next(pair for pair in zip_longest(shapes, shapes_before) if pair[0] != pair[1])
+        raise ValueError(
+            "A model builder must make the same architecture at each call, got a variable of shape "
+            f"{before or 'none'} and then of shape {one or 'none'}. Leave out what is random in it, or search it as a "
+            "hyperparameter of build_model(hp)."
+        )
     of_first = {id(variable) for variable in first.variables}
     for variable in model.variables:
         is_changed = variable.trainable or not keras.backend.is_float_dtype(variable.dtype)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrrt.arrays import MAX_PARTS, Batch, array_batches
+from lrrt.counting import count_batches
 
 if TYPE_CHECKING:
     import keras
@@ -128,7 +129,7 @@ def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
 
     num_batches: int | None = int(dataset.cardinality())
     if num_batches == tf.data.UNKNOWN_CARDINALITY:
-        num_batches = int(dataset.reduce(np.int64(0), lambda count, *_: count + 1))
+        num_batches = count_batches(dataset, name)
     if num_batches == tf.data.INFINITE_CARDINALITY:
         num_batches = None
     if num_batches == 0:

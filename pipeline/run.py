@@ -12,7 +12,7 @@ from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.state.run_directory import RunDirectory
 from studies import Worker
-from studies.keras_tuner_study import url_of
+from studies.keras_tuner_study import url_of, with_absolute_file
 from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
@@ -54,8 +54,11 @@ class Run:
         on_event: Tell = lambda event: None,
         stopper: Stopper | None = None,
     ) -> Run:
-        """Return the run of a config in two folders."""
-        return cls(config, RunDirectory(Path(out), Path(state)), on_event, stopper or Stopper())
+        """Return the run of a config in two folders, whose paths no longer depend on the working directory."""
+        storage = config.study.storage and with_absolute_file(config.study.storage)
+        config = config.model_copy(update={"study": config.study.model_copy(update={"storage": storage})})
+        directory = RunDirectory(Path(out).absolute(), Path(state).absolute())
+        return cls(config, directory, on_event, stopper or Stopper())
 
     @property
     def storage(self) -> str:

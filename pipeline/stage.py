@@ -14,6 +14,7 @@ from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoBounds, NotFinished, RunLocked
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
+from pipeline.report.manifest import forget_changed_files
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
 from pipeline.state.ownership import check_range_tests, own
@@ -250,6 +251,8 @@ def _go_on(
         run.tell(StageStarted(_nothing_left(report), run.directory.out))
         return report
     run.tell(StageStarted(_beginning(run, opened), run.directory.out))
+    if run.owns_folders:
+        forget_changed_files(run)
     before = opened.studies.results() if opened is not None and opened.studies is not None else []
     with _helped(run, helpers) as helped:
         prepared = prepare(helped.config, helped.stopper)

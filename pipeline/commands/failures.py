@@ -8,8 +8,17 @@ from contextlib import contextmanager
 import typer
 
 from pipeline.console.streams import say
-from pipeline.failures import BAD_TASK, NEEDS_REPAIR, OUR_BUG, STORAGE_UNREACHABLE, Stopped, exit_code
+from pipeline.failures import (
+    BAD_TASK,
+    NEEDS_REPAIR,
+    OUR_BUG,
+    STORAGE_UNREACHABLE,
+    Stopped,
+    exit_code,
+    is_disk_full,
+)
 
+MAX_LETTERS = 1000  # of a line that others wrote
 WITH_TRACEBACK = {BAD_TASK, STORAGE_UNREACHABLE, OUR_BUG, NEEDS_REPAIR}  # their traceback helps; -v shows it
 
 
@@ -31,9 +40,17 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
     if isinstance(failure, KeyboardInterrupt):
         return f"stopped {getattr(failure, 'reason', Stopped.reason)}; run the same command again to go on."
     if code == OUR_BUG:
-        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {failure}{hint}"
+        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {_first_line(failure)}{hint}"
     if code == STORAGE_UNREACHABLE:
-        return f"the study's storage cannot be reached: {_first_line(failure)}{hint}"
+        return (
+            f"the study's storage cannot be reached: {_first_line(failure)} Look whether its server runs and the URL "
+            f"is right, then run the same command again to go on.{hint}"
+        )
+    if code == NEEDS_REPAIR and is_disk_full(failure):
+        return (
+            f"the disk is full, or a limit of file sizes is reached: {_first_line(failure)} Make room, then run the "
+            f"same command again to go on.{hint}"
+        )
     if code == NEEDS_REPAIR:
         return f"a file cannot be read or written: {_first_line(failure)}{hint}"
     text = str(failure)
@@ -46,4 +63,5 @@ def _printable(message: str) -> str:
 
 
 def _first_line(failure: BaseException) -> str:
-    return (str(failure).splitlines() or [type(failure).__name__])[0]
+    line = (str(failure).splitlines() or [type(failure).__name__])[0][:MAX_LETTERS]
+    return line if line.endswith(".") else f"{line}."

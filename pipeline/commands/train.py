@@ -61,7 +61,7 @@ def run(
             report = run_stage(
                 settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
             )
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
         _check_quality(report, fail_on)
 
 
@@ -85,7 +85,7 @@ def range_(
 
         with telling(sys.stderr, "none" if quiet else progress) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
 
 
 def search(
@@ -123,7 +123,7 @@ def search(
                 on_event=tell,
                 stopper=stopper,
             )
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
         _check_quality(report, fail_on)
 
 

@@ -38,6 +38,7 @@ from pipeline.config.values import (
     StorageUrl,
     listed,
     sampler_law,
+    tensorboard_law,
 )
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
@@ -195,6 +196,12 @@ class StudyConfig(_Table):
     def _belongs_to_engine(cls, sampler: str, info: ValidationInfo) -> str:
         sampler_law(info.data.get("engine"), sampler)
         return sampler
+
+    @check("tensorboard")
+    @classmethod
+    def _is_installed(cls, tensorboard: bool) -> bool:
+        tensorboard_law(tensorboard)
+        return tensorboard
 
     @check("top_retrained")
     @classmethod

@@ -1,6 +1,7 @@
 """Check each kind of value in a config against its law, and report a value that breaks it."""
 
 import difflib
+import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -50,8 +51,13 @@ def without_password(url: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: not too long."""
-    return f"{value!r:.80}"
+    """Return a value for a message: not too long, and without the user and the password of a URL.
+
+    >>> shown("postgresql://me:top@SECRET@host/db?password=hidden")
+    "'postgresql://...@host/db?password=...'"
+    """
+    text = re.sub(r"://.*@", "://...@", repr(value), flags=re.DOTALL)  # it may be cut off before the @
+    return re.sub(r"(?i)((?:password|passwd|pwd|secret|token)\s*=)[^&\s'\"]+", r"\1...", text)[:80]
 
 
 def did_you_mean(name: object, known: tuple[str, ...]) -> str:
@@ -179,6 +185,16 @@ def _storage_url(url: str) -> str:
         safe = re.sub(r".*@", "...@", without_password(url))  # a broken URL may hide a password anywhere before the @
         raise ValueError(f'must be "" or a database URL such as "postgresql://user@host/name", got {shown(safe)}.')
     return url
+
+
+def tensorboard_law(is_wanted: bool) -> None:
+    """Refuse logs for TensorBoard if its package is not installed.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if is_wanted and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError("true needs the package tensorboard, which is not installed: pip install 'lrrt[tensorboard]'.")
 
 
 def _one_line(text: str) -> str:

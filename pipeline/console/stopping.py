@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from pipeline.console.watchdog import Watchdog
 from pipeline.failures import Interrupted, Terminated, TimeUsedUp
 
 BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and its trial is stored
@@ -28,6 +29,7 @@ class Stopper:
         self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
         self._asked: KeyboardInterrupt | None = None
         self._is_deferred = False
+        self._raises_at_limit = False
 
     def reason(self) -> KeyboardInterrupt | None:
         """Return the exception that the run must raise in order to stop; None if it may go on."""
@@ -46,26 +48,50 @@ class Stopper:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Let signals wait for `reason` or `check` while the block runs; elsewhere they raise at once."""
-        self._is_deferred = True
+        before, self._is_deferred = self._is_deferred, True
         try:
             yield
         finally:
-            self._is_deferred = False
+            self._is_deferred = before
+
+    @contextmanager
+    def raising_at_limit(self) -> Iterator[None]:
+        """Raise TimeUsedUp amid the block when the time is used up; elsewhere the run asks for it.
+
+        It reaches Python code alone, and only while signals are heeded.
+        """
+        self.check()
+        self._raises_at_limit = True
+        try:
+            yield
+        finally:
+            self._raises_at_limit = False
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Treat SIGINT and SIGTERM as a request to stop while the block runs; the second SIGINT ends the process."""
+        """Treat SIGINT and SIGTERM as a request to stop while the block runs.
+
+        After a second one the process ends within seconds, whatever it is doing: in native code or in the user's, no
+        Python handler of a signal may ever run. All that was stored stays, and the same command goes on from there.
+        """
         before = {number: signal.signal(number, self._on_signal) for number in _BY_SIGNAL}
+        exit_codes = {number: kind.exit_code for number, kind in _BY_SIGNAL.items()}
         try:
-            yield
+            with Watchdog(exit_codes, self._deadline, at_deadline=self._at_limit).watching():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _at_limit(self) -> bool:
+        """Say whether the main thread must be interrupted now, because the time is used up."""
+        return self._raises_at_limit and not self._is_deferred and self._asked is None
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # A Python handler waits for the compiled loop to return. The system's handler does not.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._asked = _BY_SIGNAL[signal.Signals(number)]()
+        if self._asked is not None:  # what the first one began must not be broken off
+            return
+        is_at_limit = self._deadline is not None and time.monotonic() >= self._deadline and self._raises_at_limit
+        self._asked = TimeUsedUp() if is_at_limit else _BY_SIGNAL[signal.Signals(number)]()
         if not self._is_deferred:
             raise self._asked
 

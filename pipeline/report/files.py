@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,9 @@ from lrrt import RangeTestResult
 from lrrt.optimizers import fresh_optimizer
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
-from pipeline.failures import NoTrialCompleted
+from pipeline.failures import CorruptState, NoTrialCompleted, TaskError
 from pipeline.report.html import render, study_pictures
+from pipeline.report.manifest import changed_files, update_manifest, write_manifest
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -25,22 +26,26 @@ from pipeline.report.summary import (
     trials_retrained_jsonl,
 )
 from pipeline.run import NAME, Run
-from pipeline.state.json_files import write_json
+from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_weights
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
+from pipeline.task.guard import guarded
 from pipeline.task.loading import Task
-from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies import EpochEnded, Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text
+from studies.user_code import UserFault, user_code
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
+    from lrrt.variables import Values
+
 PICTURE_DPI = 150
-MODEL, WEIGHTS = "model.keras", "model.weights.h5"
+MODEL, WEIGHTS, ARRAYS = "model.keras", "model.weights.h5", "model.weights.npz"
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -64,11 +69,18 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 def write_results(
     run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
 ) -> StageReport:
-    """Write every file of the folder, the summary last.
+    """Write every file of the folder, the summary last; a signal waits for the end of each part.
 
     Raises:
         NoTrialCompleted: if there is no best trial; the tables of the trials are written all the same.
     """
+    with run.stopper.deferred():
+        return _write_results(run, opened, retrained=retrained, trainer=trainer, task=task)
+
+
+def _write_results(
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
+) -> StageReport:
     assert opened.studies is not None, "results are written when a study has ended"
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
     space, results = studies.space, studies.results()
@@ -82,16 +94,19 @@ def write_results(
     write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
     if run.config.study.engine == "keras_tuner":
         studies.last.write_keras_tuner_project(directory.keras_tuner / NAME)
+    run.stopper.check()
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
-    weights = read_weights(directory, best) or trainer.train(best.config).best_weights
-    assert weights is not None, "a completed trial has a best epoch"
-    model = trainer.as_trained(best, weights)
+    with guarded("The best model must be made again, but that", stopper=run.stopper):
+        model = trainer.as_trained(best, _best_weights(run, trainer, best))
     model_file = _save_model(run, model)
-    test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    run.stopper.check()
+    with guarded("The best model must be scored on the test data, but that", stopper=run.stopper):
+        test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    run.stopper.check()
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,
@@ -109,41 +124,52 @@ def write_results(
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
     report = StageReport(*findings, tuple(retrained), edge, widened)
     write_html(run, report)
-    write_manifest(directory)
-    write_json(directory.summary, summary)
+    text = json_text(summary)
+    write_manifest(directory, summary=text)
+    write_text(directory.summary, text)
     return replace(report, summary=_read_summary(directory))
 
 
 def rewrite_html(run: Run, report: StageReport) -> None:
-    """Write report.html of a finished run and its pictures again."""
-    write_html(run, report)
-    write_manifest(run.directory)
+    """Write report.html of a finished run and its pictures again.
+
+    Raises:
+        CorruptState: if other results are missing, or are not what was written.
+    """
+    update_manifest(run.directory, write_html(run, report))
+    changed = changed_files(run.directory)
+    if changed:
+        raise CorruptState(
+            f"{run.directory.out} must hold what was written there, but {', '.join(changed)} is missing or differs. "
+            "report.html is written; `lrrt run` with the same config and folders makes the others again."
+        )
 
 
-def write_html(run: Run, report: StageReport) -> None:
-    """Write report.html and the pictures of the study."""
+def write_html(run: Run, report: StageReport) -> list[Path]:
+    """Write report.html and the pictures of the study; return the files."""
     pictures = study_pictures(report)
-    for name, svg in pictures.items():
-        write_text(run.directory.plots / f"{name}.svg", svg + "\n")
-    write_text(run.directory.html, render(report, run.config, pictures))
-
-
-def write_manifest(directory: RunDirectory) -> None:
-    """Write the name of each result with its size and SHA-256."""
-    named = {
-        path.relative_to(directory.out).as_posix(): {
-            "size_bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in directory.results()
-    }
-    write_json(directory.manifest, {"files": named})
+    files = {run.directory.plots / f"{name}.svg": svg + "\n" for name, svg in pictures.items()}
+    files[run.directory.html] = render(report, run.config, pictures)
+    for path, text in files.items():
+        write_text(path, text)
+    return list(files)
 
 
 def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
-    """Return the report of a run whose summary is written."""
-    summary, results = _read_summary(run.directory), studies.results()
-    best = next(result for result in results if result.number == summary["best"]["number"])
+    """Return the report of a run whose summary is written.
+
+    Raises:
+        CorruptState: if the summary is not what was written.
+    """
+    results = studies.results()
+    try:
+        summary = _read_summary(run.directory)
+        best = next(result for result in results if result.number == summary["best"]["number"])
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        raise CorruptState(
+            f"{run.directory.summary} must hold the summary of this run, but cannot be read as one ({error!r:.200}). "
+            "`lrrt run` with the same config and folders makes it again."
+        ) from error
     return StageReport(
         range_test,
         studies.space,
@@ -164,45 +190,81 @@ def _read_summary(directory: RunDirectory) -> dict[str, Any]:
 
 
 def is_complete(run: Run, studies: Studies) -> bool:
-    """Say whether all trials have ended, and the folder has their results and each file of its manifest.
+    """Say whether all trials have ended, and the folder has their results, each file as it was written.
 
     The keys of the config for the steps after the search must also be unchanged.
     """
     num_ended, config, directory = len(studies.results()), run.config, run.directory
     try:
         summary = _read_summary(directory)
-        files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
         written = load_config(directory.resolved_config, environ={}).study
         return (
             num_ended >= studies.num_wanted(config)
             and summary["num_trials"]["ended"] == num_ended
-            and all((directory.out / name).exists() for name in files)
+            and not changed_files(directory)
             and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
 
 
-def _save_model(run: Run, model: keras.Model) -> str | None:
-    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
-    directory = run.directory
+def _best_weights(run: Run, trainer: Trainer, best: TrialResult) -> Values:
+    """Return the stored weights of the best trial, or train it again.
+
+    Raises:
+        TaskError: if the trial, trained again, has no finite loss.
+    """
     try:
-        saved = _saved(directory.best / MODEL, model.save)
-    except OSError:  # a fault of the disk, not of the model
-        raise
-    except Exception as error:  # saving runs the user's layers, which may raise anything
-        reason = f"{type(error).__name__}: {error}"
+        weights = read_weights(run.directory, best)
+    except CorruptState as error:
+        run.note(str(error))
+        weights = None
+    if weights is not None:
+        return weights
+    run.note(f"the weights of trial {best.number} are not stored, so it is trained again from its config and the seed")
+
+    def on_epoch(ended: EpochEnded) -> None:
+        run.stopper.check()
+
+    weights = trainer.train(best.config, number=best.number, on_epoch=on_epoch).best_weights
+    if weights is None:
+        raise TaskError(f"Trial {best.number} must train as it did before, but now its loss is not finite.")
+    return weights
+
+
+def _save_model(run: Run, model: keras.Model) -> str:
+    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder.
+
+    Raises:
+        TaskError: if not even its variables can be read.
+    """
+    directory = run.directory
+    ways = {MODEL: model.save, WEIGHTS: partial(_save_weights, model), ARRAYS: partial(_save_arrays, model)}
+    reasons: list[str] = []
+    for name, save in ways.items():
         try:
-            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
-        except OSError:
-            raise
-        except Exception:
-            run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
-            return None
-        run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
-    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
+            with user_code("Saving the best model"):
+                saved = _saved(directory.best / name, save)
+            break
+        except UserFault as fault:  # saving runs the user's layers, which may raise anything
+            reasons.append(str(fault))
+    else:
+        raise TaskError(f"The best model must be saved, at least its weights. {reasons[0]}")
+    if reasons:
+        run.note(f"the best model cannot be saved whole, so its weights alone are in best/{name}. {reasons[0]}")
+    for other in {directory.best / name for name in ways} - {saved}:
         other.unlink(missing_ok=True)  # of an earlier best trial
     return saved.relative_to(directory.out).as_posix()
+
+
+def _save_arrays(model: keras.Model, path: Path) -> None:
+    """Save a model's variables as arrays, under their paths and in their order, without any code of its layers."""
+    import keras
+    import numpy as np
+
+    arrays = {f"{number}/{one.path}": keras.ops.convert_to_numpy(one) for number, one in enumerate(model.variables)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def _save_weights(model: keras.Model, path: Path) -> None:

@@ -13,6 +13,7 @@ from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
+from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
 
 MEASURED_STEPS = 10
@@ -103,7 +104,8 @@ def make_plan(config: StageConfig) -> Plan:
     """
     loops = prepare(config).cache.loops
     sizes = config.study.batch_sizes
-    measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
+    with guarded("A few steps must run on the task, but that"):
+        measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
     return Plan(measured, price(config, {(one.optimizer, one.batch_size): one for one in measured}))
 
 

@@ -12,6 +12,7 @@ from pipeline.failures import BadRunDirectory
 from pipeline.state.run_lock import held
 from studies.storage.whole_file import is_abandoned, is_leftover
 
+BEST = ("model.keras", "model.weights.h5", "model.weights.npz", "config.json", "losses.png")  # files of the best trial
 BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
@@ -151,7 +152,7 @@ class RunDirectory:
         """Return the existing results without the summary and the manifest; other files in the folder do not count."""
         named = [self.resolved_config, self.space, self.trials_csv, self.trials_jsonl, self.trials_retrained, self.html]
         named += [self.range_test / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")]
-        named += [self.best / name for name in ("model.keras", "model.weights.h5", "config.json", "losses.png")]
+        named += [self.best / name for name in BEST]
         return sorted(path for path in (*named, *self.plots.glob("*.svg")) if path.is_file())
 
     def _check_results(self) -> None:

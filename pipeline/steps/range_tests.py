@@ -13,6 +13,7 @@ from pipeline.run import RANGE_TESTS, Run
 from pipeline.state.ownership import differences
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import Fields, TaskPrint, digest_of, range_test_fields
+from pipeline.task.guard import guarded
 from studies import NoSuchStudy
 from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.shared_work import Check, Piece, work_off
@@ -99,16 +100,17 @@ class _Job:
         assert self.prepared is not None, "a job without a task is asked for no piece"
         began = time.monotonic()
         test = self.run.config.range_test
-        result = run_range_test(
-            self.prepared.tested,
-            Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
-            optimizers=(optimizer,),
-            repeats=test.repeats,
-            seed=self.run.config.study.seed,
-            batch_sizes=self.run.config.tested_batch_sizes,
-            confirm_steps=test.confirm_steps,
-            watcher=self.watcher,
-        )
+        with guarded(f"The range test of {optimizer} must run on the task, but that", stopper=self.run.stopper):
+            result = run_range_test(
+                self.prepared.tested,
+                Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
+                optimizers=(optimizer,),
+                repeats=test.repeats,
+                seed=self.run.config.study.seed,
+                batch_sizes=self.run.config.tested_batch_sizes,
+                confirm_steps=test.confirm_steps,
+                watcher=self.watcher,
+            )
         check(True)
         seconds = round(time.monotonic() - began, 3)
         plain = {"fields": self.fields[optimizer], "seconds": seconds, "range_test": result.as_dict()}

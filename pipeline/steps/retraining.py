@@ -12,6 +12,7 @@ from pipeline.config.values import MAX_SEED
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.folds import each_fold, fold_names
+from pipeline.task.guard import guarded
 from pipeline.task.preparation import Prepared, make_cache, make_trainer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
 from studies.storage.shared_work import work_off
@@ -67,7 +68,8 @@ def _rounds(run: Run, prepared: Prepared, trainer: Trainer) -> Iterator[Round]:
     watcher = StageWatcher(run)
 
     def make(task: Task) -> Trainer:
-        return make_trainer(run.config, make_cache(run.config, task), task, on_note=watcher.on_note)
+        with guarded("The task must run on each fold, but that", stopper=run.stopper):
+            return make_trainer(run.config, make_cache(run.config, task), task, on_note=watcher.on_note)
 
     for name, train, validation in each_fold(run.config, prepared.cache.loops):
         task = replace(prepared.task, train=train, validation=validation)

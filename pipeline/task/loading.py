@@ -10,6 +10,7 @@ from typing import Any
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
 from pipeline.failures import TaskError
+from pipeline.task.guard import guarded
 
 PARTS = ("train", "validation", "test")
 
@@ -48,12 +49,8 @@ def load_task(
     """
     builder, loader = import_function(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
-    try:
+    with guarded(f"{load_data} must return the task's data, it"):
         data = loader()
-    except Exception as error:  # the user's code may raise anything
-        raise TaskError(
-            f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
-        ) from error
     if not isinstance(data, Mapping) or "train" not in data or set(data) - set(PARTS):
         got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
         raise TaskError(
@@ -74,13 +71,9 @@ def import_function(path: str) -> Callable[..., Any]:
         TaskError: if the module or the function does not exist, or the import raises.
     """
     module_name, _, function_name = path.partition(":")
-    try:
+    remedy = "Run the command in the folder of the module, or name that folder with --app-dir."
+    with guarded(f"{path} must be importable, importing {module_name!r}", remedy=remedy):
         module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code, which may raise anything
-        raise TaskError(
-            f"{path} must be importable, importing {module_name!r} raised {type(error).__name__}: {error}. Run the "
-            "command in the folder of the module, or name that folder with --app-dir."
-        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")

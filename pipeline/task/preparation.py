@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrrt import Loops
 from pipeline.config.tables import StageConfig
@@ -11,7 +11,9 @@ from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import all_rows, folds_of
+from pipeline.task.guard import guarded
 from pipeline.task.loading import Task, load_task
+from pipeline.task.scored_data import check_scores, checked_test_data
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from studies import LoopCache, Trainer, own_dimensions
 from studies.schedules.schedule import check_all_fit
@@ -59,6 +61,11 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         import_keras()
     stopper.check()
     use_all_devices()
+    with stopper.raising_at_limit():  # loading may take for ever
+        return _prepared(config, stopper)
+
+
+def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
     names = config.task
     task = load_task(
         names.build_model,
@@ -67,20 +74,22 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         seed=config.study.seed,
         validation_fraction=config.study.validation_fraction,
     )
-    try:
+    with guarded(f"{names.build_model} must return a model for the task's data, but building it", stopper=stopper):
         loops = _make_loops(config, task)
         watched = config.range_test.monitor, config.range_test.monitor_mode
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         dimensions = own_dimensions(task.build_model)
-    except Exception as error:  # building the model runs the user's code, which may raise anything
-        raise TaskError(f"{type(error).__name__}: {error}") from error
     taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
     if taken:
         raise TaskError(
             f"Hyperparameters of {names.build_model} must have other names than lrrt's own, got {taken[0]!r}."
         )
+    with guarded("The model must run on validation and test data, but scoring it there", stopper=stopper):
+        assert loops.validation is not None, "a task without validation data has some held out"
+        check_scores(loops, loops.validation)
+        task = replace(task, test=checked_test_data(task.test, loops))
     _check_lengths(config, lengths)
     if config.study.folds:
         folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
@@ -105,7 +114,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
         TaskError: if the task's callbacks or its validation data cannot be used.
     """
     study = config.study
-    try:
+    with guarded("The task's callbacks and validation data must be usable, but a look at them"):
         return Trainer(
             cache,
             epochs=study.epochs,
@@ -114,8 +123,6 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             callbacks=task.callbacks,
             on_note=on_note,
         )
-    except (TypeError, ValueError) as error:
-        raise TaskError(str(error)) from error
 
 
 def _make_loops(config: StageConfig, task: Task) -> Loops:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     import sqlalchemy
     from sqlalchemy import URL
 
+# In the words of libpq, of sqlite3 and of drivers in Python.
+UNKNOWN_PARAMETER = re.compile(
+    r"""(?:invalid connection option|invalid URI query parameter:|unexpected keyword argument) ["'](\w+)["']"""
+    r"""|['"](\w+)['"] is an invalid keyword argument"""
+)
 OPENING_S = 10.0  # so long a storage that does not answer is called again when a study is opened
 CONNECT_TIMEOUT_S = 10
 SQLITE_TIMEOUT_S = 30.0  # so long SQLite waits for another process that is writing
@@ -28,6 +33,10 @@ class StorageOfAnotherVersion(Exception):
 
 class NoDriver(Exception):
     """The package that reaches a kind of database is not installed."""
+
+
+class BadUrl(Exception):
+    """The URL of a storage has parameters that its database does not know."""
 
 
 class NoSuchStudy(Exception):
@@ -49,6 +58,7 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         StorageOfAnotherVersion: if another version of Optuna made it.
         NoSuchStudy: if it has no tables, and they must not be made.
         NoDriver: if the package that reaches it is not installed.
+        BadUrl: if the URL has unknown parameters.
     """
     retry = Retrying(url, OPENING_S)
     try:
@@ -75,7 +85,13 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
         storage = optuna.storages.RDBStorage(
             text, engine_kwargs=_engine_options(parts), skip_table_creation=not creates
         )
-    except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+    except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError, TypeError) as error:
+        unknown = UNKNOWN_PARAMETER.search(f"{error} {error.__cause__}")
+        if unknown:
+            raise BadUrl(
+                f"The URL of the storage at {address(url)} must have parameters that {parts.drivername} knows, got "
+                f"{unknown[1] or unknown[2]!r}."
+            ) from error
         if not creates and _has_no_tables(error):
             raise NoSuchStudy(nothing) from error
         raise
