@@ -14,7 +14,7 @@ from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoBounds, NotFinished, RunLocked
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
-from pipeline.report.manifest import forget_changed_files
+from pipeline.report.manifest import check_results_owner, forget_changed_files
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
 from pipeline.state.ownership import check_range_tests, own
@@ -231,6 +231,7 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
     """
     run, given = with_given(Run.make(config, out, state))
     with run.directory.locked():
+        check_results_owner(run)
         opened = earlier(run, given)
         if opened is None or opened.studies is None or not run.directory.summary.exists():
             raise NotFinished(f"{run.directory.out} must hold the results of a finished run. Run `lrrt run` first.")
@@ -246,6 +247,8 @@ def _go_on(
     may_test: bool = True,
     helpers: LocalWorkers | None = None,
 ) -> StageReport:
+    if run.owns_folders:
+        check_results_owner(run)
     opened = earlier(run, given)
     if opened is not None and opened.is_unchanged and (report := _finished(run, opened)):
         run.tell(StageStarted(_nothing_left(report), run.directory.out))

@@ -29,6 +29,7 @@ class Stopper:
         self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
         self._asked: KeyboardInterrupt | None = None
         self._is_deferred = False
+        self._has_raised = False
         self._raises_at_limit = False
 
     def reason(self) -> KeyboardInterrupt | None:
@@ -88,11 +89,11 @@ class Stopper:
         return self._raises_at_limit and not self._is_deferred and self._asked is None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._asked is not None:  # what the first one began must not be broken off
-            return
-        is_at_limit = self._deadline is not None and time.monotonic() >= self._deadline and self._raises_at_limit
-        self._asked = TimeUsedUp() if is_at_limit else _BY_SIGNAL[signal.Signals(number)]()
-        if not self._is_deferred:
+        if self._asked is None:
+            is_at_limit = self._deadline is not None and time.monotonic() >= self._deadline and self._raises_at_limit
+            self._asked = TimeUsedUp() if is_at_limit else _BY_SIGNAL[signal.Signals(number)]()
+        if not self._is_deferred and not self._has_raised:  # a second one must not break off what the first began
+            self._has_raised = True
             raise self._asked
 
 

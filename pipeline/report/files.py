@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.optimizers import fresh_optimizer
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
-from pipeline.failures import CorruptState, NoTrialCompleted, TaskError
+from pipeline.failures import CorruptState, NoTrialCompleted
+from pipeline.report.best_model import best_weights, evaluate, save_model
 from pipeline.report.html import render, study_pictures
 from pipeline.report.manifest import changed_files, update_manifest, write_manifest
+from pipeline.report.plain_text import without_control
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -28,24 +28,19 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_weights
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.task.guard import guarded
 from pipeline.task.loading import Task
-from studies import EpochEnded, Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text
-from studies.user_code import UserFault, user_code
 
 if TYPE_CHECKING:
-    import keras
     from matplotlib.figure import Figure
 
-    from lrrt.variables import Values
 
 PICTURE_DPI = 150
-MODEL, WEIGHTS, ARRAYS = "model.keras", "model.weights.h5", "model.weights.npz"
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -101,11 +96,11 @@ def _write_results(
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
     with guarded("The best model must be made again, but that", stopper=run.stopper):
-        model = trainer.as_trained(best, _best_weights(run, trainer, best))
-    model_file = _save_model(run, model)
+        model = trainer.as_trained(best, best_weights(run, trainer, best))
+    model_file = save_model(run, model)
     run.stopper.check()
     with guarded("The best model must be scored on the test data, but that", stopper=run.stopper):
-        test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+        test = None if task.test is None else evaluate(model, task.test, best.config.batch_size)
     run.stopper.check()
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
@@ -125,7 +120,7 @@ def _write_results(
     report = StageReport(*findings, tuple(retrained), edge, widened)
     write_html(run, report)
     text = json_text(summary)
-    write_manifest(directory, summary=text)
+    write_manifest(run, summary=text)
     write_text(directory.summary, text)
     return replace(report, summary=_read_summary(directory))
 
@@ -151,7 +146,7 @@ def write_html(run: Run, report: StageReport) -> list[Path]:
     files = {run.directory.plots / f"{name}.svg": svg + "\n" for name, svg in pictures.items()}
     files[run.directory.html] = render(report, run.config, pictures)
     for path, text in files.items():
-        write_text(path, text)
+        write_text(path, without_control(text))
     return list(files)
 
 
@@ -206,87 +201,6 @@ def is_complete(run: Run, studies: Studies) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
-
-
-def _best_weights(run: Run, trainer: Trainer, best: TrialResult) -> Values:
-    """Return the stored weights of the best trial, or train it again.
-
-    Raises:
-        TaskError: if the trial, trained again, has no finite loss.
-    """
-    try:
-        weights = read_weights(run.directory, best)
-    except CorruptState as error:
-        run.note(str(error))
-        weights = None
-    if weights is not None:
-        return weights
-    run.note(f"the weights of trial {best.number} are not stored, so it is trained again from its config and the seed")
-
-    def on_epoch(ended: EpochEnded) -> None:
-        run.stopper.check()
-
-    weights = trainer.train(best.config, number=best.number, on_epoch=on_epoch).best_weights
-    if weights is None:
-        raise TaskError(f"Trial {best.number} must train as it did before, but now its loss is not finite.")
-    return weights
-
-
-def _save_model(run: Run, model: keras.Model) -> str:
-    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder.
-
-    Raises:
-        TaskError: if not even its variables can be read.
-    """
-    directory = run.directory
-    ways = {MODEL: model.save, WEIGHTS: partial(_save_weights, model), ARRAYS: partial(_save_arrays, model)}
-    reasons: list[str] = []
-    for name, save in ways.items():
-        try:
-            with user_code("Saving the best model"):
-                saved = _saved(directory.best / name, save)
-            break
-        except UserFault as fault:  # saving runs the user's layers, which may raise anything
-            reasons.append(str(fault))
-    else:
-        raise TaskError(f"The best model must be saved, at least its weights. {reasons[0]}")
-    if reasons:
-        run.note(f"the best model cannot be saved whole, so its weights alone are in best/{name}. {reasons[0]}")
-    for other in {directory.best / name for name in ways} - {saved}:
-        other.unlink(missing_ok=True)  # of an earlier best trial
-    return saved.relative_to(directory.out).as_posix()
-
-
-def _save_arrays(model: keras.Model, path: Path) -> None:
-    """Save a model's variables as arrays, under their paths and in their order, without any code of its layers."""
-    import keras
-    import numpy as np
-
-    arrays = {f"{number}/{one.path}": keras.ops.convert_to_numpy(one) for number, one in enumerate(model.variables)}
-    with path.open("wb") as file:
-        np.savez(file, **arrays)
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    optimizer = model.optimizer
-    model.optimizer = fresh_optimizer(optimizer)
-    try:
-        model.save_weights(path)
-    finally:
-        model.optimizer = optimizer
-
-
-def _saved(path: Path, save: Callable[[Path], None]) -> Path:
-    with replacing(path) as partial:
-        save(partial)
-    return path
-
-
-def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in metrics.items()}
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

@@ -1,7 +1,6 @@
 """Exit 0 means that the results are there: a file that is missing or damaged is noticed, and made again."""
 
 import json
-import os
 import shutil
 
 import keras
@@ -14,49 +13,7 @@ from pipeline.digits_example import load_data
 from pipeline.failures import CorruptState
 from pipeline.report.manifest import changed_files
 from pipeline.state.run_directory import RunDirectory
-
-CONFIG = {
-    "study.num_trials": 2,
-    "study.epochs": 2,
-    "study.top_retrained": 0,
-    "range_test.optimizers": ["sgd"],
-    "range_test.num_steps": 60,
-    "range_test.repeats": 1,
-}
-
-
-def make_folder(path):
-    path.unlink()
-    path.mkdir()
-
-
-DAMAGE = {
-    "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "emptied": lambda path: os.truncate(path, 0),
-    "replaced": lambda path: path.write_bytes(b"x" * path.stat().st_size),
-    "removed": lambda path: path.unlink(),
-    "a folder": make_folder,
-}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    run(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(finished, tmp_path):
-    """A copy of a finished run."""
-    shutil.copytree(finished, tmp_path / "run")
-    return tmp_path / "run"
-
-
-def run(folder, events=None):
-    config = pipeline.builtin_config(CONFIG, environ={})
-    collect = (lambda event: None) if events is None else events.append
-    return pipeline.run_stage(config, out=folder / "out", state=folder / "state", on_event=collect)
+from tests.faults.runs import CONFIG, DAMAGE, config_of, run
 
 
 def directory_of(folder):
@@ -135,7 +92,7 @@ def test_damaged_weights_are_no_end_they_are_made_again(folder):
 
 def test_a_report_of_a_run_without_its_model_does_not_make_the_loss_good(folder):
     (folder / "out/best/model.keras").unlink()
-    config = pipeline.builtin_config(CONFIG, environ={})
+    config = config_of()
     for _ in range(2):
         with pytest.raises(CorruptState, match=r"but best/model.keras is missing or differs\. report.html is written"):
             pipeline.stage.rewrite_report(config, out=folder / "out", state=folder / "state")
@@ -147,7 +104,7 @@ def test_a_report_of_a_run_without_its_model_does_not_make_the_loss_good(folder)
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"best": {"number": 7}}'])
 def test_a_report_of_a_run_with_a_damaged_summary_says_so(folder, content):
     (folder / "out/summary.json").write_bytes(content)
-    config = pipeline.builtin_config(CONFIG, environ={})
+    config = config_of()
     with pytest.raises(CorruptState, match=r"summary.json must hold the summary of this run.*`lrrt run`"):
         pipeline.stage.rewrite_report(config, out=folder / "out", state=folder / "state")
 
