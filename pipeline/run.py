@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
+from pipeline.state.database_file import check_database
 from pipeline.state.run_directory import RunDirectory
 from studies import Worker
 from studies.keras_tuner_study import url_of, with_absolute_file
@@ -69,6 +70,15 @@ class Run:
     def retry(self) -> Retrying:
         """Calls the storage, and waits while it is at fault."""
         return Retrying(self.storage, on_wait=self.stopper.check)
+
+    def check_storage(self) -> None:
+        """Refuse to go on if the study in the state folder is gone or damaged.
+
+        Raises:
+            CorruptState: with the file and the remedy.
+        """
+        if not self.config.study.storage:
+            check_database(self.directory)
 
     def note(self, text: str) -> None:
         """Report a sentence for the user."""

@@ -19,6 +19,7 @@ from pipeline.failures import (
 )
 
 MAX_LETTERS = 1000  # of a line that others wrote
+OURS = ("lrrt", "studies", "pipeline")  # their own texts are made for people, and hide passwords
 WITH_TRACEBACK = {BAD_TASK, STORAGE_UNREACHABLE, OUR_BUG, NEEDS_REPAIR}  # their traceback helps; -v shows it
 
 
@@ -40,7 +41,8 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
     if isinstance(failure, KeyboardInterrupt):
         return f"stopped {getattr(failure, 'reason', Stopped.reason)}; run the same command again to go on."
     if code == OUR_BUG:
-        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {_first_line(failure)}{hint}"
+        text = str(failure)[:MAX_LETTERS]
+        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {text}{hint}"
     if code == STORAGE_UNREACHABLE:
         return (
             f"the study's storage cannot be reached: {_first_line(failure)} Look whether its server runs and the URL "
@@ -63,5 +65,7 @@ def _printable(message: str) -> str:
 
 
 def _first_line(failure: BaseException) -> str:
+    while type(failure).__module__.partition(".")[0] not in OURS and failure.__cause__ is not None:
+        failure = failure.__cause__  # what a library wraps tells more
     line = (str(failure).splitlines() or [type(failure).__name__])[0][:MAX_LETTERS]
     return line if line.endswith(".") else f"{line}."

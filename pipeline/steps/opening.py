@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from lrrt import RangeTestResult
 from pipeline.failures import NoBounds
 from pipeline.run import Run
-from pipeline.state.database_file import check_database
 from pipeline.state.ownership import check_owner, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import config_within
@@ -54,7 +53,7 @@ def earlier(run: Run, given: RangeTestResult | None = None) -> Opened | None:
         ForeignRun: if the folders belong to another study.
         CorruptState: if the study is gone or damaged.
     """
-    _check_storage(run)
+    run.check_storage()
     task = read_task(run.directory)
     if task is None:
         return None
@@ -77,7 +76,7 @@ def with_given(run: Run, *, must_exist: bool = False) -> tuple[Run, RangeTestRes
         NoSuchStudy: if there is no study, and it `must_exist`.
         CorruptState: if the study is gone or damaged.
     """
-    _check_storage(run)
+    run.check_storage()
     try:
         given = given_bounds(run)
     except NoSuchStudy:
@@ -112,11 +111,6 @@ def begin(run: Run, prepared: Prepared, *, given: RangeTestResult | None = None,
         own(run.directory, fields)
     attributes = attributes_of(fields, given)
     return Opened(task, fields, bounds, given, open_studies(run, bounds.result, task.own, attributes=attributes))
-
-
-def _check_storage(run: Run) -> None:
-    if not run.config.study.storage:
-        check_database(run.directory)
 
 
 def _tested(run: Run, prepared: Prepared, *, may_test: bool) -> RangeTests:

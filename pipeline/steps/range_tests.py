@@ -52,6 +52,7 @@ def stored_range_tests(run: Run, task: TaskPrint) -> RangeTests | None:
 
 def some_are_stored(run: Run) -> bool:
     """Say whether there are range tests of any earlier run."""
+    run.check_storage()
     board = _stored_board(run)
     return board is not None and bool(run.retry(board.table).ended)
 

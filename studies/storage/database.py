@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import warnings
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     import sqlalchemy
     from sqlalchemy import URL
 
-# In the words of libpq, of sqlite3 and of drivers in Python.
+# In the words of SQLAlchemy, of libpq, and of drivers in Python.
 UNKNOWN_PARAMETER = re.compile(
-    r"""(?:invalid connection option|invalid URI query parameter:|unexpected keyword argument) ["'](\w+)["']"""
-    r"""|['"](\w+)['"] is an invalid keyword argument"""
+    r"""(?:argument\(s\)|invalid connection option|invalid URI query parameter:|unexpected keyword argument)"""
+    r""" ["'](\w+)["']"""
 )
 OPENING_S = 10.0  # so long a storage that does not answer is called again when a study is opened
 CONNECT_TIMEOUT_S = 10
@@ -82,15 +83,22 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
     # Optuna replaces text in braces, and a password may have braces.
     text = parts.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     try:
-        storage = optuna.storages.RDBStorage(
-            text, engine_kwargs=_engine_options(parts), skip_table_creation=not creates
-        )
-    except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Query string argument", sqlalchemy.exc.SAWarning)
+            storage = optuna.storages.RDBStorage(
+                text, engine_kwargs=_engine_options(parts), skip_table_creation=not creates
+            )
+    except (
+        sqlalchemy.exc.DBAPIError,
+        sqlalchemy.exc.SAWarning,
+        optuna.exceptions.StorageInternalError,
+        TypeError,
+    ) as error:
         unknown = UNKNOWN_PARAMETER.search(f"{error} {error.__cause__}")
         if unknown:
             raise BadUrl(
                 f"The URL of the storage at {address(url)} must have parameters that {parts.drivername} knows, got "
-                f"{unknown[1] or unknown[2]!r}."
+                f"{unknown[1]!r}."
             ) from error
         if not creates and _has_no_tables(error):
             raise NoSuchStudy(nothing) from error

@@ -68,7 +68,7 @@ def _ended(process):
 
 def trials(folder):
     lines = [json.loads(line) for line in (folder / "out/trials.jsonl").read_text().splitlines()]
-    return [(line["number"], line["config"], line["train_losses"], line["val_losses"]) for line in lines]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
 def states(folder):

@@ -72,7 +72,7 @@ def test_a_file_with_any_text_is_refused_in_words(text):
 @pytest.mark.parametrize("url", ["postgresql://me:top@SECRET@host/db", "x://me:top SECRET" + "x" * 90 + "@host/db"])
 def test_a_url_under_a_wrong_key_does_not_show_its_password(key, url):
     for value in (url, [url], {"a": url}):
-        told = refusal({key: value}).replace("stop", "")
+        told = refusal({key: value}).replace("stop", "").replace("top_retrained", "")
         assert [secret for secret in SECRETS if secret in told] == []
 
 
@@ -87,9 +87,11 @@ def test_what_a_config_needs_is_checked_before_anything_runs(command, tmp_path, 
     assert "tensorboard: true needs the package tensorboard, which is not installed" in ended.stderr
 
 
-def test_an_unknown_parameter_of_a_url_is_a_mistake_of_the_config(tmp_path):
-    with pytest.raises(BadUrl, match=r"must have parameters that sqlite knows, got 'colour'") as caught:
-        open_storage(f"sqlite:///{tmp_path}/a.db?colour=red", creates=True)
+@pytest.mark.parametrize("url", ["sqlite:///{}/a.db?colour=red", "postgresql://me:top@127.0.0.1:1/db?colour=red"])
+def test_an_unknown_parameter_of_a_url_is_a_mistake_of_the_config(tmp_path, url):
+    with pytest.raises(BadUrl, match=r"must have parameters that \S+ knows, got 'colour'") as caught:
+        open_storage(url.format(tmp_path), creates=True)
+    assert "top" not in str(caught.value)
     assert exit_code(caught.value) == 2
 
 
