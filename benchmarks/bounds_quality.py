@@ -4,9 +4,10 @@
 
 A FOLDER holds `oracle.json` and `tasks.py` (`NAMES`, `OPTIMIZERS`, `load(name)`): for each task and optimizer the
 validation loss before training and the best one of a full training at each of a grid of constant rates. Or it holds
-`baselines.json`, cut from DeepOBS: no range test is run on those, but the losses of the first 100 steps at each rate,
-cold, are read as a range curve. Each case's range test runs on the real Keras model by default settings, for a training
-as long as the full one. What the confirmation trains is no more than one full training of the case.
+`baselines.json`, cut from DeepOBS: the losses of the first 100 steps at each rate, cold, are read as a range curve; and
+if `tasks.py` has some of its problems (`TASKS`, `OPTIMIZERS`), range tests are run on those as well. Each case's range
+test runs on the real Keras model by default settings, for a training as long as the full one. What the confirmation
+trains is no more than one full training of the case.
 
 b(lr) is the best validation loss of a full training at that rate, no higher than the loss before training, averaged
 over the seeds; the scale of a case is the loss before training minus the lowest b. Over the cases, where one without an
@@ -101,10 +102,13 @@ def main() -> None:
     truths: dict[Case, Truth] = {}
     evidence: dict[Case, Evidence] = {}
     parts: dict[str, list[Case]] = {}
+    deepobs: dict[Case, Answer] = {}
     for folder in options.folders:
         new, measured = read_deepobs(folder) if (folder / "baselines.json").exists() else measure(folder, options.seed)
         truths |= new
         evidence |= measured
+        if (folder / "baselines.json").exists() and (folder / "tasks.py").exists():
+            deepobs |= test_deepobs(load_tasks(folder / "tasks.py"), evidence, options.seed)
         parts[folder.resolve().name] = list(new)
     answers = {way: {case: rule(seen) for case, seen in evidence.items()} for way, rule in RULES.items()}
     answers[REMEMBERED] = {case: remembered(case, truths, evidence) for case in truths}
@@ -117,6 +121,8 @@ def main() -> None:
         parts["all with range tests"] = [case for case, seen in evidence.items() if seen.whole]
     for name, cases in parts.items():
         print_part(name, cases, answers, truths)
+    if deepobs:
+        print_part("range tests on DeepOBS", list(deepobs), {OURS: deepobs}, truths)
     factors, exponent = fit_edges(evidence, truths)
     print(
         f"\nfitted to all: length^{exponent:.2f}, edge / { ({kind: round(1 / x, 1) for kind, x in factors.items()}) }"
@@ -203,6 +209,21 @@ def read_deepobs(folder: Path) -> tuple[dict[Case, Truth], dict[Case, Evidence]]
             bounds = find_bounds([curve], optimizer=kind, training_steps=as_steps)
             evidence[task, label] = read([curve], kind, full_steps, bounds)
     return truths, evidence
+
+
+def test_deepobs(tasks: ModuleType, evidence: Mapping[Case, Evidence], seed: int) -> dict[Case, Answer]:
+    """Run the range tests of the problems that are tasks, for trainings as long as the published ones."""
+    answers: dict[Case, Answer] = {}
+    for name, (build_model, load_data, batch_size) in tasks.TASKS.items():
+        patterns = {label: make() for label, make in tasks.OPTIMIZERS.items()}
+        loops = Loops(build_model, load_data(), optimizers=patterns, batch_size=batch_size)
+        steps = next(seen.full_steps for (task, _), seen in evidence.items() if task == name)
+        result = run_range_test(loops, Ramp(), repeats=REPEATS, seed=seed, training_steps=steps)
+        for label, bounds in result.bounds.items():
+            taken = sum(max(curve.num_steps, len(curve.lrs)) for curve in result.curves[label])
+            answers[name, label] = answer_of(bounds, taken)
+        print(f"measured {name}", file=sys.stderr, flush=True)
+    return answers
 
 
 def cold_loss(losses: Sequence[float | None]) -> float:

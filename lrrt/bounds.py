@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import PositiveFloat, computed_field
 
 from lrrt.curve import RangeCurve
-from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, ROOM, WIDTH, below_edge, lags, length_factor
+from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, LAGGING_ROOM, ROOM, WIDTH, below_edge, lags, length_factor
 from lrrt.plain import Named
 from lrrt.reading import Reading, Shape, read_curve
 
@@ -111,7 +111,7 @@ def find_bounds(
         shifted, and move with the rates. None if there is no answer, with the reason.
 
     Raises:
-        ValueError: if there is no curve, or `training_steps` is no count.
+        ValueError: if there is no curve, or `training_steps` or `averaging_steps` is below 1.
 
     >>> lrs = [10 ** (i / 12 - 7) for i in range(97)]
     >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
@@ -123,6 +123,8 @@ def find_bounds(
         raise ValueError("`find_bounds` must be given at least one curve, got none.")
     if training_steps is not None and not 1 <= training_steps < math.inf:
         raise ValueError(f"`training_steps` must be >= 1, or None if not known, got {training_steps!r}.")
+    if averaging_steps is not None and not averaging_steps >= 1:
+        raise ValueError(f"`averaging_steps` must be >= 1, or None without any, got {averaging_steps!r}.")
     readings = [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
@@ -133,7 +135,8 @@ def find_bounds(
     suggested = edge / below_edge(optimizer) * length_factor(training_steps, density)
     is_lagging = lags(training_steps, averaging_steps)
     suggested *= LAGGING_LIFT if is_lagging else 1.0
-    low, high = suggested / WIDTH, WIDTH * suggested if is_lagging else min(WIDTH * suggested, diverged)
+    low, high = suggested / WIDTH, WIDTH * suggested
+    high = LAGGING_ROOM * high if is_lagging else min(high, diverged)
     if _is_hidden(seen):
         high = max(high, min(HIDDEN_ABOVE_EDGE * edge, _median([curve.lrs[-1] for curve in curves if curve.lrs])))
         suggested = math.sqrt(low) * math.sqrt(high)

@@ -7,6 +7,7 @@ import numpy as np
 
 from lrrt.bounds import Bounds
 from lrrt.curve import RangeCurve, count_finite, smooth
+from lrrt.words import rate_text, score_text
 
 CAVEAT = (
     "A range test is a few hundred steps at rates that climb: it shows which optimizer gets furthest in them, and not "
@@ -48,11 +49,12 @@ def in_words(standings: Sequence[Standing]) -> str:
     if not seen:
         return "No optimizer had a finite loss."
     first = seen[0]
+    lowest = f"{score_text(first.lowest_loss)} at lr {rate_text(first.lr)}"
     if len(seen) == 1:
-        return f"{first.label} reached a loss of {first.lowest_loss:.4g} at lr {first.lr:.1e}. {CAVEAT}"
+        return f"{first.label} reached a loss of {lowest}. {CAVEAT}"
     rivals = [found.label for found in seen[1:] if first.overlaps(found)]
     doubt = f", but its repeats overlap with those of {', '.join(rivals)}, so the order may be chance" if rivals else ""
-    return f"{first.label} reached the lowest loss, {first.lowest_loss:.4g} at lr {first.lr:.1e}{doubt}. {CAVEAT}"
+    return f"{first.label} reached the lowest loss, {lowest}{doubt}. {CAVEAT}"
 
 
 def _standing(label: str, repeats: Sequence[RangeCurve], bounds: Bounds) -> Standing:

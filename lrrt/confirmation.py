@@ -82,7 +82,8 @@ def confirm(
         batch_size: samples a batch; None for the loops' own.
 
     Returns:
-        The sharpened bounds (see `sharpen`) and what was seen. Bounds without rates come back as they are, with None.
+        The sharpened bounds (see `sharpen`) and what was seen. Bounds without rates come back as they are, with None,
+        and so do those of a training in which moving averages lag: in a shorter one they lag more.
 
     Raises:
         ValueError: for loops without validation data, or a number of steps that is no count.
@@ -93,6 +94,8 @@ def confirm(
         raise ValueError("Bounds are confirmed on validation data, got none. Pass `validation_data`, or no steps.")
     if bounds.low is None or bounds.high is None:
         return bounds, None
+    if lags(bounds.training_steps, bounds.averaging_steps):
+        return replace(bounds, reason=f"{bounds.reason}; short trainings would tell nothing, so they are not run"), None
     num_rates = min(max(math.ceil(math.log10(bounds.high / bounds.low) / SPACING), 1) + 1, NUM_RATES)
     lrs = np.geomspace(bounds.low, bounds.high, num_rates)
     seen = try_rates(loops.get(label, batch_size), loops.initial_weights(seed), lrs.tolist(), num_steps, seed)
@@ -178,10 +181,16 @@ def outwards(seen: Confirmation) -> float | None:
         return None
     best = 0 if falls is None else int(falls.argmax())
     if best == 0:
-        return seen.lrs[0] ** 2 / seen.lrs[1]
+        return _beside(seen.lrs[0], seen.lrs[1])
     if best == len(seen.lrs) - 1 and _shows_in_validation(seen, TRUSTED):
-        return seen.lrs[-1] ** 2 / seen.lrs[-2]
+        return _beside(seen.lrs[-1], seen.lrs[-2])
     return None
+
+
+def _beside(outermost: float, neighbour: float) -> float | None:
+    """Return the rate as far beyond the outermost as its neighbour lies before it; None beyond what a float holds."""
+    lr = outermost * (outermost / neighbour)
+    return lr if 0 < lr < math.inf and lr != outermost else None
 
 
 def _seen(runs: Mapping[float, tuple[list[float], Floats]], start_val_loss: float, steps_each: int) -> Confirmation:
@@ -247,8 +256,8 @@ def _for_longer(bounds: Bounds, seen: Confirmation, optimizer: str | None) -> fl
     """Return how far the best rate of the training to come lies below that of short ones."""
     if optimizer == "lion":
         return LION_LONGER
-    steps, is_lagging = bounds.training_steps, lags(bounds.training_steps, bounds.averaging_steps)
-    if steps is None or seen.steps_each == 0 or is_lagging:
+    steps = bounds.training_steps
+    if steps is None or seen.steps_each == 0:
         return 1.0
     return math.pow(max(steps / seen.steps_each, 1.0), LENGTH_EXPONENT)
 
@@ -272,16 +281,17 @@ def _beyond(best: int, num_rates: int) -> str:
 
 
 def _below(start: float, losses: Sequence[float | None]) -> Floats:
-    return np.array([0.0 if loss is None else max(start - loss, 0.0) for loss in losses])
+    falls = [0.0 if loss is None else max(start - loss, 0.0) for loss in losses]
+    return np.minimum(falls, float(np.finfo(float).max))  # whose parts are numbers
 
 
 def _without_diverged(low: float, high: float, suggested: float, seen: Confirmation) -> tuple[float, float]:
     """Return the bounds with each rate that diverged outside, half way to its neighbour on the side of `suggested`."""
     for i, (lr, loss) in enumerate(zip(seen.lrs, seen.train_losses, strict=True)):
         if loss is None and lr > suggested:
-            high = min(high, max(suggested, math.sqrt(lr * seen.lrs[max(i - 1, 0)])))
+            high = min(high, max(suggested, math.sqrt(lr) * math.sqrt(seen.lrs[max(i - 1, 0)])))
         elif loss is None:
-            low = max(low, min(suggested, math.sqrt(lr * seen.lrs[min(i + 1, len(seen.lrs) - 1)])))
+            low = max(low, min(suggested, math.sqrt(lr) * math.sqrt(seen.lrs[min(i + 1, len(seen.lrs) - 1)])))
     return low, high
 
 

@@ -15,9 +15,9 @@ class EpochMetrics:
     """The metrics of a model's training from `begin` to `read`, which are what `fit` calls those of an epoch.
 
     A step that shows its own loss must find the trackers of losses reset. Compiled metrics hold no loss, so they are
-    left to add up. What is the model's own (a custom `train_step` has trackers) is reset; where it is a mean, its sums
-    are added up beside it, and where it is of another kind, nothing is shown of it. Where a monitor watches a metric,
-    each step shows that of its own, too, and an epoch shows none.
+    left to add up. What is the model's own (a custom `train_step` has trackers) is reset; where it is one of Keras's
+    kinds, whose states are sums over samples, they are added up beside it, and where it is of another kind, nothing is
+    shown of it. Where a monitor watches a metric, each step shows that of its own, too, and an epoch shows none.
 
     Args:
         model: a compiled model whose metrics are built.
@@ -25,17 +25,16 @@ class EpochMetrics:
     """
 
     def __init__(self, model: keras.Model, monitor: Monitor) -> None:
-        import keras
         import tensorflow as tf
 
         self.model = model
         self._adds_up = monitor == LOSS
         own = [found for found in model.metrics if not hasattr(found, "metrics")]  # what has them holds those compiled
-        means = [found for found in own if isinstance(found, keras.metrics.Mean) and found.name != "loss"]
+        sums = [found for found in own if _is_a_sum(found) and found.name != "loss"]
         self.of_step = own if self._adds_up else model.metrics
         """What is reset before each step."""
-        self._unknown = [found for found in own if found not in means]
-        self._summed = [variable for found in means for variable in found.variables] if self._adds_up else []
+        self._unknown = [found for found in own if found not in sums]
+        self._summed = [variable for found in sums for variable in found.variables] if self._adds_up else []
         with model.distribute_strategy.scope():
             self._sums = [tf.Variable(tf.zeros_like(found.value), trainable=False) for found in self._summed]
 
@@ -64,3 +63,11 @@ class EpochMetrics:
                     result = metric.result()
                     shown |= result if isinstance(result, dict) else {metric.name: result}
         return shown
+
+
+def _is_a_sum(metric: keras.Metric) -> bool:
+    """Say whether a metric's states are sums over samples, as those of all of Keras's kinds are."""
+    import keras
+
+    kinds = (kind for kind in type(metric).__mro__ if kind is not keras.Metric and issubclass(kind, keras.Metric))
+    return any(kind.__module__.startswith("keras.") for kind in kinds)

@@ -40,7 +40,8 @@ SHORTEST_LENGTH = 8.0  # 100 updates for the default ramp; what is shorter was n
 
 # BatchNorm's moving averages must follow the weights, or a rate that trains well validates badly; high rates follow.
 LAGGING = 5.0  # times 1 / (1 - momentum) updates, below which they lag: 500 for Keras's default
-LAGGING_LIFT = 4.0  # of rates then; from one network, digits_cnn_bn with 220 updates, so that a verdict says uncertain
+LAGGING_LIFT = 2.5  # of rates then; from one network, digits_cnn_bn with 220 updates, so that a verdict says uncertain
+LAGGING_ROOM = 2.0  # of the upper bound then, above WIDTH: 1.5 to 4 did best, and a U-Net of others did best higher up
 
 
 def kind_of(optimizer: keras.Optimizer) -> str:

@@ -114,15 +114,18 @@ class FitLoop:
         """
         return float(self.validation_logs()["loss"])
 
-    def validation_logs(self) -> Mapping[str, Any]:
+    def validation_logs(self, num_batches: int | None = None) -> Mapping[str, Any]:
         """Return what `model.evaluate` says of the validation data: the loss and every metric.
+
+        Args:
+            num_batches: so many batches are looked at; None for all.
 
         Raises:
             ValueError: where the loop has no validation data.
         """
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
-        num_batches = self.validation.num_batches
+        num_batches = num_batches or self.validation.num_batches
         stream = self._stream(self.validation, num_batches, self.validation.plan(num_batches, None), [])
         with self._prepared():
             logs: Mapping[str, Any] = self.model.evaluate(

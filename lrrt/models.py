@@ -13,6 +13,7 @@ import numpy as np
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
+from lrrt.metric_names import rename_metrics
 from lrrt.variables import assign, beside, read, states_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batc
         if not isinstance(model, keras.Model):
             raise TypeError(f"A model builder must return a compiled keras.Model, got {type(model).__name__}.")
         complete(model, batches)
+    rename_metrics(model)
     return model
 
 

@@ -1,9 +1,25 @@
 """Name what a range test watches: the training loss, or a metric of the training or the validation data."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 ON_VALIDATION = "val_"
+# The names that Keras gives its own metrics, by their direction, with the short names that it takes.
+MAXIMISED = (
+    *("accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy"),
+    *("top_k_categorical_accuracy", "sparse_top_k_categorical_accuracy", "auc", "precision", "recall", "f1_score"),
+    *("fbeta_score", "precision_at_recall", "recall_at_precision", "sensitivity_at_specificity"),
+    *("specificity_at_sensitivity", "cosine_similarity", "r2_score", "io_u", "binary_io_u", "mean_io_u"),
+    *("one_hot_io_u", "one_hot_mean_io_u", "pearson_correlation", "concordance_correlation", "true_positives"),
+    "true_negatives",
+)
+MINIMISED = (
+    *("mean_squared_error", "mse", "mean_absolute_error", "mae", "mean_absolute_percentage_error", "mape"),
+    *("mean_squared_logarithmic_error", "msle", "root_mean_squared_error", "rmse", "logcosh", "kl_divergence"),
+    *("poisson", "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "crossentropy"),
+    *("hinge", "squared_hinge", "categorical_hinge", "false_positives", "false_negatives"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +82,41 @@ def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
             f"`monitor` must be a loss or a compiled metric, got {name!r}; compiled are "
             f"{', '.join(known) or 'none'}. Name it in model.compile(metrics=[..])."
         )
-    direction = {"min": "down", "max": "up"}.get(mode) or getattr(known[metric], "_direction", None)
+    direction = direction_of(metric, model) if mode == "auto" else mode
     if direction is None:
         raise ValueError(f'`monitor_mode` must be "min" or "max" for {name!r}, whose direction Keras does not know.')
-    return Monitor(name, every, is_maximised=direction == "up")
+    return Monitor(name, every, is_maximised=direction == "max")
+
+
+def direction_of(name: str, model: Any = None) -> str | None:
+    """Return "min" or "max" for a loss or a metric; None if its direction is not known.
+
+    Losses are minimised. What Keras says of the model's metric of this name holds, or of its own metric whose name this
+    is, be it after the name of an output or before a number.
+
+    Args:
+        name: the key in Keras's logs.
+        model: a compiled keras.Model; None if only the name is known.
+
+    >>> direction_of("val_auc"), direction_of("out_accuracy"), direction_of("val_mae"), direction_of("val_profit")
+    ('max', 'max', 'min', None)
+    """
+    metric = name.removeprefix(ON_VALIDATION)
+    if _is_called(metric, "loss"):
+        return "min"
+    for found in () if model is None else _metrics_of(model):
+        if _is_called(metric, found.name) and hasattr(found, "_direction"):
+            return {"up": "max", "down": "min"}.get(found._direction)
+    bare = re.sub(r"_\d+$", "", metric).lower()
+    ups, downs = ([one for one in names if _is_called(bare, one)] for names in (MAXIMISED, MINIMISED))
+    if not ups and not downs:
+        return None
+    return "max" if max(map(len, ups), default=0) > max(map(len, downs), default=0) else "min"
+
+
+def _is_called(name: str, known: str) -> bool:
+    """Say whether a name is this one, perhaps after the name of an output."""
+    return name == known or name.endswith(f"_{known}")
 
 
 def _metrics_of(model: Any) -> list[Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from lrrt.words import did_you_mean
 
 if TYPE_CHECKING:
     import keras
@@ -142,9 +143,7 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
         raise TypeError(f"An optimizer must be a name or a Keras optimizer, got {type(item).__name__}: {item!r:.80}.")
     known = _known()
     if item.lower() not in known:
-        close = difflib.get_close_matches(item.lower(), known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{hint}")
+        raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{did_you_mean(item, known)}")
     return known[item.lower()]()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lrrt.bounds import Bounds
 from lrrt.curve import DELTA_WINDOW, Floats, RangeCurve, loss_deltas, smooth, starting_level
 from lrrt.monitor import LOSS
+from lrrt.words import rate_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +140,7 @@ def _drawn(curves: Curves, read: Callable[[RangeCurve], Series]) -> list[Floats]
 def _caption(label: str, bounds: Bounds) -> str:
     if bounds.low is None:
         return f"{label}: no bounds"
-    return f"{label}: {bounds.low:.1e} to {bounds.high:.1e}, suggested {bounds.suggested:.1e}"
+    return f"{label}: {rate_text(bounds.low)} to {rate_text(bounds.high)}, suggested {rate_text(bounds.suggested)}"
 
 
 def _mark(axes: Axes, bounds: Bounds, colour: str, number: int, num_optimizers: int) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer
 
-from lrrt.bounds import Bounds
+from lrrt.bounds import Bounds, find_bounds
 from lrrt.comparison import Standing, compare, in_words
 from lrrt.curve import RangeCurve
 from lrrt.plain import from_plain, to_plain
 from lrrt.plot import plot_loss_deltas, plot_losses
 from lrrt.ramp import Ramp
+from lrrt.words import rate_text, score_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,6 +87,28 @@ class RangeTestResult:
             if (case.optimizer, case.batch_size) == (optimizer, batch_size):
                 return self.bounds[label]
         raise KeyError(f"{optimizer} was not tested in batches of {batch_size}; tested were {', '.join(self.cases)}.")
+
+    def for_training(self, training_steps: int | Mapping[str, int]) -> Self:
+        """Judge the same curves again, for a training of another length; curves do not depend on it.
+
+        What short trainings have sharpened is lost, and bounds without curves stay as they are.
+
+        Args:
+            training_steps: updates of the training to come; or those of each label.
+
+        Raises:
+            ValueError: for less than one update.
+        """
+
+        def judged(label: str, curves: tuple[RangeCurve, ...]) -> Bounds:
+            found = self.bounds[label]
+            steps = training_steps if isinstance(training_steps, int) else training_steps.get(label)
+            if not curves:
+                return found
+            kind, averaging_steps = self.cases[label].kind, found.averaging_steps
+            return find_bounds(curves, optimizer=kind, training_steps=steps, averaging_steps=averaging_steps)
+
+        return replace(self, bounds={label: judged(label, curves) for label, curves in self.curves.items()})
 
     def standings(self) -> tuple[Standing, ...]:
         """Order the cases by the lowest smoothed loss that they reached."""
@@ -156,13 +179,8 @@ class RangeTestResult:
 
     def _row(self, found: Standing) -> tuple[str, ...]:
         bounds = self.bounds[found.label]
-        rates = (_rate(bounds.low), _rate(bounds.high), _rate(bounds.suggested))
-        lowest = "-" if found.lowest_loss is None else f"{found.lowest_loss:.4g}"
-        return (found.label, *rates, lowest, _rate(found.lr), bounds.reason)
-
-
-def _rate(lr: float | None) -> str:
-    return "-" if lr is None else f"{lr:.1e}"
+        rates = (rate_text(bounds.low), rate_text(bounds.high), rate_text(bounds.suggested))
+        return (found.label, *rates, score_text(found.lowest_loss), rate_text(found.lr), bounds.reason)
 
 
 def _versions() -> dict[str, str]:

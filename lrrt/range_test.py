@@ -123,6 +123,7 @@ def run_range_test(
     repeats: int = 3,
     seed: int = 0,
     training_steps: int | None = None,
+    training_epochs: int | None = None,
     batch_sizes: Sequence[int] | None = None,
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
@@ -137,20 +138,24 @@ def run_range_test(
         repeats: the most curves of each case.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
         training_steps: updates of the training to come; see `range_test`.
+        training_epochs: the same in epochs, so that each batch size has the updates of its own training.
         batch_sizes: samples a batch; the loops' own where there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
         watcher: hears what happens.
 
     Raises:
-        ValueError: for a number of repeats or of steps that is no count.
+        ValueError: for a number of repeats, steps or epochs that is no count, or a training given in both.
     """
     if not isinstance(ramp, Ramp):
         raise TypeError(f"`ramp` must be an lrrt.Ramp, got {type(ramp).__name__}: {ramp!r:.80}.")
     _check_count("repeats", repeats, least=1)
     _check_count("seed", seed, least=0)
-    if training_steps is not None:
-        _check_count("training_steps", training_steps, least=1)
+    if training_steps is not None and training_epochs is not None:
+        raise ValueError("The training to come must be given in steps or in epochs, got both.")
+    for name, count in (("training_steps", training_steps), ("training_epochs", training_epochs)):
+        if count is not None:
+            _check_count(name, count, least=1)
     _check_confirmation(loops, confirm_steps)
     watcher = watcher or Watcher()
     note = cache(watcher.on_note)
@@ -174,7 +179,7 @@ def run_range_test(
         bounds[label] = find_bounds(
             curves[label],
             optimizer=case.kind,
-            training_steps=training_steps,
+            training_steps=_updates(loops, case, training_epochs) if training_epochs else training_steps,
             averaging_steps=averaging_steps_of(loops.model),
         )
         if confirm_steps:
@@ -184,6 +189,12 @@ def run_range_test(
             )
         watcher.on_case_end(label, bounds[label])
     return RangeTestResult(curves, bounds, cases, ramp, seed)
+
+
+def _updates(loops: Loops, case: Case, epochs: int) -> int:
+    """Return the updates in so many epochs; if an optimizer accumulates gradients, one takes several batches."""
+    per_update = loops.get(case.optimizer, case.batch_size or None).batches_per_update
+    return max(epochs * loops.num_batches(case.batch_size) // per_update, 1)
 
 
 def _check_count(name: str, value: int, *, least: int) -> None:

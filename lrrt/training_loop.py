@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -166,6 +166,16 @@ class TrainingLoop:
             num_batches = self.validation.num_batches
             return float(self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches))
 
+    def validation_logs(self) -> Mapping[str, Any]:
+        """Return the loss and the metrics of the validation data, as `model.evaluate` does.
+
+        Raises:
+            ValueError: where the loop has no validation data.
+        """
+        self.metrics.begin()
+        loss = self.validate()
+        return {**self.metrics.read(), "loss": loss}
+
     def snapshot(self) -> Values:
         """Copy all variables of the model, the states of its layers among them, on the device."""
         with self.running():
@@ -246,7 +256,9 @@ class TrainingLoop:
         def body(step: Any, total: Any, count: Any) -> tuple[Any, ...]:
             batch = validation.take(step, *plan)
             size = tf.cast(num_rows(batch), tf.float64)
-            loss = tf.cast(run_on_batch(self.model, self.model.test_step, batch)[0], tf.float64)
+            shown = run_on_batch(self.model, self.model.test_step, batch, reset=self.metrics.of_step)
+            self.metrics.add_step()
+            loss = tf.cast(shown[0], tf.float64)
             return step + 1, total + size * loss, count + size
 
         zero = tf.constant(0.0, tf.float64)

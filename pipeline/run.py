@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lrrt import RangeTestResult
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
+from pipeline.failures import RunLocked
 from pipeline.state.database_file import check_database
 from pipeline.state.run_directory import RunDirectory
-from studies import Worker
+from pipeline.task.preparation import Prepare, prepare
+from studies import Objective, Worker
 from studies.keras_tuner_study import url_of, with_absolute_file
 from studies.storage.retrying import Retrying
 
@@ -35,6 +39,9 @@ class Run:
         stopper: may stop the run before its end.
         worker: this process among those that share the run.
         owns_folders: whether this process holds the run directory, so that it may write more there than checkpoints.
+        given: bounds that take the place of range tests; None if ranges are tested.
+        tests_ranges: whether it may test ranges; if not, bounds must be given, or earlier range tests must hold.
+        prepare: loads the task, and makes what its range tests and its trainings are run with.
         trains: says whether this process may take work now; if not, it waits for those that do.
     """
 
@@ -44,6 +51,9 @@ class Run:
     stopper: Stopper = field(default_factory=Stopper)
     worker: Worker = field(default_factory=Worker.here)
     owns_folders: bool = True
+    given: RangeTestResult | None = None
+    tests_ranges: bool = True
+    prepare: Prepare = prepare
     trains: Callable[[], bool] = lambda: True
 
     @classmethod
@@ -84,8 +94,13 @@ class Run:
         """Report a sentence for the user."""
         self.tell(Note(text))
 
-    def board(self, name: str, *, creates: bool = True) -> Board:
+    def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
+
+        Args:
+            name: of the board.
+            objective: what the work on a new board is scored by, if anything.
+            creates: whether it is made if it does not exist.
 
         Raises:
             NoSuchStudy: if it does not exist, and must not be made.
@@ -95,5 +110,31 @@ class Run:
         from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
-        study, storage = open_study(name, database, creates=creates)
+        study, storage = open_study(name, database, objective=objective, creates=creates)
         return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)
+
+
+@contextmanager
+def holding(run: Run) -> Iterator[Run]:
+    """Hold the run directory while the block runs; if another process does so and shares its storage, join that."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run.directory.locked())
+        except RunLocked:
+            if not run.config.study.storage:
+                raise
+            run = replace(run, owns_folders=False)
+        yield run
+
+
+@contextmanager
+def holding_results(run: Run) -> Iterator[None]:
+    """Hold the run directory while results are written; a process that joined waits for the one that holds it."""
+    with ExitStack() as stack:
+        while not run.owns_folders:
+            try:
+                stack.enter_context(run.directory.locked())
+                break
+            except RunLocked:
+                run.stopper.check()
+        yield

@@ -6,6 +6,8 @@ from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
+from studies.limits import Limits
+from studies.objective import Objective
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
 from studies.ranking import best_of, ranked
@@ -22,8 +24,9 @@ from studies.storage.retrying import StorageUnreachable
 from studies.storage.stored_study import stored_attributes
 from studies.storage.worker import Worker
 from studies.study import Study
-from studies.trainer import EpochDecision, EpochEnded, StopTraining, Trained, Trainer
+from studies.trainer import Trainer
 from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint
+from studies.training.ended import EpochDecision, EpochEnded, StopTraining, Trained
 from studies.training.loop_cache import LoopCache
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.watcher import Watcher
@@ -39,9 +42,11 @@ __all__ = [
     "ForeignStudy",
     "FurtherTrainings",
     "KerasTunerStudy",
+    "Limits",
     "LoopCache",
     "LossCurves",
     "NoSuchStudy",
+    "Objective",
     "OptimizerRange",
     "OptunaStudy",
     "OverfitReport",

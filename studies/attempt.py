@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from studies.limits import NO_LIMITS, Limits
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
-from studies.trainer import EpochDecision, EpochEnded, Trained, Trainer
+from studies.trainer import Trainer
+from studies.training.ended import EpochDecision, EpochEnded, Trained
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.user_code import described, is_stop, left_as_found
 from studies.watcher import Watcher
@@ -21,6 +23,7 @@ def attempt(
     watcher: Watcher,
     check: Check,
     is_pruned: Callable[[EpochEnded], bool] = lambda ended: False,
+    limits: Limits = NO_LIMITS,
 ) -> Trained:
     """Train a trial, from the watcher's checkpoint if there is one.
 
@@ -32,6 +35,7 @@ def attempt(
         watcher: is called after each epoch; an exception from it ends more than the trial.
         check: raises if another worker has taken the trial over.
         is_pruned: decides after an epoch whether the trial is cut.
+        limits: leave out models that are too large.
 
     Returns:
         The trained trial; its result has failed if the model raised.
@@ -52,10 +56,24 @@ def attempt(
     fits = checkpoint is not None and (checkpoint.config, checkpoint.seed) == (config, getattr(trainer, "seed", None))
     try:
         with left_as_found():
+            if limits.max_parameters is not None and limits.excess(size := trainer.num_parameters(config)):
+                return Trained(_infeasible(number, config, size, limits.max_parameters, trainer), None)
             return trainer.train(config, number=number, resume=checkpoint if fits else None, on_epoch=on_epoch)
     except BaseException as error:  # the model is the user's code, which may raise anything somewhere in the space
         if errors_of_others:
             raise errors_of_others[0] from None
         if is_stop(error):
             raise
-        return Trained(TrialResult(number, config, TrialState.FAILED, error=described(error)), None)
+        failed = TrialResult(number, config, TrialState.FAILED, error=described(error), objective=trainer.objective)
+        return Trained(failed, None)
+
+
+def _infeasible(number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer) -> TrialResult:
+    return TrialResult(
+        number,
+        config,
+        TrialState.INFEASIBLE,
+        error=f"A model must have at most max_parameters={allowed} parameters, this one has {size}.",
+        objective=trainer.objective,
+        num_parameters=size,
+    )

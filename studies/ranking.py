@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from studies.overfitting import check_overfitting
-from studies.trial import TrialResult, TrialState
+from studies.trial import TrialResult
 
 
 def ranked(results: Iterable[TrialResult], *, max_gap: float | None = None) -> list[TrialResult]:
-    """Return the completed trials that have a score, the best first; of equal configs only the best.
+    """Return the trials that may be the best, the best by their objective first; of equal configs the best.
 
     Args:
         results: the results of a study.
         max_gap: the largest generalisation gap allowed; trials with a larger one come last, the smallest excess first.
     """
-    scored = [result for result in results if result.state is TrialState.COMPLETED and result.score is not None]
-    in_order = sorted(scored, key=lambda result: (excess_gap(result, max_gap), result.score, result.number))
+    scored = [result for result in results if result.is_candidate]
+    in_order = sorted(scored, key=lambda result: (excess_gap(result, max_gap), result.cost, result.number))
     return list({result.config: result for result in reversed(in_order)}.values())[::-1]
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.attempt import attempt
-from studies.engines.observation import Engine, Observation, Values, score_for_engines
-from studies.engines.optuna_engine import GAP
+from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses
 from studies.engines.optuna_samplers import distribution
+from studies.limits import Limits
+from studies.objective import Objective
 from studies.pruning import is_worse_than_its_peers
-from studies.ranking import excess_gap
 from studies.space.search_space import SearchSpace
 from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying
 from studies.storage.shared_work import Check, Piece
 from studies.storage.stored_study import known_trials
-from studies.trainer import EpochEnded, Trainer
+from studies.trainer import Trainer
+from studies.training.ended import EpochEnded
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.watcher import Watcher
 
@@ -25,15 +27,20 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
+HUNG = "hung where Python cannot interrupt it, so that its process had to end"
+
+
 class TrialReader:
     """Read the results of the trials in a table, each once.
 
     Args:
+        objective: of the study.
         max_gap: the largest generalisation gap that a trial may have.
+        limits: of the study.
     """
 
-    def __init__(self, max_gap: float | None) -> None:
-        self.max_gap = max_gap
+    def __init__(self, objective: Objective, max_gap: float | None, limits: Limits) -> None:
+        self.objective, self.max_gap, self.limits = objective, max_gap, limits
         self._read: dict[int, tuple[TrialResult, Observation]] = {}  # by Optuna's number of the trial
 
     def results(self, table: Table) -> list[TrialResult]:
@@ -42,16 +49,35 @@ class TrialReader:
 
     def observations(self, table: Table) -> list[Observation]:
         """Return the observations of an engine: from these trials, and from another study."""
-        known = [Observation(-1 - index, trial.params, trial.value) for index, trial in known_trials(table).items()]
+        known = [
+            Observation(-1 - index, trial.params, self._cost(trial)) for index, trial in known_trials(table).items()
+        ]
         return [*known, *(self._of(table.ended[key])[1] for key in sorted(table.ended))]
+
+    def reason_to_end(self, table: Table) -> str | None:
+        """Return why the study needs no more trials; None if it does."""
+        known = (self._cost(trial) for trial in known_trials(table).values())
+        costs = [cost for cost in known if cost is not None]
+        return self.limits.reason_to_end(self.results(table), self.objective, costs)
 
     def _of(self, trial: FrozenTrial) -> tuple[TrialResult, Observation]:
         if trial.number not in self._read:
             result = TrialResult.from_dict(trial.user_attrs[RESULT])
-            score = trial.value if trial.state.name == "COMPLETE" else None
-            gap = None if self.max_gap is None else excess_gap(result, self.max_gap)
-            self._read[trial.number] = result, Observation(result.number, trial.params, score, gap)
+            excess = excesses(result, self.max_gap, self.limits)
+            self._read[trial.number] = result, Observation(result.number, trial.params, self._cost(trial), *excess)
         return self._read[trial.number]
+
+    def _cost(self, trial: FrozenTrial) -> float | None:
+        """Return the cost that a trial was stored with; None if it failed."""
+        value = trial.value if trial.state.name == "COMPLETE" else None
+        return None if value is None else self.objective.cost(value)
+
+
+@dataclass(slots=True)
+class SoFar:
+    """What a trial has reached, for a thread that looks on."""
+
+    result: TrialResult
 
 
 class Searched(Protocol):
@@ -63,6 +89,7 @@ class Searched(Protocol):
     reader: TrialReader
     first_number: int
     prunes: bool
+    objective: Objective
 
     @property
     def budget(self) -> int: ...
@@ -101,11 +128,16 @@ class Search:
         self._reported = {result.number for result in results}
 
     def is_done(self, table: Table) -> bool:
-        return self._is_exhausted or all(number in table.ended for number in self._numbers)
+        if self._is_exhausted or all(number in table.ended for number in self._numbers):
+            return True
+        reason = None if table.running else self.study.reader.reason_to_end(table)
+        if reason is not None:
+            self.watcher.on_note(f"{reason}, so the study ends after {len(table.ended)} trials")
+        return reason is not None
 
     def next_piece(self, table: Table, spread: int) -> Piece | None:
         numbers = [number for number in self._numbers if table.is_open(number)]
-        if not numbers or not self.watcher.may_train():
+        if not numbers or not self.watcher.may_train() or self.study.reader.reason_to_end(table) is not None:
             return None
         # An engine that must not repeat a point proposes for the lowest number, because it then sees all other points.
         number = numbers[0] if self.study.engine.repeats_nothing else random.choice(numbers[:spread])
@@ -115,11 +147,20 @@ class Search:
             return None
         config = TrialConfig.from_parameters(values)
         distributions = {name: self._distributions[name] for name in values}
-        return Piece(number, lambda check: self._outcome(number, config, table, check), values, distributions)
+        assert self.trainer is not None, "a job without a trainer is asked for no piece"
+        so_far = SoFar(TrialResult(number, config, TrialState.TIMED_OUT, error=HUNG, objective=self.study.objective))
+        return Piece(
+            number,
+            lambda check: self._outcome(number, config, table, so_far, check),
+            values,
+            distributions,
+            self.trainer.max_trial_s,
+            lambda: self._stored(so_far.result, self.study.reader.results(table)),
+        )
 
     def value_of(self, result: Mapping[str, Any]) -> float | None:
         others = self.study.reader.results(self.study.board.table())
-        return score_for_engines(TrialResult.from_dict(result), others)
+        return self._value(TrialResult.from_dict(result), others)
 
     def on_wait(self) -> None:
         self.watcher.on_wait()
@@ -136,28 +177,43 @@ class Search:
             )
         return values
 
-    def _outcome(self, number: int, config: TrialConfig, table: Table, check: Check) -> Outcome:
+    def _outcome(self, number: int, config: TrialConfig, table: Table, so_far: SoFar, check: Check) -> Outcome:
         results = self.study.reader.results(table)
         assert self.trainer is not None, "a job without a trainer is asked for no piece"
 
         def is_pruned(ended: EpochEnded) -> bool:
-            return self.study.prunes and is_worse_than_its_peers(
-                config, ended.train_losses, ended.val_losses, results, epochs=ended.epochs
-            )
+            so_far.result = replace(ended.so_far(), state=TrialState.TIMED_OUT, error=HUNG)
+            return self.study.prunes and is_worse_than_its_peers(ended.so_far(), results)
 
+        limits = self.study.reader.limits
         trained = attempt(
-            self.trainer, config, number=number, key=number, watcher=self.watcher, check=check, is_pruned=is_pruned
+            self.trainer,
+            config,
+            number=number,
+            key=number,
+            watcher=self.watcher,
+            check=check,
+            is_pruned=is_pruned,
+            limits=limits,
         )
         check(True)
         self.watcher.on_trial_end(trained)
-        result, max_gap = trained.result, self.study.reader.max_gap
-        if result.state is TrialState.DIVERGED:  # others may have ended since; the penalty depends on the worst
+        result = trained.result
+        if result.state in (
+            TrialState.DIVERGED,
+            TrialState.INFEASIBLE,
+        ):  # others may have ended since; the penalty depends on the worst
             results = self.study.reader.results(self.retry(self.study.board.table))
         self.num_trained += 1
         self._reported.add(number)
-        return Outcome(
-            result.as_dict(),
-            score_for_engines(result, results),
-            result.val_losses,
-            {} if max_gap is None else {GAP: excess_gap(result, max_gap)},
-        )
+        return self._stored(result, results)
+
+    def _stored(self, result: TrialResult, others: Sequence[TrialResult]) -> Outcome:
+        excess = excesses(result, self.study.reader.max_gap, self.study.reader.limits)
+        constraints = Observation(result.number, {}, None, *excess).constraints
+        return Outcome(result.as_dict(), self._value(result, others), result.scores, constraints)
+
+    def _value(self, result: TrialResult, others: Sequence[TrialResult]) -> float | None:
+        """Return the value that a trial has in Optuna, in the direction of the study; None if it failed."""
+        cost = cost_for_engines(result, others)
+        return None if cost is None else self.study.objective.score(cost)

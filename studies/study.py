@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
+from studies.limits import NO_LIMITS, Limits
+from studies.objective import Objective
 from studies.search import Search, TrialReader
 from studies.space.search_space import SearchSpace
 from studies.storage.board import Board
@@ -15,7 +18,7 @@ from studies.storage.database import open_storage
 from studies.storage.progress import StudyProgress, progress_of
 from studies.storage.retrying import Retrying
 from studies.storage.shared_work import put_back, work_off
-from studies.storage.stored_study import complete, open_study
+from studies.storage.stored_study import complete, objective_of, open_study
 from studies.storage.worker import Worker
 from studies.trainer import Trainer
 from studies.trial import TrialResult
@@ -40,19 +43,22 @@ class Study:
         engine: proposes the values of trials.
         storage: a URL such as `sqlite:///study.db`; None stores the study in memory.
         name: the study's name in its storage.
+        objective: what trials are scored by; None takes that of the stored study, or the validation loss for a new one.
+            The name of one of Keras's metrics will do.
         prunes: whether trials are cut that are worse than their peers; see `studies.pruning`.
         max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
             have; the engine sees the excess.
+        limits: end the study early, or leave out models; they may change from run to run.
         first_number: the number of the first trial; a study in wider bounds continues the numbers of the narrow one.
-        known: results of another study, which the engine of a new study sees if they lie in the space; they do not
-            count.
+        known: results of another study, which the engine of a new study sees if they lie in the space and have values
+            of the objective; they do not count.
         attributes: plain data stored in a new study, for processes that join it; see `studies.stored_attributes`.
         creates: whether the study is made if it does not exist.
         worker: this process; by default its id comes from the batch scheduler, or from host and pid.
         grace_s: seconds without a sign of life after which a worker is lost.
 
     Raises:
-        ForeignStudy: if the storage has a study of this name and another space.
+        ForeignStudy: if the storage has a study of this name and another space or objective.
         NoSuchStudy: if there is no study, and it must not be made.
         StorageUnreachable: if the storage does not answer; all methods may raise it too.
         StorageOfAnotherVersion: if another version of Optuna made the storage.
@@ -65,8 +71,10 @@ class Study:
         *,
         storage: str | None = None,
         name: str = "lrrt",
+        objective: Objective | str | None = None,
         prunes: bool = False,
         max_gap: float | None = None,
+        limits: Limits = NO_LIMITS,
         first_number: int = 0,
         known: Sequence[TrialResult] = (),
         attributes: Mapping[str, Any] | None = None,
@@ -75,15 +83,19 @@ class Study:
         grace_s: float = GRACE_S,
     ) -> None:
         self.space, self.engine, self.first_number = space, engine, first_number
-        self.prunes, self.reader = prunes, TrialReader(max_gap)
+        self.prunes = prunes
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
-        self.study, stored = open_study(name, database, creates=creates)
+        wanted = Objective.named(objective) if isinstance(objective, str) else objective
+        self.study, stored = open_study(name, database, objective=wanted, creates=creates)
+        self.objective = objective_of(self.study, wanted)
+        self.reader = TrialReader(self.objective, max_gap, limits)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
-        inside = [observe(one, known[:at], max_gap) for at, one in enumerate(known) if space.holds(one.config)]
-        learnt = [observation for observation in inside if observation.score is not None]
-        self._retry(lambda: complete(self.study, space, learnt, attributes or {}, creates=creates))
+        known = [replace(one, objective=self.objective) for one in known]
+        inside = [observe(one, known[:at], max_gap, limits) for at, one in enumerate(known) if space.holds(one.config)]
+        learnt = [observation for observation in inside if observation.cost is not None]
+        self._retry(lambda: complete(self.study, space, self.objective, learnt, attributes or {}, creates=creates))
 
     def run(
         self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
@@ -98,7 +110,7 @@ class Study:
 
         Returns:
             The results of all trials that have ended, in the order of their numbers; fewer than `num_trials` if the
-            engine has tried all of the space.
+            engine has tried all of the space, or a limit has ended the study.
         """
         if num_trials is not None:
             self.set_budget(num_trials)
@@ -145,6 +157,10 @@ class Study:
         """Return the trials that have ended, in the order of their numbers."""
         return self.reader.results(self._retry(self.board.table))
 
+    def reason_to_end(self) -> str | None:
+        """Return why the study needs no more trials than have ended, by its limits; None if it does."""
+        return self.reader.reason_to_end(self._retry(self.board.table))
+
     def write_keras_tuner_project(self, folder: Path) -> None:
         """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""
         from studies.engines.keras_tuner_folder import write_project
@@ -153,11 +169,20 @@ class Study:
         write_project(
             folder,
             self.space,
-            [(one, observe(one, results[:at], self.reader.max_gap)) for at, one in enumerate(results)],
+            self.objective,
+            [
+                (one, observe(one, results[:at], self.reader.max_gap, self.reader.limits))
+                for at, one in enumerate(results)
+            ],
         )
 
     def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
         trainer.check_space(self.space)
+        if trainer.objective != self.objective:
+            raise ValueError(
+                f"A study and its trainer must have one objective, got {self.objective} for the study and "
+                f"{trainer.objective} for the trainer. Give both the same `objective`."
+            )
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
         job = Search(self, trainer, num_trials, watcher, retry)
         work_off(self.board, job, retry, waits=waits)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
 from lrrt.variables import Values, all_variables, assign, states_of
+from studies.objective import VAL_LOSS
 from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
 from studies.training.checkpoint import TrialCheckpoint
+from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
 from studies.training.running_trial import TrialRun
+from studies.training.shown_metrics import find_objective
+from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.validation_data import check_validation
 from studies.trial import TrialConfig, TrialResult, TrialState
 
@@ -35,42 +39,14 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A trial's result and the model's variables after its best epoch; None if no epoch had a finite loss."""
-
-    result: TrialResult
-    best_weights: Values | None
-
-
-class StopTraining(KeyboardInterrupt):
-    """Raised by a caller's `on_epoch` to end the whole run at the end of an epoch.
-
-    It is a KeyboardInterrupt, because engines treat other exceptions as a failure of the trial.
-    """
-
-
-class EpochDecision(Enum):
-    """The answer of a caller's `on_epoch`; the value is the sentence shown."""
-
-    GO_ON = "train on"
-    PRUNE = "end this trial here"
-
-
-@dataclass(frozen=True, slots=True)
-class EpochEnded:
-    """A trial at the end of an epoch, the argument of `on_epoch`. Epochs count from 1."""
+class _Progress:
+    """A trial that runs; `began` is by the monotonic clock, before which its earlier seconds are counted."""
 
     number: int
     config: TrialConfig
-    epoch: int
-    epochs: int
-    train_losses: tuple[float, ...]
-    val_losses: tuple[float, ...]
-    checkpoint: Callable[[], TrialCheckpoint]
-    """Copies all that the trial needs to go on from here; it takes as long as reading the model's variables."""
-
-
-OnEpoch = Callable[[EpochEnded], EpochDecision | None]
+    began: float
+    limit: TimeLimit
+    on_epoch: OnEpoch
 
 
 class Trainer:
@@ -89,8 +65,12 @@ class Trainer:
         loops: the task's loops, or a cache of them if trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
         seed: the seed of the initial weights and of the order of the data.
-        patience: a trial ends if its validation loss has not improved for this fraction of `epochs`, at times that its
+        objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_".
+        direction: "min", "max", or "auto" if Keras knows the direction of the metric.
+        patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
             schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
+        max_trial_s: seconds after which a trial ends as timed out, with what it reached; None is no limit. In the main
+            thread it also ends a callback that hangs.
         callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the
             callbacks, and that they are new each time.
         on_note: called with a sentence for the user about how trials are trained.
@@ -98,7 +78,8 @@ class Trainer:
     Raises:
         TypeError: for a function that makes no callbacks.
         ValueError: if there is no validation data, or it is not finite; for fewer than one epoch, a patience that is no
-            fraction, or a callback that is not new, sets the learning rate or stores checkpoints to resume from.
+            fraction, an objective that the model does not show or whose direction is not known, or a callback that is
+            not new, sets the learning rate or stores checkpoints to resume from.
     """
 
     def __init__(
@@ -107,19 +88,26 @@ class Trainer:
         *,
         epochs: int,
         seed: int = 0,
+        objective: str = VAL_LOSS.name,
+        direction: str = "auto",
         patience: float | None = PATIENCE,
+        max_trial_s: float | None = None,
         callbacks: CallbackFactory | None = None,
         on_note: Callable[[str], None] = _LOG.warning,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"`epochs` must be >= 1, got {epochs!r}.")
+        if max_trial_s is not None and not 0 < max_trial_s < math.inf:
+            raise ValueError(f"`max_trial_s` must be positive and finite, or None, got {max_trial_s!r}.")
         if patience is not None and not 0 < patience <= 1:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
         self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
         check_validation(self.cache.loops.validation)
+        self.objective, self._is_evaluated = find_objective(self.cache, objective, direction)
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
+        self.max_trial_s = max_trial_s
         self._callbacks = CallbackMaker(callbacks)
         self._note = cache(on_note)
         example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
@@ -172,6 +160,10 @@ class Trainer:
         with self.cache.room_for(config):
             return self._train(config, number, resume, on_epoch)
 
+    def num_parameters(self, config: TrialConfig) -> int:
+        """Return how many parameters a trial's model has."""
+        return int(self.cache.loops_of(config).model.count_params())
+
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
         """Return the model after a trial's best epoch, ready to be saved and evaluated.
 
@@ -194,56 +186,64 @@ class Trainer:
         return model
 
     def _train(self, config: TrialConfig, number: int, resume: TrialCheckpoint | None, on_epoch: OnEpoch) -> Trained:
-        began = time.monotonic()
-        run, earlier = self._begin(config, resume)
+        began, earlier = time.monotonic(), 0.0 if resume is None else resume.seconds
+        run: TrialRun | None = None
+        state = TrialState.TIMED_OUT
+        try:
+            with TimeLimit(None if self.max_trial_s is None else self.max_trial_s - earlier) as limit:
+                run, earlier = self._begin(config, resume)
+                progress = _Progress(number, config, began - earlier, limit, on_epoch)
+                with run.hooks.listening():
+                    state = self._train_epochs(run, progress)
+        except TimeUp:
+            pass
+        seconds = round(earlier + time.monotonic() - began, 3)
+        if run is None:
+            untrained = TrialResult(number, config, state, seconds=seconds, objective=self.objective)
+            return Trained(replace(untrained, planned_epochs=self.epochs), None)
+        result = run.result(number, config, state, seconds=seconds, epochs=self.epochs)
+        return Trained(replace(result, num_parameters=self.num_parameters(config)), run.best_weights)
 
-        def seconds() -> float:
-            return round(earlier + time.monotonic() - began, 3)
-
-        def checkpoint() -> TrialCheckpoint:
-            return run.checkpoint(number, config, self.epochs, self.seed, seconds())
-
-        with run.hooks.listening():
-            state = self._train_epochs(run, config, number, on_epoch, checkpoint)
-        result = TrialResult(
-            number=number,
-            config=config,
-            state=state,
-            train_losses=tuple(run.train_losses),
-            val_losses=tuple(run.val_losses),
-            num_steps=run.num_steps,
-            seconds=seconds(),
-            planned_epochs=self.epochs,
-        )
-        return Trained(result, run.best_weights)
-
-    def _train_epochs(
-        self,
-        run: TrialRun,
-        config: TrialConfig,
-        number: int,
-        on_epoch: OnEpoch,
-        checkpoint: Callable[[], TrialCheckpoint],
-    ) -> TrialState:
+    def _train_epochs(self, run: TrialRun, progress: _Progress) -> TrialState:
         """Train until something ends the trial; return its state."""
+        config = progress.config
         rates, momenta = self._tables(config)
         state = TrialState.COMPLETED
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
-            if has_stopped_improving(config, run.val_losses, epochs=self.epochs, patience=self.patience):
+            if has_stopped_improving(config, run.costs, epochs=self.epochs, patience=self.patience):
                 break
             if not run.train_epoch(rates[epoch - 1], None if momenta is None else momenta[epoch - 1]):
                 state = TrialState.DIVERGED
                 break
-            losses = tuple(run.train_losses), tuple(run.val_losses)
-            decision = on_epoch(EpochEnded(number, config, epoch, self.epochs, *losses, checkpoint))
+            with progress.limit.shielded():
+                decision = progress.on_epoch(self._ended(run, progress, epoch))
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
                 break
             if run.hooks.want_to_stop:
                 break
+            if epoch < self.epochs:
+                progress.limit.check()
         run.hooks.tell("on_train_end")
         return state
+
+    def _ended(self, run: TrialRun, progress: _Progress, epoch: int) -> EpochEnded:
+        def checkpoint() -> TrialCheckpoint:
+            seconds = round(time.monotonic() - progress.began, 3)
+            return run.checkpoint(progress.number, progress.config, self.epochs, self.seed, seconds)
+
+        return EpochEnded(
+            progress.number,
+            progress.config,
+            epoch,
+            self.epochs,
+            tuple(run.train_losses),
+            tuple(run.val_losses),
+            checkpoint,
+            run.metrics_so_far(),
+            self.objective,
+        )
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch or after its checkpoint, and the seconds that it took before."""
@@ -254,8 +254,8 @@ class Trainer:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         hooks = Hooks(callbacks, fitting, epochs=self.epochs)
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
-        judge = fitting if callbacks and has_metrics else None
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, hooks, judge)
+        judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
+        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:

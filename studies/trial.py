@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from pydantic import (
 from lrrt.optimizers import as_optimizers, fresh_optimizer, optimizer_like
 from lrrt.plain import Losses, Named, from_plain, to_plain
 from studies.dimension import Value
+from studies.objective import VAL_LOSS, Objective
 from studies.overfitting import LossCurves
 from studies.schedules.families import FAMILIES, check_parameters
 from studies.schedules.schedule import make_schedule, rate_table
@@ -38,6 +39,8 @@ class TrialState(Named):
     COMPLETED = "trained until its last epoch, or until it stopped improving"
     PRUNED = "cut, because it was worse than others of its schedule at the same phase"
     DIVERGED = "stopped, because a loss was not finite"
+    TIMED_OUT = "ended, because its time was used up"
+    INFEASIBLE = "not trained, because its model has too many parameters"
     FAILED = "raised an error"
 
 
@@ -159,8 +162,9 @@ WrittenConfig = Annotated[
 class TrialResult:
     """How a trial ended, and its losses; epochs count from 1.
 
-    `score` is the best validation loss, lower is better; None if no epoch had a finite one. `best_epoch` is the epoch
-    with that loss. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded.
+    `score` is the best value of the objective; None if no epoch had a finite one. `best_epoch` is the epoch with that
+    value. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded. `metrics`
+    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy".
     """
 
     number: NonNegativeInt
@@ -171,25 +175,48 @@ class TrialResult:
     num_steps: NonNegativeInt = 0
     seconds: float = 0.0
     error: str = ""
-    planned_epochs: NonNegativeInt = 0  # absent in files of version 0.1.0
+    planned_epochs: NonNegativeInt = 0  # absent in files of version 0.1.0, as what follows
+    objective: Objective = VAL_LOSS
+    metrics: Mapping[str, Losses] = field(default_factory=dict)
+    num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it may be the best: it has a score, and it ended at its end, or with its time but did not hang."""
+        has_ended = self.state in (TrialState.COMPLETED, TrialState.TIMED_OUT) and not self.error
+        return has_ended and self.score is not None
 
     @property
     def epochs_saved(self) -> int:
         """Epochs that were planned but not trained, because the trial was pruned, diverged or stopped improving."""
-        if self.state is TrialState.FAILED:
+        if self.state in (TrialState.FAILED, TrialState.INFEASIBLE):
             return 0
         return max(0, self.planned_epochs - len(self.train_losses))
 
     @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def score(self) -> float | None:
-        return None if self.best_epoch is None else self.val_losses[self.best_epoch - 1]
+        return None if self.best_epoch is None else self.scores[self.best_epoch - 1]
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def best_epoch(self) -> PositiveInt | None:
-        finite = [(loss, epoch) for epoch, loss in enumerate(self.val_losses, start=1) if math.isfinite(loss)]
-        return min(finite)[1] if finite else None
+        return self.objective.best_epoch(self.scores)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The value of the objective in each epoch."""
+        return self.objective.values(self.train_losses, self.val_losses, self.metrics)
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """The value of the objective in each epoch, with the sign that makes lower better."""
+        return tuple(map(self.objective.cost, self.scores))
+
+    @property
+    def cost(self) -> float | None:
+        """The score with the sign that makes lower better; trials are compared by it."""
+        return None if self.score is None else self.objective.cost(self.score)
 
     def curves(self) -> LossCurves:
         """Return the losses by epoch."""

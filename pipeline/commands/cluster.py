@@ -1,13 +1,12 @@
 """Define the verbs for many machines: `lrrt submit` and `lrrt worker`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.commands.failures import exit_codes
-from pipeline.commands.invocation import load, prepare, stoppable
+from pipeline.commands.invocation import load, prepare, shown, stoppable
 from pipeline.commands.options import (
     AppDir,
     Config,
@@ -53,13 +52,12 @@ def submit(
     them on this machine.
     """
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        settings = load(config, trials=trials, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
-        from pipeline.stage import submit_stage
+        from pipeline.sharing import submit_stage
 
         options = {"out": out, "state": state, "trials": trials, "seed": seed, "app-dir": app_dir}
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             summary = submit_stage(
                 settings,
                 config_file=config,
@@ -94,10 +92,9 @@ def worker(
     one is lost, others do its work. The results are left to the run itself.
     """
     with exit_codes(verbose=verbose), stoppable(max_time, ends_with_parent=ends_with_parent) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        settings = load(config, trials=trials, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
-        from pipeline.stage import run_worker
+        from pipeline.sharing import run_worker
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             run_worker(settings, out=out, state=state, worker_id=worker_id, on_event=tell, stopper=stopper)

@@ -29,10 +29,12 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt) as failure:
+        from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
+
         code = exit_code(failure)
         if verbose and code in WITH_TRACEBACK:
             traceback.print_exception(failure)
-        say(_printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
+        say(printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
         raise typer.Exit(code) from None
 
 
@@ -57,11 +59,6 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
         return f"a file cannot be read or written: {_first_line(failure)}{hint}"
     text = str(failure)
     return f"{text}{'' if text.endswith('.') else '.'}{hint}"
-
-
-def _printable(message: str) -> str:
-    """Return a message whose lines hold no control characters: a name in it must not move a cursor."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in message)
 
 
 def _first_line(failure: BaseException) -> str:

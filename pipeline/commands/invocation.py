@@ -1,4 +1,4 @@
-"""Begin and end the commands: settings, the task's folder, a stopper, the last line of stdout."""
+"""Begin and end the commands: settings, the task's folder, a stopper, what is shown, the last line of stdout."""
 
 import os
 import sys
@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.console.stopping import Stopper, seconds_left
-from pipeline.console.streams import say
+from pipeline.console.streams import ProgressStyle, say
 
 if TYPE_CHECKING:
     from pipeline.config.tables import StageConfig
+    from pipeline.console.events import Tell
 
 
 class Report(Protocol):
@@ -23,10 +24,11 @@ class Report(Protocol):
     def summary(self) -> Any: ...
 
 
-def load(config: Path | None, overrides: dict[str, object]) -> "StageConfig":
-    """Read the config, or the digits example if there is none; the overrides of the command line have priority."""
+def load(config: Path | None, *, trials: int | None = None, seed: int | None = None) -> "StageConfig":
+    """Read the config, or the digits example if there is none; the values of the command line have priority."""
     from pipeline.config.toml import builtin_config, load_config
 
+    overrides = {"study.num_trials": trials, "study.seed": seed}
     return builtin_config(overrides) if config is None else load_config(config, overrides)
 
 
@@ -47,6 +49,15 @@ def stoppable(max_time_s: float | None, *, ends_with_parent: bool = False) -> It
     stopper = Stopper(limit, ends_with_parent=ends_with_parent)
     with stopper.heeding_signals():
         yield stopper
+
+
+@contextmanager
+def shown(progress: ProgressStyle, *, quiet: bool) -> Iterator["Tell"]:
+    """Yield the function that shows a run's events on stderr."""
+    from pipeline.console.display import telling
+
+    with telling(sys.stderr, "none" if quiet else progress) as tell:
+        yield tell
 
 
 def print_report(report: Report, *, out: Path, as_json: bool) -> None:

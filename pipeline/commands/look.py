@@ -22,7 +22,7 @@ def init() -> None:
 def validate(config: Config, quiet: Quiet = False) -> None:
     """Check a config and report every mistake at once; nothing is imported from the task, nothing is trained."""
     with exit_codes(verbose=False):
-        load(config, {})
+        load(config)
         if not quiet:
             say(f"{config} is a valid config.", sys.stderr)
 
@@ -36,7 +36,7 @@ def plan(
 ) -> None:
     """Estimate the cost of a run from a few steps on the real model; nothing is written."""
     with exit_codes(verbose=verbose):
-        settings = load(config, {"study.num_trials": trials})
+        settings = load(config, trials=trials)
         prepare(app_dir, verbose=verbose)
         from pipeline.report.plan import make_plan
         from pipeline.state.json_files import as_json
@@ -55,7 +55,7 @@ def status(
 ) -> None:
     """Report the progress of a run; a run that is going on is not disturbed."""
     with exit_codes(verbose=False):
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        settings = load(config, trials=trials, seed=seed)
         from pipeline.report.status import in_words, read_status
         from pipeline.state.json_files import as_json
 
@@ -71,7 +71,7 @@ def report(
 ) -> None:
     """Write report.html of a finished run again, and print its path."""
     with exit_codes(verbose=False):
-        settings = load(config, {"study.seed": seed})
+        settings = load(config, seed=seed)
         from pipeline.stage import rewrite_report
 
         rewrite_report(settings, out=out, state=state)

@@ -1,12 +1,12 @@
 """Define the options that the commands share."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pipeline.console.display import ProgressStyle
+from pipeline.config.values import seconds_of
+from pipeline.console.streams import ProgressStyle
 
 Config = Annotated[Path, typer.Argument(metavar="search.toml", help="The config file.", show_default=False)]
 OptionalConfig = Annotated[
@@ -47,20 +47,11 @@ FailOn = Annotated[
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration such as 3h50m, 90s, 1.5h or 600 (seconds).
-
-    >>> seconds("3h50m"), seconds("90"), seconds("1.5h")
-    (13800.0, 90.0, 5400.0)
-    """
-    parts = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", text)
+    """Return the seconds of a duration such as 3h50m."""
     try:
-        hours, minutes, rest = (float(part or 0) for part in parts.groups())  # type: ignore[union-attr]  # caught below
-    except (AttributeError, ValueError):
-        raise typer.BadParameter(f"must be a duration such as 3h50m, 90m or 600s, got {text!r}.") from None
-    total = 3600 * hours + 60 * minutes + rest
-    if total <= 0:
-        raise typer.BadParameter(f"must be longer than nothing, got {text!r}.")
-    return total
+        return seconds_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 MaxTime = Annotated[

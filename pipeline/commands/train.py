@@ -1,11 +1,10 @@
 """Define the commands that train: run, range and search."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands.failures import exit_codes
-from pipeline.commands.invocation import load, prepare, print_report, stoppable
+from pipeline.commands.invocation import load, prepare, print_report, shown, stoppable
 from pipeline.commands.options import (
     AppDir,
     Bounds,
@@ -52,12 +51,11 @@ def run(
     The same command starts a run, goes on with an interrupted one, and does nothing if all is done.
     """
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        settings = load(config, trials=trials, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.stage import run_stage
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             report = run_stage(
                 settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
             )
@@ -78,12 +76,11 @@ def range_(
 ) -> None:
     """Run the range tests only: bounds and pictures."""
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
-        settings = load(config, {"study.seed": seed})
+        settings = load(config, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.stage import run_range_tests
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
         print_report(report, out=out, as_json=json)
 
@@ -107,13 +104,12 @@ def search(
 ) -> None:
     """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
-        settings = load(config, {"study.num_trials": trials, "study.seed": seed})
+        settings = load(config, trials=trials, seed=seed)
         given = _given_bounds(settings, bounds, ranges or [])
         prepare(app_dir, verbose=verbose)
-        from pipeline.console.display import telling
         from pipeline.stage import run_search
 
-        with telling(sys.stderr, "none" if quiet else progress) as tell:
+        with shown(progress, quiet=quiet) as tell:
             report = run_search(
                 settings,
                 bounds=given,

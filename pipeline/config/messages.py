@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from lrrt.words import did_you_mean
 from pipeline.config.tables import StageConfig
-from pipeline.config.values import MistakenKey, did_you_mean, listed, shown
+from pipeline.config.values import MistakenKey, listed, shown
 
 Key = tuple[str, ...]
 T = TypeVar("T")

@@ -11,12 +11,14 @@ from lrrt.monitor import ON_VALIDATION, VALIDATION_EVERY
 from lrrt.reading import MIN_POINTS
 from pipeline.config.values import (
     MAX_COUNT,
+    NONE,
     SAMPLERS,
     SAMPLERS_OF,
     WITHOUT_MOMENTUM,
     BatchSizes,
     Count,
     CountOrZero,
+    DurationOrNone,
     Fraction,
     Gap,
     JobTime,
@@ -24,6 +26,7 @@ from pipeline.config.values import (
     Metric,
     MistakenKey,
     MomentumOrNone,
+    NumberOrNone,
     NumFolds,
     OneLine,
     Optimizers,
@@ -38,8 +41,11 @@ from pipeline.config.values import (
     StorageUrl,
     listed,
     sampler_law,
+    seconds_of,
     tensorboard_law,
 )
+from studies.limits import Limits
+from studies.objective import TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
 
@@ -47,6 +53,9 @@ TOP_RETRAINED = 3
 HELD_OUT = 0.2
 # Keys for the steps after the search: if they change, a finished study goes on and is not refused.
 AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "rank_by", "widen")
+
+# Keys that end a study or a trial early: they may change from run to run, as the number of trials may.
+LIMITS = ("stop_after", "target", "max_trial_time")
 
 
 def _samplers(engine: str) -> str:
@@ -124,7 +133,13 @@ class StudyConfig(_Table):
 
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
-    epochs: Count = Field(20, description="of each trial; its score is the best validation loss among them")
+    epochs: Count = Field(20, description="of each trial; its score is the best value of the objective among them")
+    objective: Metric = Field(
+        VAL_LOSS.name, description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"'
+    )
+    direction: Literal["auto", "min", "max"] = Field(
+        "auto", description='whether the objective is better when smaller, "min", or larger, "max"'
+    )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
     searches_warmup: bool = Field(False, description="true searches the length of a warm-up if a schedule has one")
@@ -135,6 +150,16 @@ class StudyConfig(_Table):
         description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
     )
     seed: Seed = Field(0, description="everything random comes from it")
+    stop_after: CountOrZero = Field(
+        0, description="the study ends after so many trials in a row without a better score; 0 is never"
+    )
+    target: NumberOrNone = Field(None, description='a score that is enough: the study ends with it; or "none"')
+    max_trial_time: DurationOrNone = Field(
+        NONE, description='a trial that takes longer, such as "20m", ends with what it reached; or "none"'
+    )
+    max_parameters: Annotated[int, Field(ge=0)] = Field(
+        0, description="a model with more parameters is not trained; 0 is no limit"
+    )
     patience: Patience = Field(
         PATIENCE, description='a trial ends if it has not improved for this part of its epochs; 0 or "none": never'
     )
@@ -173,6 +198,16 @@ class StudyConfig(_Table):
     )
     fallback_range: LowAndHigh = Field((1e-5, 1e-1), description="[low, high], searched if a range test has no answer")
 
+    @property
+    def max_trial_s(self) -> float | None:
+        """The longest that a trial may take, in seconds; None is no limit."""
+        return None if self.max_trial_time == NONE else seconds_of(self.max_trial_time)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the study."""
+        return Limits(self.stop_after or None, self.target, self.max_parameters or None)
+
     @model_validator(mode="before")
     @classmethod
     def _few_of_few(cls, given: Any) -> Any:
@@ -181,6 +216,14 @@ class StudyConfig(_Table):
         if isinstance(num_trials, int) and 1 <= num_trials < TOP_RETRAINED:
             return {"top_retrained": num_trials, **given}
         return given
+
+    @check("direction")
+    @classmethod
+    def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
+        objective = info.data.get("objective")
+        if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
+            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
+        return direction
 
     @check("searches_warmup")
     @classmethod

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config.messages import Key, lines_of, mistakes_text
+from pipeline.config.storage_url import without_password
 from pipeline.config.tables import StageConfig, TaskConfig
-from pipeline.config.values import NONE, without_password
+from pipeline.config.values import NONE
 from pipeline.failures import ConfigError
 
 ENVIRONMENT = "LRRT_"

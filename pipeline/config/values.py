@@ -1,6 +1,5 @@
 """Check each kind of value in a config against its law, and report a value that breaks it."""
 
-import difflib
 import importlib.util
 import math
 import re
@@ -9,16 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from lrrt.words import did_you_mean
+from pipeline.config.storage_url import is_storage_url, without_password
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
 from studies.schedules.families import FAMILIES
 
-# A list, because a check must not import Keras. It lacks the wrappers (LossScale, Multi), and Lamb, which
-# `keras.optimizers.get` of Keras 3.15 does not find by name.
+# The names that `lrrt.range_test` takes, which leaves out wrappers; a list, because a check must not import Keras.
 OPTIMIZERS = (
-    *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lion", "muon"),
-    *("adafactor", "schedulefreeadamw"),
+    *("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "lamb", "lion"),
+    *("muon", "adafactor", "schedulefreeadamw"),
 )
 WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
@@ -36,20 +36,6 @@ class MistakenKey(ValueError):
         self.key = key
 
 
-def without_password(url: str) -> str:
-    """Return a database URL without its password.
-
-    >>> without_password("postgresql://me:secret@host/study?sslpassword=hidden")
-    'postgresql://me@host/study'
-    """
-    if url.startswith("sqlite"):
-        return url  # it has a path and no password
-    bare = re.sub(r"://([^:]*):.*@", r"://\1@", url)
-    address, mark, query = bare.partition("?")
-    shown_parts = [part for part in query.split("&") if "password=" not in part.lower()]
-    return address + mark * any(shown_parts) + "&".join(shown_parts)
-
-
 def shown(value: object) -> str:
     """Return a value for a message: not too long, and without the user and the password of a URL.
 
@@ -58,12 +44,6 @@ def shown(value: object) -> str:
     """
     text = re.sub(r"://.*@", "://...@", repr(value), flags=re.DOTALL)  # it may be cut off before the @
     return re.sub(r"(?i)((?:password|passwd|pwd|secret|token)\s*=)[^&\s'\"]+", r"\1...", text)[:80]
-
-
-def did_you_mean(name: object, known: tuple[str, ...]) -> str:
-    """Return a hint at the nearest known name, or nothing if none is near."""
-    close = difflib.get_close_matches(str(name).lower(), known, n=1)
-    return f' Did you mean "{close[0]}"?' if close else ""
 
 
 def listed(names: Iterable[str]) -> str:
@@ -156,6 +136,40 @@ def _metric(name: str) -> str:
     return name
 
 
+def seconds_of(text: str) -> float:
+    """Return the seconds of a duration such as 3h50m, 90s, 1.5h or 600 (seconds).
+
+    Raises:
+        ValueError: for another text, or a duration of nothing.
+
+    >>> seconds_of("3h50m"), seconds_of("90"), seconds_of("1.5h")
+    (13800.0, 90.0, 5400.0)
+    """
+    parts = re.fullmatch(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s?)?", text)
+    try:
+        hours, minutes, rest = (float(part or 0) for part in parts.groups())  # type: ignore[union-attr]  # caught below
+    except (AttributeError, ValueError):
+        raise ValueError(f"must be a duration such as 3h50m, 90m or 600s, got {shown(text)}.") from None
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
+        raise ValueError(f"must be longer than nothing, got {shown(text)}.")
+    return total
+
+
+def _duration_or_none(text: str) -> str:
+    if text != NONE:
+        seconds_of(text)
+    return text
+
+
+def _number_or_none(value: object) -> float | None:
+    if value in (None, NONE):
+        return None
+    if not _is_number(value) or not math.isfinite(value):  # type: ignore[arg-type]  # a number, by the first condition
+        raise ValueError(f'must be a number or "none", got {shown(value)}.')
+    return float(value)  # type: ignore[arg-type]
+
+
 def sampler_law(engine: object, sampler: str) -> None:
     """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
 
@@ -181,9 +195,11 @@ def _reference(text: str) -> str:
 
 
 def _storage_url(url: str) -> str:
-    if url and not (re.match(r"[a-z][a-z0-9+]*://.", url) and url.isprintable() and " " not in url):
-        safe = re.sub(r".*@", "...@", without_password(url))  # a broken URL may hide a password anywhere before the @
-        raise ValueError(f'must be "" or a database URL such as "postgresql://user@host/name", got {shown(safe)}.')
+    if url and not is_storage_url(url):
+        raise ValueError(
+            f'must be "" or a database URL such as "postgresql://user@host/name", got {without_password(url)!r:.80}. '
+            "In a name or a password, write %20 for a space, %2F for /, %3A for :, %3F for ? and %40 for @."
+        )
     return url
 
 
@@ -255,6 +271,8 @@ Patience = Annotated[
     WithJsonSchema(_or_none({"type": "number", "minimum": 0, "maximum": 1})),
 ]
 Gap = Annotated[float | None, BeforeValidator(_gap), WithJsonSchema(_or_none({"type": "number", "minimum": 0}))]
+DurationOrNone = Annotated[str, AfterValidator(_duration_or_none)]
+NumberOrNone = Annotated[float | None, BeforeValidator(_number_or_none), WithJsonSchema(_or_none({"type": "number"}))]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]

@@ -4,12 +4,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TextIO
+from typing import TextIO
 
-from pipeline.console.events import EpochDone, Event, RepeatDone, Tell, describe, printable
-from pipeline.console.streams import say
+from lrrt.words import on_one_line
+from pipeline.console.events import EpochDone, Event, RepeatDone, Tell, describe
+from pipeline.console.streams import ProgressStyle, say
 
-ProgressStyle = Literal["auto", "bar", "plain", "none"]
 SILENCE_S = 60.0  # a log without a line for longer looks like a run that hangs
 
 
@@ -51,7 +51,7 @@ class PlainLines:
         if isinstance(event, EpochDone | RepeatDone) and time.monotonic() - self._last_line_at < SILENCE_S:
             return
         self._last_line_at = time.monotonic()
-        say(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {printable(describe(event))}", self._stream)
+        say(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {on_one_line(describe(event))}", self._stream)
 
 
 def _ignore(event: Event) -> None:

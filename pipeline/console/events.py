@@ -1,9 +1,17 @@
 """Define the events of a running stage, and describe each in words."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
+
+from lrrt.words import duration_text, rate_text, score_text
+
+if TYPE_CHECKING:
+    from lrrt import Bounds
+    from studies import EpochEnded, TrialResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +24,9 @@ class StageStarted:
 
 @dataclass(frozen=True, slots=True)
 class RangeTestStarted:
-    """One optimizer's range test begins."""
+    """One range test begins; its label is the optimizer's, and the batch size's if several are tested."""
 
-    optimizer: str
+    label: str
     num_steps: int
     repeats: int
 
@@ -27,20 +35,17 @@ class RangeTestStarted:
 class RepeatDone:
     """One of the repeats of a range test has ended; they count from 1."""
 
-    optimizer: str
+    label: str
     repeat: int
     repeats: int
 
 
 @dataclass(frozen=True, slots=True)
 class RangeTestDone:
-    """One optimizer's range test has ended; the rates are None if it has no answer."""
+    """One range test has ended."""
 
-    optimizer: str
-    low: float | None
-    high: float | None
-    suggested: float | None
-    verdict_text: str
+    label: str
+    bounds: Bounds
     seconds: float
 
 
@@ -55,30 +60,23 @@ class StudyStarted:
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """One epoch of a running trial has ended; they count from 1."""
+    """One epoch of a running trial has ended."""
 
-    number: int
-    epoch: int
-    epochs: int
-    train_loss: float
-    val_loss: float
+    ended: EpochEnded
 
 
 @dataclass(frozen=True, slots=True)
 class TrialDone:
-    """One trial has ended; a score is None if there is none, lower is better."""
+    """One trial has ended; `best` is the best so far, None if no trial has a score."""
 
-    number: int
+    result: TrialResult
+    best: TrialResult | None
     num_done: int
     num_trials: int
-    state: str
-    score: float | None
-    best_score: float | None
-    optimizer: str
-    schedule: str
-    lr: float
-    epochs: int
-    seconds: float
+
+    @property
+    def best_score(self) -> float | None:
+        return None if self.best is None else self.best.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,56 +117,40 @@ def describe(event: Event) -> str:
         case StageStarted():
             return f"{event.text} (results in {event.out})"
         case RangeTestStarted():
-            return f"range test of {event.optimizer}: {event.repeats} x {event.num_steps} steps"
+            return f"range test of {event.label}: {event.repeats} x {event.num_steps} steps"
         case RepeatDone():
-            return f"range test of {event.optimizer}: repeat {event.repeat} of {event.repeats} has ended"
+            return f"range test of {event.label}: repeat {event.repeat} of {event.repeats} has ended"
         case RangeTestDone():
-            rates = f"{rate_text(event.low)} to {rate_text(event.high)}, suggested {rate_text(event.suggested)}"
-            bounds = rates if event.low is not None else "no bounds"
-            return f"range test of {event.optimizer}: {bounds}; {event.verdict_text} ({duration_text(event.seconds)})"
+            bounds, steps = event.bounds, event.bounds.training_steps
+            length = "" if steps is None else f" for trainings of {steps} updates"
+            rates = f"{rate_text(bounds.low)} to {rate_text(bounds.high)}, suggested {rate_text(bounds.suggested)}"
+            answer = "no bounds" if bounds.low is None else f"{rates}{length}"
+            return f"range test of {event.label}: {answer}; {bounds.reason} ({duration_text(event.seconds)})"
         case StudyStarted():
             done = f", {event.num_done} done before" if event.num_done else ""
             return f"study with {event.engine}: {event.num_trials} trials{done}"
         case EpochDone():
-            losses = f"training loss {event.train_loss:.4g}, validation loss {event.val_loss:.4g}"
-            return f"trial {event.number}: epoch {event.epoch} of {event.epochs}, {losses}"
+            ended = event.ended
+            train_loss, val_loss = score_text(ended.train_losses[-1]), score_text(ended.val_losses[-1])
+            losses = f"training loss {train_loss}, validation loss {val_loss}"
+            return f"trial {ended.number}: epoch {ended.epoch} of {ended.epochs}, {losses}"
         case TrialDone():
-            scores = f"score {score_text(event.score)}, best {score_text(event.best_score)}"
-            values = f"{event.optimizer} {event.schedule} lr {rate_text(event.lr)}"
-            cost = f"{event.epochs} epochs in {duration_text(event.seconds)}"
+            result = event.result
+            scores = f"score {score_text(result.score)}, best {score_text(event.best_score)}"
+            cost = f"{len(result.train_losses)} epochs in {duration_text(result.seconds)}"
             done = f"({event.num_done}/{event.num_trials})"
-            return f"trial {event.number} {event.state}: {scores}, {values}, {cost} {done}"
+            return f"trial {result.number} {state_text(result)}: {scores}, {values_text(result)}, {cost} {done}"
         case Note() | StageDone():
             return event.text
     assert_never(event)
 
 
-def printable(text: str) -> str:
-    r"""Return text on one line and without control characters, so that no name can move a cursor.
-
-    >>> printable("two\nlines and \x1b[31mred")
-    'two lines and ?[31mred'
-    """
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+def state_text(result: TrialResult) -> str:
+    """Return how a trial ended, in one word."""
+    return result.state.name.lower()
 
 
-def rate_text(rate: float | None) -> str:
-    """Return a learning rate as short text."""
-    return "-" if rate is None else f"{rate:.1e}"
-
-
-def score_text(score: float | None) -> str:
-    """Return a score as short text."""
-    return "-" if score is None else f"{score:.4g}"
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration as short text.
-
-    >>> duration_text(2.51), duration_text(75), duration_text(4000)
-    ('2.5 s', '1:15 min', '1:06:40 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h" if minutes >= 60 else f"{minutes}:{rest:02} min"
+def values_text(result: TrialResult) -> str:
+    """Return the optimizer, schedule and rate of a trial as short text."""
+    config = result.config
+    return f"{config.optimizer_name} {config.schedule} lr {rate_text(config.lr)}"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from lrrt.words import on_one_line, rate_text, score_text
 from pipeline.console.events import (
     EpochDone,
     Event,
@@ -16,9 +17,8 @@ from pipeline.console.events import (
     StudyStarted,
     TrialDone,
     describe,
-    printable,
-    rate_text,
-    score_text,
+    state_text,
+    values_text,
 )
 
 if TYPE_CHECKING:
@@ -65,20 +65,20 @@ class LiveDisplay:
                 self._bar.add_task("trials", total=event.num_trials, completed=event.num_done)
                 self._show_study()
             case EpochDone():
-                self._running[event.number] = event
+                self._running[event.ended.number] = event
                 self._show_study()
             case TrialDone():
-                self._counts[event.state] += 1
-                self._running.pop(event.number, None)
+                self._counts[state_text(event.result)] += 1
+                self._running.pop(event.result.number, None)
                 for task in self._bar.task_ids:
                     self._bar.update(task, completed=event.num_done, total=event.num_trials)
                 self._so_far = self._in_short(event)
                 self._show_study()
             case StageStarted() | StageDone():
                 self.close()
-                self._console.print(Text(printable(describe(event)), style="bold"))
+                self._console.print(Text(on_one_line(describe(event)), style="bold"))
             case Note():
-                self._console.print(Text(printable(event.text)))
+                self._console.print(Text(on_one_line(event.text)))
 
     def close(self) -> None:
         """Leave the display on the terminal, and give the cursor back."""
@@ -90,7 +90,7 @@ class LiveDisplay:
         from rich.text import Text
 
         lines = [*filter(None, [self._so_far]), *map(describe, self._running.values())]
-        self._show(self._bar, *(Text(printable(line)) for line in lines))
+        self._show(self._bar, *(Text(on_one_line(line)) for line in lines))
 
     def _show(self, *content: "RenderableType") -> None:
         from rich.console import Group
@@ -110,18 +110,19 @@ class LiveDisplay:
         wide = self._console.width >= WIDE
         table = Table("optimizer", "low", "high", "suggested", *(["verdict"] if wide else []), box=None)
         for test in self._tests:
-            cells = [test.optimizer, rate_text(test.low), rate_text(test.high), rate_text(test.suggested)]
-            table.add_row(*(Text(printable(cell)) for cell in [*cells, *([test.verdict_text] if wide else [])]))
+            rates = (test.bounds.low, test.bounds.high, test.bounds.suggested)
+            cells = [test.label, *map(rate_text, rates), *([test.bounds.reason] if wide else [])]
+            table.add_row(*(Text(on_one_line(cell)) for cell in cells))
         yield table
         if not wide:
-            yield from (Text(printable(f"{test.optimizer}: {test.verdict_text}"), style="dim") for test in self._tests)
+            yield from (Text(on_one_line(f"{test.label}: {test.bounds.reason}"), style="dim") for test in self._tests)
 
     def _spinner(self, event: Event) -> "RenderableType":
         from rich.spinner import Spinner
 
-        return Spinner("dots", text=printable(describe(event)))
+        return Spinner("dots", text=on_one_line(describe(event)))
 
     def _in_short(self, event: TrialDone) -> str:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self._counts.items()))
-        last = f"{event.optimizer} {event.schedule} lr {rate_text(event.lr)}: {score_text(event.score)}"
-        return f"best {score_text(event.best_score)}; {counts}; last {last}"
+        best = score_text(event.best_score)
+        return f"best {best}; {counts}; last {values_text(event.result)}: {score_text(event.result.score)}"

@@ -3,7 +3,9 @@
 import io
 import os
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
+
+ProgressStyle = Literal["auto", "bar", "plain", "none"]
 
 
 def make_usable() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
+from lrrt.words import rate_text
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
 from studies import Edge, OverfitVerdict, TrialResult
@@ -59,8 +60,8 @@ def _about_best(report: StageReport) -> Iterator[str]:
         name = report.best.config.optimizer_name
         low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)
         yield (
-            f"{finding} To search there: lrrt search search.toml --range {name}={low:.1e}:{high:.1e} --out wider/out "
-            "--state wider/state"
+            f"{finding} To search there: lrrt search search.toml --range {name}={rate_text(low)}:{rate_text(high)} "
+            "--out wider/out --state wider/state"
         )
     else:
         yield f"{finding} With widen = true under [study] the same command goes on there."

@@ -194,7 +194,7 @@ def is_complete(run: Run, studies: Studies) -> bool:
         summary = _read_summary(directory)
         written = load_config(directory.resolved_config, environ={}).study
         return (
-            num_ended >= studies.num_wanted(config)
+            studies.have_ended(config)
             and summary["num_trials"]["ended"] == num_ended
             and not changed_files(directory)
             and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)

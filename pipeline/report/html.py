@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from lrrt.plot import scale_rates
+from lrrt.words import duration_text, rate_text, score_text
 from pipeline.config.tables import StageConfig
 from pipeline.config.toml import to_toml
 from pipeline.report.advice import advise
@@ -58,7 +59,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
 
     # All text of the user's task is escaped. Only pictures are markup, and matplotlib escapes their text.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(rate=_rate, score=_score, duration=_duration, percent=_percent, count=_count)
+    environment.filters.update(rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count)
     template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     best = best_rows(report.trials)
     all_pictures = dict(pictures)
@@ -119,24 +120,9 @@ def _loss_pictures(best: Sequence[BestRow]) -> Iterator[tuple[BestRow, str]]:
         yield row, to_svg(figure, f"losses-{row.trial.number}")
 
 
-def _rate(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def _count(number: int) -> str:
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

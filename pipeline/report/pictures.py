@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrrt import RangeTestResult
 from lrrt.plot import COLOURS, scale_rates
+from lrrt.words import on_one_line
 from pipeline.report.rows import completed
 from studies import SearchSpace, TrialResult
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 GREY = "#595959"
 LOG_AXIS_RATIO = 5.0  # a larger factor between scores gets a logarithmic axis
 MARKERS = "osD^vP*Xph<>"
+LONG_LABEL = 22  # letters; a longer label would take the room of the rest
 PANEL = 2.6  # inches; two side by side fit a phone with readable letters
 
 
@@ -55,9 +58,7 @@ def plot_history(trials: Sequence[TrialResult]) -> Figure:
     numbers = [trial.number for trial in scored]
     scores = [score_of(trial) for trial in scored]
     axes.plot(numbers, scores, "o", color=COLOURS[0], alpha=0.7, markersize=5, label="score of a trial")
-    axes.step(
-        numbers, np.minimum.accumulate(scores), where="post", color=COLOURS[1], linewidth=1.8, label="best so far"
-    )
+    axes.step(numbers, best_so_far(scored), where="post", color=COLOURS[1], linewidth=1.8, label="best so far")
     ended = [trial.number for trial in trials if trial not in scored]
     if ended:
         height = axes.get_xaxis_transform()
@@ -65,7 +66,7 @@ def plot_history(trials: Sequence[TrialResult]) -> Figure:
     scale_scores(axes, scores)
     _whole_numbers(axes)
     axes.set_xlabel("trial")
-    axes.set_ylabel("best validation loss")
+    axes.set_ylabel(score_label(trials))
     legend_above(axes)
     return figure
 
@@ -96,7 +97,7 @@ def plot_optimizers(trials: Sequence[TrialResult]) -> Figure:
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, len(names) - 0.5)
     scale_scores(axes, [score_of(trial) for trial in scored])
-    axes.set_ylabel("best validation loss")
+    axes.set_ylabel(score_label(trials))
     legend_above(axes)
     return figure
 
@@ -115,6 +116,23 @@ def score_of(trial: TrialResult) -> float:
     """Return the score of a trial that has one."""
     assert trial.score is not None, "trials without a score are left out before"
     return trial.score
+
+
+def score_label(trials: Sequence[TrialResult]) -> str:
+    """Return the words for the score of trials: "best validation loss"."""
+    return f"best {as_text(trials[0].objective.label)}"
+
+
+def best_so_far(trials: Sequence[TrialResult]) -> list[float]:
+    """Return the best score up to each trial."""
+    objective = trials[0].objective
+    return [objective.score(cost) for cost in accumulate((objective.cost(score_of(one)) for one in trials), min)]
+
+
+def as_text(name: str) -> str:
+    """Return a user's name for a picture: not too long, and without mathematics for matplotlib."""
+    short = name if len(name) <= LONG_LABEL else f"{name[: LONG_LABEL - 1]}…"
+    return on_one_line(short).replace("$", r"\$")
 
 
 def colours_of(names: Iterable[str]) -> Mapping[str, str]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
+from lrrt.recording import parts_of
+from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
@@ -34,12 +36,17 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPart:
-    """The most that one part of a stage can cost; it costs less if losses diverge or trials stop early."""
+    """The most that one part of a stage can cost; it costs less if losses diverge or trials stop early.
+
+    `least_steps` is the least: for a range test one ramp that breaks down at the first look, for trials none.
+    """
 
     name: str
     num_steps: int
     num_epochs: int
     seconds: float
+    least_steps: int = 0
+    least_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +55,16 @@ class Plan:
 
     measured: tuple[Measured, ...]
     parts: tuple[PlannedPart, ...]
+    epochs: int
 
     @property
     def seconds(self) -> float:
         return sum(part.seconds for part in self.parts)
+
+    @property
+    def training_steps(self) -> dict[int, int]:
+        """The steps of a whole trial, by batch size."""
+        return {one.batch_size: self.epochs * one.steps_per_epoch for one in self.measured}
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -69,21 +82,35 @@ class Plan:
                 for one in self.measured
             ],
             "parts": [
-                {"name": part.name, "steps": part.num_steps, "epochs": part.num_epochs, "seconds": part.seconds}
+                {
+                    "name": part.name,
+                    "steps": part.num_steps,
+                    "epochs": part.num_epochs,
+                    "seconds": part.seconds,
+                    "least_steps": part.least_steps,
+                    "least_seconds": part.least_seconds,
+                }
                 for part in self.parts
             ],
+            "training_steps": self.training_steps,
             "seconds": self.seconds,
         }
 
     def as_table(self) -> str:
         """Return the plan as lines of text."""
-        rows = [("part", "steps", "epochs", "time at most")]
+        rows = [("part", "steps", "epochs", "time at least", "at most")]
         rows += [
-            (part.name, str(part.num_steps), str(part.num_epochs or "-"), _duration(part.seconds))
+            (
+                part.name,
+                f"{part.least_steps} to {part.num_steps}" if part.least_steps else str(part.num_steps),
+                str(part.num_epochs or "-"),
+                duration_text(part.least_seconds) if part.least_steps else "-",
+                duration_text(part.seconds),
+            )
             for part in self.parts
         ]
-        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", _duration(self.seconds)))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        rows.append(("all", str(sum(p.num_steps for p in self.parts)), "", "", duration_text(self.seconds)))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             row[0].ljust(widths[0])
             + "".join("  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
@@ -93,7 +120,11 @@ class Plan:
             f"a step of {one.optimizer} in batches of {one.batch_size} takes {1000 * one.step_s:.3g} ms"
             for one in self.measured
         ]
-        return "\n".join([*steps, "", *lines]) + "\n"
+        lengths = [
+            f"bounds are for trainings of {num_steps} updates in batches of {size} ({self.epochs} epochs)"
+            for size, num_steps in self.training_steps.items()
+        ]
+        return "\n".join([*steps, *lengths, "", *lines]) + "\n"
 
 
 def make_plan(config: StageConfig) -> Plan:
@@ -106,7 +137,9 @@ def make_plan(config: StageConfig) -> Plan:
     sizes = config.study.batch_sizes
     with guarded("A few steps must run on the task, but that"):
         measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
-    return Plan(measured, price(config, {(one.optimizer, one.batch_size): one for one in measured}))
+    return Plan(
+        measured, price(config, {(one.optimizer, one.batch_size): one for one in measured}), config.study.epochs
+    )
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
@@ -139,7 +172,8 @@ def _price_range_test(config: StageConfig, times: Measured) -> PlannedPart:
         name += f", batch_size={times.batch_size}"
     num_steps = test.num_steps * test.repeats + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
-    return PlannedPart(name, num_steps, 0, num_steps * times.step_s + looks_s + times.compile_s)
+    seconds, least = num_steps * times.step_s + looks_s + times.compile_s, parts_of(test.num_steps)[0]
+    return PlannedPart(name, num_steps, 0, seconds, least, least * times.step_s + times.compile_s)
 
 
 def _price_epochs(
@@ -173,10 +207,3 @@ def _seconds(act: Callable[[], object]) -> float:
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60:02} min" if hours else f"{rest // 60} min {rest % 60:02} s"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.report.summary import StageReport
-from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, check_overfitting
+from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, best_of, check_overfitting
 
 NUM_BEST = 5
+ENDED_BY = {TrialState.COMPLETED: "it had stopped improving", TrialState.TIMED_OUT: "its time was used up"}
 # If a trial ended early because it had stopped improving, these verdicts do not mean that it should go on.
 ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
 
@@ -46,6 +47,8 @@ class BestRow:
     @property
     def verdict(self) -> str:
         """The verdict on its losses, in a word or two."""
+        if self.trial.state is TrialState.TIMED_OUT:
+            return "timed out"
         return "stopped early" if self.is_cut_short else self.overfitting.verdict.name.lower().replace("_", " ")
 
     @property
@@ -54,7 +57,7 @@ class BestRow:
         if not self.is_cut_short:
             return self.overfitting.reason
         ended = f"it ended after {len(self.trial.val_losses)} of {self.trial.planned_epochs} epochs"
-        return f"{ended}, because it had stopped improving"
+        return f"{ended}, because {ENDED_BY[self.trial.state]}"
 
     @property
     def schedule(self) -> str:
@@ -80,7 +83,9 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     for searched in report.space.optimizers:
         facts = report.summary["bounds"][searched.label]
         inside = (trial for trial in report.trials if report.space.range_of(trial.config) == searched)
-        scores = [trial.score for trial in completed(inside) if trial.score is not None]
+        scored = completed(inside)
+        scores = [trial.score for trial in scored if trial.score is not None]
+        best = best_of(scored)
         rows.append(
             OptimizerRow(
                 name=searched.label,
@@ -93,7 +98,7 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
                 else facts["reason"],
                 num_trials=facts["num_trials"],
                 num_diverged=facts["num_diverged"],
-                best=min(scores, default=None),
+                best=None if best is None else best.score,
                 median=median(scores) if scores else None,
             )
         )
@@ -102,7 +107,7 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
 
 def best_rows(trials: Sequence[TrialResult]) -> list[BestRow]:
     """Return the best trials, the best first."""
-    ranked = sorted(completed(trials), key=lambda trial: (trial.score, trial.number))
+    ranked = sorted(completed(trials), key=lambda trial: (trial.cost, trial.number))
     return [row_of(trial) for trial in ranked[:NUM_BEST]]
 
 
@@ -115,7 +120,7 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
     """Group the trials that were not trained to their end by how they ended and with which error."""
     groups: dict[tuple[str, str], list[int]] = {}
     for trial in trials:
-        if trial.state is not TrialState.COMPLETED:
+        if not trial.is_candidate:
             groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
     all_endings = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
     return sorted(all_endings, key=lambda ending: -len(ending.numbers))
@@ -123,4 +128,4 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
 
 def completed(trials: Iterable[TrialResult]) -> list[TrialResult]:
     """Return the trials that have a score and were trained to their end."""
-    return [trial for trial in trials if trial.state is TrialState.COMPLETED and trial.score is not None]
+    return [trial for trial in trials if trial.is_candidate]

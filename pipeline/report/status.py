@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lrrt.words import on_one_line
 from pipeline.config.tables import StageConfig
-from pipeline.console.events import printable
 from pipeline.report.files import is_complete
 from pipeline.run import Run
 from pipeline.state.run_lock import holder_of
@@ -16,7 +16,7 @@ from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.range_tests import some_are_stored
 from pipeline.steps.stage_studies import Studies
 from pipeline.workers.submission import jobs_in_words, read_jobs
-from studies import best_of
+from studies import TrialResult, best_of
 
 
 def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> dict[str, Any]:
@@ -30,8 +30,8 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
     Raises:
         ForeignRun: if the folders belong to another study.
     """
-    run, given = with_given(Run.make(config, out, state))
-    opened = earlier(run, given)
+    run = with_given(Run.make(config, out, state))
+    opened = earlier(run)
     studies = None if opened is None else opened.studies
     results = [] if studies is None else studies.results()
     best = best_of(results, max_gap=config.study.max_gap)
@@ -59,13 +59,14 @@ def in_words(status: dict[str, Any]) -> str:
     counts = status["num_trials"]
     line = f"{status['phase']}: {counts['ended']} of {counts['wanted']} trials have ended"
     if status["best"]:
-        line += f", best validation loss {status['best']['score']:.4g} in trial {status['best']['number']}"
+        best = TrialResult.from_dict(status["best"])
+        line += f", best {best.objective.label} {best.score:.4g} in trial {best.number}"
     holder = status["holder"]
     if status["slots"] and status["slots"]["running"]:
         line += f"; {status['slots']['running']} in training, {status['slots']['waiting']} wait"
         line += "".join(f"; {_worker_in_words(worker)}" for worker in status["workers"] if worker["trial"] is not None)
     line += f"; {f'running as process {holder}' if holder else 'no process works on it'}"
-    return printable("; ".join(filter(None, [line, jobs_in_words(status["jobs"])])))
+    return on_one_line("; ".join(filter(None, [line, jobs_in_words(status["jobs"])])))
 
 
 def _shared(studies: Studies | None) -> dict[str, Any]:

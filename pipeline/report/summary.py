@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
-from lrrt.plain import from_plain, to_plain
+from lrrt.plain import from_plain, or_none, to_plain
 from pipeline.report.plain_text import cell
 from pipeline.report.summary_file import (
     Best,
@@ -173,7 +173,7 @@ def trials_csv(trials: Sequence[TrialResult]) -> str:
 
 
 def trials_jsonl(trials: Sequence[TrialResult]) -> str:
-    """Return one line per trial, with the losses of every epoch."""
+    """Return one line per trial, with the losses and metrics of every epoch."""
     return "".join(json.dumps(trial.as_dict(), allow_nan=False) + "\n" for trial in trials)
 
 
@@ -197,14 +197,14 @@ def curves_csv(range_test: RangeTestResult) -> str:
 
 
 def _row(trial: TrialResult) -> dict[str, Any]:
-    last = {"train_loss": trial.train_losses, "val_loss": trial.val_losses}
+    last = {"train_loss": trial.train_losses, "val_loss": trial.val_losses, **trial.metrics}
     return {
         "number": trial.number,
         "state": trial.state.name.lower(),
         "score": trial.score,
         "best_epoch": trial.best_epoch,
         "epochs": len(trial.train_losses),
-        **{f"last_{name}": losses[-1] if losses else None for name, losses in last.items()},
+        **{f"last_{name}": or_none(values[-1]) if values else None for name, values in last.items()},
         "seconds": round(trial.seconds, 3),
         "error": trial.error,
         **trial.config.parameters(),

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt.plot import COLOURS, scale_rates
-from pipeline.report.pictures import MARKERS, PANEL, colours_of, scale_scores, score_of, small_figure
+from pipeline.report.pictures import (
+    MARKERS,
+    PANEL,
+    as_text,
+    colours_of,
+    scale_scores,
+    score_label,
+    score_of,
+    small_figure,
+)
 from pipeline.report.rows import completed
 from studies import SearchSpace, TrialResult, TrialState
 from studies.analysis.importance import RATE
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONG_LABEL = 22  # letters; a longer label would take the room of the bars
 Column = tuple[list[float], dict[str, float]]  # the height of each trial, and labels by height
 
 
@@ -56,7 +64,7 @@ def plot_slices(trials: Sequence[TrialResult], space: SearchSpace) -> Figure:
     for axes in panels.flat[len(tried) :]:
         axes.set_axis_off()
     figure.supxlabel("peak learning rate (log scale)", fontsize=10)
-    figure.supylabel("best validation loss", fontsize=10)
+    figure.supylabel(score_label(trials), fontsize=10)
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure
@@ -69,7 +77,7 @@ def plot_parallel(trials: Sequence[TrialResult]) -> Figure:
     """
     from matplotlib import colormaps
 
-    scored = sorted(completed(trials), key=score_of, reverse=True)
+    scored = sorted(completed(trials), key=lambda trial: trial.cost or 0.0, reverse=True)
     columns = _columns(scored)
     figure, axes = small_figure(3.1)
     axes.grid(visible=False)
@@ -146,19 +154,13 @@ def _draw_axis(axes: Axes, place: int, ticks: Mapping[str, float], *, is_last: b
 
 def _title(name: str) -> str:
     """Return the name of a hyperparameter in pictures."""
-    return "peak rate" if name == RATE else _as_text(name.replace("_", " "))
-
-
-def _as_text(name: str) -> str:
-    """Return a user's name for a picture: not too long, and without mathematics for matplotlib."""
-    short = name if len(name) <= LONG_LABEL else f"{name[: LONG_LABEL - 1]}…"
-    return "".join(letter if letter.isprintable() else "?" for letter in short).replace("$", r"\$")
+    return "peak rate" if name == RATE else as_text(name.replace("_", " "))
 
 
 def _ranks(names: Sequence[str]) -> Column:
     unique = sorted(set(names))
     heights = {name: (place + 0.5) / len(unique) for place, name in enumerate(unique)}
-    return [heights[name] for name in names], {_as_text(name): height for name, height in heights.items()}
+    return [heights[name] for name in names], {as_text(name): height for name, height in heights.items()}
 
 
 def _numbers(values: Sequence[float], *, is_log: bool = False) -> Column:
@@ -172,6 +174,6 @@ def _numbers(values: Sequence[float], *, is_log: bool = False) -> Column:
 
 
 def _by_rank(scores: Sequence[float]) -> Column:
-    """Return evenly spaced heights for falling scores, so that one bad trial does not press the others together."""
+    """Return evenly spaced heights for scores, the worst first: one bad trial does not press the others together."""
     heights = np.linspace(1.0, 0.0, len(scores)).tolist() if len(scores) > 1 else [0.5]
     return heights, {f"{scores[0]:.3g}": heights[0], f"{scores[-1]:.3g}": heights[-1]}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lrrt import Ramp, RangeTestResult, run_range_test
+from lrrt import RangeTestResult
 from pipeline.config.tables import StageConfig
 from pipeline.run import RANGE_TESTS, Run
 from pipeline.state.ownership import differences
@@ -33,7 +33,11 @@ class RangeTests:
 def range_tests(run: Run, prepared: Prepared) -> RangeTests:
     """Return the range tests of each optimizer: those that hold are read, the others are run.
 
-    They depend on the task, their own keys, the seed and the batch size, and on nothing else of the study.
+    Curves depend on the task, their own keys, the seed and the batch size, and on nothing else of the study. Bounds
+    are for a training of all the study's epochs: at each batch size that is tested, of as many updates as such a trial
+    has there. Where one batch size stands for several, its bounds are for its own trials; those of a larger one have
+    fewer updates. A trial that is pruned or stops early counts as one that was planned in full. If only the epochs have
+    changed, stored curves are judged again.
     """
     job = _Job(run, prepared.known_by, prepared)
     board = run.board(RANGE_TESTS)
@@ -100,21 +104,16 @@ class _Job:
     def _outcome(self, optimizer: str, check: Check) -> Outcome:
         assert self.prepared is not None, "a job without a task is asked for no piece"
         began = time.monotonic()
-        test = self.run.config.range_test
         with guarded(f"The range test of {optimizer} must run on the task, but that", stopper=self.run.stopper):
-            result = run_range_test(
-                self.prepared.tested,
-                Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
-                optimizers=(optimizer,),
-                repeats=test.repeats,
-                seed=self.run.config.study.seed,
-                batch_sizes=self.run.config.tested_batch_sizes,
-                confirm_steps=test.confirm_steps,
-                watcher=self.watcher,
-            )
+            result = self.prepared.range_test(self.run.config, optimizer, self.watcher)
         check(True)
         seconds = round(time.monotonic() - began, 3)
-        plain = {"fields": self.fields[optimizer], "seconds": seconds, "range_test": result.as_dict()}
+        plain = {
+            "fields": self.fields[optimizer],
+            "epochs": self.run.config.study.epochs,
+            "seconds": seconds,
+            "range_test": result.as_dict(),
+        }
         return Outcome(plain, seconds)
 
 
@@ -127,8 +126,17 @@ def _stored_board(run: Run) -> Board | None:
 
 def _joined(job: _Job, table: Table) -> RangeTests:
     parts: list[Mapping[str, Any]] = [table.ended[key].user_attrs[RESULT] for key in job.keys.values()]
-    results = [RangeTestResult.from_dict(part["range_test"]) for part in parts]
+    results = [_for_epochs(part, job.run.config.study.epochs) for part in parts]
     return RangeTests(RangeTestResult.joined(results), sum(part["seconds"] for part in parts))
+
+
+def _for_epochs(part: Mapping[str, Any], epochs: int) -> RangeTestResult:
+    """Return a stored range test with bounds for so many epochs; one of an earlier version does not say for which."""
+    result, tested_for = RangeTestResult.from_dict(part["range_test"]), part.get("epochs", epochs)
+    if tested_for == epochs:
+        return result
+    steps = {label: found.training_steps for label, found in result.bounds.items()}
+    return result.for_training({label: max(epochs * num // tested_for, 1) for label, num in steps.items() if num})
 
 
 def _note_others(run: Run, job: _Job, table: Table) -> None:

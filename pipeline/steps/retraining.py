@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import MAX_SEED
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
-from pipeline.task.folds import each_fold, fold_names
-from pipeline.task.guard import guarded
-from pipeline.task.preparation import Prepared, make_cache, make_trainer
+from pipeline.task.folds import fold_names
+from pipeline.task.preparation import Prepared
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
 from studies.storage.shared_work import work_off
-
-if TYPE_CHECKING:
-    from pipeline.task.loading import Task
 
 
 def train_again(
@@ -31,7 +25,7 @@ def train_again(
     job = FurtherTrainings(trials, rounds, StageWatcher(run))
     with run.stopper.deferred():
         run.stopper.check()
-        table = work_off(run.board(AGAIN), job, run.retry)
+        table = work_off(run.board(AGAIN, objective=trainer.objective), job, run.retry)
     return job.retrained(table, max_gap=run.config.study.max_gap)
 
 
@@ -65,15 +59,8 @@ def _top(config: StageConfig, results: Sequence[TrialResult]) -> list[TrialResul
 def _rounds(run: Run, prepared: Prepared, trainer: Trainer) -> Iterator[Round]:
     for name, seed in _seeds(run.config).items():
         yield Round(name, partial(trainer.with_seed, seed))
-    watcher = StageWatcher(run)
-
-    def make(task: Task) -> Trainer:
-        with guarded("The task must run on each fold, but that", stopper=run.stopper):
-            return make_trainer(run.config, make_cache(run.config, task), task, on_note=watcher.on_note)
-
-    for name, train, validation in each_fold(run.config, prepared.cache.loops):
-        task = replace(prepared.task, train=train, validation=validation)
-        yield Round(name, partial(make, task), is_fold=True, prunes=run.config.study.prunes)
+    for name, make in prepared.fold_trainers(run.config, StageWatcher(run).on_note):
+        yield Round(name, make, is_fold=True, prunes=run.config.study.prunes)
 
 
 def _seeds(config: StageConfig) -> dict[str, int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.console.events import StudyStarted
 from pipeline.run import Run
-from pipeline.steps.stage_studies import MAX_WIDENINGS, Studies, Widening, widened
+from pipeline.steps.stage_studies import MAX_WIDENINGS, Studies, Widening, attributes_of, widened
 from pipeline.steps.watching import Goal, SearchWatcher
+from pipeline.task.fingerprints import Fields
 from studies import Trainer, TrialResult, at_edge, best_of
 
 
@@ -17,8 +17,8 @@ def search_and_widen(
     studies: Studies,
     trainer: Trainer,
     *,
-    attributes: dict[str, Any],
-    before: Sequence[TrialResult] = (),
+    fields: Fields,
+    before: Sequence[TrialResult] | None = None,
 ) -> Studies:
     """Run the last study to its end, and those in wider bounds after it.
 
@@ -26,12 +26,14 @@ def search_and_widen(
         run: whose.
         studies: those that were begun.
         trainer: trains the trials.
-        attributes: of new studies; see `attributes_of`.
-        before: the trials that had ended when the run began.
+        fields: what defines the studies.
+        before: the trials that had ended when the run began; None for those that have ended now.
 
     Returns:
         The studies, with those that were added.
     """
+    attributes = attributes_of(fields, run.given)
+    before = studies.results() if before is None else before
     while True:
         _search(run, studies, trainer, before)
         results = studies.results()

@@ -13,7 +13,18 @@ from pipeline.run import NAME, Run
 from pipeline.state.ownership import differences
 from pipeline.steps.narrowing import space_of
 from pipeline.task.fingerprints import Fields
-from studies import AtEdge, Dimension, NoSuchStudy, SearchSpace, Study, TrialResult, at_edge, stored_attributes, widen
+from studies import (
+    AtEdge,
+    Dimension,
+    NoSuchStudy,
+    Objective,
+    SearchSpace,
+    Study,
+    TrialResult,
+    at_edge,
+    stored_attributes,
+    widen,
+)
 from studies.engines.keras_tuner_engine import keras_tuner_engine
 from studies.engines.optuna_engine import OptunaEngine
 from studies.storage.urls import address
@@ -70,6 +81,10 @@ class Studies:
         """Return all trials that have ended, in the order of their numbers."""
         return [result for study in self.all for result in study.results()]
 
+    def have_ended(self, config: StageConfig) -> bool:
+        """Say whether no trial is left: all have ended, or a limit has ended the last study."""
+        return len(self.results()) >= self.num_wanted(config) or self.last.reason_to_end() is not None
+
     def num_wanted(self, config: StageConfig) -> int:
         """Return how many trials there are to be in all."""
         return config.study.num_trials + len(self.widenings) * num_widened_trials(config)
@@ -85,6 +100,7 @@ def open_studies(
     bounds: RangeTestResult,
     own: tuple[Dimension, ...],
     *,
+    objective: Objective | None = None,
     attributes: dict[str, Any] | None = None,
     creates: bool = True,
 ) -> Studies:
@@ -94,6 +110,7 @@ def open_studies(
         run: whose.
         bounds: that range tests found, or that were given.
         own: the hyperparameters of the user's model.
+        objective: of a new study; None for that of the stored one.
         attributes: stored in a new study; see `attributes_of`.
         creates: whether a study that is not there is made.
 
@@ -102,7 +119,9 @@ def open_studies(
         ForeignStudy: if the stored study has another space.
         ForeignRun: if it is defined otherwise.
     """
-    studies = Studies((_open(run, space_of(run.config, bounds, own), NAME, attributes=attributes, creates=creates),))
+    space = space_of(run.config, bounds, own)
+    first = _open(run, space, NAME, objective=objective, attributes=attributes, creates=creates)
+    studies = Studies((first,))
     while len(studies.widenings) < MAX_WIDENINGS:
         try:
             stored = stored_attributes(run.storage, _name(len(studies.all)))
@@ -127,8 +146,9 @@ def widened(
         run,
         space,
         _name(len(studies.all)),
+        objective=studies.last.objective,
         known=results,
-        first_number=widening.num_ended,
+        first_number=results[-1].number + 1,
         attributes=None if attributes is None else {**attributes, **place},
         creates=creates,
     )
@@ -177,6 +197,7 @@ def _open(
     space: SearchSpace,
     name: str,
     *,
+    objective: Objective | None,
     attributes: dict[str, Any] | None,
     creates: bool,
     known: Sequence[TrialResult] = (),
@@ -189,8 +210,10 @@ def _open(
         make_engine(space, sampler=wanted.sampler, seed=wanted.seed),
         storage=run.storage,
         name=name,
+        objective=objective,
         prunes=wanted.prunes,
         max_gap=wanted.max_gap,
+        limits=wanted.limits,
         first_number=first_number,
         known=known,
         attributes=attributes,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from lrrt import Bounds
+from lrrt.words import score_text
 from pipeline.console.events import EpochDone, Note, RangeTestDone, RangeTestStarted, RepeatDone, TrialDone
 from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint, read_checkpoint, write_best_weights
@@ -46,7 +47,7 @@ class StageWatcher(Watcher):
     def on_case_end(self, label: str, bounds: Bounds) -> None:
         """Say what bounds were found."""
         seconds = time.monotonic() - self._began_at
-        self.run.tell(RangeTestDone(label, bounds.low, bounds.high, bounds.suggested, bounds.reason, seconds))
+        self.run.tell(RangeTestDone(label, bounds, seconds))
 
     def may_train(self) -> bool:
         """Say whether this process trains, or others do in its place."""
@@ -78,7 +79,7 @@ class StageWatcher(Watcher):
         """Say what a further training showed."""
         drop_checkpoint(self.run.directory, self._key)
         result = trained.result
-        shown = result.state.value if result.score is None else f"validation loss {result.score:.4g}"
+        shown = result.state.value if result.score is None else f"{result.objective.label} {score_text(result.score)}"
         self.run.tell(Note(f"trial {result.number} again, {name}: {shown}"))
 
 
@@ -106,7 +107,7 @@ class SearchWatcher(StageWatcher):
 
     def on_epoch_end(self, ended: EpochEnded) -> None:
         """Say what an epoch showed, and store where its trial stands."""
-        self.run.tell(EpochDone(ended.number, ended.epoch, ended.epochs, ended.train_losses[-1], ended.val_losses[-1]))
+        self.run.tell(EpochDone(ended))
         super().on_epoch_end(ended)
 
     def on_trial_end(self, trained: Trained) -> None:
@@ -123,18 +124,4 @@ class SearchWatcher(StageWatcher):
             return
         self.results.append(result)
         best = best_of(self.results, max_gap=self.run.config.study.max_gap)
-        self.run.tell(
-            TrialDone(
-                number=result.number,
-                num_done=len(self.results),
-                num_trials=self._num_trials,
-                state=result.state.name.lower(),
-                score=result.score,
-                best_score=None if best is None else best.score,
-                optimizer=result.config.optimizer_name,
-                schedule=result.config.schedule,
-                lr=result.config.lr,
-                epochs=len(result.train_losses),
-                seconds=result.seconds,
-            )
-        )
+        self.run.tell(TrialDone(result, best, len(self.results), self._num_trials))

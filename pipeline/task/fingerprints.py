@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
-import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
-from pipeline.config.tables import AFTER_SEARCH, StageConfig
+from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
+from pipeline.task.sources import sources_of
 from studies import Dimension
 
 if TYPE_CHECKING:
@@ -33,19 +33,21 @@ class TaskPrint:
         data: for each part, shapes and a digest of some rows; the rows of a stream are not read.
         model: its size and a digest of its architecture and loss.
         own: the hyperparameters of the model.
-        source: a digest of the modules of the task. It does not distinguish tasks; but if it has not changed, the
-            task need not be loaded again.
+        source: a digest of the modules of the task and of the user's modules that they import. It does not distinguish
+            tasks; but if it has not changed, the task need not be loaded again.
+        callbacks_code: a digest of the code of the callbacks, since nothing else shows what they do; None without them.
     """
 
     data: Mapping[str, Fields]
     model: Fields
     own: tuple[Dimension, ...]
     source: str | None
+    callbacks_code: str | None = None
 
     @property
     def fields(self) -> Fields:
-        """The facts that must not change during a study, as plain data."""
-        return {name: value for name, value in self.as_dict().items() if name != "source"}
+        """The facts on which range tests depend, as plain data; those of its callbacks are not among them."""
+        return {name: value for name, value in self.as_dict().items() if name not in ("source", "callbacks_code")}
 
     def as_dict(self) -> Fields:
         """Return plain data for JSON."""
@@ -62,17 +64,21 @@ def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> Tas
     assert loops.validation is not None, "a task without validation data has some held out"
     parts = {"train": loops.batches, "validation": loops.validation}
     data = {name: _data_fields(batches) for name, batches in parts.items()}
-    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config))
+    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config), callbacks_code_of(config))
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
-    """Return all that a range test depends on, as plain data."""
+    """Return all that a range test depends on, as plain data.
+
+    Its curves do not depend on the epochs of a trial; the rates of the short trainings that confirm its bounds do.
+    """
     return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
             "batch_sizes": config.tested_batch_sizes,
             "seed": config.study.seed,
+            **({"epochs": config.study.epochs} if config.range_test.confirm_steps else {}),
             **task.fields,
         }
     )
@@ -82,35 +88,51 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
     """Return all that the trials of a study depend on, as plain data.
 
     Args:
-        config: the config; the number of trials, which may be raised, and the steps after the search do not count.
+        config: the config; the number of trials and other limits, which may be raised, and the steps after the search
+            do not count.
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
             "study": config.study.model_dump(exclude=exclude),
             **task.fields,
+            **({} if task.callbacks_code is None else {"callbacks_code": task.callbacks_code}),
             **({} if given is None else {"bounds": _rates(given)}),
         }
     )
 
 
 def is_unchanged(config: StageConfig, task: TaskPrint) -> bool:
-    """Say whether the task's modules have not changed since the task was last loaded."""
+    """Say whether no module that the task imports has changed since the task was last loaded."""
     return task.source is not None and task.source == source_of(config)
 
 
 def source_of(config: StageConfig) -> str | None:
-    """Return a digest of the source of the task's modules, without an import; None if there is no source."""
-    references = config.task.build_model, config.task.load_data
+    """Return a digest of the source of the user's modules that the task imports; None if there is no source."""
+    task = config.task
+    return _digest_of_sources(filter(None, [task.build_model, task.load_data, task.callbacks]))
+
+
+def callbacks_code_of(config: StageConfig) -> str | None:
+    """Return a digest of the code that makes the callbacks; None if there are none, or if it cannot be read."""
+    return _digest_of_sources([config.task.callbacks], reads=_code) if config.task.callbacks else None
+
+
+def _digest_of_sources(references: Iterable[str], *, reads: Callable[[bytes], bytes] = bytes) -> str | None:
     try:
-        specs = [importlib.util.find_spec(reference.partition(":")[0]) for reference in references]
-        return _digest(Path(str(spec and spec.origin)).read_bytes() for spec in specs)
-    except (ImportError, ValueError, OSError):
+        sources = sources_of(references)
+        return _digest(part for name in sorted(sources) for part in (name.encode(), reads(sources[name])))
+    except (ImportError, SyntaxError, ValueError, OSError):
         return None
+
+
+def _code(source: bytes) -> bytes:
+    """Return source without its comments and its layout, which may change during a study."""
+    return ast.unparse(ast.parse(source)).encode()
 
 
 def _rates(bounds: RangeTestResult) -> Fields:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
-from lrrt import Loops
+from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
 from pipeline.task.fingerprints import TaskPrint, print_of
-from pipeline.task.folds import all_rows, folds_of
+from pipeline.task.folds import all_rows, each_fold, folds_of
 from pipeline.task.guard import guarded
 from pipeline.task.loading import Task, load_task
 from pipeline.task.scored_data import check_scores, checked_test_data
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import LoopCache, Trainer, own_dimensions
+from studies import LoopCache, Objective, Trainer, own_dimensions
 from studies.schedules.schedule import check_all_fit
+from studies.training.shown_metrics import find_objective
 from studies.trial import is_reserved
 
 
@@ -30,12 +32,48 @@ class Prepared:
         tested: the loops of the range tests. They are others if range tests monitor more than the training loss, since
             that would make trials slower.
         known_by: the print that distinguishes the task from others.
+        objective: what trials are scored by.
     """
 
     task: Task
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
+    objective: Objective
+
+    def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
+        """Test the rates of one optimizer, at each batch size that the config tests."""
+        test = config.range_test
+        return run_range_test(
+            self.tested,
+            Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
+            optimizers=(optimizer,),
+            repeats=test.repeats,
+            seed=config.study.seed,
+            training_epochs=config.study.epochs,
+            batch_sizes=config.tested_batch_sizes,
+            confirm_steps=test.confirm_steps,
+            watcher=watcher,
+        )
+
+    def trainer(self, config: StageConfig, on_note: Callable[[str], None]) -> Trainer:
+        """Make the trainer of the trials; see `make_trainer`."""
+        return make_trainer(config, self.cache, self.task, on_note=on_note)
+
+    def fold_trainers(
+        self, config: StageConfig, on_note: Callable[[str], None]
+    ) -> Iterator[tuple[str, Callable[[], Trainer]]]:
+        """Yield the name of each fold, and what makes its trainer; nothing if the config asks for no folds."""
+
+        def make(task: Task) -> Trainer:
+            with guarded("The task must run on each fold, but that"):
+                return make_trainer(config, make_cache(config, task), task, on_note=on_note)
+
+        for name, train, validation in each_fold(config, self.cache.loops):
+            yield name, partial(make, replace(self.task, train=train, validation=validation))
+
+
+Prepare = Callable[[StageConfig, Stopper], Prepared]
 
 
 def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
@@ -81,6 +119,8 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         dimensions = own_dimensions(task.build_model)
+        cache = make_cache(config, task, loops)
+        objective, _ = find_objective(cache, config.study.objective, config.study.direction)
     taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
     if taken:
         raise TaskError(
@@ -93,7 +133,7 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
     _check_lengths(config, lengths)
     if config.study.folds:
         folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
-    return Prepared(task, make_cache(config, task, loops), tested, print_of(config, loops, dimensions))
+    return Prepared(task, cache, tested, print_of(config, loops, dimensions), objective)
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
@@ -105,7 +145,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
     """Make the trainer of a stage's trials.
 
     Args:
-        config: has the epochs, the seed and the patience.
+        config: has the epochs, the seed, the objective, the patience and the longest time.
         cache: the loops of the trials.
         task: has the callbacks.
         on_note: called with a sentence for the user about how trials are trained.
@@ -119,7 +159,10 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             cache,
             epochs=study.epochs,
             seed=study.seed,
+            objective=study.objective,
+            direction=study.direction,
             patience=study.patience,
+            max_trial_s=study.max_trial_s,
             callbacks=task.callbacks,
             on_note=on_note,
         )

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.config.toml import ENVIRONMENT, to_toml
@@ -63,6 +63,16 @@ class LocalWorkers:
         config = run.directory.workers / "config.toml"
         command = [sys.executable, "-m", "pipeline", "worker", str(config), "--ends-with-parent"]
         return [*command, *(str(part) for option in options.items() for part in option)]
+
+
+@contextmanager
+def helped(run: Run, workers: LocalWorkers | None) -> Iterator[Run]:
+    """Have workers, if there are any, train in this process's place while the block runs."""
+    if workers is None:
+        yield run
+        return
+    with workers.at_work(run) as have_ended:
+        yield replace(run, trains=have_ended)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from studies.ranking import excess_gap
 from studies.storage.board import RESULT, Outcome, Table
 from studies.storage.shared_work import Check, Piece
 from studies.trainer import Trainer
-from studies.trial import TrialResult, TrialState
+from studies.trial import TrialResult
 from studies.watcher import Watcher
 
 
@@ -66,8 +66,12 @@ class Scores:
     @property
     def ended(self) -> tuple[float, ...]:
         """The scores of the trainings that were completed."""
-        completed = (result for result in self.results if result.state is TrialState.COMPLETED)
-        return tuple(result.score for result in completed if result.score is not None)
+        return tuple(result.score for result in self.results if result.is_candidate and result.score is not None)
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """The scores of the trainings that were completed, with the sign that makes lower better."""
+        return tuple(result.cost for result in self.results if result.is_candidate and result.cost is not None)
 
     @property
     def mean_score(self) -> float | None:
@@ -82,7 +86,7 @@ class Scores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        scores = [result.score if result.state is TrialState.COMPLETED else None for result in self.results]
+        scores = [result.score if result.is_candidate else None for result in self.results]
         return {"mean_score": self.mean_score, "spread": self.spread, "scores": scores}
 
 
@@ -183,7 +187,7 @@ class FurtherTrainings:
         ]
 
         def rank(one: Retrained) -> tuple[float, float, int]:
-            mean = float("inf") if one.mean_score is None else one.mean_score
+            mean = float("inf") if one.mean_score is None else one.trial.objective.cost(one.mean_score)
             return excess_gap(one.trial, max_gap), mean, one.trial.number
 
         return tuple(sorted(every, key=rank))
@@ -202,8 +206,8 @@ class FurtherTrainings:
     def _clearly_worse(self, table: Table, *, before: Round) -> list[TrialResult]:
         """Return the trials that were clearly worse on the folds before a round, or not completed on one of them."""
         folds = [one for one in self.rounds[: self.rounds.index(before)] if one.is_fold]
-        ended = {trial.number: Scores(self._results(trial, table, folds)).ended for trial in self.trials}
-        whole = [scores for scores in ended.values() if len(scores) == len(folds) > 0]
+        ended = {trial.number: Scores(self._results(trial, table, folds)).costs for trial in self.trials}
+        whole = [costs for costs in ended.values() if len(costs) == len(folds) > 0]
         best = min(whole, key=fmean, default=())
         return [
             trial
@@ -227,7 +231,7 @@ class FurtherTrainings:
         trained = attempt(trainer, trial.config, number=trial.number, key=key, watcher=self.watcher, check=check)
         check(True)
         self.watcher.on_training_end(round_.name, trained)
-        return Outcome(trained.result.as_dict(), trained.result.score, trained.result.val_losses)
+        return Outcome(trained.result.as_dict(), trained.result.score, trained.result.scores)
 
     def _trainer_of(self, round_: Round) -> Trainer:
         if self._trainer is None or self._trainer[0] != round_.name:

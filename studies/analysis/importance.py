@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from studies.dimension import Dimension, Value
-from studies.engines.observation import score_for_engines
+from studies.engines.observation import cost_for_engines
 from studies.engines.optuna_samplers import distribution, quiet_optuna
 from studies.space.search_space import SearchSpace
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -40,18 +40,18 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
         same score.
     """
     ended = [trial for trial in trials if trial.state is not TrialState.FAILED]
-    scores = [score for trial in ended if (score := score_for_engines(trial, ended)) is not None]
+    costs = [cost for trial in ended if (cost := cost_for_engines(trial, ended)) is not None]
     searched = list(_searched(space))
-    if len(ended) < MIN_TRIALS or len(set(scores)) == 1 or not searched:
+    if len(ended) < MIN_TRIALS or len(set(costs)) == 1 or not searched:
         return None
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    ranks = {score: rank for rank, score in enumerate(sorted(set(scores)))}
+    ranks = {cost: rank for rank, cost in enumerate(sorted(set(costs)))}
     with quiet_optuna():
         study = optuna.create_study()
     study.add_trials(
-        _as_optuna(trial.config, space, searched, ranks[score]) for trial, score in zip(ended, scores, strict=True)
+        _as_optuna(trial.config, space, searched, ranks[cost]) for trial, cost in zip(ended, costs, strict=True)
     )
     evaluator = FanovaImportanceEvaluator(n_trees=NUM_TREES, seed=seed)
     return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}

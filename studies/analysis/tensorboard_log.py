@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.trainer import Trained
+from studies.training.ended import Trained
 from studies.trial import TrialResult, TrialState
 
 EVENTS = "events.out.tfevents.*"  # the names of TensorFlow's files
@@ -59,6 +59,7 @@ def _write_epochs(result: TrialResult) -> None:
     for name, values in (
         ("train_loss", result.train_losses),
         ("val_loss", result.val_losses),
+        *result.metrics.items(),
         ("learning_rate", _last_rates(result)),
     ):
         for epoch, value in enumerate(values, start=1):

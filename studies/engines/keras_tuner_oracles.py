@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from studies.dimension import Value
 from studies.engines.observation import Observation, Values
+from studies.objective import Objective
 from studies.space.search_space import SearchSpace
 from studies.space.suggesting import ask_keras_tuner
 
-OBJECTIVE = "val_loss"
+COST = Objective("cost")  # of an oracle that proposes
 INITIAL_TRIALS = 10  # random ones before the Gaussian process; KerasTuner's default grows to 30 and more
 JUDGED_STARTS, CHOSEN_STARTS = 1000, 3  # of the search for the best point of a Gaussian process
 ANY_NUMBER = 10**9  # of failures in a row; KerasTuner's default of 3 ends the whole search
@@ -29,17 +30,17 @@ class NumberedOracle(keras_tuner.Oracle):
     KerasTuner's state, `oracle.json`, is fatal if it is half-written, and it cannot resume a grid.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, *, seed: int, objective: Objective = COST) -> None:
         hp = keras_tuner.HyperParameters()
         self.dimensions = space.dimensions()
         ask_keras_tuner(hp, self.dimensions)
         super().__init__(
-            objective=keras_tuner.Objective(OBJECTIVE, "min"),
+            objective=keras_tuner.Objective(objective.name, objective.direction),
             hyperparameters=hp,
             seed=_drawn(seed),  # never 0, which means no seed in KerasTuner
             max_consecutive_failed_trials=ANY_NUMBER,
         )
-        self.study_seed = seed
+        self.study_objective, self.study_seed = objective, seed
         self.suggestions = space.suggested_parameters()
         self.verbose = 0
 
@@ -69,18 +70,19 @@ class NumberedOracle(keras_tuner.Oracle):
         """Add a trial that has ended, and return it as KerasTuner's trial.
 
         Args:
-            observation: of the trial; an excess gap is added to the score, since KerasTuner has no constraints.
+            observation: of the trial; an excess gap is added to the cost, since KerasTuner has no constraints.
             step: the trial's best epoch.
             message: why the trial failed.
         """
         trial_id = str(observation.number)
         hp = self.get_space()
         hp.values = dict(observation.values)
-        status = "FAILED" if observation.score is None else "COMPLETED"
+        status = "FAILED" if observation.cost is None else "COMPLETED"
         trial = keras_tuner.engine.trial.Trial(hp, trial_id, status, message or None)
-        if observation.score is not None:
-            trial.metrics.register(OBJECTIVE, direction="min")
-            trial.metrics.update(OBJECTIVE, observation.score + (observation.excess_gap or 0.0), step=step)
+        if observation.cost is not None:
+            objective, cost = self.study_objective, observation.cost + (observation.excess_gap or 0.0)
+            trial.metrics.register(objective.name, direction=objective.direction)
+            trial.metrics.update(objective.name, objective.score(cost), step=step)
             self.score_trial(trial)
         self.trials[trial_id] = trial
         self.start_order.append(trial_id)

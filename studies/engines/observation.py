@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from studies.dimension import Value
+from studies.limits import NO_LIMITS, Limits
+from studies.objective import VAL_LOSS
 from studies.ranking import excess_gap
 from studies.trial import TrialResult, TrialState
 
 PENALTY_SHARE = 0.1  # a diverged trial is worse than the worst score by this part of the range of scores
-NO_SCORE = 1.0  # of a diverged trial in a study where no loss was ever finite
+NO_COST = 1.0  # of a diverged trial in a study where no score was ever finite; no metric to be maximised is below -1
+
+GAP, PARAMETERS = "generalisation_gap", "num_parameters"  # the names of constraints
 
 Values = Mapping[str, Value]
 
@@ -23,14 +28,23 @@ class Observation:
     Attributes:
         number: the trial's number; negative for a trial of another study.
         values: the values of its active dimensions, by name.
-        score: a finite number, lower is better; None if the trial failed.
+        cost: a finite number, lower is better; None if the trial failed.
         excess_gap: by how much its generalisation gap is too large, 0 if it is allowed; None if any gap is allowed.
+        excess_parameters: how many parameters its model has too many, 0 if it has few enough; None if any number is
+            allowed.
     """
 
     number: int
     values: Values
-    score: float | None
+    cost: float | None
     excess_gap: float | None = None
+    excess_parameters: int | None = None
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """By name; a positive value violates the constraint."""
+        values = {GAP: self.excess_gap, PARAMETERS: self.excess_parameters}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Engine(Protocol):
@@ -50,34 +64,46 @@ class Engine(Protocol):
         """
 
 
-def observe(result: TrialResult, others: Iterable[TrialResult], max_gap: float | None) -> Observation:
+def observe(
+    result: TrialResult, others: Iterable[TrialResult], max_gap: float | None, limits: Limits = NO_LIMITS
+) -> Observation:
     """Return the observation of a trial of a study.
 
     Args:
         result: the trial's result.
         others: the results of the trials before it.
         max_gap: the largest generalisation gap allowed; None allows any.
+        limits: of the study.
     """
+    cost = cost_for_engines(result, others)
+    return Observation(result.number, result.config.parameters(), cost, *excesses(result, max_gap, limits))
+
+
+def excesses(result: TrialResult, max_gap: float | None, limits: Limits) -> tuple[float | None, int | None]:
+    """Return by how much a trial's gap is too large, and its model; None if any gap, or any model, is allowed."""
     gap = None if max_gap is None else excess_gap(result, max_gap)
-    return Observation(result.number, result.config.parameters(), score_for_engines(result, others), gap)
+    return gap, None if limits.max_parameters is None else limits.excess(result.num_parameters)
 
 
-def score_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> float | None:
-    """Return the finite number that engines see as a trial's score; None for a failed trial.
+def cost_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> float | None:
+    """Return the finite number that engines see as a trial's cost, lower is better; None for a failed trial.
 
         penalty = worst + PENALTY_SHARE * (worst - best)
 
-    A diverged trial gets this penalty, from the scores of the others. An engine then avoids its region, and no huge
-    number distorts what it learns elsewhere. A pruned trial has its score: it was in the worse half, and its later
-    losses are unknown.
+    A diverged or infeasible trial gets this penalty, from the costs of the others. An engine then avoids its region,
+    and no huge number distorts what it learns elsewhere. A pruned trial has its cost: it was in the worse half, and its
+    later epochs are unknown.
     """
-    ended = (TrialState.COMPLETED, TrialState.PRUNED)
-    if result.state is TrialState.FAILED:
-        return None
-    if result.state in ended and result.score is not None:
-        return result.score
-    seen = [other.score for other in others if other.state in ended and other.score is not None]
-    seen = seen or [loss for loss in (*result.train_losses, *result.val_losses) if abs(loss) < float("inf")]
+    ended = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.TIMED_OUT)
+    if result.state not in (TrialState.DIVERGED, TrialState.INFEASIBLE):
+        return None if result.state is TrialState.FAILED else result.cost
+    seen = [other.cost for other in others if other.state in ended and other.cost is not None]
+    seen = seen or [cost for cost in (*result.costs, *_losses(result)) if math.isfinite(cost)]
     if not seen:
-        return NO_SCORE
+        return NO_COST
     return max(seen) + PENALTY_SHARE * ((max(seen) - min(seen)) or abs(max(seen)) or 1.0)
+
+
+def _losses(result: TrialResult) -> tuple[float, ...]:
+    """Return the losses, if they are of the kind of the objective."""
+    return result.train_losses if result.objective == VAL_LOSS else ()

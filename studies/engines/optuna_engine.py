@@ -16,8 +16,6 @@ from studies.space.suggesting import ask_optuna
 if TYPE_CHECKING:
     import optuna
 
-GAP = "generalisation_gap"  # the name of the constraint
-
 
 class OptunaEngine:
     """One of Optuna's samplers, on a study in memory with the trials that have ended.
@@ -85,17 +83,17 @@ class OptunaEngine:
         import optuna
 
         trial, values = self._asked.pop(observation.number, (None, None))
-        has_failed = observation.score is None
-        constraints = {} if observation.excess_gap is None else {GAP: observation.excess_gap}
+        has_failed = observation.cost is None
+        constraints = observation.constraints
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
-            study.tell(trial, observation.score, state=optuna.trial.TrialState.FAIL if has_failed else None)
+            study.tell(trial, observation.cost, state=optuna.trial.TrialState.FAIL if has_failed else None)
             return
         if trial is not None:
             _leave(study, trial.number)  # another worker was faster, with other values
         if not has_failed:
-            study.add_trial(self._made(observation.values, value=observation.score, constraints=constraints))
+            study.add_trial(self._made(observation.values, value=observation.cost, constraints=constraints))
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:
         import optuna

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
+from lrrt.words import did_you_mean
 from studies.schedules.family import DECAY_PARTS, WARMUP, Family, Parameter, Place, Values
 from studies.schedules.one_cycle import ONE_CYCLE_STEPS, TAIL_DEPTH, TAIL_FRACTION, one_cycle_momentum
 
@@ -190,16 +190,6 @@ def find_family(name: str) -> Family:
             f"A schedule family must be one of {', '.join(FAMILIES)}, got {name!r}.{did_you_mean(name, FAMILIES)}"
         )
     return FAMILIES[name]
-
-
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known name, or nothing if none is near.
-
-    >>> did_you_mean("One-Cycle", FAMILIES)
-    " Did you mean 'one_cycle'?"
-    """
-    close = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def check_parameters(family: Family, parameters: Mapping[str, float]) -> dict[str, float]:

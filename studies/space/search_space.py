@@ -10,8 +10,9 @@ from typing import Any, Self
 from lrrt.bounds import Bounds
 from lrrt.plain import from_plain, to_plain
 from lrrt.range_result import Case, RangeTestResult
+from lrrt.words import did_you_mean
 from studies.dimension import Dimension, Value
-from studies.schedules.families import FAMILIES, did_you_mean
+from studies.schedules.families import FAMILIES
 from studies.schedules.family import Parameter
 from studies.schedules.schedule import check_all_fit
 from studies.space.differences import check_same_space
@@ -183,10 +184,6 @@ class SearchSpace:
             ValueError: for fewer steps than the cycles, drops and warm-up need.
         """
         check_all_fit(self.schedules, num_steps, searches_warmup=self.searches_warmup)
-
-    def fills(self, values: Mapping[str, Value]) -> bool:
-        """Say whether there is a value for each dimension that is active with these values."""
-        return all(dimension.name in values for dimension in self.dimensions() if dimension.is_active(values))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for space.json and fingerprints."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 GIVE_BACK_S = 5.0  # so long a stopped worker tries to give its piece back; a scheduler waits 30 s
+HUNG_S = 30.0  # after its limit, a piece of work that has not ended hangs
+HUNG = 75  # the exit code of a process that leaves such a piece: EX_TEMPFAIL, the same command goes on
 POLL_S = 2.0  # between two reads of the table, while other workers hold all pieces that are left
 
 Check = Callable[[bool], None]
@@ -34,12 +38,16 @@ class Piece:
         do: does the work.
         values: the parameters of its trial in Optuna.
         distributions: the distributions of these values.
+        limit_s: seconds after which the work ends by itself; None is no limit.
+        overdue: returns the outcome of work that hangs beyond its limit, from another thread.
     """
 
     key: Key
     do: Callable[[Check], Outcome]
     values: Mapping[str, Value] = field(default_factory=dict)
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    limit_s: float | None = None
+    overdue: Callable[[], Outcome] | None = None
 
 
 class Job(Protocol):
@@ -112,7 +120,7 @@ def put_back(board: Board, job: Job) -> int:
 
 def _carry_out(board: Board, claim: Claim, piece: Piece, retry: Retrying) -> None:
     try:
-        with _beating(board, claim, retry) as check:
+        with _beating(board, claim, retry) as check, _watched(board, claim, piece):
             outcome = piece.do(check)
         retry(lambda: board.finish(claim, outcome))
     except _TakenOver:
@@ -142,6 +150,31 @@ def _beating(board: Board, claim: Claim, retry: Retrying) -> Iterator[Check]:
                 raise _TakenOver
 
         yield check
+
+
+@contextmanager
+def _watched(board: Board, claim: Claim, piece: Piece) -> Iterator[None]:
+    """End this process if the block hangs where Python cannot interrupt it, long after its limit; store its outcome."""
+    if piece.limit_s is None or piece.overdue is None or board.database is None:
+        yield
+        return
+    overdue = piece.overdue
+
+    def leave() -> None:
+        message = f"{claim.key} hangs where it cannot be interrupted, long after its time was used up"
+        try:
+            board.finish(claim, overdue())
+        finally:
+            os.write(2, f"\nThe work on {message}. This process ends; the same command goes on.\n".encode())
+            os._exit(HUNG)
+
+    timer = threading.Timer(piece.limit_s + HUNG_S, leave)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _TakenOver(Exception):

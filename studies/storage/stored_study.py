@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lrrt.plain import from_plain, to_plain
 from studies.engines.observation import Observation
 from studies.engines.optuna_samplers import distribution, quiet_optuna
+from studies.objective import VAL_LOSS, Objective
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
 from studies.storage.board import Table
@@ -20,15 +22,22 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SPACE = "space"  # the study attribute with the search space; it is written last, so a study that has it is complete
+OBJECTIVE = "objective"  # ... with what its trials are scored by; a study of version 0.1.0 has none
 FORMAT, CURRENT_FORMAT = "format", 2  # how trials are stored; the first format had no such attribute
 KNOWN = "known"  # the attribute of trials from another study, with their place among these
 BEING_MADE_S = 10.0  # so long a process waits for a study that another process is making
 
 
 def open_study(
-    name: str, database: optuna.storages.RDBStorage | None, *, creates: bool
+    name: str, database: optuna.storages.RDBStorage | None, *, objective: Objective | None = None, creates: bool
 ) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
     """Return the study of this name and its storage: a database, or the memory of this process.
+
+    Args:
+        name: of the study.
+        database: None for the memory of this process.
+        objective: gives a new study its direction; None is the validation loss.
+        creates: whether it is made if it does not exist.
 
     Raises:
         NoSuchStudy: if the study does not exist, and must not be made.
@@ -38,7 +47,9 @@ def open_study(
     storage = optuna.storages.get_storage(database)
     with quiet_optuna():
         if creates:
-            study = optuna.create_study(study_name=name, storage=storage, direction="minimize", load_if_exists=True)
+            is_maximised = objective is not None and objective.is_maximised
+            direction = optuna.study.StudyDirection.MAXIMIZE if is_maximised else optuna.study.StudyDirection.MINIMIZE
+            study = optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
             return study, storage
         try:
             return optuna.load_study(study_name=name, storage=storage), storage
@@ -66,15 +77,34 @@ def stored_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
     return dict(attributes)
 
 
+def objective_of(study: optuna.Study, wanted: Objective | None) -> Objective:
+    """Return the objective of a stored study, or, of one that has none yet, the one that is wanted.
+
+    Raises:
+        ForeignStudy: if another is wanted than the stored one.
+    """
+    attributes = study.user_attrs
+    if SPACE not in attributes and OBJECTIVE not in attributes:
+        return wanted or VAL_LOSS
+    stored = from_plain(Objective, attributes[OBJECTIVE]) if OBJECTIVE in attributes else VAL_LOSS
+    if wanted not in (None, stored):
+        raise ForeignStudy(
+            f"The stored study {study.study_name!r} must be of this objective, but it was {stored}, now {wanted}. Take "
+            "another name or folder."
+        )
+    return stored
+
+
 def complete(
     study: optuna.Study,
     space: SearchSpace,
+    objective: Objective,
     known: Iterable[Observation],
     attributes: Mapping[str, Any],
     *,
     creates: bool = True,
 ) -> None:
-    """Give a new study its space, or refuse a study of another space; write nothing unless `creates`.
+    """Give a new study its objective and its space, or refuse a study of another space; write nothing unless `creates`.
 
     Raises:
         ForeignStudy: if the study has another space, or an earlier version of lrrt made it.
@@ -90,16 +120,16 @@ def complete(
     space.check_kept(stored.get(SPACE, {}), f"The stored study {study.study_name!r}")
     if SPACE in stored or not creates:
         return
-    for key, value in attributes.items():
+    for key, value in {**attributes, OBJECTIVE: to_plain(objective)}.items():
         study.set_user_attr(key, value)
     distributions = {dimension.name: distribution(dimension) for dimension in space.dimensions()}
     stored_trials = known_trials(Table.of(study.get_trials(deepcopy=False)))
     for index, observation in enumerate(known):
-        if index not in stored_trials:
+        if index not in stored_trials and observation.cost is not None:
             trial = optuna.trial.create_trial(
                 params=dict(observation.values),
                 distributions={name: distributions[name] for name in observation.values},
-                value=observation.score,
+                value=objective.score(observation.cost),
                 user_attrs={KNOWN: index},
             )
             study.add_trial(trial)

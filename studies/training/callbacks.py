@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+import numpy as np
+
 from studies.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -128,6 +130,11 @@ class Hooks:
 def as_logs(training: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `logs` of `on_epoch_end`, under `fit`'s names."""
     return {**training, **{f"val_{name}": value for name, value in validation.items()}}
+
+
+def numbers(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return logs with each single number as a float, as `fit` gives them; what holds several stays."""
+    return {name: float(value) if np.ndim(value) == 0 else value for name, value in logs.items()}
 
 
 def save_with_its_optimizer(model: keras.Model) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -46,6 +46,7 @@ class TrialCheckpoint:
         weights: the model's variables, followed by the states of its layers.
         optimizer_values: the optimizer's variables.
         best_weights: the model's variables after its best epoch; None if no epoch had a finite loss.
+        metrics: of each epoch so far, by the key in Keras's logs.
     """
 
     number: int
@@ -60,6 +61,7 @@ class TrialCheckpoint:
     weights: Annotated[Values, BESIDE_META]
     optimizer_values: Annotated[Values, BESIDE_META]
     best_weights: Annotated[Values | None, BESIDE_META]
+    metrics: Mapping[str, Losses] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values, read
-from studies.training.callbacks import Hooks, as_logs
+from studies.objective import TRAIN_LOSS, VAL_LOSS_NAME, Objective
+from studies.training.callbacks import Hooks, as_logs, numbers
 from studies.training.checkpoint import TrialCheckpoint
-from studies.trial import TrialConfig
+from studies.trial import TrialConfig, TrialResult, TrialState
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop
@@ -24,17 +27,23 @@ class TrialRun:
     Args:
         loop: trains the trial.
         seed: the seed of the order of the data.
+        objective: says which epoch is the best.
         hooks: the hooks of the trial's callbacks.
-        judge: computes the metrics of the validation data, if a callback may read them; None if no callback will.
+        judge: computes the metrics of the validation data if the loop may lack some of them; None if it lacks none that
+            are read.
     """
 
-    def __init__(self, loop: TrainingLoop | FitLoop, seed: int, hooks: Hooks, judge: FitLoop | None) -> None:
+    def __init__(
+        self, loop: TrainingLoop | FitLoop, seed: int, objective: Objective, hooks: Hooks, judge: FitLoop | None
+    ) -> None:
         self.loop = loop
+        self.objective = objective
         self.rng = np.random.default_rng(seed)
         self.hooks = hooks
         self.judge = judge
         self.train_losses: list[float] = []
         self.val_losses: list[float] = []
+        self.metrics: dict[str, list[float]] = {}
         self.best_weights: Values | None = None
         self.num_steps = 0
 
@@ -47,25 +56,38 @@ class TrialRun:
         self.rng.bit_generator.state = dict(checkpoint.rng_state)
         self.loop.resume(checkpoint.weights, checkpoint.optimizer_values)
         self.train_losses, self.val_losses = list(checkpoint.train_losses), list(checkpoint.val_losses)
+        self.metrics = {name: list(values) for name, values in checkpoint.metrics.items()}
         self.best_weights, self.num_steps = checkpoint.best_weights, checkpoint.num_steps
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The value of the objective in each epoch so far."""
+        return self.objective.values(self.train_losses, self.val_losses, self.metrics)
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """The value of the objective in each epoch so far, with the sign that makes lower better."""
+        return tuple(map(self.objective.cost, self.scores))
+
+    def metrics_so_far(self) -> dict[str, tuple[float, ...]]:
+        """Return the values of each epoch besides the losses, by the key in Keras's logs."""
+        return {name: tuple(values) for name, values in self.metrics.items()}
 
     def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
         """Train and validate one epoch; return whether all its losses were finite."""
         epoch = len(self.val_losses)  # Keras counts from 0
         self.hooks.tell("on_epoch_begin", epoch)
-        if self.hooks.any:
-            self.loop.metrics.begin()
+        self.loop.metrics.begin()
         steps = self.loop.train(rates, self.rng, momenta)
-        metrics = self.loop.metrics.read() if self.hooks.any else {}
         self.num_steps += len(steps.losses)
-        self.train_losses.append(steps.mean_loss())
-        logs = self._validate() if steps.is_finite else {}
-        loss = logs.get("loss", float("nan"))
-        if np.isfinite(loss) and loss < min(self.val_losses, default=np.inf):
+        metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
+        validation = numbers(self._validate()) if steps.is_finite else {}
+        logs = as_logs(metrics, validation)
+        self._record(logs)
+        if self.objective.best_epoch(self.scores) == epoch + 1:
             self.best_weights = self.loop.snapshot()
-        self.val_losses.append(loss)
-        self.hooks.tell("on_epoch_end", epoch, as_logs({**metrics, "loss": self.train_losses[-1]}, logs))
-        return steps.is_finite and bool(np.isfinite(loss))
+        self.hooks.tell("on_epoch_end", epoch, logs)
+        return steps.is_finite and bool(np.isfinite(self.val_losses[-1]))
 
     def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
         """Copy all that the trial needs to go on from here."""
@@ -82,13 +104,54 @@ class TrialRun:
             weights=self.loop.snapshot(),
             optimizer_values=read(self.loop.optimizer.variables),
             best_weights=self.best_weights,
+            metrics=self.metrics_so_far(),
         )
 
+    def result(
+        self, number: int, config: TrialConfig, state: TrialState, *, seconds: float, epochs: int
+    ) -> TrialResult:
+        """Return the trial as it ended; it has failed if its losses are finite but the objective never is."""
+        num_ended = len(self.val_losses)
+        result = TrialResult(
+            number=number,
+            config=config,
+            state=state,
+            train_losses=tuple(self.train_losses[:num_ended]),
+            val_losses=tuple(self.val_losses),
+            num_steps=self.num_steps,
+            seconds=seconds,
+            planned_epochs=epochs,
+            objective=self.objective,
+            metrics={name: values[:num_ended] for name, values in self.metrics_so_far().items()},
+        )
+        if result.score is None and state in (TrialState.COMPLETED, TrialState.PRUNED):
+            return replace(result, state=TrialState.FAILED, error=_no_score(result))
+        return result
+
+    def _record(self, logs: Mapping[str, Any]) -> None:
+        """Add what an epoch showed; a metric that it does not show is NaN, as all are if a loss is not finite."""
+        num_before = len(self.train_losses)
+        losses = [logs.get(name, math.nan) for name in (TRAIN_LOSS, VAL_LOSS_NAME)]
+        self.train_losses.append(losses[0])
+        self.val_losses.append(losses[1])
+        shown = {name: value for name, value in logs.items() if isinstance(value, float) and np.isfinite(losses).all()}
+        for name in {**self.metrics, **shown}:
+            if name not in (TRAIN_LOSS, VAL_LOSS_NAME):
+                before = self.metrics.setdefault(name, [math.nan] * num_before)
+                before.append(shown.get(name, math.nan))
+
     def _validate(self) -> Mapping[str, Any]:
-        """Return the validation loss, and the metrics if a callback may read them."""
+        """Return the loss and the metrics of the validation data."""
         self.hooks.tell("on_test_begin")
-        metrics = {} if self.judge is None else self.judge.validation_logs()
-        loss = metrics["loss"] if self.loop is self.judge else self.loop.validate()
-        logs = {**metrics, "loss": loss}
+        others = {} if self.judge in (None, self.loop) else self.judge.validation_logs()
+        logs = numbers({**others, **self.loop.validation_logs()})
         self.hooks.tell("on_test_end", logs)
         return logs
+
+
+def _no_score(result: TrialResult) -> str:
+    """Return why a trial has no score although its losses are finite."""
+    name, epochs = result.objective.name, len(result.train_losses)
+    if name not in result.metrics:
+        return f"The objective {name} must be shown by the model of every trial, but this one does not show it."
+    return f"The objective {name} must be finite in one epoch at least, but it is not in any of {epochs}."

@@ -153,7 +153,8 @@ def test_bounds_are_higher_and_uncertain_while_moving_averages_lag():
         for steps, averaging in ((220, None), (220, 100.0), (1_000, 100.0))
     )
 
-    assert short.suggested == pytest.approx(4 * plain.suggested)
+    assert short.suggested == pytest.approx(2.5 * plain.suggested)
+    assert short.high == pytest.approx(5 * plain.high)
     assert short.verdict is Verdict.LOW_CONFIDENCE
     assert "in so few updates BatchNorm's moving averages lag behind the weights; train longer" in short.reason
     assert (plain.verdict, long.verdict) == (Verdict.FOUND, Verdict.FOUND)
@@ -333,6 +334,12 @@ def test_a_verdict_says_after_how_many_curves_and_why_one_was_not_enough():
     )
     assert find_bounds(doubtful[:1]).reason.endswith("raise num_steps, repeats or the batch size (after 1 curve)")
     assert find_bounds([curve(LRS, np.full(100, 2.0))] * 2).reason.endswith("(after 2 curves)")
+
+
+@pytest.mark.parametrize("steps", [0.0, -1.0, float("nan")])
+def test_moving_averages_over_less_than_a_step_are_refused(steps):
+    with pytest.raises(ValueError, match="`averaging_steps` must be >= 1, or None without any, got"):
+        find_bounds(three(), averaging_steps=steps)
 
 
 def test_no_curve_is_refused():

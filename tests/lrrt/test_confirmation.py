@@ -254,20 +254,23 @@ def test_lion_is_given_a_lower_rate_than_short_trainings_do_best_with():
 
 def test_a_longer_training_is_given_a_lower_rate_than_short_ones_do_best_with():
     record = replace(seen([1.9, 1.5, 1.4, 0.2, 1.8]), steps_each=100)
-    plain, equal, longer, lagging, lion = (
-        sharpen(replace(BOUNDS, training_steps=steps, averaging_steps=averaging), record, optimizer=optimizer)
-        for steps, averaging, optimizer in (
-            (None, None, "sgd"),
-            (100, None, "sgd"),
-            (500, None, "sgd"),
-            (400, 100.0, "sgd"),
-            (500, None, "lion"),
-        )
+    plain, equal, longer, lion = (
+        sharpen(replace(BOUNDS, training_steps=steps), record, optimizer=optimizer)
+        for steps, optimizer in ((None, "sgd"), (100, "sgd"), (500, "sgd"), (500, "lion"))
     )
 
     assert longer.suggested == pytest.approx(plain.suggested / 5**0.3)
-    assert plain.suggested == equal.suggested == lagging.suggested
+    assert plain.suggested == equal.suggested
     assert lion.suggested == pytest.approx(plain.suggested / 2.5)
+
+
+def test_nothing_is_trained_where_moving_averages_lag_even_in_the_whole_training():
+    lagging = replace(around(0.02, 2.0), training_steps=400, averaging_steps=100.0)
+    bounds, spent = confirm(bowl_loops(), "sgd", lagging, num_steps=8)
+
+    assert spent is None
+    assert (bounds.low, bounds.high, bounds.suggested) == (lagging.low, lagging.high, lagging.suggested)
+    assert bounds.reason.endswith("short trainings would tell nothing, so they are not run")
 
 
 def test_lion_is_known_by_its_class_whatever_its_label():
@@ -326,6 +329,24 @@ def test_whatever_is_seen_the_bounds_narrow_or_stay(val_losses, train_losses):
 
     assert BOUNDS.low <= sharpened.low <= sharpened.suggested <= sharpened.high <= BOUNDS.high
     assert "sharpened" not in sharpened.reason or sharpened.decades <= 1
+
+
+any_loss = st.none() | st.floats(-5, 5) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.integers(-320, 300), st.lists(st.tuples(any_loss, any_loss), min_size=5, max_size=5), st.floats(-1e308, 1e308)
+)
+def test_whatever_a_float_holds_there_is_an_answer(power, pairs, start):
+    lrs = tuple(10.0**power * step for step in (1, 10, 100, 1e4, 1e7))
+    whole = [pair if None not in pair else (None, None) for pair in pairs]
+    val_losses, train_losses = zip(*whole, strict=True)
+    errors = tuple(None if loss is None else 0.0 for loss in train_losses)
+    record = Confirmation(lrs, val_losses, train_losses, errors, start, start, 100, 20)
+    beyond = outwards(record)
+
+    assert beyond is None or 0 < beyond < lrs[0] or lrs[-1] < beyond < np.inf
+    assert sharpen(replace(BOUNDS, low=lrs[0], high=lrs[-1], suggested=lrs[2]), record).suggested > 0
 
 
 @given(losses)

@@ -1,6 +1,7 @@
 """What is true of a whole range test on real Keras models."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -138,6 +139,34 @@ def test_bounds_are_for_the_training_to_come(result):
     assert long.bounds["mine"].suggested == pytest.approx(short.bounds["mine"].suggested * 100**-0.3)
     assert long.cases["mine"].kind == "momentum"
     assert lrrt.RangeTestResult.from_json(long.to_json()) == long
+    assert short.for_training(100_000) == short.for_training({"mine": 100_000}) == long
+
+
+def test_bounds_that_were_given_without_curves_are_for_any_training(result):
+    given = replace(result, curves=dict.fromkeys(result.curves, ()))
+
+    assert given.for_training(5) == given
+
+
+def test_each_batch_size_has_the_updates_of_its_own_epochs():
+    """An optimizer that adds up the gradients of two batches makes half as many updates."""
+    added = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    loops = lrrt.Loops(build_model, digits(), optimizers={"plain": "sgd", "added": added})
+    ramp = lrrt.Ramp(num_steps=12)
+    found = lrrt.run_range_test(loops, ramp, repeats=1, training_epochs=3, batch_sizes=[32, 64])
+
+    batches = {size: loops.num_batches(size) for size in (32, 64)}
+    steps = {
+        (found.cases[label].optimizer, found.cases[label].batch_size): one.training_steps
+        for label, one in found.bounds.items()
+    }
+    assert steps == {
+        (name, size): 3 * batches[size] // per_update
+        for name, per_update in (("plain", 1), ("added", 2))
+        for size in (32, 64)
+    }
+    with pytest.raises(ValueError, match="must be given in steps or in epochs, got both"):
+        lrrt.run_range_test(loops, ramp, training_steps=9, training_epochs=3)
 
 
 def test_the_optimizers_are_compared_on_the_same_weights_and_order(result):

@@ -5,18 +5,38 @@ import os
 import signal
 import time
 
-from studies import EpochDecision, EpochEnded, Trained, TrialResult, TrialState, Watcher
+from studies import EpochDecision, EpochEnded, Objective, Trained, TrialResult, TrialState, Watcher
 
 CURVATURE = 4.0  # gradient descent diverges above 2 / CURVATURE
 OVERFLOW = 1e300
 
 
 class Bowl:
-    """Trains as `studies.Trainer` does, on `CURVATURE / 2 * x**2` from x = 1, at the fixed rate `lr`."""
+    """Trains as `studies.Trainer` does, on `CURVATURE / 2 * x**2` from x = 1, at the fixed rate `lr`.
 
-    def __init__(self, epochs=8, steps=5, raises=lambda config: None, kill_at=None, epoch_s=0.0):
+    `metric(config, epoch)` is the value of the objective's metric, if that is not the loss; `size(config)` is the
+    number of parameters of a model.
+    """
+
+    def __init__(
+        self,
+        epochs=8,
+        steps=5,
+        raises=lambda config: None,
+        kill_at=None,
+        epoch_s=0.0,
+        objective=Objective(),  # noqa: B008  # it is frozen
+        metric=None,
+        size=lambda config: 1,
+    ):
         self.epochs, self.steps, self.raises, self.kill_at, self.epoch_s = epochs, steps, raises, kill_at, epoch_s
+        self.objective, self.metric, self.size = objective, metric, size
         self.trained = []
+
+    max_trial_s = None
+
+    def num_parameters(self, config):
+        return self.size(config)
 
     def check_space(self, space):
         """Take any: its steps are enough for every schedule."""
@@ -38,15 +58,23 @@ class Bowl:
                 state = TrialState.DIVERGED
                 losses[-1] = math.nan
                 break
-            decision = on_epoch(EpochEnded(number, config, epoch, self.epochs, tuple(losses), tuple(losses), None))
+            shown = self.shown(config, len(losses))
+            ended = EpochEnded(number, config, epoch, self.epochs, tuple(losses), tuple(losses), None, **shown)
+            decision = on_epoch(ended)
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
                 break
         num_steps = len(losses) * self.steps
-        result = TrialResult(
-            number, config, state, tuple(losses), tuple(losses), num_steps, 0.0, planned_epochs=self.epochs
-        )
+        shown = self.shown(config, len(losses))
+        curves = tuple(losses), tuple(losses)
+        result = TrialResult(number, config, state, *curves, num_steps, 0.0, planned_epochs=self.epochs, **shown)
         return Trained(result, None)
+
+    def shown(self, config, num_epochs):
+        if self.metric is None:
+            return {"objective": self.objective}
+        values = tuple(self.metric(config, epoch) for epoch in range(1, num_epochs + 1))
+        return {"objective": self.objective, "metrics": {self.objective.name: values}}
 
 
 class Heard(Watcher):

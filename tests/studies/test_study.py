@@ -10,7 +10,7 @@ import pytest
 from lrrt import Loops
 from pipeline.digits_example import build_model, load_data
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer, TrialConfig, TrialResult, TrialState, best_of
-from studies.engines.observation import score_for_engines as told_score
+from studies.engines.observation import cost_for_engines as told_score
 from tests.studies.bowl import Heard
 
 SPACE = SearchSpace(

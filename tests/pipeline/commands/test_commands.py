@@ -118,7 +118,7 @@ def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp
     [
         (["--range", "adam"], "--range must be optimizer=low:high, such as adam=1e-4:1e-2, got 'adam'"),
         (["--range", "adam=a:b"], "--range must be optimizer=low:high"),
-        (["--range", "adm=1:2"], "known optimizer, got 'adm'. Did you mean \"adam\"?"),
+        (["--range", "adm=1:2"], "known optimizer, got 'adm'. Did you mean 'adam'?"),
         (["--range", "adam=2:1"], "`0 < low < high` must hold for --range adam, got low=2.0, high=1.0"),
         (["--range", "adam=1:2", "--range", "adam=1:3"], "each optimizer once, got adam twice"),
         (["--range", "adam=1:2", "--bounds", "a.json"], "from one place, got --bounds and --range"),
@@ -149,6 +149,9 @@ def test_plan_prices_every_part_and_writes_nothing(lrrt, config, tmp_path):
         "3 best trials on 3 seeds",
     ]
     assert [part["steps"] for part in plan["parts"]] == [60, 60, 7 * 3 * 34, 9 * 3 * 34]
+    assert [part["least_steps"] for part in plan["parts"]] == [32, 32, 0, 0]
+    assert all(part["least_seconds"] < part["seconds"] for part in plan["parts"])
+    assert plan["training_steps"] == {"32": 3 * 34}
     assert plan["parts"][2]["epochs"] == 21
     assert all(0 < found["step_ms"] < 1000 for found in plan["measured"])
     assert math.isclose(plan["seconds"], sum(part["seconds"] for part in plan["parts"]))

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import math
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from lrrt import Bounds, Verdict
 from pipeline.console.display import telling
 from pipeline.console.events import (
     EpochDone,
@@ -38,19 +40,32 @@ from pipeline.failures import (
     TimeUsedUp,
     exit_code,
 )
+from studies import EpochEnded, TrialConfig, TrialResult, TrialState
+
+BOUNDS = Bounds(1e-3, 0.5, 0.05, Verdict.FOUND, "bounds found", training_steps=860)
+NO_BOUNDS = Bounds(None, None, None, Verdict.FLAT, "the loss did not fall at any rate")
+SGD = TrialConfig("sgd", "fixed", 0.01, batch_size=32)
+BEST = TrialResult(2, SGD, TrialState.COMPLETED, (0.2,) * 12, (0.123456,) * 12, seconds=3.0)
+ADAM = TrialConfig("adam", "triangular", 0.09, batch_size=32)
+DIVERGED = TrialResult(3, ADAM, TrialState.DIVERGED, (math.nan,), (math.nan,), seconds=4000.0)
+
+
+def epoch(number, epoch, epochs, train_loss, val_loss):
+    return EpochDone(EpochEnded(number, SGD, epoch, epochs, (train_loss,), (val_loss,), lambda: None))
+
 
 EVENTS = (
     StageStarted("start: nothing done before", Path("out")),
     RangeTestStarted("sgd", num_steps=100, repeats=3),
     RepeatDone("sgd", 2, 3),
-    RangeTestDone("sgd", 1e-3, 0.5, 0.05, "bounds found", 2.5),
+    RangeTestDone("sgd", BOUNDS, 2.5),
     RangeTestStarted("adam", num_steps=100, repeats=3),
-    RangeTestDone("adam", None, None, None, "the loss did not fall at any rate", 75.0),
+    RangeTestDone("adam", NO_BOUNDS, 75.0),
     StudyStarted("optuna", num_trials=12, num_done=2),
-    EpochDone(2, 5, 12, train_loss=0.25, val_loss=0.5),
-    TrialDone(2, 3, 12, "completed", 0.123456, 0.123456, "sgd", "fixed", 0.01, 12, 3.0),
+    epoch(2, 5, 12, 0.25, 0.5),
+    TrialDone(BEST, BEST, 3, 12),
     Note("adam: the fallback range is searched"),
-    TrialDone(3, 4, 12, "diverged", None, 0.123456, "adam", "triangular", 0.09, 1, 4000.0),
+    TrialDone(DIVERGED, BEST, 4, 12),
     StageDone("best score 0.1235"),
 )
 PLAIN = [event for event in EVENTS if not isinstance(event, EpochDone | RepeatDone)]
@@ -112,10 +127,12 @@ def test_a_log_has_one_plain_line_an_event_with_its_time_in_utc():
 
     assert len(lines) == len(PLAIN)
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \S", line) for line in lines)
-    assert lines[2].endswith("range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02; bounds found (2.5 s)")
-    assert lines[4].endswith("range test of adam: no bounds; the loss did not fall at any rate (1:15 min)")
+    assert lines[2].endswith(
+        "range test of sgd: 1.0e-03 to 5.0e-01, suggested 5.0e-02 for trainings of 860 updates; bounds found (2.5 s)"
+    )
+    assert lines[4].endswith("range test of adam: no bounds; the loss did not fall at any rate (1 min 15 s)")
     assert lines[8].endswith(
-        "trial 3 diverged: score -, best 0.1235, adam triangular lr 9.0e-02, 1 epochs in 1:06:40 h (4/12)"
+        "trial 3 diverged: score -, best 0.1235, adam triangular lr 9.0e-02, 1 epochs in 1 h 06 min (4/12)"
     )
 
 
@@ -139,7 +156,7 @@ def test_auto_is_plain_where_there_is_no_terminal():
 def test_a_long_trial_and_a_long_range_test_say_now_and_then_where_they_are(monkeypatch):
     clock = iter([0.0, *(at for at in (30.0, 61.0, 61.0, 100.0, 122.0, 122.0))])
     monkeypatch.setattr("pipeline.console.display.time.monotonic", lambda: next(clock))
-    shown = told("plain", [*(EpochDone(7, epoch, 9, 0.2, 0.3) for epoch in (1, 2, 3)), RepeatDone("sgd", 1, 3)])
+    shown = told("plain", [*(epoch(7, number, 9, 0.2, 0.3) for number in (1, 2, 3)), RepeatDone("sgd", 1, 3)])
 
     assert [line.split(" ", 1)[1] for line in shown.splitlines()] == [
         "trial 7: epoch 2 of 9, training loss 0.2, validation loss 0.3",

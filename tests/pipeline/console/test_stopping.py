@@ -12,6 +12,8 @@ from pipeline.console.stopping import Stopper, seconds_left
 from pipeline.failures import Interrupted, Terminated, TimeUsedUp
 from pipeline.task.preparation import prepare
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 CONFIG = {
     "study.num_trials": 3,
     "study.epochs": 4,
@@ -63,7 +65,7 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
     report, events = run(tmp_path / "stopped", engine=engine)
 
     assert losses(report) == losses(whole)
-    assert [event.number for event in events if isinstance(event, TrialDone)] == [2]
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == [2]
     assert [e.text for e in events if isinstance(e, Note) and "goes on" in e.text] == [
         "trial 2 goes on after epoch 2 of 4"
     ]

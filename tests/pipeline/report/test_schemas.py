@@ -34,7 +34,7 @@ KEYS = {
     "": "schema_version status versions best retrained bounds widened narrowing num_trials cost",
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
-        "mean_score spread test model_file overfitting overfitting_sentence at_edge"
+        "objective metrics mean_score spread test model_file overfitting overfitting_sentence at_edge"
     ),
     "best.overfitting": "verdict reason num_epochs best_epoch best_val_loss generalisation_gap rise noise",
     "best.at_edge": "optimizer edge lr low high reason",

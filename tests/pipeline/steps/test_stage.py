@@ -1,4 +1,4 @@
-"""What is true of a whole stage: its files, its resumption, its refusals; on real trainings of the built-in example."""
+"""What is true of a whole stage: its files, its resumption, its refusals; on the built-in example, or on a bowl."""
 
 import csv
 import hashlib
@@ -20,7 +20,9 @@ from pipeline.console.events import Note, StageStarted, TrialDone
 from pipeline.digits_example import load_data
 from pipeline.failures import CorruptState, ForeignRun, TaskError, exit_code
 from pipeline.report.schemas import schema_of
+from pipeline.stage import go_on
 from pipeline.task.loading import load_task
+from tests.pipeline.bowl_task import bowl_run
 
 SMALL = {"study.num_trials": 3, "study.epochs": 3, "range_test.num_steps": 60, "range_test.repeats": 1}
 
@@ -39,10 +41,22 @@ def run(config, folder, events=None):
     return pipeline.run_stage(config, out=folder / "out", state=folder / "state", on_event=collect)
 
 
+def run_bowl(config, folder, events=None):
+    """Run a stage without Keras, for what does not depend on what is trained."""
+    collect = (lambda event: None) if events is None else events.append
+    return go_on(bowl_run(config, folder, on_event=collect))
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     return folder, run(small(), folder)
+
+
+@pytest.fixture(scope="module")
+def finished_bowl(tmp_path_factory, blank_pictures):
+    folder = tmp_path_factory.mktemp("bowl")
+    return folder, run_bowl(brief(), folder)
 
 
 def test_a_stage_writes_every_file(finished):
@@ -147,54 +161,54 @@ def test_the_same_run_again_does_nothing_new(finished):
     assert {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*")} == before
 
 
-def test_results_that_were_removed_are_written_again_from_the_state(finished, tmp_path):
-    folder, report = finished
+def test_results_that_were_removed_are_written_again_from_the_state(finished_bowl):
+    folder, report = finished_bowl
     (folder / "out/best/model.keras").unlink()
     events = []
-    again = run(small(), folder, events)
+    again = run_bowl(brief(), folder, events)
 
     assert not [event for event in events if isinstance(event, TrialDone)]
     assert again.summary == report.summary
     assert (folder / "out/best/model.keras").exists()
 
 
-def test_files_that_are_not_lrrt_s_are_left_alone_and_not_missed(finished):
-    folder, report = finished
+def test_files_that_are_not_lrrt_s_are_left_alone_and_not_missed(finished_bowl):
+    folder, report = finished_bowl
     own = folder / "out/best/notes of mine.txt"
     own.write_text("mine")
-    assert run(small(), folder) == report
+    assert run_bowl(brief(), folder) == report
 
     (folder / "out/summary.json").unlink()
-    run(small(), folder)
+    run_bowl(brief(), folder)
     assert own.read_text() == "mine"
     assert "mine" not in (folder / "out/manifest.json").read_text()
     own.unlink()
     events = []
-    run(small(), folder, events)
+    run_bowl(brief(), folder, events)
     assert len(events) == 1
 
 
-def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path):
+def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path, blank_pictures):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # less than the study's file takes
     try:
         with pytest.raises(Exception, match=r"File too large|disk I/O error") as caught:  # its exit code is compared
-            run(brief(), tmp_path)
+            run_bowl(brief(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert exit_code(caught.value) == 74
     assert not list(tmp_path.rglob("*.partial*"))
 
-    assert len(run(brief(), tmp_path).trials) == 3
+    assert len(run_bowl(brief(), tmp_path).trials) == 3
 
 
-def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path):
-    first = run(brief(study__num_trials=2), tmp_path)
+def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path, blank_pictures):
+    first = run_bowl(brief(study__num_trials=2), tmp_path)
     events = []
-    more = run(brief(study__num_trials=4), tmp_path, events)
+    more = run_bowl(brief(study__num_trials=4), tmp_path, events)
 
     assert more.trials[:2] == first.trials
-    assert [event.number for event in events if isinstance(event, TrialDone)] == [2, 3]
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == [2, 3]
     assert isinstance(events[0], StageStarted)
     assert events[0].text == "resume: range tests are done, 2 of 4 trials have ended"
 
@@ -250,7 +264,9 @@ def build_model():
 """
 
 
-def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_result(tmp_path, monkeypatch):
+def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_result(
+    tmp_path, monkeypatch, blank_pictures
+):
     config = _task_of(tmp_path, monkeypatch, "unsavable_task", UNSAVABLE)
     run(config, tmp_path)
     (tmp_path / "out/best/model.keras").write_bytes(b"of an earlier best trial")
@@ -286,14 +302,14 @@ def test_a_disk_that_is_full_is_not_taken_for_a_model_that_cannot_be_saved(finis
 
 
 @pytest.mark.parametrize("name", ["task.json", "checkpoints/weights-{}.npz"])
-def test_torn_state_is_told_with_its_file(finished, tmp_path, name):
-    folder, report = finished
+def test_torn_state_is_told_with_its_file(finished_bowl, tmp_path, name):
+    folder, report = finished_bowl
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     torn = tmp_path / "state" / name.format(report.best.number)
     torn.write_bytes(torn.read_bytes()[:100])
     (tmp_path / "out/summary.json").unlink()
     with pytest.raises(CorruptState, match=f"{torn.name} must hold"):
-        run(small(), tmp_path)
+        run_bowl(brief(), tmp_path)
 
 
 def test_without_validation_data_a_fifth_of_the_training_data_is_held_out(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from dataclasses import replace
 
 import jsonschema
 import keras
@@ -13,9 +14,13 @@ from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
 from pipeline.report.schemas import schema_of
-from pipeline.steps.given_bounds import bounds_by_hand
+from pipeline.stage import go_on
+from pipeline.steps.given_bounds import bounds_by_hand, config_within
 from pipeline.steps.retraining import winner_of
 from studies import Retrained, Training, TrialConfig, TrialResult, TrialState, ranked
+from tests.pipeline.bowl_task import bowl_run
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 SMALL = {
     "range_test.optimizers": ["sgd"],
@@ -94,6 +99,12 @@ def run(config, folder, *, stopper=None, given=None):
     if given is None:
         return pipeline.run_stage(config, **where), events
     return pipeline.run_search(config, bounds=given, **where), events
+
+
+def run_bowl(config, folder, given):
+    events = []
+    where = bowl_run(config_within(config, given), folder, on_event=events.append)
+    return go_on(replace(where, given=given, tests_ranges=False)), events
 
 
 def notes(events):
@@ -246,17 +257,17 @@ def test_a_best_rate_at_an_edge_leads_to_wider_bounds_and_the_trials_are_numbere
     wider = {"study__epochs": 1, "study__widen": True, "study__seed": 4}  # its best rates lie at the edges
     config = task(study__num_trials=8, **wider)
     given = bounds_by_hand(config, {"sgd": (1e-4, 1e-3)})
-    report, events = run(config, tmp_path, given=given)
+    report, events = run_bowl(config, tmp_path, given)
     check_summary(report)
-    again, later = run(config, tmp_path, given=given)
-    more, _ = run(task(study__num_trials=9, **wider), tmp_path, given=given)
+    again, later = run_bowl(config, tmp_path, given)
+    more, _ = run_bowl(task(study__num_trials=9, **wider), tmp_path, given)
 
     assert [note for note in notes(events) if "so the search goes on in wider bounds" in note]
     assert len(report.widened) == 2
     assert [edge.edge.name for edge in report.widened] == ["HIGH", "HIGH"]
     assert report.space.optimizers[0].high == pytest.approx(0.1)
     assert [result.number for result in report.trials] == list(range(16))
-    assert [event.number for event in events if isinstance(event, TrialDone)] == list(range(16))
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == list(range(16))
     assert report.best.config.lr > 1e-3
     assert [event.text for event in later] == ["nothing left to do: all 16 trials have ended"]
     assert again == report
@@ -333,15 +344,19 @@ def test_what_the_task_cannot_be_searched_with_is_refused_before_anything_trains
 
 def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when_their_own_do(task, tmp_path):
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}
-    first = pipeline.run_range_tests(task(range_test__repeats=2), **where)
+    first = pipeline.run_range_tests(task(range_test__num_steps=45), **where)
     events = []
-    pipeline.run_range_tests(task(range_test__repeats=2, study__epochs=9), on_event=events.append, **where)
+    longer = pipeline.run_range_tests(task(range_test__num_steps=45, study__epochs=90), on_event=events.append, **where)
     assert events[0].text == "range tests: nothing left to do"
+    assert longer.range_test.curves == first.range_test.curves
+    for label, found in longer.range_test.bounds.items():
+        assert found.training_steps * 2 == first.range_test.bounds[label].training_steps * 90
+        assert found.low is None or found.low < first.range_test.bounds[label].low
 
     events.clear()
     again = pipeline.run_range_tests(task(), on_event=events.append, **where)
     (told,) = notes(events)
-    assert told.endswith("do not hold, so they are run again: range_test.repeats: was 2, now 1")
+    assert told.endswith("do not hold, so they are run again: range_test.num_steps: was 45, now 40")
     assert again.range_test.curves != first.range_test.curves
 
     events = begun(task(study__epochs=3), tmp_path)

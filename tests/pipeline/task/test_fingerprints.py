@@ -1,5 +1,8 @@
 """Shows what tells one task from another, and which change makes a range test or a study another one."""
 
+import sys
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +11,15 @@ import pipeline
 from lrrt import Loops
 from pipeline.state.json_files import as_json
 from pipeline.state.ownership import differences
-from pipeline.task.fingerprints import TaskPrint, is_unchanged, print_of, range_test_fields, source_of, study_fields
+from pipeline.task.fingerprints import (
+    TaskPrint,
+    callbacks_code_of,
+    is_unchanged,
+    print_of,
+    range_test_fields,
+    source_of,
+    study_fields,
+)
 from studies import Dimension
 
 X, Y = np.arange(600.0, dtype="float32").reshape(200, 3), np.arange(200) % 2
@@ -116,6 +127,13 @@ def test_a_key_belongs_to_what_depends_on_it(change, of_range_test, of_study):
     assert bool(differences(study_fields(before, task, None), study_fields(after, task, None))) == of_study
 
 
+def test_epochs_belong_to_bounds_that_short_trainings_confirm():
+    """Their rates depend on the length of the training to come; curves do not, and are judged again."""
+    short, long = (range_test_fields(config(study__epochs=n, range_test__confirm_steps=40), printed()) for n in (5, 7))
+
+    assert short != long
+
+
 def test_a_source_that_changes_asks_for_another_look(tmp_path, monkeypatch):
     (tmp_path / "looked_at.py").write_text("a = 1")
     monkeypatch.syspath_prepend(tmp_path)
@@ -126,3 +144,85 @@ def test_a_source_that_changes_asks_for_another_look(tmp_path, monkeypatch):
     (tmp_path / "looked_at.py").write_text("a = 2")
     assert not is_unchanged(settings, seen)
     assert not is_unchanged(config(task__build_model="nowhere:a"), TaskPrint({}, {}, (), None))
+
+
+TASK = """
+import keras
+from helpers.data import load
+def build_model():
+    from helpers.models.small import make
+    return make()
+def load_data():
+    if keras:
+        import far_helper
+    return load()
+"""
+FILES = {
+    "my_task.py": TASK,
+    "my_callbacks.py": "import told_by_callbacks\ndef make(): ...",
+    "told_by_callbacks.py": "a = 1",
+    "far_helper.py": "from helpers import *",
+    "helpers/__init__.py": "a = 1",
+    "helpers/data.py": "from . import _read\nload = _read.read",
+    "helpers/_read.py": "read = None",
+    "helpers/models/__init__.py": "",
+    "helpers/models/small.py": "from ..deep import layers\nmake = layers.make",
+    "helpers/deep/layers.py": "make = None",
+    "unused.py": "a = 1",
+    "lib/site-packages/installed.py": "a = 1",
+}
+
+
+@pytest.fixture
+def source_task(tmp_path, monkeypatch):
+    for name, code in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path / "lib/site-packages")
+    monkeypatch.syspath_prepend(tmp_path)
+    return config(
+        task__build_model="my_task:build_model",
+        task__load_data="my_task:load_data",
+        task__callbacks="my_callbacks:make",
+    )
+
+
+def test_a_change_of_any_module_of_the_user_that_the_task_imports_is_seen(source_task, tmp_path):
+    def sees_change_of(name):
+        seen = TaskPrint({}, {}, (), source_of(source_task))
+        with (tmp_path / name).open("a") as file:
+            file.write("\nb = 2\n")
+        return not is_unchanged(source_task, seen)
+
+    assert {name for name in FILES if sees_change_of(name)} == {*FILES} - {
+        "unused.py",
+        "lib/site-packages/installed.py",
+    }
+
+
+def test_modules_are_read_without_being_imported(source_task):
+    assert source_of(source_task) is not None
+
+    assert not {"my_task", "helpers", "helpers.models", "my_callbacks"} & set(sys.modules)
+
+
+def test_a_change_of_code_that_callbacks_run_makes_it_another_study_and_a_comment_does_not(source_task, tmp_path):
+    def fields():
+        task = replace(printed(), callbacks_code=callbacks_code_of(source_task))
+        return study_fields(source_task, task, None), range_test_fields(source_task, task)
+
+    before = fields()
+    (tmp_path / "told_by_callbacks.py").write_text("a = 1  # as ever")
+    assert fields() == before
+
+    (tmp_path / "told_by_callbacks.py").write_text("a = 2")
+    (line,) = differences(before[0], fields()[0])
+    assert line.strip().startswith("callbacks_code: was")
+    assert fields()[1] == before[1]
+
+
+def test_a_task_without_readable_source_is_always_loaded(source_task, tmp_path):
+    (tmp_path / "helpers/_read.py").write_text("no python (")
+
+    assert source_of(source_task) is None
+    assert not is_unchanged(source_task, TaskPrint({}, {}, (), None))

@@ -17,7 +17,8 @@ from pipeline.console.events import Note, TrialDone
 from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
 from pipeline.run import Run
-from pipeline.stage import rewrite_report, run_worker
+from pipeline.sharing import run_worker
+from pipeline.stage import go_on, rewrite_report
 from pipeline.state.run_directory import RunDirectory
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
@@ -25,7 +26,10 @@ from studies import OptunaStudy, Watcher
 from studies.search import Search
 from studies.storage import database as storages
 from studies.storage.retrying import Retrying
+from tests.pipeline.bowl_task import bowl_run
 from tests.pipeline.console.test_stopping import StopsAfter
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 CONFIG = {
     "study.num_trials": 1,
@@ -42,7 +46,7 @@ def config(**changed):
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory):
+def begun(tmp_path_factory, blank_pictures):
     """A run of one trial, whose study others may join."""
     folder = tmp_path_factory.mktemp("run")
     pipeline.run_stage(config(), out=folder / "out", state=folder / "state")
@@ -165,7 +169,16 @@ def test_no_workers_are_refused(search):
 
 
 def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
-    settings = config(**{"study.num_trials": 8, "study.epochs": 150, "study.patience": 1.0})
+    """KerasTuner proposes, since its studies could not be shared once; those of Optuna are shared in the same way."""
+    settings = config(
+        **{
+            "study.num_trials": 8,
+            "study.epochs": 150,
+            "study.patience": 1.0,
+            "study.engine": "keras_tuner",
+            "study.sampler": "random",
+        }
+    )
     folder = tmp_path / "two words"
     storage = Run.make(settings, folder / "out", folder / "state").storage
     events, killed = [], []
@@ -185,7 +198,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     assert [trial.number for trial in report.trials] == list(range(8))
     assert killed
     assert any("was killed by signal 9; others do what it left" in e.text for e in events if isinstance(e, Note))
-    assert sorted(event.number for event in events if isinstance(event, TrialDone)) == list(range(8))
+    assert sorted(event.result.number for event in events if isinstance(event, TrialDone)) == list(range(8))
     assert OptunaStudy.join(storage).progress().num_running == 0
     assert (folder / "out/summary.json").exists()
 
@@ -224,13 +237,12 @@ def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes
 
 def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path):
     settings = config(**{"study.storage": f"sqlite:///{tmp_path}/s.db", "study.num_trials": 2})
-    where = {"out": tmp_path / "out", "state": tmp_path / "state"}
     hold = threading.Event()
     first = threading.Thread(target=lambda: _hold(tmp_path, hold))
     first.start()
     wait_for(tmp_path / "state/lock_holder.json")
-    threading.Timer(8.0, hold.set).start()
-    report = pipeline.run_stage(settings, **where)
+    threading.Timer(4.0, hold.set).start()
+    report = go_on(bowl_run(settings, tmp_path))
     first.join()
 
     assert len(report.trials) == 2
@@ -239,7 +251,7 @@ def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storag
         first = threading.Thread(target=lambda: _hold(tmp_path, hold))
         first.start()
         wait_for(tmp_path / "state/lock_holder.json")
-        pipeline.run_stage(config(), **where)
+        go_on(bowl_run(config(), tmp_path))
     hold.set()
     first.join()
 

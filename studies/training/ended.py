@@ -1,0 +1,66 @@
+"""Define what a trainer hands to its callers: after an epoch, and after a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from lrrt.variables import Values
+from studies.objective import VAL_LOSS, Objective
+from studies.training.checkpoint import TrialCheckpoint
+from studies.trial import TrialConfig, TrialResult, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trial's result and the model's variables after its best epoch; None if no epoch had a finite score."""
+
+    result: TrialResult
+    best_weights: Values | None
+
+
+class StopTraining(KeyboardInterrupt):
+    """Raised by a caller's `on_epoch` to end the whole run at the end of an epoch.
+
+    It is a KeyboardInterrupt, because engines treat other exceptions as a failure of the trial.
+    """
+
+
+class EpochDecision(Enum):
+    """The answer of a caller's `on_epoch`; the value is the sentence shown."""
+
+    GO_ON = "train on"
+    PRUNE = "end this trial here"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """A trial at the end of an epoch, the argument of `on_epoch`. Epochs count from 1."""
+
+    number: int
+    config: TrialConfig
+    epoch: int
+    epochs: int
+    train_losses: tuple[float, ...]
+    val_losses: tuple[float, ...]
+    checkpoint: Callable[[], TrialCheckpoint]
+    """Copies all that the trial needs to go on from here; it takes as long as reading the model's variables."""
+    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    objective: Objective = VAL_LOSS
+
+    def so_far(self) -> TrialResult:
+        """Return the trial as if it had ended here."""
+        return TrialResult(
+            self.number,
+            self.config,
+            TrialState.COMPLETED,
+            self.train_losses,
+            self.val_losses,
+            planned_epochs=self.epochs,
+            objective=self.objective,
+            metrics=self.metrics,
+        )
+
+
+OnEpoch = Callable[[EpochEnded], EpochDecision | None]

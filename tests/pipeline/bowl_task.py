@@ -1,0 +1,87 @@
+"""A task without TensorFlow for whole stages: its range tests and trials descend the bowl of the tests of studies."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lrrt import Ramp, RangeCurve, RangeTestResult, find_bounds
+from lrrt.range_result import Case
+from pipeline.run import Run
+from pipeline.task.fingerprints import TaskPrint, source_of
+from pipeline.task.loading import Task
+from tests.studies.bowl import CURVATURE, Bowl
+
+BOWL = Task(build_model=None, train=(), validation=())
+
+
+def bowl_run(config, folder, **options):
+    """Return a run in a folder, whose task is the bowl."""
+    run = Run.make(config, folder / "out", folder / "state", **options)
+    return replace(run, prepare=prepare_bowl)
+
+
+def prepare_bowl(config, stopper):
+    """Stand in for `pipeline.task.preparation.prepare`."""
+    return PreparedBowl(TaskPrint({"train": {"x": 1}}, {"curvature": CURVATURE}, (), source_of(config)))
+
+
+@dataclass(frozen=True)
+class PreparedBowl:
+    """What a stage asks of a task, without folds."""
+
+    known_by: TaskPrint
+    task: Task = BOWL
+
+    def range_test(self, config, optimizer, watcher):
+        test, seed = config.range_test, config.study.seed
+        ramp = Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing)
+        curves = tuple(_curve(ramp, seed + number) for number in range(test.repeats))
+        bounds, case = (
+            find_bounds(curves, optimizer=optimizer),
+            Case(optimizer, optimizer, config.tested_batch_sizes[0]),
+        )
+        watcher.on_case_begin(optimizer)
+        watcher.on_case_end(optimizer, bounds)
+        return RangeTestResult({optimizer: curves}, {optimizer: bounds}, {optimizer: case}, ramp, seed)
+
+    def trainer(self, config, on_note):
+        return StageBowl(epochs=config.study.epochs)
+
+    def fold_trainers(self, config, on_note):
+        return ()
+
+
+class StageBowl(Bowl):
+    """A bowl whose trials leave weights, and a model that can be saved."""
+
+    def with_seed(self, seed):
+        return self
+
+    def train(self, config, **options):
+        trained = super().train(config, **options)
+        return replace(trained, best_weights=[np.array([trained.result.score])])
+
+    def as_trained(self, result, weights):
+        return SavedBowl(weights)
+
+
+@dataclass(frozen=True)
+class SavedBowl:
+    """A model as far as results need one."""
+
+    weights: list
+
+    def save(self, path):
+        path.write_bytes(b"".join(array.tobytes() for array in self.weights))
+
+
+def _curve(ramp, seed):
+    """Descend once, each step at the ramp's next rate, until the loss is ten times what it was."""
+    lrs, losses, x = [], [], 1.0
+    for lr in ramp.rates():
+        lrs.append(float(lr))
+        losses.append(CURVATURE / 2 * x * x)
+        if losses[-1] > 10 * CURVATURE / 2:
+            break
+        x *= 1 - lr * CURVATURE
+    return RangeCurve(tuple(lrs), tuple(losses), seed=seed)

@@ -1,0 +1,146 @@
+"""Shows that each way for a command to end has its exit code, in this process; kills from outside are in command.sh."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from studies.storage import database as storages
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+TASKS = """
+import keras, numpy as np
+from pipeline.digits_example import build_model, load_data
+
+def model(*layers, loss="sparse_categorical_crossentropy"):
+    made = keras.Sequential([keras.layers.Input((64,)), *layers])
+    made.compile("sgd", loss)
+    return made
+
+class Unvalidated(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        return inputs if training else inputs * np.nan
+
+def never_finite():
+    return model(keras.layers.Dense(10), loss=lambda y, p: keras.ops.log(-keras.ops.mean(p ** 2)))
+
+def never_valid():
+    return model(keras.layers.Dense(10, activation="softmax"), Unvalidated())
+
+def large():
+    return model(keras.layers.Dense(256, activation="relu"), keras.layers.Dense(10, activation="softmax"))
+
+def noise():
+    rng = np.random.default_rng(0)
+    part = lambda n: (rng.normal(size=(n, 64)).astype("float32"), rng.integers(0, 10, n))
+    return {"train": part(128), "validation": part(128)}
+
+def raising():
+    raise ZeroDivisionError("my own mistake")
+"""
+CONFIG = """
+[task]
+build_model = "ending_tasks:{model}"
+load_data = "ending_tasks:{data}"
+[range_test]
+optimizers = ["sgd"]
+num_steps = 60
+repeats = 1
+[study]
+num_trials = 2
+epochs = 12
+top_retrained = 0
+"""
+
+
+@pytest.fixture
+def lrrt(tmp_path, monkeypatch):
+    """Run a command in this process, beside a config of a task; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "ending_tasks", raising=False)  # of another test's folder
+    (tmp_path / "ending_tasks.py").write_text(TASKS)
+
+    def lrrt(*arguments, model="build_model", data="load_data"):
+        Path("search.toml").write_text(CONFIG.format(model=model, data=data))
+        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    return lrrt
+
+
+@pytest.mark.parametrize(
+    ("code", "model", "data", "words", "message"),
+    [
+        (3, "never_finite", "load_data", ["run"], "No optimizer has a learning rate worth"),
+        (4, "never_valid", "load_data", ["run"], "None of 2 trials was trained to its end"),
+        (5, "large", "noise", ["search", "--range", "adam=0.01:0.02", "--fail-on", "overfit"], "is overfitted: "),
+        (65, "build_model", "raising", ["run"], "ZeroDivisionError: my own mistake"),
+    ],
+)
+def test_what_a_task_leads_to_has_its_exit_code(lrrt, code, model, data, words, message):
+    ended, shown, said = lrrt(words[0], "search.toml", *words[1:], model=model, data=data)
+
+    assert (ended, shown == "") == (code, code != 5)
+    assert message in said
+
+
+def test_a_config_that_is_no_toml_ends_with_2(lrrt, tmp_path):
+    (tmp_path / "broken.toml").write_text("[study\n")
+
+    assert lrrt("validate", "search.toml")[0] == 0
+    assert lrrt("validate", "broken.toml")[0] == 2
+
+
+def test_a_fault_of_lrrt_ends_with_70_and_says_that_it_is_one(lrrt, monkeypatch):
+    def broken(text):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("tomllib.loads", broken)
+    code, _, said = lrrt("validate", "search.toml")
+
+    assert code == 70
+    assert "this is a fault of lrrt, please report it: RuntimeError: broken" in said
+
+
+def test_a_storage_that_does_not_answer_ends_with_69(lrrt, monkeypatch):
+    monkeypatch.setattr(storages, "OPENING_S", 0.2)
+    monkeypatch.setenv("LRRT_STORAGE", "postgresql://nobody@127.0.0.1:1/none")
+    code, _, said = lrrt("status", "search.toml")
+
+    assert code == 69
+    assert "storage cannot be reached" in said
+
+
+def test_a_run_whose_time_is_used_up_ends_with_75(lrrt):
+    code, shown, said = lrrt("run", "search.toml", "--max-time", "0.01s")
+
+    assert (code, shown) == (75, "")
+    assert "its time is used up; run the same command again to go on" in said
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "by"), [(signal.SIGINT, 130, "by Ctrl-C"), (signal.SIGTERM, 143, "by SIGTERM")]
+)
+def test_a_run_that_gets_a_signal_ends_with_its_code(lrrt, monkeypatch, number, code, by):
+    monkeypatch.setattr("pipeline.task.preparation.import_keras", lambda: os.kill(os.getpid(), number))
+    ended, shown, said = lrrt("run", "search.toml")
+
+    assert (ended, shown) == (code, "")
+    assert f"stopped {by}; run the same command again to go on" in said
+
+
+def test_a_run_of_another_config_ends_with_73_and_broken_state_with_74(lrrt, tmp_path):
+    assert lrrt("range", "search.toml")[:2] == (0, "out/range_test/bounds.json\n")
+    assert lrrt("run", "search.toml", "--trials", "1", "--max-time", "1h")[0] == 0
+    code, _, said = lrrt("run", "search.toml", "--seed", "7")
+    assert code == 73
+    assert "study.seed: was 0, now 7" in said
+
+    (tmp_path / "state/fingerprint.json").write_text("{")
+    assert lrrt("run", "search.toml")[0] == 74

@@ -1,0 +1,78 @@
+"""A stage looks for what its objective says, and reports it everywhere."""
+
+import csv
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import pipeline
+from pipeline.failures import ConfigError, TaskError
+from pipeline.report.schemas import schema_of
+from pipeline.report.status import in_words, read_status
+from pipeline.steps.given_bounds import bounds_by_hand
+from pipeline.workers.local import LocalWorkers
+from studies import OptunaStudy
+
+ROOT = Path(__file__).parents[3]
+IMBALANCED = {
+    "task.build_model": "tests.studies.imbalanced:build_model",
+    "task.load_data": "tests.studies.imbalanced:load_data",
+    "range_test.optimizers": ["sgd"],
+    "study.num_trials": 6,
+    "study.epochs": 2,
+    "study.schedules": ["fixed"],
+    "study.batch_sizes": [64],
+    "study.objective": "val_auc",
+    "study.top_retrained": 1,
+    "study.retrain_seeds": 1,
+    "study.seed": 1,
+}
+
+
+def searched(folder, *, workers=None, **changed):
+    config = pipeline.builtin_config(
+        {**IMBALANCED, **{f"study.{key}": value for key, value in changed.items()}}, environ={}
+    )
+    where = {"out": folder / "out", "state": folder / "state"}
+    told = []
+    bounds = bounds_by_hand(config, {"sgd": (1e-6, 1e-5)})
+    report = pipeline.run_search(config, bounds=bounds, workers=workers, on_event=told.append, **where)
+    return report, "\n".join(map(str, told)), config
+
+
+@pytest.mark.parametrize(
+    ("engine", "workers"), [("optuna", None), ("keras_tuner", None), ("optuna", LocalWorkers(2, ROOT))]
+)
+def test_the_winner_of_an_imbalanced_task_by_auc_is_not_the_one_with_the_lowest_loss(engine, workers, tmp_path):
+    report, told, config = searched(tmp_path, engine=engine, workers=workers)
+    lowest = min(report.trials, key=lambda trial: trial.val_losses[-1])
+    summary = json.loads(report.summary_path.read_text())
+    rows = list(csv.DictReader((tmp_path / "out/trials.csv").read_text().splitlines()))
+    lines = [json.loads(line) for line in (tmp_path / "out/trials.jsonl").read_text().splitlines()]
+    html = (tmp_path / "out/report.html").read_text()
+
+    assert dict(report.best.config.own) == {"kind": "ranking"}
+    assert dict(lowest.config.own) == {"kind": "calibrated"}
+    jsonschema.validate(summary, schema_of("summary"))
+    assert summary["best"]["objective"] == {"name": "val_auc", "direction": "max"}
+    assert summary["best"]["score"] == summary["best"]["mean_score"] == pytest.approx(1.0, abs=1e-3)
+    assert max(float(row["score"]) for row in rows) == report.best.score
+    assert {"last_auc", "last_val_auc", "last_val_loss"} < set(rows[0])
+    assert all(len(line["metrics"]["val_auc"]) == len(line["val_losses"]) for line in lines)
+    assert OptunaStudy.join(f"sqlite:///{tmp_path}/state/study.db").study.direction.name == "MAXIMIZE"
+    assert ": val_auc 1 (1 in the mean" in told
+    assert "its best val_auc: higher is better" in html
+    assert "best val_auc 1 in trial" in in_words(read_status(config, out=tmp_path / "out", state=tmp_path / "state"))
+
+
+def test_an_objective_that_the_model_does_not_show_ends_with_65_before_anything_trains(tmp_path):
+    with pytest.raises(TaskError, match="got 'val_acu'; it shows accuracy, auc, loss, own_metric, val_accuracy"):
+        searched(tmp_path, objective="val_acu")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_a_loss_is_not_maximised():
+    with pytest.raises(ConfigError, match=r"\[study\] direction: must be \"min\" or \"auto\" for a loss"):
+        pipeline.builtin_config({"study.direction": "max"}, environ={})
