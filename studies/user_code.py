@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ import numpy as np
 OURS = ("lrrt", "studies", "pipeline")
 LAWS = (ValueError, TypeError)  # what this project's checks of data and models raise
 LIBRARIES = {"site-packages", "dist-packages"}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 OF_STORAGES = ("sqlalchemy", "optuna")
 MAX_LETTERS, MAX_LAW = 300, 1000  # of what an exception of others says, and of ours
 KERAS_CALL = re.compile(r"Exception encountered when calling .*?\n\n(.*?)\n\nArguments received by", re.DOTALL)
@@ -98,7 +100,8 @@ def is_stop(error: BaseException) -> bool:
 
 def is_of_user(error: BaseException) -> bool:
     """Say whether a user's code, model or data is at fault for what a call of it raised."""
-    if _package(type(error).__module__) in OURS:
+    is_disk_full = isinstance(error, OSError) and error.errno in DISK_FULL  # whoever meets it
+    if is_disk_full or _package(type(error).__module__) in OURS:
         return False
     if place_of(error) is not None:
         return True

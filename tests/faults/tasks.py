@@ -19,6 +19,7 @@ class Fault:
         exit_code: of the run.
         words: a regular expression for the message.
         config: further keys of the config, such as "study.folds".
+        is_long: whether `make faults` alone runs it.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Fault:
     exit_code: int
     words: str
     config: Mapping[str, object] = field(default_factory=dict)
+    is_long: bool = False
 
 
 def read_faults() -> tuple[str, list[Fault]]:

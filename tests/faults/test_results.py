@@ -81,6 +81,7 @@ def test_a_model_whose_weights_are_gone_too_is_trained_again_and_says_so(folder)
     assert model.evaluate(x, y, verbose=0, return_dict=True)["loss"] == pytest.approx(before["score"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_damaged_weights_are_no_end_they_are_made_again(folder):
     for weights in (folder / "state/checkpoints").glob("weights-*.npz"):
         weights.write_bytes(b"torn")

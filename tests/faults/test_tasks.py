@@ -25,6 +25,11 @@ CONFIG = {
 }
 
 
+def rows(faults):
+    """Return each fault with its name, and those that take long marked so."""
+    return [pytest.param(one, id=one.name, marks=[pytest.mark.long] if one.is_long else []) for one in faults]
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Run the stage of a fault as the command does; return the exit code and the message."""
@@ -51,7 +56,7 @@ def run(tmp_path, monkeypatch, capsys):
     sys.modules.pop("faulty_task", None)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", rows(FAULTS))
 def test_a_faulty_task_ends_with_the_code_and_the_words_of_the_table(run, fault):
     code, told = run(fault)
     last = told.splitlines()[-1]
@@ -63,7 +68,7 @@ def test_a_faulty_task_ends_with_the_code_and_the_words_of_the_table(run, fault)
     assert last.isprintable()
 
 
-@pytest.mark.parametrize("fault", WORKS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", rows(WORKS))
 def test_what_a_task_may_do_changes_nothing_in_the_process(run, fault, tmp_path):
     before = [*warnings.filters], np.geterr(), signal.getsignal(signal.SIGTERM)
     code, told = run(fault)
