@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lrrt.arrays import Batch, array_batches
+from lrrt.arrays import array_batches
+from lrrt.parts import Batch
 from lrrt.streams import is_stream, stream_batches
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+LOADED = {"train", "validation", "test", "groups"}  # keys of what `load_data` returns
 Data = Any  # arrays, dict or tuple of arrays, tf.data.Dataset, keras.utils.PyDataset, generator of batches
 
 
@@ -28,6 +31,10 @@ class Batches(Protocol):
         """The types of what `plan` returns, so that no plan makes the loop trace again."""
 
     @property
+    def element_spec(self) -> Any:
+        """The types of what `take` returns; a batch may have any number of rows."""
+
+    @property
     def num_batches(self) -> int:
         """Batches in one epoch.
 
@@ -38,8 +45,8 @@ class Batches(Protocol):
     def plan(self, num_steps: int, rng: np.random.Generator | None) -> tuple[Any, ...]:
         """Return what the loop needs to take `num_steps` batches; shuffled by `rng`, in order where it is None."""
 
-    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None) -> list[tuple[Any, ...]]:
-        """Return the plan of one run in parts of these sizes, to be taken in turn."""
+    def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
+        """Return the plan of one run in parts of these sizes, to be taken in turn from part number `begin` on."""
 
     def repeatable(self, num_steps: int) -> Batches:
         """Return batches whose runs of `num_steps` all begin with the same; what can be read once only is kept.
@@ -65,20 +72,33 @@ def as_batches(
             sample; x alone; or what gives batches of the same: a tf.data.Dataset, a keras.utils.PyDataset, a generator.
         batch_size: samples a batch; what gives batches brings its own.
         name: what messages call the data.
-        class_weight: the weight of each class's samples, for data in arrays.
+        class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
 
     Raises:
         TypeError: for data of another kind.
-        ValueError: for empty data, parts of different lengths, values that are not finite, or fewer samples than a
-            batch.
+        ValueError: for empty data, parts of different lengths, values that are not finite, fewer samples than a batch,
+            or class weights that do not fit the labels.
     """
+    _check_kind(data, name)
+    if is_stream(data):
+        return stream_batches(data, name=name, class_weight=class_weight)
+    return array_batches(data, batch_size, name=name, class_weight=class_weight)
+
+
+def _check_kind(data: Data, name: str) -> None:
+    """Refuse what is not data, with the remedy where it is clear what was meant."""
     if data is None or isinstance(data, str | bytes | int | float):
         raise TypeError(
             f"{name} must be arrays (x, y), a batched tf.data.Dataset, a keras.utils.PyDataset or a generator of "
             f"batches, got {type(data).__name__}."
         )
-    if not is_stream(data):
-        return array_batches(data, batch_size, name=name, class_weight=class_weight)
-    if class_weight is not None:
-        raise ValueError("`class_weight` must come with data in arrays. Give batches of (x, y, sample_weight) instead.")
-    return stream_batches(data, name=name)
+    if inspect.isroutine(data):
+        called = f"{getattr(data, '__name__', 'function')}()"
+        raise TypeError(f"{name} must be data or a generator, got a function. Call it: pass {called}.")
+    if isinstance(data, type):
+        raise TypeError(f"{name} must be data, got the class {data.__name__}. Pass an instance: {data.__name__}(...).")
+    if isinstance(data, Mapping) and "train" in data and set(data) <= LOADED:
+        raise TypeError(
+            f"{name} must be what is trained on, got the dict that a task's load_data returns, with the keys "
+            f'{", ".join(map(repr, data))}. Pass its parts: data["train"], and validation_data=data["validation"].'
+        )

@@ -125,7 +125,7 @@ def find_bounds(
         raise ValueError(f"`training_steps` must be >= 1, or None if not known, got {training_steps!r}.")
     if averaging_steps is not None and not averaging_steps >= 1:
         raise ValueError(f"`averaging_steps` must be >= 1, or None without any, got {averaging_steps!r}.")
-    readings = [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
+    readings = _readings(curves)
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
         no_answer = _without_answer(readings)
@@ -155,6 +155,19 @@ def find_bounds(
         training_steps=training_steps,
         averaging_steps=averaging_steps,
     )
+
+
+def more_would_help(curves: Sequence[RangeCurve]) -> bool:
+    """Say whether these curves leave a doubt that another repeat may dispel.
+
+    None may where the fall is far more than its noise in each of them: not where they lie, nor that they end too low.
+    """
+    readings = _readings(curves)
+    return any(reading.edge is None for reading in readings) or _doubt(readings, readings) is not None
+
+
+def _readings(curves: Sequence[RangeCurve]) -> list[Reading]:
+    return [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
 
 
 def _judge(

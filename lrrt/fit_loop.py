@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.one_batch import run_on_batch, value_of
+from lrrt.one_batch import num_rows, run_on_batch, value_of
+from lrrt.optimizers import check_is_used
 from lrrt.training_loop import Steps, TrainingLoop, data_ended
 from lrrt.variables import Values, assign
 
@@ -93,7 +94,7 @@ class FitLoop:
         recorder = _Recorder(self.loop, table, None if momenta is None else np.asarray(momenta, np.float32), self.tell)
         with self._prepared():
             plan = self.batches.plan(len(table), rng) if plan is None else plan
-            stream = self._stream(self.batches, len(table), plan, recorder.sizes)
+            stream = stream_of(self.batches, len(table), plan, recorder.sizes)
             try:
                 self.model.fit(stream, shuffle=False, verbose=0, callbacks=[recorder])
             except tf.errors.FailedPreconditionError:
@@ -102,6 +103,7 @@ class FitLoop:
                 raise
             if recorder.weights is not None:
                 assign(self.loop.variables, recorder.weights)
+        check_is_used(self.optimizer, self.model)
         losses = np.array(recorder.losses, np.float32)
         sizes = np.array(recorder.sizes[: len(losses)], np.int32)
         return Steps(losses, sizes, np.array(recorder.monitored, np.float32))
@@ -126,7 +128,7 @@ class FitLoop:
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
         num_batches = num_batches or self.validation.num_batches
-        stream = self._stream(self.validation, num_batches, self.validation.plan(num_batches, None), [])
+        stream = stream_of(self.validation, num_batches, self.validation.plan(num_batches, None))
         with self._prepared():
             logs: Mapping[str, Any] = self.model.evaluate(
                 stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)]
@@ -147,28 +149,28 @@ class FitLoop:
                 self._functions = model.train_function, model.test_function
                 model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = found
 
-    def _stream(self, batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int]) -> Any:
-        """Return a tf.data.Dataset of so many batches, which is refused where the data ends before.
 
-        Their sizes are added to `sizes`, and NO_MORE where the data ends.
-        """
-        import tensorflow as tf
+def stream_of(batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int] | None = None) -> Any:
+    """Return a tf.data.Dataset of so many batches, which `fit` refuses where the data ends before.
 
-        def generate() -> Iterator[Any]:
-            for step in range(num_steps):
-                try:
-                    batch = batches.take(step, *plan)
-                except tf.errors.OutOfRangeError:
-                    sizes.append(NO_MORE)
-                    return
-                sizes.append(int(keras.tree.flatten(batch)[0].shape[0]))
-                yield batch
+    Their sizes are added to `sizes`, and NO_MORE where the data ends.
+    """
+    import tensorflow as tf
 
-        spec = keras.tree.map_structure(
-            lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), batches.sample(1)
-        )
-        stream = tf.data.Dataset.from_generator(generate, output_signature=spec)
-        return stream.apply(tf.data.experimental.assert_cardinality(num_steps))
+    sizes = [] if sizes is None else sizes
+
+    def generate() -> Iterator[Any]:
+        for step in range(num_steps):
+            try:
+                batch = batches.take(step, *plan)
+            except tf.errors.OutOfRangeError:
+                sizes.append(NO_MORE)
+                return
+            sizes.append(int(num_rows(batch)))
+            yield batch
+
+    stream = tf.data.Dataset.from_generator(generate, output_signature=batches.element_spec)
+    return stream.apply(tf.data.experimental.assert_cardinality(num_steps))
 
 
 class _Recorder(keras.callbacks.Callback):

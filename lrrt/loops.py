@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
-from lrrt.models import ModelSource, as_builder, build_under, check_is_new, check_labels, complete
+from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, required_batch_size
+from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import LOSS, Monitor, monitor_for
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.training_loop import TrainingLoop
@@ -33,15 +34,16 @@ class Loops:
     `tf.distribute` strategy's scope, the loops train on all of its replicas.
 
     Args:
-        model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model. A function's
-            model starts each run from fresh weights drawn from the run's seed, so that it must make a new model at each
-            call; a compiled model starts each run from the weights it came with.
+        model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model. A
+            function's model starts each run from fresh weights drawn from the run's seed, so that it must make a new
+            model at each call; a compiled model starts each run from the weights it came with.
         data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights where there are any; a
             batched tf.data.Dataset; a keras.utils.PyDataset; a generator of batches.
         optimizers: names, Keras optimizers, or {label: either}.
         batch_size: samples a batch where `get` names no other.
         validation_data: what is validated on; of the kinds that `data` may have.
-        class_weight: the weight of each class's samples, for data in arrays.
+        class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
+        steps_per_epoch: batches in an epoch; the next epoch goes on where it stopped. None for all of the data.
         hyperparameters: values for a `build(hp)`; its defaults hold for what is not named.
         monitor: what is recorded of each step: "loss", a compiled metric, or either with "val_" before it.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
@@ -61,16 +63,19 @@ class Loops:
         batch_size: int = 32,
         validation_data: Data | None = None,
         class_weight: Mapping[int, float] | None = None,
+        steps_per_epoch: int | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
         monitor: str = "loss",
         monitor_mode: str = "auto",
     ) -> None:
         import tensorflow as tf
 
+        _check_steps(steps_per_epoch)
         self.patterns = as_optimizers(optimizers)
         self.labels = tuple(self.patterns)  # a cache of trials' loops adds patterns of its own
         self.batches = as_batches(data, batch_size, class_weight=class_weight)
         self.validation = None if validation_data is None else as_batches(validation_data, 1, name="validation_data")
+        self.steps_per_epoch = steps_per_epoch
         self._strategy = tf.distribute.get_strategy()
         self._source = model
         self._take_model(hyperparameters, monitor, monitor_mode)
@@ -99,8 +104,10 @@ class Loops:
         self.model = self._source if self._build_model is None else self._build(0)
         self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
-        check_labels(self.model, self.batches, "data")
-        check_labels(self.model, self.validation, "validation_data")
+        with left_in_its_state(self.model):
+            self._required_batch_size = required_batch_size(self.model, self.batches)
+            check_data(self.model, self.batches, "data")
+            check_data(self.model, self.validation, "validation_data")
         check_exclusions(self.patterns, self.model)
         self.monitor = _monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._found = read(all_variables(self.model)) if self._build_model is None else None
@@ -111,6 +118,11 @@ class Loops:
     def num_traces(self) -> dict[tuple[str, int], int]:
         """How often each (optimizer, batch size) was traced; 1 each, once it has run."""
         return {key: kept.loop.num_traces for key, kept in self._loops.items()}
+
+    @property
+    def asked_hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters that `build(hp)` asked for, by name, with their values; {} for another builder."""
+        return dict(self._build_model.asked) if isinstance(self._build_model, HyperBuilder) else {}
 
     @property
     def batch_size(self) -> int:
@@ -173,9 +185,10 @@ class Loops:
         """Return how many batches of this size an epoch has; data that brings its own size has its own number.
 
         Raises:
-            ValueError: for a batch size that does not fit the data, or data without an end.
+            ValueError: for a batch size that does not fit the data, or data without an end and no `steps_per_epoch`.
         """
-        return self._in_batches_of(batch_size).num_batches
+        batches = self._in_batches_of(batch_size)
+        return self.steps_per_epoch or batches.num_batches
 
     def initial_weights(self, seed: int) -> Values:
         """Return what `all_variables` of the model are before a run with this seed.
@@ -211,15 +224,23 @@ class Loops:
             return build_under(seed, self._build_model, self.batches)
 
     def _in_batches_of(self, batch_size: int | None) -> Batches:
-        if batch_size is None or not isinstance(self.batches, ArrayBatches):
+        if not isinstance(self.batches, ArrayBatches):
             return self.batches
-        return self.batches.with_batch_size(batch_size)
+        check_fixed_size(self._required_batch_size, self.batches.batch_size if batch_size is None else batch_size)
+        return self.batches if batch_size is None else self.batches.with_batch_size(batch_size)
 
     def _validation_for(self, batch_size: int) -> Batches | None:
         if not isinstance(self.validation, ArrayBatches):
             return self.validation
-        size = min(self.validation.num_samples, FORWARD_FACTOR * batch_size)
+        size = fixed_batch_size(self.model) or FORWARD_FACTOR * batch_size
+        size = min(self.validation.num_samples, size)
         return self.validation.with_batch_size(size, name="validation_data")
+
+
+def _check_steps(steps_per_epoch: int | None) -> None:
+    is_count = isinstance(steps_per_epoch, int) and not isinstance(steps_per_epoch, bool) and steps_per_epoch >= 1
+    if steps_per_epoch is not None and not is_count:
+        raise ValueError(f"`steps_per_epoch` must be a whole number >= 1, or None for all, got {steps_per_epoch!r}.")
 
 
 def _monitor(name: str, model: keras.Model, mode: str, *, has_validation: bool) -> Monitor:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
+from lrrt.hyper_models import as_function, required_parameters
+from lrrt.matching import build_size, check_optimizers, predicted
 from lrrt.metric_names import rename_metrics
+from lrrt.parts import Batch
+from lrrt.steps import has_call, has_step_of_its_own
 from lrrt.variables import assign, beside, read, states_of
 
 if TYPE_CHECKING:
     import keras
 
-ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp), or a compiled keras.Model
-BUILD_SAMPLES = 2  # rows of the batch that a model is built with
+ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp) or HyperModel, or a compiled keras.Model
 
 
 def as_builder(
@@ -29,7 +30,7 @@ def as_builder(
     """Return a function of no arguments that builds the model, or None for a model that is there already.
 
     Args:
-        model: a function that returns a compiled model, KerasTuner's `build(hp)`, or a compiled model.
+        model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model.
         hyperparameters: values for `hp`; its defaults hold for what is not named.
 
     Raises:
@@ -37,10 +38,11 @@ def as_builder(
     """
     import keras
 
+    model = as_function(model)
     is_model = isinstance(model, keras.Model)
     if not is_model and not callable(model):
         raise TypeError(f"A model must be a function that builds one or a compiled keras.Model, got {model!r:.80}.")
-    required = [] if is_model else _required_parameters(model)
+    required = [] if is_model else required_parameters(model)
     if len(required) > 1:
         raise TypeError(
             "A model builder must take no argument, or one (KerasTuner's hp), got one that needs "
@@ -50,7 +52,7 @@ def as_builder(
         raise TypeError(f"Hyperparameters must go to a build(hp), got {dict(hyperparameters)!r} for {model!r:.80}.")
     if is_model:
         return None
-    return _with_values(model, hyperparameters or {}) if required else model
+    return HyperBuilder(model, hyperparameters or {}) if required else model
 
 
 def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batches) -> keras.Model:
@@ -84,15 +86,24 @@ def complete(model: keras.Model, batches: Batches) -> None:
             f"The model must be compiled, got {model.name!r} without a loss. Call model.compile(optimizer, loss) where "
             "it is built."
         )
-    if all(layer.built for layer in model._flatten_layers()) and all(metric.variables for metric in model.metrics):
+    check_optimizers(model)
+    if _is_built(model) and all(metric.variables for metric in model.metrics):
         return
-    with _called_for_the_first_time(model):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batches.sample(BUILD_SAMPLES))
-        y_pred = model(x, training=False)
-        if y is not None:
+    with left_in_its_state(model):
+        batch = batches.sample(build_size(model, batches))
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        try:
+            y_pred = predicted(model, batch, "data") if has_call(model) else None
+        except ValueError:
+            if not has_step_of_its_own(model):
+                raise
+            y_pred = None
+        if y_pred is None or (y is None and not model.run_eagerly):
+            _trace_step(model, batch)
+        elif y is not None:
             model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-            for metric in model.metrics:
-                metric.reset_state()
+        for metric in model.metrics:
+            metric.reset_state()
 
 
 def check_is_new(model: keras.Model, first: keras.Model) -> None:
@@ -140,59 +151,75 @@ def seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-def check_labels(model: keras.Model, batches: Batches | None, name: str) -> None:
-    """Refuse class labels that the model has no output for: on a CPU they raise, on a GPU they give NaN.
-
-    Raises:
-        ValueError: where a label of a sparse categorical crossentropy is negative, or too large for the model.
-    """
-    import keras
-
-    is_sparse = isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy) or (
-        model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
-    )
-    if not is_sparse or not isinstance(batches, ArrayBatches) or len(batches.arrays) == 1:
-        return
-    num_classes = model(batches.sample(BUILD_SAMPLES)[0], training=False).shape[-1]
-    labels = np.asarray(batches.arrays[1])
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} "
-            f"outputs, got labels from {labels.min()} to {labels.max()}."
-        )
-
-
 @contextmanager
-def _called_for_the_first_time(model: keras.Model) -> Iterator[None]:
-    """Undo what the block's call changes in the model's states, so that a run begins as `fit` would."""
+def left_in_its_state(model: keras.Model) -> Iterator[None]:
+    """Undo what the block's calls change in the model's states, so that a run begins as `fit` would."""
     before = beside(model)
     values = read(before)
-    yield
-    assign(before, values)
-    known = {id(variable) for variable in before}
-    new = [state for layer in model._flatten_layers() for state in states_of(layer) if id(state) not in known]
-    assign(new, [np.zeros(state.shape) for state in new])
+    try:
+        yield
+    finally:
+        assign(before, values)
+        known = {id(variable) for variable in before}
+        new = [state for layer in model._flatten_layers() for state in states_of(layer) if id(state) not in known]
+        assign(new, [np.zeros(state.shape) for state in new])
 
 
-def _required_parameters(function: Callable[..., Any]) -> list[str]:
-    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(function).parameters.values()
-    return [found.name for found in parameters if found.default is found.empty and found.kind in positional]
+def _is_built(model: keras.Model) -> bool:
+    """Say whether a model has its weights.
+
+    Keras never calls a model without `call` built, and one built that was given its shape alone, without its layers'.
+    """
+    have_weights = all(layer.built for layer in model._flatten_layers(include_self=False))
+    return have_weights and (model.built or not has_call(model))
 
 
-def _with_values(build_model: Callable[[Any], keras.Model], values: Mapping[str, Any]) -> Callable[[], keras.Model]:
-    def build() -> keras.Model:
+def _trace_step(model: keras.Model, batch: Batch) -> None:
+    """Create a model's variables as `fit` does it for one that cannot be called: by tracing its `train_step`.
+
+    Nothing is trained, and the model's optimizer is left as it was.
+    """
+    import keras
+    import tensorflow as tf
+
+    optimizer, model.optimizer = model.optimizer, keras.optimizers.SGD()
+    try:
+        tf.function(model.train_step, autograph=False).get_concrete_function(batch)
+    finally:
+        model.optimizer = optimizer
+
+
+class UnknownHyperparameters(ValueError):
+    """Values were given that `build(hp)` does not ask for; `names` are theirs."""
+
+    def __init__(self, names: Sequence[str], asked: Sequence[str]) -> None:
+        super().__init__(
+            f"Hyperparameters must be those that build(hp) asks for, got {', '.join(names)}; it asks for "
+            f"{', '.join(asked)}."
+        )
+        self.names, self.asked = tuple(names), tuple(asked)
+
+
+class HyperBuilder:
+    """A `build(hp)` with values for its hyperparameters; `asked` are those that the last build asked for."""
+
+    def __init__(self, build_model: Callable[[Any], keras.Model], values: Mapping[str, Any]) -> None:
+        self._build_model, self._values = build_model, dict(values)
+        self.asked: dict[str, Any] = {}
+
+    def __call__(self) -> keras.Model:
+        """Build the model.
+
+        Raises:
+            UnknownHyperparameters: for values that this build does not ask for.
+        """
         from keras_tuner import HyperParameters
 
         hp = HyperParameters()
-        hp.values = dict(values)
-        model = build_model(hp)
-        unknown = sorted(set(values) - {found.name for found in hp.space})
+        hp.values = dict(self._values)
+        model = self._build_model(hp)
+        self.asked = {found.name: hp.values[found.name] for found in hp.space if hp.is_active(found)}
+        unknown = sorted(set(self._values) - set(self.asked))
         if unknown:
-            raise ValueError(
-                f"Hyperparameters must be those that build(hp) asks for, got {', '.join(unknown)}; it asks for "
-                f"{', '.join(found.name for found in hp.space)}."
-            )
+            raise UnknownHyperparameters(unknown, list(self.asked))
         return model
-
-    return build

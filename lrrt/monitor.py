@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from lrrt.steps import has_step_of_its_own
+
 ON_VALIDATION = "val_"
 # The names that Keras gives its own metrics, by their direction, with the short names that it takes.
 MAXIMISED = (
@@ -61,7 +63,8 @@ def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
     """Make the monitor of this name for a compiled model.
 
     Args:
-        name: "loss", "val_loss", or the name of a compiled metric with or without "val_".
+        name: "loss", "val_loss", or what `fit` calls a metric, with or without "val_": "accuracy", "val_kind_accuracy";
+            or a key of what a train_step of the model's own returns: "kl_loss".
         model: a compiled keras.Model whose metrics are built.
         mode: "min", "max", or "auto": losses and errors are minimised, and what Keras says of its own metrics holds.
 
@@ -76,8 +79,8 @@ def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
     metric = name.removeprefix(ON_VALIDATION)
     if metric == "loss":
         return Monitor(name, every, is_maximised=mode == "max")
-    known = {found.name: found for found in _metrics_of(model)}
-    if metric not in known:
+    known = _metrics_of(model)
+    if metric not in known and not has_step_of_its_own(model):
         raise ValueError(
             f"`monitor` must be a loss or a compiled metric, got {name!r}; compiled are "
             f"{', '.join(known) or 'none'}. Name it in model.compile(metrics=[..])."
@@ -102,10 +105,10 @@ def direction_of(name: str, model: Any = None) -> str | None:
     ('max', 'max', 'min', None)
     """
     metric = name.removeprefix(ON_VALIDATION)
-    if _is_called(metric, "loss"):
+    if _is_called(metric, "loss") or _is_called(metric, "error"):
         return "min"
-    for found in () if model is None else _metrics_of(model):
-        if _is_called(metric, found.name) and hasattr(found, "_direction"):
+    for key, found in ({} if model is None else _metrics_of(model)).items():
+        if (key == metric or _is_called(metric, found.name)) and hasattr(found, "_direction"):
             return {"up": "max", "down": "min"}.get(found._direction)
     bare = re.sub(r"_\d+$", "", metric).lower()
     ups, downs = ([one for one in names if _is_called(bare, one)] for names in (MAXIMISED, MINIMISED))
@@ -119,7 +122,15 @@ def _is_called(name: str, known: str) -> bool:
     return name == known or name.endswith(f"_{known}")
 
 
-def _metrics_of(model: Any) -> list[Any]:
-    """Return the model's own and compiled metrics without the trackers of its losses."""
-    found = [inner for metric in model.metrics for inner in getattr(metric, "metrics", [metric])]
-    return [metric for metric in found if not metric.name.endswith("loss")]
+def _metrics_of(model: Any) -> dict[str, Any]:
+    """Return the compiled metrics of a model, and those that it makes itself, by what `fit` calls them.
+
+    Of several outputs, metrics and losses have the output's name before theirs.
+    """
+    named: dict[str, Any] = {}
+    for metric in model.metrics:
+        inner = getattr(metric, "metrics", None)  # what has them holds those that were compiled
+        named |= (
+            {metric.name: metric} if inner is None else dict(zip(metric.result() if inner else (), inner, strict=True))
+        )
+    return {name: metric for name, metric in named.items() if name != "loss"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lrrt.arrays import Batch
+from lrrt import rows
+from lrrt.parts import Batch
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +29,7 @@ def run_on_batch(
     Args:
         model: the model, under whose strategy the step runs.
         run_step: its `train_step` or `test_step`.
-        batch: (x,), (x, y) or (x, y, sample_weight).
+        batch: x, (x,), (x, y) or (x, y, sample_weight).
         metric: a key of what the step returns.
         reset: the metrics that are; None for all.
 
@@ -49,7 +50,7 @@ def run_on_batch(
             size = num_rows(batch)
             share = -(-size // num_replicas)
             index = (tf.range(share) * num_replicas + replica) % size
-            batch = keras.tree.map_structure(lambda values: tf.gather(values, index), batch)
+            batch = keras.tree.map_structure(lambda values: rows.gather(values, index), batch)
         logs = run_step(batch)
         return value_of(logs, "loss"), value_of(logs, metric)
 
@@ -62,9 +63,8 @@ def run_on_batch(
 def num_rows(batch: Any) -> tf.Tensor:
     """Return how many samples are in a batch."""
     import keras
-    import tensorflow as tf
 
-    return tf.shape(keras.tree.flatten(batch)[0])[0]
+    return rows.num_rows(keras.tree.flatten(batch)[0])
 
 
 def value_of(logs: Any, name: str) -> tf.Tensor:
@@ -79,6 +79,6 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
         found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
         raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
     value = tf.convert_to_tensor(logs[name])
-    if value.shape.rank != 0:
+    if value.shape.num_elements() != 1:
         raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
-    return tf.cast(value, tf.float32)
+    return tf.cast(tf.reshape(value, []), tf.float32)

@@ -76,6 +76,23 @@ def scaled_for(model: keras.Model, optimizer: keras.Optimizer) -> keras.Optimize
     return optimizer
 
 
+def check_is_used(optimizer: keras.Optimizer, model: keras.Model) -> None:
+    """Refuse a training whose steps moved nothing through the optimizer, since its rates then mean nothing.
+
+    Raises:
+        ValueError: if no step has reached the optimizer.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    is_skipping = inner is not optimizer and _number(optimizer.dynamic_scale) != optimizer.initial_scale
+    if _number(inner._iterations) > 0 or is_skipping:
+        return
+    why = "its train_step uses another" if model.trainable_weights else "it has no trainable weights"
+    raise ValueError(
+        f"A training must move the model through model.optimizer, whose rate each step sets, but no step of "
+        f"{type(model).__name__} reached that: {why}."
+    )
+
+
 def check_exclusions(patterns: Mapping[str, keras.Optimizer], model: keras.Model) -> None:
     """Refuse an optimizer that excludes the variables of another model than this from weight decay.
 
@@ -90,6 +107,13 @@ def check_exclusions(patterns: Mapping[str, keras.Optimizer], model: keras.Model
                 "`exclude_from_weight_decay` must name variables of the model that is trained, got "
                 f"{num_foreign} of another model for {label!r}. Name them by `var_names` instead of `var_list`."
             )
+
+
+def _number(variable: keras.Variable) -> float:
+    """Return the value of a variable, which may lie on several devices."""
+    import tensorflow as tf
+
+    return float(tf.convert_to_tensor(variable.value))
 
 
 def _scaled(optimizer: keras.Optimizer, like: keras.optimizers.LossScaleOptimizer) -> keras.Optimizer:
@@ -137,11 +161,21 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):
         return item.inner_optimizer
+    if isinstance(item, keras.optimizers.MultiOptimizer):
+        raise TypeError(
+            "An optimizer must have one learning rate, which is set at each step, got a MultiOptimizer, each of whose "
+            "optimizers has its own. Test each of these optimizers, for the whole model."
+        )
     if isinstance(item, keras.Optimizer):
         return _checked(item)
+    if isinstance(item, type) and issubclass(item, keras.Optimizer):
+        raise TypeError(
+            f"An optimizer must be a name or a Keras optimizer, got the class {item.__name__}. Call it: "
+            f"{item.__name__}()."
+        )
     if not isinstance(item, str):
         raise TypeError(f"An optimizer must be a name or a Keras optimizer, got {type(item).__name__}: {item!r:.80}.")
-    known = _known()
+    known = known_optimizers()
     if item.lower() not in known:
         raise ValueError(f"An optimizer must be one that Keras knows, got {item!r}.{did_you_mean(item, known)}")
     return known[item.lower()]()
@@ -159,7 +193,7 @@ def _checked(optimizer: keras.Optimizer) -> keras.Optimizer:
     return optimizer
 
 
-def _known() -> dict[str, type[keras.Optimizer]]:
+def known_optimizers() -> dict[str, type[keras.Optimizer]]:
     """Return Keras's optimizers by lower-case name; `keras.optimizers.get` does not know all of them."""
     import keras
 

@@ -64,7 +64,7 @@ def range_test(
         training_steps: updates of the training to come, all epochs together: the longer it is, the lower its good rates
             lie. None for some five times as many as a ramp over eight decades has steps: 500 by default.
         validation_data: what a monitor of validation data and a confirmation are judged on.
-        class_weight: the weight of each class's samples, for data in arrays.
+        class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
         hyperparameters: several models to be compared, each as values for a `build(hp)`.
         monitor: what is watched: "loss", a compiled metric, or either with "val_" before it, which is measured on 256
             samples of the validation data at every fifth step.

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
 from lrrt.epoch_metrics import EpochMetrics
+from lrrt.matching import fixed_batch_size
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
-from lrrt.optimizers import scaled_for
-from lrrt.streams import ITERATED_AGAIN
+from lrrt.optimizers import check_is_used, scaled_for
+from lrrt.stream import ITERATED_AGAIN
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class TrainingLoop:
             self._fresh_optimizer = FreshOptimizer(self.optimizer, model)
         self.momentum: tf.Variable | None = None
         """A variable in place of the optimizer's momentum, put there before the first run; `train` moves it."""
-        self.probe = validation.sample(PROBE_SAMPLES) if validation and monitor.on_validation else None
+        probe_size = fixed_batch_size(model) or PROBE_SAMPLES
+        self.probe = validation.sample(probe_size) if validation and monitor.on_validation else None
         """What a validation monitor is measured on."""
         self.metrics = EpochMetrics(model, monitor)
         self._compile()
@@ -152,6 +154,7 @@ class TrainingLoop:
             except tf.errors.OutOfRangeError:
                 raise data_ended(len(table)) from None
         done = int(num_steps)
+        check_is_used(self.optimizer, self.model)
         return Steps(*(values.numpy()[:done] for values in recorded))
 
     def validate(self) -> float:

@@ -14,9 +14,9 @@ from pipeline.console.stopping import Stopper
 from pipeline.failures import NotFinished
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
 from pipeline.report.manifest import check_results_owner, forget_changed_files
-from pipeline.report.sentences import about_source, about_validation, beginning, conclusion, nothing_left
 from pipeline.report.summary import StageReport
 from pipeline.run import Run, holding, holding_results
+from pipeline.sentences import about_source, about_validation, beginning, conclusion, nothing_left
 from pipeline.state.ownership import check_range_tests, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
@@ -165,7 +165,9 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
             prepared = run.prepare(run.config, run.stopper)
-            for text in (*about_source(run, opened, prepared), *about_validation(run.config, prepared.task)):
+            about_model = prepared.known_by.notes
+            about_data = about_validation(run.config, prepared.task)
+            for text in (*about_source(run, opened, prepared), *about_data, *about_model):
                 run.note(text)
             trained = train(trained_run, prepared, before=before)
         with holding_results(run):

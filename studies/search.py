@@ -145,9 +145,12 @@ class Search:
         values = self._proposed(number, table) if first is None else first.params
         if values is None:
             return None
-        config = TrialConfig.from_parameters(values)
-        distributions = {name: self._distributions[name] for name in values}
         assert self.trainer is not None, "a job without a trainer is asked for no piece"
+        # A hyperparameter that does not exist in this trial's model is not recorded, and no sampler learns from it.
+        config = self.trainer.as_built(TrialConfig.from_parameters(values))
+        recorded = config.parameters()
+        values = {name: value for name, value in values.items() if name in recorded}
+        distributions = {name: self._distributions[name] for name in values}
         so_far = SoFar(TrialResult(number, config, TrialState.TIMED_OUT, error=HUNG, objective=self.study.objective))
         return Piece(
             number,

@@ -136,6 +136,24 @@ class Trainer:
                 f"{error}"
             ) from None
 
+    def as_built(self, config: TrialConfig) -> TrialConfig:
+        """Return a trial's config without the hyperparameters that its model does not ask for under these values.
+
+        A config whose model cannot be built is returned as it is, and fails when it is trained.
+        """
+        try:
+            built = self.cache.as_built(config)
+        except Exception:  # the builder is the user's code, which may raise anything
+            return config
+        known = {*dict(built.own), *self.cache.loops.asked_hyperparameters}
+        for name, value in self.cache.loops_of(built).asked_hyperparameters.items():
+            if name not in known:
+                self._note(
+                    f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the "
+                    f"builds before the study did; it keeps its default, {value!r}"
+                )
+        return built
+
     def train(
         self,
         config: TrialConfig,
@@ -252,17 +270,19 @@ class Trainer:
         reason = "a callback has hooks at every batch" if want_batches(callbacks) else fitting.reason
         if reason:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
-        hooks = Hooks(callbacks, fitting, epochs=self.epochs)
+        loops = self.cache.loops_of(config)
+        hooks = Hooks(callbacks, fitting, epochs=self.epochs, steps=loops.num_batches(config.batch_size))
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge)
+        parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
+        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge, parts)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
                 run.take_up(resume)
                 return run, resume.seconds
             self._note("a trial that was interrupted begins again, because the memory of its callbacks is not stored")
-        run.begin(self.cache.loops_of(config).initial_weights(self.seed))
+        run.begin(loops.initial_weights(self.seed))
         return run, 0.0
 
     def _tables(self, config: TrialConfig) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

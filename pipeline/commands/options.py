@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.config.values import seconds_of
 from pipeline.console.streams import ProgressStyle
 
 Config = Annotated[Path, typer.Argument(metavar="search.toml", help="The config file.", show_default=False)]
@@ -48,6 +47,8 @@ FailOn = Annotated[
 
 def seconds(text: str) -> float:
     """Return the seconds of a duration such as 3h50m."""
+    from pipeline.config.values import seconds_of  # it imports the engines' samplers, which `--help` does not need
+
     try:
         return seconds_of(text)
     except ValueError as error:

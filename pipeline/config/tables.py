@@ -77,6 +77,9 @@ class TaskConfig(_Table):
     callbacks: OptionalReference = Field(
         "", description='a function that makes the Keras callbacks of a trial, such as "my_task:callbacks"; "" is none'
     )
+    steps_per_epoch: CountOrZero = Field(
+        0, description="batches in an epoch of a trial, after which the next one goes on; 0 is all of the data"
+    )
 
 
 class RangeTestConfig(_Table):

@@ -59,7 +59,7 @@ def builtin_config(
 def template() -> str:
     """Return a commented config file with every key, which runs unchanged."""
     head = "# A search by lrrt. Every key but [task] may be left out; the values here are the defaults.\n\n"
-    return head + _written(StageConfig(task=TaskConfig(**EXAMPLE_TASK)), commented=True)
+    return head + _written(StageConfig(task=TaskConfig.model_validate(EXAMPLE_TASK)), commented=True)
 
 
 def to_toml(config: StageConfig) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lrrt import Bounds
     from studies import EpochEnded, TrialResult
 
+MAX_ERROR = 160  # letters of an error on the line of a trial
+
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
@@ -139,10 +141,22 @@ def describe(event: Event) -> str:
             scores = f"score {score_text(result.score)}, best {score_text(event.best_score)}"
             cost = f"{len(result.train_losses)} epochs in {duration_text(result.seconds)}"
             done = f"({event.num_done}/{event.num_trials})"
-            return f"trial {result.number} {state_text(result)}: {scores}, {values_text(result)}, {cost} {done}"
+            why = f" ({in_short(result.error)})" if result.error else ""
+            state = f"{state_text(result)}{why}"
+            return f"trial {result.number} {state}: {scores}, {values_text(result)}, {cost} {done}"
         case Note() | StageDone():
             return event.text
     assert_never(event)
+
+
+def in_short(error: str) -> str:
+    """Return the first line of an error, which may go on with a traceback or a graph, cut to a line's length.
+
+    >>> in_short("ValueError: no room\\nfor more")
+    'ValueError: no room'
+    """
+    first = (error.strip().splitlines() or [""])[0]
+    return first if len(first) <= MAX_ERROR else f"{first[: MAX_ERROR - 1]}…"
 
 
 def state_text(result: TrialResult) -> str:

@@ -30,7 +30,7 @@ def advise(report: StageReport) -> tuple[str, ...]:
     """Return the advice, the most important first; each is a sentence or two."""
     findings = (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
-    return (*_about_model(report), *findings, *rest)
+    return (*_about_model(report), *findings, *(f"{text[0].upper()}{text[1:]}." for text in report.notes), *rest)
 
 
 def _about_model(report: StageReport) -> Iterator[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lrrt.optimizers import fresh_optimizer
+from lrrt.arrays import ArrayBatches
+from lrrt.batches import as_batches
+from lrrt.optimizers import optimizer_like
 from pipeline.failures import CorruptState, TaskError
 from pipeline.run import Run
 from pipeline.state.stored import read_weights
@@ -54,7 +58,11 @@ def save_model(run: Run, model: keras.Model) -> str:
         TaskError: if not even its variables can be read.
     """
     directory = run.directory
-    ways = {MODEL: model.save, WEIGHTS: partial(_save_weights, model), ARRAYS: partial(_save_arrays, model)}
+    ways = {
+        MODEL: partial(_save_whole, model),
+        WEIGHTS: partial(_save_weights, model),
+        ARRAYS: partial(_save_arrays, model),
+    }
     reasons: list[str] = []
     for name, save in ways.items():
         try:
@@ -82,12 +90,29 @@ def _save_arrays(model: keras.Model, path: Path) -> None:
         np.savez(file, **arrays)
 
 
+def _save_whole(model: keras.Model, path: Path) -> None:
+    """Save a model; one without `call`, which is never called built, without the state of its optimizer.
+
+    It could not be loaded with that state, and is saved with all its weights, whatever Keras warns of.
+    """
+    with _fresh_optimizer(model) if not model.built else nullcontext(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving a model that has not yet been built")
+        model.save(path)
+
+
 def _save_weights(model: keras.Model, path: Path) -> None:
     """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    optimizer = model.optimizer
-    model.optimizer = fresh_optimizer(optimizer)
-    try:
+    with _fresh_optimizer(model):
         model.save_weights(path)
+
+
+@contextmanager
+def _fresh_optimizer(model: keras.Model) -> Iterator[None]:
+    """While the block runs, the model has an optimizer like its own, at the same rate, without a state."""
+    optimizer = model.optimizer
+    model.optimizer = optimizer_like(optimizer)
+    try:
+        yield
     finally:
         model.optimizer = optimizer
 
@@ -100,6 +125,11 @@ def _saved(path: Path, save: Callable[[Path], None]) -> Path:
 
 def evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
     """Return what the model's metrics say of test data."""
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    metrics = model.evaluate(*arrays, batch_size=batch_size, verbose=0, return_dict=True)
+    from lrrt.fit_loop import stream_of
+
+    batches = as_batches(data, 1, name="test")
+    if isinstance(batches, ArrayBatches):
+        batches = batches.with_batch_size(min(batch_size, batches.num_samples))
+    stream = stream_of(batches, batches.num_batches, batches.plan(batches.num_batches, None))
+    metrics = model.evaluate(stream, verbose=0, return_dict=True)
     return {name: float(value) for name, value in metrics.items()}

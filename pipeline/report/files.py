@@ -28,6 +28,7 @@ from pipeline.report.summary import (
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
+from pipeline.state.stored import read_task
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
@@ -117,7 +118,7 @@ def _write_results(
         widened=widened,
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened)
+    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes)
     write_html(run, report)
     text = json_text(summary)
     write_manifest(run, summary=text)
@@ -176,6 +177,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
+        () if (task := read_task(run.directory)) is None else task.notes,
     )
 
 

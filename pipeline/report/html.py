@@ -61,7 +61,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count)
     template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    best = best_rows(report.trials)
+    best = best_rows(report.trials, config.study.max_gap)
     all_pictures = dict(pictures)
     if any(report.range_test.curves.values()):  # none if the bounds were given
         all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")

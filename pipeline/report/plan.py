@@ -51,11 +51,12 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts of a stage, and the most that they can cost."""
+    """The parts of a stage, the most that they can cost, and sentences about what is not searched."""
 
     measured: tuple[Measured, ...]
     parts: tuple[PlannedPart, ...]
     epochs: int
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -94,6 +95,7 @@ class Plan:
             ],
             "training_steps": self.training_steps,
             "seconds": self.seconds,
+            "notes": list(self.notes),
         }
 
     def as_table(self) -> str:
@@ -124,7 +126,7 @@ class Plan:
             f"bounds are for trainings of {num_steps} updates in batches of {size} ({self.epochs} epochs)"
             for size, num_steps in self.training_steps.items()
         ]
-        return "\n".join([*steps, *lengths, "", *lines]) + "\n"
+        return "\n".join([*self.notes, *steps, *lengths, "", *lines]) + "\n"
 
 
 def make_plan(config: StageConfig) -> Plan:
@@ -133,13 +135,13 @@ def make_plan(config: StageConfig) -> Plan:
     Raises:
         TaskError: if the task's data or model break their contract.
     """
-    loops = prepare(config).cache.loops
+    prepared = prepare(config)
+    loops = prepared.cache.loops
     sizes = config.study.batch_sizes
     with guarded("A few steps must run on the task, but that"):
         measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
-    return Plan(
-        measured, price(config, {(one.optimizer, one.batch_size): one for one in measured}), config.study.epochs
-    )
+    parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
+    return Plan(measured, parts, config.study.epochs, prepared.known_by.notes)
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:

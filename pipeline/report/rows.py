@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.report.summary import StageReport
-from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, best_of, check_overfitting
+from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, best_of, check_overfitting, ranked
 
 NUM_BEST = 5
 ENDED_BY = {TrialState.COMPLETED: "it had stopped improving", TrialState.TIMED_OUT: "its time was used up"}
@@ -105,10 +105,9 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     return rows
 
 
-def best_rows(trials: Sequence[TrialResult]) -> list[BestRow]:
-    """Return the best trials, the best first."""
-    ranked = sorted(completed(trials), key=lambda trial: (trial.cost, trial.number))
-    return [row_of(trial) for trial in ranked[:NUM_BEST]]
+def best_rows(trials: Sequence[TrialResult], max_gap: float | None) -> list[BestRow]:
+    """Return the best trials, the best first, as a study with this `max_gap` ranks them."""
+    return [row_of(trial) for trial in ranked(trials, max_gap=max_gap)[:NUM_BEST]]
 
 
 def row_of(trial: TrialResult) -> BestRow:

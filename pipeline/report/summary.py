@@ -37,7 +37,8 @@ class StageReport:
 
     `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
     is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
-    that the search went on in wider bounds; `space` has these wider bounds.
+    that the search went on in wider bounds; `space` has these wider bounds. `notes` are sentences about what of the
+    model is not searched.
     """
 
     range_test: RangeTestResult
@@ -50,6 +51,7 @@ class StageReport:
     retrained: tuple[Retrained, ...] = ()
     edge: AtEdge | None = None
     widened: tuple[AtEdge, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def summarise(

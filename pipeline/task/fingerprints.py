@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -13,9 +14,11 @@ from lrrt import Loops, RangeTestResult
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
+from lrrt.rows import as_bytes, gather
 from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
+from studies.space.model_hyperparameters import ModelSpace
 
 if TYPE_CHECKING:
     import keras
@@ -43,11 +46,13 @@ class TaskPrint:
     own: tuple[Dimension, ...]
     source: str | None
     callbacks_code: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def fields(self) -> Fields:
         """The facts on which range tests depend, as plain data; those of its callbacks are not among them."""
-        return {name: value for name, value in self.as_dict().items() if name not in ("source", "callbacks_code")}
+        others = ("source", "callbacks_code", "notes")
+        return {name: value for name, value in self.as_dict().items() if name not in others}
 
     def as_dict(self) -> Fields:
         """Return plain data for JSON."""
@@ -59,12 +64,13 @@ class TaskPrint:
         return from_plain(cls, kept)
 
 
-def print_of(config: StageConfig, loops: Loops, own: Iterable[Dimension]) -> TaskPrint:
+def print_of(config: StageConfig, loops: Loops, own: ModelSpace) -> TaskPrint:
     """Return the print of a task, from its data and model."""
     assert loops.validation is not None, "a task without validation data has some held out"
     parts = {"train": loops.batches, "validation": loops.validation}
     data = {name: _data_fields(batches) for name, batches in parts.items()}
-    return TaskPrint(data, _model_fields(loops.model), tuple(own), source_of(config), callbacks_code_of(config))
+    callbacks_code = callbacks_code_of(config)
+    return TaskPrint(data, _model_fields(loops.model), own.dimensions, source_of(config), callbacks_code, own.notes)
 
 
 def range_test_fields(config: StageConfig, task: TaskPrint) -> Fields:
@@ -140,7 +146,7 @@ def _rates(bounds: RangeTestResult) -> Fields:
 
 
 def _data_fields(batches: Batches) -> Fields:
-    from keras import ops, tree
+    from keras import tree
 
     if not isinstance(batches, ArrayBatches):
         return {"arrays": [_shown(leaf, tuple(leaf.shape)[1:]) for leaf in tree.flatten(batches.sample(1))]}
@@ -148,7 +154,7 @@ def _data_fields(batches: Batches) -> Fields:
     rows = sorted({number * (batches.num_samples - 1) // SAMPLED_ROWS for number in range(SAMPLED_ROWS + 1)})
     return {
         "arrays": [_shown(leaf, tuple(leaf.shape)) for leaf in leaves],
-        "sample": _digest(ops.convert_to_numpy(ops.take(leaf, rows, axis=0)).tobytes() for leaf in leaves),
+        "sample": _digest(as_bytes(gather(leaf, rows)) for leaf in leaves),
     }
 
 
@@ -156,7 +162,7 @@ def _model_fields(model: keras.Model) -> Fields:
     shapes = [_shown(variable, tuple(variable.shape)) for variable in model.variables]
     described = [*map(_described, model._flatten_layers(include_self=False)), shapes]
     return {
-        "num_parameters": model.count_params(),
+        "num_parameters": sum(math.prod(weight.shape) for weight in model.weights),
         "architecture": _digest(json.dumps(part, default=_name_of).encode() for part in described),
         "loss": model.loss if isinstance(model.loss, str) else _name_of(model.loss),
     }

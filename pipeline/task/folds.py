@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
+from lrrt.rows import join, subset
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
 from studies import make_folds
@@ -23,15 +24,13 @@ def all_rows(loops: Loops) -> Any:
     Raises:
         TaskError: if they are no arrays, or do not have the same parts.
     """
-    from keras import ops, tree
+    from keras import tree
 
     train, validation = loops.batches, loops.validation
     if not isinstance(train, ArrayBatches) or not isinstance(validation, ArrayBatches):
         raise TaskError("Folds must be cut from arrays, got data that comes in batches. Set [study] folds = 0.")
     try:
-        return tree.map_structure(
-            lambda *parts: ops.convert_to_numpy(ops.concatenate(parts)), train.arrays, validation.arrays
-        )
+        return tree.map_structure(lambda *parts: join(parts), train.arrays, validation.arrays)
     except ValueError as error:
         raise TaskError(
             f"Folds must be cut from training and validation data of the same parts, got others: {error}"
@@ -47,7 +46,7 @@ def folds_of(config: StageConfig, data: Any) -> list[Fold]:
     from keras import tree
 
     study = config.study
-    num_samples = len(tree.flatten(data)[0])
+    num_samples = tree.flatten(data)[0].shape[0]
     smallest = num_samples - math.ceil(num_samples / study.folds)
     if smallest < max(study.batch_sizes):
         raise TaskError(
@@ -69,7 +68,7 @@ def each_fold(config: StageConfig, loops: Loops) -> Iterator[tuple[str, Any, Any
         return
     data = all_rows(loops)
     for name, fold in zip(fold_names(config), folds_of(config, data), strict=True):
-        train, validation = (tree.map_structure(operator.itemgetter(rows), data) for rows in fold)
+        train, validation = (tree.map_structure(partial(subset, index=rows), data) for rows in fold)
         yield name, train, validation
 
 

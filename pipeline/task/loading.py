@@ -1,4 +1,4 @@
-"""Load the user's task: import its functions by `module:function`, and check its data."""
+"""Load the user's task: a model builder and data, from `module:function`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
+from lrrt.hyper_models import as_function, is_hyper_model
+from lrrt.rows import subset
 from pipeline.failures import TaskError
 from pipeline.task.guard import guarded
 
 PARTS = ("train", "validation", "test")
+PAIR = 2  # x and y
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Task:
     callbacks; None for a task without callbacks.
     """
 
-    build_model: Callable[..., Any]
+    build_model: Any
     train: Data
     validation: Data
     test: Data | None = None
@@ -37,9 +40,10 @@ def load_task(
     """Import both functions and load the data.
 
     Args:
-        build_model: `module:function`; the function returns a compiled model and is called later.
+        build_model: `module:function`; the function returns a compiled model and is called later. A HyperModel may
+            stand in its place.
         load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
-            optional.
+            optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
         seed: the seed of the held-out samples, if there is no validation data.
         validation_fraction: the fraction of the training samples that is then held out.
@@ -47,16 +51,11 @@ def load_task(
     Raises:
         TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
     """
-    builder, loader = import_function(build_model), import_function(load_data)
+    builder, loader = import_builder(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
     with guarded(f"{load_data} must return the task's data, it"):
         data = loader()
-    if not isinstance(data, Mapping) or "train" not in data or set(data) - set(PARTS):
-        got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
-        raise TaskError(
-            f'{load_data} must return a dict with the key "train", and "validation" and "test" if there are any, '
-            f"got {got}."
-        )
+    data = _as_dict(data, load_data)
     train, validation = data["train"], data.get("validation")
     is_held_out = validation is None
     if is_held_out:
@@ -64,8 +63,22 @@ def load_task(
     return Task(builder, train, validation, data.get("test"), is_held_out, maker)
 
 
-def import_function(path: str) -> Callable[..., Any]:
-    """Import the function of `module:function`.
+def import_builder(path: str) -> Any:
+    """Import the model builder of `module:function`, which may be KerasTuner's HyperModel too, an instance or a class.
+
+    Raises:
+        TaskError: as `import_function` does, and for a HyperModel class that needs arguments.
+    """
+    builder = import_function(path, is_taken=is_hyper_model)
+    try:
+        as_function(builder)
+    except TypeError as error:
+        raise TaskError(f"{path} cannot be used: {error}") from error
+    return builder
+
+
+def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) -> Any:
+    """Import the function of `module:function`, or another object that is taken in its place.
 
     Raises:
         TaskError: if the module or the function does not exist, or the import raises.
@@ -75,10 +88,34 @@ def import_function(path: str) -> Callable[..., Any]:
     with guarded(f"{path} must be importable, importing {module_name!r}", remedy=remedy):
         module = importlib.import_module(module_name)
     function = getattr(module, function_name, None)
-    if not callable(function):
+    if not callable(function) and not is_taken(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
         raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
     return function
+
+
+def _as_dict(data: Any, load_data: str) -> Mapping[str, Data]:
+    """Return what `load_data` returned by the names of its parts.
+
+    A tuple of two pairs is always training and test data; a model of two inputs and two outputs needs the dict.
+    """
+    if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
+        return data
+    if isinstance(data, tuple | list) and len(data) == PAIR:
+        are_pairs = [isinstance(part, tuple | list) and len(part) == PAIR and _holds_arrays(part) for part in data]
+        if all(are_pairs):
+            return dict(zip(("train", "test"), data, strict=True))
+        if _holds_arrays(data) or any(isinstance(part, Mapping | tuple) for part in data):
+            return {"train": data}
+    got = ", ".join(map(repr, data)) if isinstance(data, Mapping) else type(data).__name__
+    raise TaskError(
+        f'{load_data} must return a dict with the key "train", and "validation" and "test" where there are any; or '
+        f"(x, y), (x_test, y_test); or (x, y); got {got}."
+    )
+
+
+def _holds_arrays(parts: Any) -> bool:
+    return all(hasattr(part, "shape") or isinstance(part, list) for part in parts)
 
 
 def take_rows(batches: ArrayBatches, rows: Any) -> Data:
@@ -86,7 +123,7 @@ def take_rows(batches: ArrayBatches, rows: Any) -> Data:
     import keras
     import numpy as np
 
-    return keras.tree.map_structure(lambda array: np.asarray(array)[np.sort(rows)], batches.arrays)
+    return keras.tree.map_structure(lambda array: subset(array, np.sort(rows)), batches.arrays)
 
 
 def _hold_out(train: Data, fraction: float, seed: int) -> tuple[Data, Data]:

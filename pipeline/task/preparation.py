@@ -14,10 +14,11 @@ from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.folds import all_rows, each_fold, folds_of
 from pipeline.task.guard import guarded
 from pipeline.task.loading import Task, load_task
-from pipeline.task.scored_data import check_scores, checked_test_data
+from pipeline.task.scored_data import checked_test_data
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import LoopCache, Objective, Trainer, own_dimensions
+from studies import LoopCache, Objective, Trainer
 from studies.schedules.schedule import check_all_fit
+from studies.space.model_hyperparameters import ModelSpace, model_space
 from studies.training.shown_metrics import find_objective
 from studies.trial import is_reserved
 
@@ -118,22 +119,16 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
-        dimensions = own_dimensions(task.build_model)
+        own = model_space(task.build_model)
         cache = make_cache(config, task, loops)
         objective, _ = find_objective(cache, config.study.objective, config.study.direction)
-    taken = [dimension.name for dimension in dimensions if is_reserved(dimension.name)]
-    if taken:
-        raise TaskError(
-            f"Hyperparameters of {names.build_model} must have other names than lrrt's own, got {taken[0]!r}."
-        )
-    with guarded("The model must run on validation and test data, but scoring it there", stopper=stopper):
-        assert loops.validation is not None, "a task without validation data has some held out"
-        check_scores(loops, loops.validation)
+    _check_names(config, own)
+    with guarded("The model must run on the test data, but a look at them", stopper=stopper):
         task = replace(task, test=checked_test_data(task.test, loops))
     _check_lengths(config, lengths)
     if config.study.folds:
         folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
-    return Prepared(task, cache, tested, print_of(config, loops, dimensions), objective)
+    return Prepared(task, cache, tested, print_of(config, loops, own), objective)
 
 
 def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
@@ -175,7 +170,38 @@ def _make_loops(config: StageConfig, task: Task) -> Loops:
         optimizers=config.range_test.optimizers,
         batch_size=config.range_test_batch_size,
         validation_data=task.validation,
+        steps_per_epoch=config.task.steps_per_epoch or None,
     )
+
+
+_INSTEAD = {
+    "optimizer": 'give "optimizers = [..]" under [range_test]',
+    "batch_size": 'give "batch_sizes = [..]" under [study]',
+    "weight_decay": 'give "weight_decay = [low, high]" under [study]',
+    "momentum": 'give "momentum = [low, high]" under [study]',
+    "schedule": 'give "schedules = [..]" under [study]',
+}
+
+
+def _check_names(config: StageConfig, own: ModelSpace) -> None:
+    """Refuse hyperparameters of the model with names of ours, and a choice of optimizers that the config does not make.
+
+    Optimizers that the config names stand in place of the model's choice.
+    """
+    builder = config.task.build_model
+    taken = [dimension.name for dimension in own.dimensions if is_reserved(dimension.name)]
+    if taken:
+        instead = f" If it is what lrrt means by it, {_INSTEAD[taken[0]]}." if taken[0] in _INSTEAD else ""
+        raise TaskError(
+            f"Hyperparameters of {builder} must have other names than lrrt's own, got {taken[0]!r}, which changes the "
+            f"model.{instead}"
+        )
+    if own.optimizers and "optimizers" not in config.range_test.model_fields_set:
+        names = ", ".join(f'"{name}"' for name in own.optimizers)
+        raise ConfigError(
+            f"[range_test] optimizers must say which optimizers are searched if {builder} chooses among several, got "
+            f"{names} there and nothing in the config. Write: optimizers = [{names}]"
+        )
 
 
 def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:

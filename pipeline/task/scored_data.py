@@ -1,16 +1,14 @@
-"""Check, before anything trains, that the model can be scored on the validation data and on the test data."""
+"""Check, before anything trains, that the best model can be scored on the test data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from lrrt import Loops
-from lrrt.arrays import Batch
-from lrrt.batches import Batches, Data, as_batches
-from lrrt.models import BUILD_SAMPLES, check_labels
-from lrrt.one_batch import run_on_batch
-from lrrt.variables import all_variables, assign, read
+from lrrt.batches import Data, as_batches
+from lrrt.matching import check_data
+from lrrt.models import left_in_its_state
 from studies.training.validation_data import check_finite
 
 if TYPE_CHECKING:
@@ -32,46 +30,17 @@ def checked_test_data(data: Data | None, loops: Loops) -> Data | None:
         data = _stored(data)
     batches = as_batches(data, 1, name=TEST)
     check_finite(batches, TEST)
-    check_labels(loops.model, batches, TEST)
-    check_scores(loops, batches)
+    with left_in_its_state(loops.model):
+        check_data(loops.model, batches, TEST)
     return data
 
 
-def check_scores(loops: Loops, batches: Batches) -> None:
-    """Let the model's `test_step` run on a few samples, and leave the model as it was; what it raises is raised."""
-    import tensorflow as tf
-
-    model, batch = loops.model, batches.sample(BUILD_SAMPLES)
-
-    def score() -> None:
-        run_on_batch(model, model.test_step, batch)
-
-    variables = [*all_variables(model), *model.metrics_variables]
-    values = read(variables)
-    with model.distribute_strategy.scope():
-        try:
-            score()
-        except Exception:
-            if model.run_eagerly or not _runs(tf.function(score, autograph=False)):  # a test_step may need a graph
-                raise
-        finally:
-            assign(variables, values)
-
-
-def _runs(score: Callable[[], None]) -> bool:
-    try:
-        score()
-    except Exception:  # the user's code may raise anything; the first exception tells more
-        return False
-    return True
-
-
-def _stored(batches: Iterator[Batch]) -> tf.data.Dataset:
+def _stored(batches: Iterator[Any]) -> tf.data.Dataset:
     """Return a dataset of all batches of a generator, which gives them once."""
     import keras
     import tensorflow as tf
 
-    stored: list[Batch] = []
+    stored: list[Any] = []
     num_bytes = 0
     for batch in batches:
         parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)

@@ -41,7 +41,7 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
     """
     ended = [trial for trial in trials if trial.state is not TrialState.FAILED]
     costs = [cost for trial in ended if (cost := cost_for_engines(trial, ended)) is not None]
-    searched = list(_searched(space))
+    searched = [one for one in _searched(space) if one.name == RATE or all(_has(trial, one.name) for trial in ended)]
     if len(ended) < MIN_TRIALS or len(set(costs)) == 1 or not searched:
         return None
     import optuna
@@ -63,6 +63,10 @@ def _searched(space: SearchSpace) -> Iterable[Dimension]:
         if not dimension.conditions and (len(dimension.choices) > 1 or dimension.low < dimension.high):
             yield dimension
     yield Dimension(RATE, low=0.0, high=1.0)
+
+
+def _has(trial: TrialResult, name: str) -> bool:
+    return name in trial.config.parameters()
 
 
 def _as_optuna(

@@ -12,7 +12,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, GridSearchOracle, Ra
 from numpy.typing import NDArray
 
 from studies.dimension import Value
-from studies.engines.observation import Observation, Values
+from studies.engines.observation import Observation, Values, penalty
 from studies.objective import Objective
 from studies.space.search_space import SearchSpace
 from studies.space.suggesting import ask_keras_tuner
@@ -42,6 +42,7 @@ class NumberedOracle(keras_tuner.Oracle):
         )
         self.study_objective, self.study_seed = objective, seed
         self.suggestions = space.suggested_parameters()
+        self.failed: set[str] = set()
         self.verbose = 0
 
     def values_of(
@@ -119,9 +120,20 @@ class RandomOracle(NumberedOracle, RandomSearchOracle):
 
 
 class BayesianOracle(NumberedOracle, BayesianOptimizationOracle):
-    """KerasTuner's Gaussian process; its search for the best point starts at likely points."""
+    """KerasTuner's Gaussian process; its search for the best point starts at likely points.
+
+    KerasTuner leaves out trials that failed, so it would propose their like for ever. Here they have the penalty of
+    diverged ones.
+    """
 
     def next_values(self, number: int) -> dict[str, Value] | None:
+        self.failed |= {trial.trial_id for trial in self.trials.values() if trial.status == "FAILED"}
+        costs = [
+            self.study_objective.cost(one.score) for one in self.trials.values() if one.trial_id not in self.failed
+        ]
+        for trial_id in self.failed:
+            trial = self.trials[trial_id]
+            trial.status, trial.score = "COMPLETED", self.study_objective.score(penalty(costs))
         self.num_initial_points = INITIAL_TRIALS
         self._random_state = _LikelyStarts(self, _drawn(self.study_seed, number))
         with warnings.catch_warnings():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from studies.dimension import Value
+from studies.dimension import Dimension, Value
 from studies.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS
 from studies.ranking import excess_gap
@@ -90,7 +90,7 @@ def cost_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> floa
 
         penalty = worst + PENALTY_SHARE * (worst - best)
 
-    A diverged or infeasible trial gets this penalty, from the costs of the others. An engine then avoids its region,
+    A diverged or infeasible trial gets this `penalty`, from the costs of the others. An engine then avoids its region,
     and no huge number distorts what it learns elsewhere. A pruned trial has its cost: it was in the worse half, and its
     later epochs are unknown.
     """
@@ -99,11 +99,34 @@ def cost_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> floa
         return None if result.state is TrialState.FAILED else result.cost
     seen = [other.cost for other in others if other.state in ended and other.cost is not None]
     seen = seen or [cost for cost in (*result.costs, *_losses(result)) if math.isfinite(cost)]
-    if not seen:
+    return penalty(seen)
+
+
+def penalty(costs: Sequence[float]) -> float:
+    """Return a cost that is a bit worse than the worst of these."""
+    if not costs:
         return NO_COST
-    return max(seen) + PENALTY_SHARE * ((max(seen) - min(seen)) or abs(max(seen)) or 1.0)
+    return max(costs) + PENALTY_SHARE * ((max(costs) - min(costs)) or abs(max(costs)) or 1.0)
 
 
 def _losses(result: TrialResult) -> tuple[float, ...]:
     """Return the losses, if they are of the kind of the objective."""
     return result.train_losses if result.objective == VAL_LOSS else ()
+
+
+def distance(one: Values, other: Values, dimensions: Mapping[str, Dimension]) -> float:
+    """Return how different the values of two trials are: the sum over their dimensions, each from 0 to 1.
+
+    A number differs by a part of its range, logarithmic if its dimension is; other choices, and a dimension that only
+    one of the trials has, differ by 1.
+    """
+    total = 0.0
+    for name in one.keys() | other.keys():
+        dimension, values = dimensions[name], (one.get(name), other.get(name))
+        if dimension.choices or None in values:
+            total += values[0] != values[1]
+        elif dimension.low < dimension.high:
+            ends = [*map(float, values), float(dimension.low), float(dimension.high)]  # type: ignore[arg-type]  # none is None
+            first, second, low, high = map(math.log, ends) if dimension.log else ends
+            total += abs(first - second) / (high - low)
+    return total

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.engines.observation import Observation, Values
+from studies.engines.observation import Observation, Values, distance, penalty
 from studies.engines.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
 from studies.engines.quasi_random import quasi_random_values
 from studies.space.search_space import SearchSpace
@@ -15,6 +15,10 @@ from studies.space.suggesting import ask_optuna
 
 if TYPE_CHECKING:
     import optuna
+
+FAILURE = "failure"  # the name of a constraint that a trial which raised violates
+NUM_DRAWS = 4  # of a trial whose like failed
+VIOLATED, HELD = 1e3, 0.0  # more than any gap: a trial without a cost is worse than one whose gap is too large
 
 
 class OptunaEngine:
@@ -52,19 +56,35 @@ class OptunaEngine:
         if self._sampler == "qmc":
             return quasi_random_values(self._dimensions.values(), number, seed=self._seed, fixed=suggestion)
         study = self._informed(ended)
-        fresh_seed = int(np.random.default_rng([self._seed, number]).integers(2**31))
-        study.sampler = make_sampler(self._sampler, fresh_seed, num_suggested=len(self._suggestions))
         others = [self._add_running(study, values) for values in running]
-        if suggestion:
-            study.enqueue_trial(suggestion)
-        trial = study.ask()
-        values = ask_optuna(trial, self._dimensions.values())
+        trial, values = self._asked_for(study, number, suggestion, ended)
         for other in others:
             _leave(study, other)
         if number in self._asked:
             _leave(study, self._asked[number][0].number)
         self._asked[number] = trial, values
         return values
+
+    def _asked_for(
+        self, study: optuna.Study, number: int, suggestion: Values, ended: Sequence[Observation]
+    ) -> tuple[optuna.Trial, Values]:
+        """Ask for a trial, and a few times again if the trial most like it failed: TPE keeps away too late."""
+        num_draws = NUM_DRAWS if self._sampler == "tpe" and any(one.cost is None for one in ended) else 1
+        draws = np.random.default_rng([self._seed, number]).integers(2**31, size=num_draws)
+        for at, seed in enumerate(draws, start=1):
+            study.sampler = make_sampler(self._sampler, int(seed), num_suggested=len(self._suggestions))
+            if suggestion:
+                study.enqueue_trial(dict(suggestion))
+            trial = study.ask()
+            values = ask_optuna(trial, self._dimensions.values())
+            if at == num_draws or suggestion or not self._is_like_a_failure(values, ended):
+                break
+            _leave(study, trial.number)
+        return trial, values
+
+    def _is_like_a_failure(self, values: Values, ended: Sequence[Observation]) -> bool:
+        nearest = min(ended, key=lambda one: distance(values, one.values, self._dimensions))
+        return nearest.cost is None
 
     def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
         """Return the study in memory, with all trials that have ended."""
@@ -80,20 +100,19 @@ class OptunaEngine:
         return self._study
 
     def _add_ended(self, study: optuna.Study, observation: Observation) -> None:
-        import optuna
-
         trial, values = self._asked.pop(observation.number, (None, None))
-        has_failed = observation.cost is None
-        constraints = observation.constraints
+        constraints = {**observation.constraints, FAILURE: VIOLATED if observation.cost is None else HELD}
+        cost = observation.cost
+        if cost is None:  # a sampler without constraints avoids it as it avoids a diverged trial
+            cost = penalty(list(_costs(study)))
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
-            study.tell(trial, observation.cost, state=optuna.trial.TrialState.FAIL if has_failed else None)
+            study.tell(trial, cost)
             return
         if trial is not None:
-            _leave(study, trial.number)  # another worker was faster, with other values
-        if not has_failed:
-            study.add_trial(self._made(observation.values, value=observation.cost, constraints=constraints))
+            _leave(study, trial.number)  # another worker was faster, or its model lacks some hyperparameters
+        study.add_trial(self._made(observation.values, value=cost, constraints=constraints))
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:
         import optuna
@@ -106,6 +125,13 @@ class OptunaEngine:
 
         distributions = {name: distribution(self._dimensions[name]) for name in values}
         return optuna.trial.create_trial(params=dict(values), distributions=distributions, **options)
+
+
+def _costs(study: optuna.Study) -> Iterator[float]:
+    """Yield the costs of the trials that did not fail."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name == "COMPLETE" and trial.value is not None and trial.constraints.get(FAILURE) != VIOLATED:
+            yield trial.value
 
 
 def _leave(study: optuna.Study, number: int) -> None:

@@ -1,59 +1,165 @@
-"""Turn the hyperparameters of a user's `build(hp)` into dimensions of a search space."""
+"""Turn the hyperparameters of a user's `build(hp)` or HyperModel into dimensions of a search space."""
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import io
-import tempfile
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from studies.dimension import Condition, Dimension
+from lrrt.hyper_models import as_function, overrides_fit, takes_hyperparameters
+from lrrt.models import ModelSource
+from lrrt.optimizers import known_optimizers
+from studies.dimension import Dimension
+from studies.space.existence import conditions_of
+from studies.space.exploration import Exploration
+from studies.space.exploring import MAX_BUILDS, explore
 
-if TYPE_CHECKING:
-    import keras
+_LOG = logging.getLogger(__name__)
+_INSTEAD = {  # what a config has in place of a hyperparameter of the optimizer, by a part of the name
+    "optimizer": '"optimizers = [..]" under [range_test] says which are searched',
+    "weight_decay": '"weight_decay = [low, high]" under [study] searches that of each optimizer',
+    "momentum": '"momentum = [low, high]" under [study] searches that of each optimizer',
+    "lr": "range tests give the rates to search",
+    "learning_rate": "range tests give the rates to search",
+    "rate": "range tests give the rates to search",
+}
 
 
-def takes_hyperparameters(build_model: Callable[..., Any]) -> bool:
-    """Say whether a model builder needs one argument, which is KerasTuner's `hp`."""
-    needed = [one for one in inspect.signature(build_model).parameters.values() if one.default is one.empty]
-    return len([one for one in needed if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]) == 1
+@dataclass(frozen=True, slots=True)
+class ModelSpace:
+    """The hyperparameters of a user's model.
 
-
-def own_dimensions(build_model: Callable[..., keras.Model]) -> tuple[Dimension, ...]:
-    """Return the hyperparameters that a model builder declares, including those in conditional scopes.
-
-    The model is built until every scope has been opened. A builder without an argument has no hyperparameters.
+    Attributes:
+        dimensions: those to search, each after those in its conditions.
+        optimizers: the names among which the model chooses its own optimizer, in lower case; () if it does not.
+        notes: sentences for the user, about what is left out.
     """
-    if not takes_hyperparameters(build_model):
-        return ()
-    import keras_tuner
 
-    oracle = keras_tuner.oracles.RandomSearchOracle(objective=keras_tuner.Objective("val_loss", "min"))
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        keras_tuner.engine.base_tuner.BaseTuner(oracle, build_model, directory=folder, project_name="space")
-    return tuple(_dimension(parameter) for parameter in oracle.get_space().space)
+    dimensions: tuple[Dimension, ...] = ()
+    optimizers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def _dimension(parameter: Any) -> Dimension:
-    import keras_tuner
+def own_dimensions(model: ModelSource, *, on_note: Callable[[str], None] = _LOG.warning) -> tuple[Dimension, ...]:
+    """Return the hyperparameters that a model's builder asks for, and which a study may search; see `model_space`.
 
-    kinds = keras_tuner.engine.hyperparameters
-    name, default = parameter.name, parameter.default
-    conditions: tuple[Condition, ...] = tuple((one.name, tuple(one.values)) for one in parameter.conditions)
-    is_number = isinstance(parameter, kinds.Int | kinds.Float)
+    Args:
+        model: a function without an argument, which has none, KerasTuner's `build(hp)`, or a HyperModel.
+        on_note: called with a sentence about each that is left out.
+    """
+    found = model_space(model)
+    for note in found.notes:
+        on_note(note)
+    return found.dimensions
+
+
+def model_space(model: ModelSource, *, max_builds: int = MAX_BUILDS) -> ModelSpace:
+    """Find the hyperparameters of a model by building it under several values; see `studies.space.exploring`.
+
+    Those that change nothing but the model's optimizer are left out, since trials have optimizers of their own.
+
+    Args:
+        model: a function without an argument, which has none, KerasTuner's `build(hp)`, or a HyperModel.
+        max_builds: the number of builds, at most.
+
+    Raises:
+        ValueError: if a name is declared twice with different values.
+        Exception: whatever the builder raises under its defaults.
+    """
+    notes = list(_about_fit(model))
+    build = as_function(model)
+    if not takes_hyperparameters(build):
+        return ModelSpace(notes=tuple(notes))
+    found = explore(build, max_builds=max_builds)
+    left_out = _of_the_optimizer_alone(found)
+    choice = next((name for name in left_out if _chooses_optimizers(found, name)), None)
+    notes += [_left_out(name, is_choice=name == choice) for name in found.homes if name in left_out]
+    if not found.is_whole:
+        notes.append(
+            f"the model was built under {max_builds} sets of values, which may not have shown all of its "
+            "hyperparameters: those that appear later keep their defaults"
+        )
+    dimensions = tuple(_dimension(name, found) for name in found.homes if name not in left_out)
+    names = () if choice is None else tuple(str(value).lower() for value in found.points(choice))
+    return ModelSpace(dimensions, names, tuple(notes))
+
+
+def _about_fit(model: ModelSource) -> Iterator[str]:
+    if overrides_fit(model):
+        name = (model if isinstance(model, type) else type(model)).__name__
+        yield (
+            f"{name}.fit is not called: every trial is trained by lrrt's own loop, and what that method asks of hp is "
+            "not searched; give batch sizes, epochs, class weights and callbacks in the config"
+        )
+
+
+def _of_the_optimizer_alone(found: Exploration) -> set[str]:
+    """Return the names that change nothing of the model but its optimizer, and names that only such ones bring."""
+    alone = {name for name, effect in found.effects.items() if effect.optimizer and not effect.model}
+    while True:
+        rest = {name for name in alone if found.effects[name].names <= alone}
+        if rest == alone:
+            return alone
+        alone = rest
+
+
+def _chooses_optimizers(found: Exploration, name: str) -> bool:
+    """Say whether each value of a choice is the name of the optimizer that the model has with it."""
+    classes = found.effects[name].classes
+    return len(classes) > 1 and all(
+        str(value).lower() in known_optimizers() and str(value).lower() == made for value, made in classes.items()
+    )
+
+
+def _left_out(name: str, *, is_choice: bool) -> str:
+    words = "optimizer" if is_choice else name.rpartition("/")[2].lower()
+    instead = next((text for part, text in _INSTEAD.items() if part in words), "")
+    return (
+        f"hyperparameter {name!r} of the model is not searched: it only sets up the model's optimizer, in whose place "
+        f"trials have their own{'; ' if instead else ''}{instead}"
+    )
+
+
+def _dimension(name: str, found: Exploration) -> Dimension:
+    parameter = found.homes[name].declared[name][0]
+    _check_is_declared_once(name, found)
+    default, conditions = parameter.default, conditions_of(name, found)
+    is_number, is_whole = hasattr(parameter, "min_value"), type(parameter).__name__ == "Int"
     # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
     if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
-        return Dimension(name, tuple(parameter.values), default=default, conditions=conditions)
+        choices = tuple(dict.fromkeys(map(int, parameter.values) if is_whole else parameter.values))
+        return Dimension(name, choices, default=default if default in choices else None, conditions=conditions)
     return Dimension(
         name,
         (),
         parameter.min_value,
         parameter.max_value,
         log=parameter.sampling == "log",
-        integer=isinstance(parameter, kinds.Int),
+        integer=is_whole,
         step=parameter.step,
         default=default,
         conditions=conditions,
     )
+
+
+def _check_is_declared_once(name: str, found: Exploration) -> None:
+    """Refuse a name with two ranges: KerasTuner takes the first for both, and so values that one of them excludes."""
+    ways: dict[str, Any] = {}
+    for asked in found.builds:
+        for parameter in asked.declared.get(name, ()):
+            config = {key: value for key, value in parameter.get_config().items() if key not in _NOT_THE_RANGE}
+            ways.setdefault(f"{type(parameter).__name__}({_listed(config)})", parameter)
+    if len(ways) > 1:
+        raise ValueError(
+            f"A hyperparameter must have the same values wherever build(hp) asks for it, got {name!r} as "
+            f"{' and '.join(list(ways)[:2])}. Give each its own name; search a range that depends on another value as "
+            "a fraction of that."
+        )
+
+
+_NOT_THE_RANGE: Collection[str] = ("name", "default", "conditions", "ordered")
+
+
+def _listed(config: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in config.items() if value is not None)

@@ -66,13 +66,9 @@ class SearchSpace:
         if taken:
             raise ValueError(f"A model's own hyperparameters must have other names than ours, got {taken[0]!r}.")
 
-        names = [
-            *self.schedules,
-            *map(str, self.batch_sizes),
-            *(one.label for one in self.optimizers),
-            *(dimension.name for dimension in self.own),
-        ]
-        twice = [name for name, count in Counter(names).items() if count > 1]
+        labels, names = [one.label for one in self.optimizers], [dimension.name for dimension in self.own]
+        kinds = (self.schedules, self.batch_sizes, labels, names)  # a user's name may be that of a schedule
+        twice = [value for values in kinds for value, count in Counter(values).items() if count > 1]
         if twice:
             raise ValueError(f"Each value and each name of a search space must be its own, got {twice[0]!r} twice.")
 
@@ -126,7 +122,8 @@ class SearchSpace:
         The suggestions of the optimizers that reached the lowest losses in the test are tried first.
 
         Args:
-            result: the result of `lrrt.range_test`.
+            result: the result of `lrrt.range_test`, for trainings as long as the trials will be; if they will be longer
+                or shorter, `result.for_training(num_steps)`.
             **options: the other arguments of `from_bounds`.
         """
         bounds = {standing.label: result.bounds[standing.label] for standing in result.standings()}
@@ -168,11 +165,16 @@ class SearchSpace:
         return next((one for one in self.optimizers if one.rate_name in values), None)
 
     def holds(self, config: TrialConfig) -> bool:
-        """Say whether a trial has a value of this space for each active dimension, and no other value."""
+        """Say whether a trial has a value of this space for each active dimension, and no other value.
+
+        A hyperparameter of the model may be absent, since a build may show that it does not exist.
+        """
         values = config.parameters()
-        active = [dimension for dimension in self.dimensions() if dimension.is_active(values)]
-        names = {dimension.name for dimension in active}
-        return names == set(values) and all(dimension.holds(values[dimension.name]) for dimension in active)
+        active = {dimension.name: dimension for dimension in self.dimensions() if dimension.is_active(values)}
+        absent = active.keys() - values.keys() - {dimension.name for dimension in self.own}
+        return (
+            not absent and values.keys() <= active.keys() and all(active[name].holds(values[name]) for name in values)
+        )
 
     def check_num_steps(self, num_steps: int) -> None:
         """Refuse a training that is too short for a schedule that may be proposed.

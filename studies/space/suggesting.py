@@ -42,6 +42,8 @@ def keras_tuner_config(dimension: Dimension) -> dict[str, Any]:
         for parent, values in dimension.conditions
     ]
     shared = {"name": dimension.name, "default": dimension.start, "conditions": conditions}
+    if set(map(repr, dimension.choices)) == {"True", "False"}:  # a Choice would make numbers of them
+        return {"class_name": "Boolean", "config": shared}
     if dimension.choices:
         is_ordered = not isinstance(dimension.choices[0], str)
         return {"class_name": "Choice", "config": shared | {"values": list(dimension.choices), "ordered": is_ordered}}

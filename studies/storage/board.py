@@ -63,6 +63,7 @@ class Table:
         ended: the trial with the result of each piece that has ended.
         surplus: unfinished trials of pieces that another trial holds.
         others: trials without a key.
+        num_trials: of all these; the number that the next trial gets, unless another process adds one before.
     """
 
     first: Mapping[Key, FrozenTrial]
@@ -70,14 +71,17 @@ class Table:
     ended: Mapping[Key, FrozenTrial]
     surplus: tuple[FrozenTrial, ...]
     others: tuple[FrozenTrial, ...]
+    num_trials: int
 
     @classmethod
     def of(cls, trials: Iterable[FrozenTrial]) -> Self:
         """Sort trials, which come in the order of their numbers, by piece."""
-        table = cls({}, {}, {}, (), ())
-        first, running, ended = dict(table.first), dict(table.running), dict(table.ended)
-        surplus, others = [], []
+        first: dict[Key, FrozenTrial] = {}
+        running: dict[Key, FrozenTrial] = {}
+        ended: dict[Key, FrozenTrial] = {}
+        surplus, others, num_trials = [], [], 0
         for trial in trials:
+            num_trials += 1
             key = trial.user_attrs.get(KEY)
             if key is None:
                 others.append(trial)
@@ -90,7 +94,7 @@ class Table:
                     surplus.append(trial)
             else:
                 (ended if trial.state.is_finished() else running)[key] = trial
-        return cls(first, running, ended, tuple(surplus), tuple(others))
+        return cls(first, running, ended, tuple(surplus), tuple(others), num_trials)
 
     def is_open(self, key: Key) -> bool:
         """Say whether a piece has not ended and no worker holds it."""
@@ -133,6 +137,8 @@ class Board:
         key: Key,
         values: Mapping[str, Value] | None = None,
         distributions: Mapping[str, BaseDistribution] | None = None,
+        *,
+        seen: Table | None = None,
     ) -> Claim | None:
         """Hold a piece for this worker alone; return None if another worker was faster.
 
@@ -140,6 +146,7 @@ class Board:
             key: the key of the piece.
             values: the parameters of the trial in Optuna, by name.
             distributions: the distributions of these values, by name.
+            seen: a table in which the piece was open; it is not read again if no trial was added since.
         """
         import optuna
 
@@ -151,6 +158,8 @@ class Board:
         )
         trial_id = self.storage.create_new_trial(self._study_id, template)
         if self.database is None:  # no other process can reach it
+            return Claim(key, trial_id)
+        if seen is not None and self._is_next(trial_id, seen):
             return Claim(key, trial_id)
         holder = self.table().running.get(key)
         holder_id = None if holder is None else self.id_of(holder)
@@ -222,6 +231,10 @@ class Board:
     def id_of(self, trial: FrozenTrial) -> int:
         """Return Optuna's id of a trial, which is not its number."""
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+
+    def _is_next(self, trial_id: int, seen: Table) -> bool:
+        """Say whether a new trial is the first after a table, without a read of the database if it is."""
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, seen.num_trials) == trial_id
 
     def _end(self, trial_id: int, value: float | None) -> bool:
         import optuna

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.dimension import Value
@@ -91,7 +92,7 @@ def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> 
         # Workers that start together choose the same piece; a worker that was too slow chooses among more each time.
         piece = job.next_piece(table, max(1 + len(table.running), 2**num_collisions))
         if piece is not None:
-            claim = retry(lambda piece=piece: board.claim(piece.key, piece.values, piece.distributions))  # type: ignore[misc]  # mypy cannot infer the lambda
+            claim = retry(partial(board.claim, piece.key, piece.values, piece.distributions, seen=table))
             num_collisions = num_collisions + 1 if claim is None else 0
             if claim is not None:
                 _carry_out(board, claim, piece, retry)

@@ -76,16 +76,19 @@ class Hooks:
         callbacks: fresh callbacks.
         loop: the trial's loop; it reports batches while the hooks are `listening`.
         epochs: epochs of the whole trial.
+        steps: batches in each of them.
 
     Raises:
         ValueError: from every hook, if a callback sets the learning rate.
     """
 
-    def __init__(self, callbacks: Sequence[keras.callbacks.Callback], loop: FitLoop, *, epochs: int) -> None:
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], loop: FitLoop, *, epochs: int, steps: int
+    ) -> None:
         from keras.callbacks import CallbackList
 
         self._loop = loop
-        self.callbacks = CallbackList(list(callbacks), verbose=0, epochs=epochs, steps=loop.batches.num_batches)
+        self.callbacks = CallbackList(list(callbacks), verbose=0, epochs=epochs, steps=steps)
         self.callbacks.set_model(loop.model)
         loop.model.stop_training = False
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lrrt.loops import Loops
+from lrrt.models import UnknownHyperparameters
 from lrrt.optimizers import optimizer_like
 from lrrt.training_loop import TrainingLoop
 from studies.dimension import Value
@@ -42,6 +44,19 @@ class LoopCache:
         self._max_models = max_models
         self._loops_of_models: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
         self._variables: WeakKeyDictionary[TrainingLoop, dict[str, tf.Variable]] = WeakKeyDictionary()
+
+    def as_built(self, config: TrialConfig) -> TrialConfig:
+        """Return a trial's config without the hyperparameters that its model does not ask for.
+
+        Raises:
+            Exception: whatever the model's builder raises.
+        """
+        try:
+            self.loops_of(config)
+        except UnknownHyperparameters as error:
+            own = tuple((name, value) for name, value in config.own if name not in error.names)
+            return self.as_built(replace(config, own=own))
+        return config
 
     def loops_of(self, config: TrialConfig) -> Loops:
         """Return the loops of a trial's model.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +31,25 @@ class TrialRun:
         hooks: the hooks of the trial's callbacks.
         judge: computes the metrics of the validation data if the loop may lack some of them; None if it lacks none that
             are read.
+        parts: batches in each epoch, if an epoch is a part of the data and goes on where the one before stopped; empty
+            if each epoch is all of the data.
     """
 
     def __init__(
-        self, loop: TrainingLoop | FitLoop, seed: int, objective: Objective, hooks: Hooks, judge: FitLoop | None
+        self,
+        loop: TrainingLoop | FitLoop,
+        seed: int,
+        objective: Objective,
+        hooks: Hooks,
+        judge: FitLoop | None,
+        parts: Sequence[int] = (),
     ) -> None:
         self.loop = loop
         self.objective = objective
         self.rng = np.random.default_rng(seed)
+        self.rng_of_parts = np.random.default_rng(seed)  # a PyDataset draws from it while the trial runs
+        self.parts = parts
+        self.plans: Sequence[tuple[Any, ...]] = ()
         self.hooks = hooks
         self.judge = judge
         self.train_losses: list[float] = []
@@ -50,9 +61,11 @@ class TrialRun:
     def begin(self, weights: Values) -> None:
         """Put the loop at the beginning."""
         self.loop.restart(weights)
+        self._lay_out_epochs()
 
     def take_up(self, checkpoint: TrialCheckpoint) -> None:
         """Put the loop at the point of the checkpoint."""
+        self._lay_out_epochs(begin=len(checkpoint.val_losses))
         self.rng.bit_generator.state = dict(checkpoint.rng_state)
         self.loop.resume(checkpoint.weights, checkpoint.optimizer_values)
         self.train_losses, self.val_losses = list(checkpoint.train_losses), list(checkpoint.val_losses)
@@ -78,7 +91,7 @@ class TrialRun:
         epoch = len(self.val_losses)  # Keras counts from 0
         self.hooks.tell("on_epoch_begin", epoch)
         self.loop.metrics.begin()
-        steps = self.loop.train(rates, self.rng, momenta)
+        steps = self.loop.train(rates, self.rng, momenta, plan=self.plans[epoch] if self.plans else None)
         self.num_steps += len(steps.losses)
         metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
         validation = numbers(self._validate()) if steps.is_finite else {}
@@ -106,6 +119,11 @@ class TrialRun:
             best_weights=self.best_weights,
             metrics=self.metrics_so_far(),
         )
+
+    def _lay_out_epochs(self, begin: int = 0) -> None:
+        """Draw which batches each epoch is trained on, from epoch number `begin` on, if they are parts of the data."""
+        if self.parts:
+            self.plans = self.loop.batches.plans(self.parts, self.rng_of_parts, begin=begin)
 
     def result(
         self, number: int, config: TrialConfig, state: TrialState, *, seconds: float, epochs: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
+from lrrt.rows import is_finite
 
 
 def check_validation(validation: Batches | None) -> None:
@@ -24,14 +25,13 @@ def check_finite(batches: Batches, name: str) -> None:
         ValueError: if it has no end, or some of it is not finite.
     """
     import keras
-    import tensorflow as tf
 
     if isinstance(batches, ArrayBatches):  # their values were checked when they were taken
         return
     plan = batches.plan(batches.num_batches, None)
     for step in range(batches.num_batches):
         for part in keras.tree.flatten(batches.take(step, *plan)):
-            if part.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(part))):
+            if not is_finite(part):
                 raise ValueError(
                     f"{name} must be finite, got NaN or infinity in batch {step} of {batches.num_batches}. "
                     "Drop or fill those samples."

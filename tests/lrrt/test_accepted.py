@@ -139,7 +139,11 @@ def test_class_weights_are_sample_weights_by_class():
     [
         ((X, Y), {0: 1.0}, r"a weight for each class of data, got none for \[1, 2\]"),
         ((X,), {0: 1.0}, "must be given with labels in one array"),
-        (tf.data.Dataset.from_tensor_slices((X, Y)).batch(8), {0: 1.0}, "must come with data in arrays"),
+        (
+            tf.data.Dataset.from_tensor_slices((X, Y)).batch(8),
+            {0: 1.0},
+            r"each class of the first batch of data, got none for \[1, 2\]",
+        ),
     ],
 )
 def test_class_weights_that_fit_nothing_are_refused(data, weights, message):

@@ -75,6 +75,14 @@ def test_a_doubtful_curve_is_repeated_from_other_weights_on_another_order(doubtf
     assert doubtful.num_steps == sum(curve.num_steps for curve in repeats)
 
 
+def test_a_loss_that_never_rose_again_is_not_looked_at_twice():
+    """Where a ramp ends too low, another one would end as low."""
+    rates = lrrt.Ramp().rates()
+    (only,) = repeated(lambda lrs, _: lrrt.RangeCurve(tuple(lrs), tuple(2 - 1 / (1 + (1e-2 / lrs) ** 2))), rates, 3)
+
+    assert lrrt.find_bounds([only]).verdict is lrrt.Verdict.NEVER_DIVERGES
+
+
 def test_repeats_end_with_the_one_that_leaves_no_doubt():
     """Curves whose fall is 4 to 6 times their noise are clear when two of them agree."""
     rates = lrrt.Ramp().rates()
@@ -316,7 +324,7 @@ def test_arguments_out_of_their_domain_are_named(arguments, message):
         ({"batch_sizes": 16}, r"`batch_sizes` must be several sizes, as \[32, 128\], got 16"),
         ({"hyperparameters": {"units": 4}}, "`hyperparameters` must be several models' values, .*, got {'units': 4}"),
         ({"monitor": None}, "`monitor` must be the name of a loss or a compiled metric, got None"),
-        ({"class_weight": [1, 2]}, r"`class_weight` must be {class: weight}, got \[1, 2\]"),
+        ({"class_weight": [1, 2]}, r"`class_weight` must be {class: weight}, with class numbers, got \[1, 2\]"),
         ({"data": (digits()[0][:40], ["seven"] * 40)}, "Labels and weights of data must be numbers, got text: .*seven"),
         ({"validation_data": 3}, "validation_data must be arrays .*, got int"),
     ],

@@ -164,6 +164,20 @@ class StudyContract:
         assert {results[number].error for number in failed} == {"MemoryError: no room"}
         assert {number for number, score in enumerate(self.told(study)) if score is None} == failed
 
+    def test_a_sampler_that_learns_avoids_trials_that_fail(self, tmp_path):
+        own = (Dimension("units", (), 1, 64, integer=True), Dimension("depth", (), 1, 8, integer=True))
+        space = SearchSpace((OptimizerRange("sgd", 1e-3, 0.4),), own=own)
+
+        def raises(config):  # in three quarters of the space
+            values = dict(config.own)
+            return ValueError("no room") if values["units"] > 32 or values["depth"] > 4 else None
+
+        for sampler in self.learning:
+            study = self.open(space, tmp_path / sampler, sampler=sampler, seed=1)
+            results = study.run(Bowl(raises=raises), num_trials=28)
+            failed = [result.state is TrialState.FAILED for result in results]
+            assert sum(failed[14:]) <= sum(failed[:14]) / 2, sampler
+
     def test_a_study_in_which_every_trial_raises_comes_to_its_end(self, sampler, tmp_path):
         results = self.open(SMALL, tmp_path, sampler=sampler).run(
             Bowl(raises=lambda config: ValueError("never")), num_trials=6

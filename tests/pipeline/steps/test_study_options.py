@@ -7,17 +7,22 @@ from dataclasses import replace
 
 import jsonschema
 import keras
+import numpy as np
 import pytest
 
 import pipeline
+from pipeline.config.tables import StudyConfig
 from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
+from pipeline.report.rows import best_rows
 from pipeline.report.schemas import schema_of
 from pipeline.stage import go_on
+from pipeline.state.run_directory import RunDirectory
+from pipeline.state.stored import read_weights, write_best_weights
 from pipeline.steps.given_bounds import bounds_by_hand, config_within
 from pipeline.steps.retraining import winner_of
-from studies import Retrained, Training, TrialConfig, TrialResult, TrialState, ranked
+from studies import Retrained, Trained, Training, TrialConfig, TrialResult, TrialState, ranked
 from tests.pipeline.bowl_task import bowl_run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -101,10 +106,11 @@ def run(config, folder, *, stopper=None, given=None):
     return pipeline.run_search(config, bounds=given, **where), events
 
 
-def run_bowl(config, folder, given):
+def run_bowl(config, folder, given=None):
     events = []
-    where = bowl_run(config_within(config, given), folder, on_event=events.append)
-    return go_on(replace(where, given=given, tests_ranges=False)), events
+    config = config if given is None else config_within(config, given)
+    where = bowl_run(config, folder, on_event=events.append)
+    return go_on(replace(where, given=given, tests_ranges=given is None)), events
 
 
 def notes(events):
@@ -253,6 +259,19 @@ def test_the_best_few_have_values_of_their_own_and_a_gap_that_is_allowed():
     assert ranked([wide, twice, other], max_gap=0.1) == [twice, other, wide]
 
 
+def test_weights_are_stored_and_the_report_s_trials_ranked_by_the_gap_that_is_allowed(tmp_path):
+    wide, other = trial(2, 0.05, 0.2, gap=0.9), trial(3, 0.3, 0.3)
+    directory = RunDirectory(tmp_path / "out", tmp_path / "state")
+    study = StudyConfig(max_gap=0.1, top_retrained=1)
+    with directory.locked():
+        write_best_weights(directory, study, Trained(other, [np.zeros(1)]), [])
+        write_best_weights(directory, study, Trained(wide, [np.ones(1)]), [other])
+
+    assert [row.trial for row in best_rows([wide, other], 0.1)] == [other, wide]
+    assert read_weights(directory, other) is not None
+    assert read_weights(directory, wide) is None
+
+
 def test_a_best_rate_at_an_edge_leads_to_wider_bounds_and_the_trials_are_numbered_through(task, tmp_path):
     wider = {"study__epochs": 1, "study__widen": True, "study__seed": 4}  # its best rates lie at the edges
     config = task(study__num_trials=8, **wider)
@@ -368,9 +387,9 @@ def test_range_tests_are_reused_when_keys_of_the_study_change_and_run_again_when
 
 def test_a_shared_storage_keeps_what_defines_its_study(task, tmp_path):
     storage = f"sqlite:///{tmp_path}/shared.db"
-    begun(task(study__storage=storage), tmp_path / "one")
+    run_bowl(task(study__storage=storage), tmp_path / "one")
     with pytest.raises(ForeignRun, match=r"is defined otherwise than this config:\n  study.epochs: was 2, now 3"):
-        run(task(study__storage=storage, study__epochs=3), tmp_path / "other")
+        run_bowl(task(study__storage=storage, study__epochs=3), tmp_path / "other")
 
 
 def test_where_validation_data_comes_from_is_told(task, tmp_path):

@@ -165,6 +165,10 @@ def test_the_suggestion_of_the_optimizer_that_got_furthest_is_tried_first():
     assert [found["optimizer"] for found in space.suggested_parameters()] == ["adam", "sgd"]
     assert space == SearchSpace.from_bounds({name: bounds[name] for name in ("adam", "sgd")}, schedules=space.schedules)
 
+    longer = SearchSpace.from_result(result.for_training(50_000))
+    for for_long, for_usual in zip(longer.optimizers, space.optimizers, strict=True):
+        assert for_long.high < for_usual.high
+
 
 @pytest.mark.parametrize(("schedule", "least"), [("fixed", 1), ("triangular", 16), ("step", 6), ("one_cycle", 3)])
 def test_a_training_too_short_for_a_schedule_that_may_be_proposed_is_refused(schedule, least):

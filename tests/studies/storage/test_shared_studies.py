@@ -262,6 +262,27 @@ def test_of_two_workers_that_claim_one_trial_the_first_holds_it_and_the_other_le
     assert sorted(trial.state.name for trial in first.study.get_trials()) == ["FAIL", "RUNNING"]
 
 
+def test_a_claim_on_a_table_to_which_no_trial_was_added_reads_no_other_and_on_an_old_one_does(url, name, monkeypatch):
+    studies = [shared(url, name, 2, worker=Worker(who, 1, "elsewhere"), grace_s=0.5) for who in "ab"]
+    seen = [study.board.table() for study in studies]
+    pieces = [job_of(study).next_piece(table, 1) for study, table in zip(studies, seen, strict=True)]
+    num_reads = []
+    for study in studies:
+        read = study.board.table
+        monkeypatch.setattr(study.board, "table", lambda read=read: num_reads.append(1) or read())
+
+    def claim(at):
+        piece = pieces[at]
+        return studies[at].board.claim(piece.key, piece.values, piece.distributions, seen=seen[at])
+
+    assert claim(0) is not None
+    assert len(num_reads) == 0
+    assert claim(1) is None  # its table does not show that the piece is held by now
+    assert len(num_reads) == 1
+    assert claim(0) is not None  # as after an answer that was lost
+    assert len(of(studies[0], "RUNNING")) == 1
+
+
 def test_a_claim_whose_answer_was_lost_is_found_again_by_its_worker(url, name):
     study = shared(url, name, 2)
     piece = job_of(study).next_piece(study.board.table(), 1)

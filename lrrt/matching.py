@@ -1,0 +1,214 @@
+"""Refuse data that does not fit the model, and models that no range test can train, before anything is trained."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrrt.arrays import ArrayBatches
+from lrrt.parts import Batch
+from lrrt.rows import DiskRows
+from lrrt.steps import has_call, has_step_of_its_own, is_stateful
+from lrrt.variables import states_of
+
+if TYPE_CHECKING:
+    import keras
+
+    from lrrt.batches import Batches
+
+BUILD_SAMPLES = 2  # rows of the batch that a model is built and tried with
+NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ?| \[Op:.*")  # Keras's bold letters, TensorFlow's names of nodes
+AROUND = ("Exception encountered when", "Arguments received by")  # lines of Keras's messages that say nothing of why
+
+
+def fixed_batch_size(model: keras.Model) -> int | None:
+    """Return the samples that each batch of a model must have, if its inputs or the states of its layers say so."""
+    inputs = model.inputs if model.built and getattr(model, "inputs", None) else []
+    tensors = [*inputs, *(state for layer in model._flatten_layers() if layer.built for state in states_of(layer))]
+    sizes = [tensor.shape[0] for tensor in tensors if tensor.shape[0] is not None]
+    return int(sizes[0]) if sizes else None
+
+
+def build_size(model: keras.Model, batches: Batches) -> int:
+    """Return the samples of the batch that a model is built and tried with."""
+    fixed = fixed_batch_size(model)
+    return fixed or (batches.batch_size if is_stateful(model) else 0) or BUILD_SAMPLES
+
+
+def required_batch_size(model: keras.Model, batches: Batches) -> int | None:
+    """Return the samples that each batch must have; None if a model takes any number of them.
+
+    Inputs may name a number that only some layers hold to, so that a batch of another size is tried.
+    """
+    import keras
+
+    fixed = fixed_batch_size(model)
+    if fixed is None or is_stateful(model) or not isinstance(batches, ArrayBatches) or not has_call(model):
+        return fixed if is_stateful(model) else None
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(batches.sample(1 if fixed > 1 else 2))
+    try:
+        model(x, training=False)
+    except Exception:  # layers of the user's own may raise anything
+        return fixed
+    return None
+
+
+def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
+    """Return what a model predicts for a batch, having tried whether its loss takes that.
+
+    Raises:
+        ValueError: for a batch that the model's inputs or its loss do not take, saying what is wrong.
+    """
+    import keras
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    is_plain = not has_step_of_its_own(model)
+    if is_plain and y is None and model.loss is not None:
+        raise ValueError(
+            f"{name} must have labels, since the model is compiled with a loss, got x alone. Pass (x, y); for an "
+            "autoencoder (x, x)."
+        )
+    try:
+        y_pred = model(x, training=False)
+    except Exception as error:  # layers of the user's own may raise anything
+        inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
+        wanted = f", for inputs of shape {inputs}" if inputs else ""
+        raise ValueError(
+            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{wanted} ({reason_of(error)})."
+            f"{_batch_remedy(model, x)}"
+        ) from error
+    if is_plain:
+        try:
+            _trace_loss(model, x, y, y_pred, sample_weight)
+        except Exception as error:  # as may losses
+            raise ValueError(
+                f"{name} must have labels that the model's loss takes, got y of shape {_shapes(y)} for outputs of "
+                f"shape {_shapes(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
+            ) from error
+    return y_pred
+
+
+def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+    """Build the compiled loss and try it, in a graph, where Keras never takes the rows of one y for several y."""
+    import tensorflow as tf
+
+    def loss() -> Any:
+        return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+
+    tf.function(loss, autograph=False).get_concrete_function()
+
+
+def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
+    """Refuse data that does not fit a complete model, and class labels that the model has no output for.
+
+    Such labels raise on a CPU, and give NaN on a GPU.
+
+    Raises:
+        ValueError: saying what does not fit.
+    """
+    if batches is None or not has_call(model):
+        return
+    _check_multiple(required_batch_size(model, batches), batches, name)
+    try:
+        y_pred = predicted(model, batches.sample(build_size(model, batches)), name)
+    except ValueError:
+        if not has_step_of_its_own(model):
+            raise
+        return  # its own step may take what its call does not
+    if not _has_class_numbers(model) or not isinstance(batches, ArrayBatches) or len(batches.arrays) == 1:
+        return
+    labels, num_classes = batches.arrays[1], y_pred.shape[-1]
+    labels = np.asarray(labels.array if isinstance(labels, DiskRows) else labels)
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} "
+            f"outputs, got labels from {labels.min()} to {labels.max()}."
+        )
+
+
+def check_optimizers(model: keras.Model) -> None:
+    """Refuse a model that holds optimizers beside its compiled one, as a GAN does, or has one for each group of layers.
+
+    Raises:
+        ValueError: naming them.
+    """
+    import keras
+
+    if isinstance(getattr(model.optimizer, "inner_optimizer", model.optimizer), keras.optimizers.MultiOptimizer):
+        raise ValueError(
+            "A model must train with one optimizer for all of its layers, whose rate each step sets, got one compiled "
+            "with a MultiOptimizer. Compile it with one optimizer; which one does not matter."
+        )
+    others = [
+        name
+        for name, value in vars(model).items()
+        if isinstance(value, keras.Optimizer) and value is not model.optimizer and not name.startswith("_")
+    ]
+    if others:
+        raise ValueError(
+            "A model must train with the one optimizer of model.compile(optimizer=...), whose rate each step "
+            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(others)}."
+        )
+
+
+def check_fixed_size(required: int | None, batch_size: int) -> None:
+    """Refuse to train in batches of another size than a model's `required_batch_size`.
+
+    Raises:
+        ValueError: naming both sizes.
+    """
+    if required is not None and batch_size != required:
+        raise ValueError(f"`batch_size` must be {required}, since the model takes no other batches, got {batch_size}.")
+
+
+def reason_of(error: Exception) -> str:
+    """Return the first line of an error that says what is wrong, without what Keras puts around it."""
+    lines = [NOISE.sub("", line).strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(AROUND)]
+    return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
+
+
+def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
+    """Refuse data whose last batch would be shorter than the model takes."""
+    if required and isinstance(batches, ArrayBatches) and batches.num_samples % required:
+        raise ValueError(
+            f"{name} must have a multiple of {required} samples, since the model takes no other batches, got "
+            f"{batches.num_samples}. Leave {batches.num_samples % required} out."
+        )
+
+
+def _has_class_numbers(model: keras.Model) -> bool:
+    import keras
+
+    return isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy) or (
+        model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
+    )
+
+
+def _shapes(tensors: Any) -> str:
+    import keras
+
+    leaves = keras.tree.flatten(tensors)
+    return " and ".join(str((None, *leaf.shape[1:])) for leaf in leaves if leaf is not None)
+
+
+def _batch_remedy(model: keras.Model, x: Any) -> str:
+    """Say what to do where x seems to be a single sample."""
+    import keras
+
+    inputs = getattr(model, "inputs", None) if model.built else None
+    pairs = zip(inputs or [], keras.tree.flatten(x), strict=False)
+    if any(len(leaf.shape) == len(tensor.shape) - 1 for tensor, leaf in pairs):
+        return " Of a tf.data.Dataset of single samples, call .batch(32); to one array, add the axis that is missing."
+    return ""
+
+
+def _label_remedy(y: Any, y_pred: Any) -> str:
+    import keras
+
+    num_labels, num_outputs = len(keras.tree.flatten(y)), len(keras.tree.flatten(y_pred))
+    if num_labels == num_outputs:
+        return ""
+    return f" Give as many y as the model has outputs, {num_outputs}, got {num_labels}; several as a tuple or a dict."
