@@ -146,7 +146,8 @@ def place_of(error: BaseException) -> str | None:
 def _sentence(error: BaseException, law: str, remedy: str) -> str:
     place = place_of(error)
     if place is None and isinstance(error, LAWS) and _is_raised_here(error):
-        return printable(str(error), MAX_LAW)  # it states its own law
+        cause = None if error.__cause__ is None else place_of(error.__cause__)
+        return printable(str(error), MAX_LAW) + ("" if cause is None else f" ({printable(cause)})")  # its own law
     at = "" if place is None else f" ({printable(place)})"
     return " ".join(filter(None, [f"{law} raised {described(error).rstrip('.')}{at}.", remedy]))
 
