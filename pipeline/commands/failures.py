@@ -56,7 +56,9 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
             f"same command again to go on.{hint}"
         )
     if code == NEEDS_REPAIR:
-        return f"a file cannot be read or written: {_first_line(failure)}{hint}"
+        is_said = type(failure).__module__.partition(".")[0] in OURS
+        remedy = "" if is_said else " Look at the disk and at `ulimit -a`, then run the same command again to go on."
+        return f"a file cannot be read or written: {_first_line(failure)}{remedy}{hint}"
     text = str(failure)
     return f"{text}{'' if text.endswith('.') else '.'}{hint}"
 

@@ -119,6 +119,8 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
+        assert loops.validation is not None, "a task without validation data has some held out"
+        _ = loops.validation.num_batches  # counted here, where the end of the time can stop it
         own = model_space(task.build_model)
         cache = make_cache(config, task, loops)
         objective, _ = find_objective(cache, config.study.objective, config.study.direction)
