@@ -35,6 +35,18 @@ class NoBounds(Failure, ValueError):
     exit_code = BAD_USAGE
 
 
+class NoSuchTrial(Failure, ValueError):
+    """There is no trial of this number to export, or no such file to write it to."""
+
+    exit_code = BAD_USAGE
+
+
+class BadWarmStart(Failure, ValueError):
+    """There are no earlier results to start from, or they are another model's."""
+
+    exit_code = BAD_USAGE
+
+
 class NotFinished(Failure, ValueError):
     """There are no results yet."""
 

@@ -55,6 +55,7 @@ class Run:
     tests_ranges: bool = True
     prepare: Prepare = prepare
     trains: Callable[[], bool] = lambda: True
+    _noted: set[str] = field(default_factory=set)
 
     @classmethod
     def make(
@@ -94,6 +95,12 @@ class Run:
         """Report a sentence for the user."""
         self.tell(Note(text))
 
+    def note_once(self, text: str) -> None:
+        """Report a sentence unless it was reported before."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
+
     def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
 
@@ -105,12 +112,14 @@ class Run:
         Raises:
             NoSuchStudy: if it does not exist, and must not be made.
         """
+        from studies.objective import VAL_LOSS
         from studies.storage.board import Board
         from studies.storage.database import open_storage
         from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
-        study, storage = open_study(name, database, objective=objective, creates=creates)
+        objectives = (objective or VAL_LOSS,)
+        study, storage = open_study(name, database, objectives=objectives, creates=creates)
         return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)
 
 

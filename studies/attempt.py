@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from studies.cross_validation import CrossValidator
 from studies.limits import NO_LIMITS, Limits
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
@@ -15,7 +16,7 @@ from studies.watcher import Watcher
 
 
 def attempt(
-    trainer: Trainer,
+    trainer: Trainer | CrossValidator,
     config: TrialConfig,
     *,
     number: int,
@@ -64,16 +65,18 @@ def attempt(
             raise errors_of_others[0] from None
         if is_stop(error):
             raise
-        failed = TrialResult(number, config, TrialState.FAILED, error=described(error), objective=trainer.objective)
+        failed = TrialResult(number, config, TrialState.FAILED, error=described(error), objective=trainer.objectives[0])
         return Trained(failed, None)
 
 
-def _infeasible(number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer) -> TrialResult:
+def _infeasible(
+    number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer | CrossValidator
+) -> TrialResult:
     return TrialResult(
         number,
         config,
         TrialState.INFEASIBLE,
         error=f"A model must have at most max_parameters={allowed} parameters, this one has {size}.",
-        objective=trainer.objective,
+        objective=trainer.objectives[0],
         num_parameters=size,
     )

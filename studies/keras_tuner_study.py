@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from studies.cross_validation import CrossValidator
 from studies.engines.keras_tuner_engine import keras_tuner_engine
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
@@ -65,7 +66,7 @@ class KerasTunerStudy(Study):
         super().__init__(space, engine, storage=storage, name=name, **options)
 
     def run(
-        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
         """Train until `num_trials` trials have ended, and write KerasTuner's folder; see `studies.Study.run`."""
         results = super().run(trainer, num_trials=num_trials, watcher=watcher)

@@ -24,11 +24,13 @@ class Report(Protocol):
     def summary(self) -> Any: ...
 
 
-def load(config: Path | None, *, trials: int | None = None, seed: int | None = None) -> "StageConfig":
+def load(
+    config: Path | None, *, trials: int | None = None, seed: int | None = None, warm_start: str | None = None
+) -> "StageConfig":
     """Read the config, or the digits example if there is none; the values of the command line have priority."""
     from pipeline.config.toml import builtin_config, load_config
 
-    overrides = {"study.num_trials": trials, "study.seed": seed}
+    overrides = {"study.num_trials": trials, "study.seed": seed, "study.warm_start": warm_start}
     return builtin_config(overrides) if config is None else load_config(config, overrides)
 
 

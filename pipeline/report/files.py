@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
+from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
-from pipeline.report.best_model import best_weights, evaluate, save_model
 from pipeline.report.html import render, study_pictures
 from pipeline.report.manifest import changed_files, update_manifest, write_manifest
+from pipeline.report.models import save_best, save_refitted, save_top, test_metrics
 from pipeline.report.plain_text import without_control
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
     curves_csv,
+    front_csv,
     summarise,
     trials_csv,
     trials_jsonl,
@@ -29,17 +31,29 @@ from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_task
+from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
+from pipeline.steps.weights import weights_of
 from pipeline.task.guard import guarded
-from pipeline.task.loading import Task
-from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies import (
+    Evaluation,
+    OverfitReport,
+    Retrained,
+    Trainer,
+    TrialResult,
+    at_edge,
+    check_overfitting,
+    evaluate_trained,
+    plot_losses,
+)
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pipeline.task.preparation import Prepared
 
 PICTURE_DPI = 150
 
@@ -63,7 +77,7 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 
 
 def write_results(
-    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
 ) -> StageReport:
     """Write every file of the folder, the summary last; a signal waits for the end of each part.
 
@@ -71,11 +85,11 @@ def write_results(
         NoTrialCompleted: if there is no best trial; the tables of the trials are written all the same.
     """
     with run.stopper.deferred():
-        return _write_results(run, opened, retrained=retrained, trainer=trainer, task=task)
+        return _write_results(run, opened, retrained=retrained, trainer=trainer, prepared=prepared)
 
 
 def _write_results(
-    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
 ) -> StageReport:
     assert opened.studies is not None, "results are written when a study has ended"
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
@@ -94,15 +108,17 @@ def _write_results(
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
-    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
     with guarded("The best model must be made again, but that", stopper=run.stopper):
-        model = trainer.as_trained(best, best_weights(run, trainer, best))
-    model_file = save_model(run, model)
+        model = trainer.as_trained(best, weights_of(run, trainer, best))
+    saved = save_best(run, model, best)
     run.stopper.check()
     with guarded("The best model must be scored on the test data, but that", stopper=run.stopper):
-        test = None if task.test is None else evaluate(model, task.test, best.config.batch_size)
+        test = test_metrics(prepared, model, best)
+        evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
     run.stopper.check()
+    overfitting = evaluation.with_gap(overfitting)
+    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,
@@ -111,14 +127,26 @@ def _write_results(
         best,
         overfitting,
         test=test,
-        model_file=model_file,
+        model_file=saved.file,
+        loading_code=saved.loading_code,
+        evaluation=evaluation,
+        refitted=save_refitted(run, prepared, best),
+        top=save_top(run, trainer, results, best, saved.file),
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
+        objectives=studies.last.objectives,
+        data=prepared.data_use,
+        model=opened.task.model,
+        warm_start=_warm_start(studies),
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes)
+    report = StageReport(
+        *findings, tuple(retrained), edge, widened, opened.task.notes, evaluation, studies.last.objectives
+    )
+    if report.front:
+        write_text(directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
     text = json_text(summary)
     write_manifest(run, summary=text)
@@ -161,7 +189,8 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
     try:
         summary = _read_summary(run.directory)
         best = next(result for result in results if result.number == summary["best"]["number"])
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+        evaluation = summary["best"].get("evaluation")  # older files do not have it
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise CorruptState(
             f"{run.directory.summary} must hold the summary of this run, but cannot be read as one ({error!r:.200}). "
             "`lrrt run` with the same config and folders makes it again."
@@ -171,14 +200,21 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         studies.space,
         tuple(results),
         best,
-        check_overfitting(best.train_losses, best.val_losses),
+        from_plain(OverfitReport, summary["best"]["overfitting"]),
         summary,
         run.directory.summary,
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
         () if (task := read_task(run.directory)) is None else task.notes,
+        None if evaluation is None else from_plain(Evaluation, evaluation),
+        studies.last.objectives,
     )
+
+
+def _warm_start(studies: Studies) -> dict[str, Any] | None:
+    stored = studies.all[0].study.user_attrs.get(WARM)
+    return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
 
 
 def _read_summary(directory: RunDirectory) -> dict[str, Any]:

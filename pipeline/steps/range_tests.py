@@ -92,8 +92,8 @@ class _Job:
         name = names[min(spread, len(names)) - 1]
         return Piece(self.keys[name], lambda check: self._outcome(name, check))
 
-    def value_of(self, result: Mapping[str, Any]) -> float | None:
-        return float(result["seconds"])
+    def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
+        return (float(result["seconds"]),)
 
     def on_look(self, table: Table) -> None:
         pass
@@ -112,9 +112,9 @@ class _Job:
             "fields": self.fields[optimizer],
             "epochs": self.run.config.study.epochs,
             "seconds": seconds,
-            "range_test": result.as_dict(),
+            "range_test": result.to_dict(),
         }
-        return Outcome(plain, seconds)
+        return Outcome(plain, (seconds,))
 
 
 def _stored_board(run: Run) -> Board | None:

@@ -150,4 +150,4 @@ def test_of_a_model_that_cannot_be_saved_at_all_the_variables_are(tmp_path, monk
     with np.load(tmp_path / "out/best/model.weights.npz") as arrays:
         assert [arrays[name].shape for name in arrays.files] == [(64, 10), (10,)]
     notes = [event.text for event in events if isinstance(event, Note)]
-    assert any("so its weights alone are in best/model.weights.npz" in note for note in notes)
+    assert any("so its variables alone are in best/model.weights.npz" in note for note in notes)
