@@ -13,10 +13,11 @@ from pipeline.config.tables import StageConfig
 from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import RunLocked
+from pipeline.state.database_file import check_database
 from pipeline.state.run_directory import RunDirectory
 from pipeline.task.preparation import Prepare, prepare
 from studies import Objective, Worker
-from studies.keras_tuner_study import url_of
+from studies.keras_tuner_study import url_of, with_absolute_file
 from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ class Run:
         on_event: Tell = lambda event: None,
         stopper: Stopper | None = None,
     ) -> Run:
-        """Return the run of a config in two folders."""
-        return cls(config, RunDirectory(Path(out), Path(state)), on_event, stopper or Stopper())
+        """Return the run of a config in two folders, whose paths no longer depend on the working directory."""
+        storage = config.study.storage and with_absolute_file(config.study.storage)
+        config = config.model_copy(update={"study": config.study.model_copy(update={"storage": storage})})
+        directory = RunDirectory(Path(out).absolute(), Path(state).absolute())
+        return cls(config, directory, on_event, stopper or Stopper())
 
     @property
     def storage(self) -> str:
@@ -77,6 +81,15 @@ class Run:
     def retry(self) -> Retrying:
         """Calls the storage, and waits while it is at fault."""
         return Retrying(self.storage, on_wait=self.stopper.check)
+
+    def check_storage(self) -> None:
+        """Refuse to go on if the study in the state folder is gone or damaged.
+
+        Raises:
+            CorruptState: with the file and the remedy.
+        """
+        if not self.config.study.storage:
+            check_database(self.directory)
 
     def note(self, text: str) -> None:
         """Report a sentence for the user."""

@@ -13,6 +13,7 @@ from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NotFinished
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
+from pipeline.report.manifest import check_results_owner, forget_changed_files
 from pipeline.report.summary import StageReport
 from pipeline.run import Run, holding, holding_results
 from pipeline.sentences import about_source, beginning, conclusion, nothing_left
@@ -139,6 +140,7 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
     """
     run = with_given(Run.make(config, out, state))
     with run.directory.locked():
+        check_results_owner(run)
         opened = earlier(run)
         if opened is None or opened.studies is None or not run.directory.summary.exists():
             raise NotFinished(f"{run.directory.out} must hold the results of a finished run. Run `lrrt run` first.")
@@ -150,12 +152,16 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
 def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
     """Do what is left of a run, and report; the arguments and errors are those of `run_stage`."""
     with holding(run) as run:
+        if run.owns_folders:
+            check_results_owner(run)
         opened = earlier(run)
         if opened is not None and opened.is_unchanged and (report := finished(run, opened)):
             run.tell(StageStarted(nothing_left(report), run.directory.out))
             return report
         check_some_bounds(run)
         run.tell(StageStarted(beginning(run, opened), run.directory.out))
+        if run.owns_folders:
+            forget_changed_files(run)
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
             prepared = run.prepare(run.config, run.stopper)

@@ -62,8 +62,9 @@ def shown(progress: ProgressStyle, *, quiet: bool) -> Iterator["Tell"]:
         yield tell
 
 
-def print_report(report: Report, *, as_json: bool) -> None:
-    """Print the last line of stdout: the path of the summary, or the summary itself."""
+def print_report(report: Report, *, out: Path, as_json: bool) -> None:
+    """Print the last line of stdout: the path of the summary, below `out` as it was given, or the summary itself."""
     from pipeline.state.json_files import as_json as to_json
 
-    say(to_json(report.summary) if as_json else str(report.summary_path), sys.stdout)
+    path = out / report.summary_path.relative_to(out.absolute())
+    say(to_json(report.summary) if as_json else str(path), sys.stdout)

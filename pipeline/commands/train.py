@@ -65,7 +65,7 @@ def run(
             report = run_stage(
                 settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
             )
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
         _check_quality(report, fail_on)
 
 
@@ -88,7 +88,7 @@ def range_(
 
         with shown(progress, quiet=quiet) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
 
 
 def search(
@@ -126,7 +126,7 @@ def search(
                 on_event=tell,
                 stopper=stopper,
             )
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
         _check_quality(report, fail_on)
 
 

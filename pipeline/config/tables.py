@@ -45,6 +45,7 @@ from pipeline.config.values import (
     listed,
     sampler_law,
     seconds_of,
+    tensorboard_law,
 )
 from studies.limits import Limits
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
@@ -300,6 +301,12 @@ class StudyConfig(_Table):
     def _belongs_to_engine(cls, sampler: str, info: ValidationInfo) -> str:
         sampler_law(info.data.get("engine"), sampler)
         return sampler
+
+    @check("tensorboard")
+    @classmethod
+    def _is_installed(cls, tensorboard: bool) -> bool:
+        tensorboard_law(tensorboard)
+        return tensorboard
 
     @check("top_retrained")
     @classmethod

@@ -1,5 +1,6 @@
 """Check each kind of value in a config against its law, and report a value that breaks it."""
 
+import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -38,11 +39,13 @@ class MistakenKey(ValueError):
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: not too long, and without the password of a URL."""
-    if not any(mark in str(value) for mark in ("://", "@")):
-        return f"{value!r:.80}"
-    harmless = without_password(value) if isinstance(value, str) else "..."
-    return f"{harmless!r:.80}"
+    """Return a value for a message: not too long, and without the user and the password of a URL.
+
+    >>> shown("postgresql://me:top@SECRET@host/db?password=hidden")
+    "'postgresql://...@host/db?password=...'"
+    """
+    text = re.sub(r"://.*@", "://...@", repr(value), flags=re.DOTALL)  # it may be cut off before the @
+    return re.sub(r"(?i)((?:password|passwd|pwd|secret|token)\s*=)[^&\s'\"]+", r"\1...", text)[:80]
 
 
 def listed(names: Iterable[str]) -> str:
@@ -237,6 +240,16 @@ def _storage_url(url: str) -> str:
             "In a name or a password, write %20 for a space, %2F for /, %3A for :, %3F for ? and %40 for @."
         )
     return url
+
+
+def tensorboard_law(is_wanted: bool) -> None:
+    """Refuse logs for TensorBoard if its package is not installed.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if is_wanted and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError("true needs the package tensorboard, which is not installed: pip install 'lrrt[tensorboard]'.")
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ class Stopper:
         self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
         self._asked: KeyboardInterrupt | None = None
         self._is_deferred = False
+        self._has_raised = False
+        self._raises_at_limit = False
         self._read_at, self._longest_s = time.monotonic(), 0.0
         self._must_stop_since: float | None = None
 
@@ -59,13 +62,26 @@ class Stopper:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Let signals wait for `reason` or `check` while the block runs; elsewhere they raise at once."""
-        self._is_deferred = True
+        before, self._is_deferred = self._is_deferred, True
         self._read_at = time.monotonic()
         try:
             yield
         finally:
-            self._is_deferred = False
+            self._is_deferred = before
             self._must_stop_since = None
+
+    @contextmanager
+    def raising_at_limit(self) -> Iterator[None]:
+        """Raise TimeUsedUp amid the block when the time is used up; elsewhere the run asks for it.
+
+        It reaches Python code alone, and only while signals are heeded.
+        """
+        self.check()
+        self._raises_at_limit = True
+        try:
+            yield
+        finally:
+            self._raises_at_limit = False
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
@@ -81,6 +97,10 @@ class Stopper:
 
     def _overdue(self) -> int | None:
         """Return the exit code if a training hangs although it must stop; asked from another thread."""
+        is_used_up = self._deadline is not None and time.monotonic() >= self._deadline
+        if is_used_up and self._raises_at_limit and not self._is_deferred and self._asked is None:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            return None
         reason = self._reason() if self._is_deferred else None
         if reason is None:
             self._must_stop_since = None
@@ -93,10 +113,11 @@ class Stopper:
         return getattr(reason, "exit_code", INTERRUPTED) if is_late else None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # A Python handler waits for the compiled loop to return. The system's handler does not.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._asked = _BY_SIGNAL[signal.Signals(number)]()
-        if not self._is_deferred:
+        if self._asked is None:
+            is_at_limit = self._deadline is not None and time.monotonic() >= self._deadline and self._raises_at_limit
+            self._asked = TimeUsedUp() if is_at_limit else _BY_SIGNAL[signal.Signals(number)]()
+        if not self._is_deferred and not self._has_raised:  # a second one must not break off what the first began
+            self._has_raised = True
             raise self._asked
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,9 +12,11 @@ from lrrt import RangeTestResult
 from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
-from pipeline.failures import NoTrialCompleted
+from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
+from pipeline.report.manifest import changed_files, update_manifest, write_manifest
 from pipeline.report.models import save_best, save_refitted, save_top, test_metrics
+from pipeline.report.plain_text import without_control
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
@@ -27,7 +28,7 @@ from pipeline.report.summary import (
     trials_retrained_jsonl,
 )
 from pipeline.run import NAME, Run
-from pipeline.state.json_files import write_json
+from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_task
 from pipeline.steps.first_trials import WARM
@@ -35,6 +36,7 @@ from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.steps.weights import weights_of
+from pipeline.task.guard import guarded
 from studies import (
     Evaluation,
     OverfitReport,
@@ -77,11 +79,18 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 def write_results(
     run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
 ) -> StageReport:
-    """Write every file of the folder, the summary last.
+    """Write every file of the folder, the summary last; a signal waits for the end of each part.
 
     Raises:
         NoTrialCompleted: if there is no best trial; the tables of the trials are written all the same.
     """
+    with run.stopper.deferred():
+        return _write_results(run, opened, retrained=retrained, trainer=trainer, prepared=prepared)
+
+
+def _write_results(
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
+) -> StageReport:
     assert opened.studies is not None, "results are written when a study has ended"
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
     space, results = studies.space, studies.results()
@@ -95,13 +104,19 @@ def write_results(
     write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
     if run.config.study.engine == "keras_tuner":
         studies.last.write_keras_tuner_project(directory.keras_tuner / NAME)
+    run.stopper.check()
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     write_json(directory.best / "config.json", best.as_dict())
-    model = trainer.as_trained(best, weights_of(run, trainer, best))
-    saved, test = save_best(run, model, best), test_metrics(prepared, model, best)
-    evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
+    with guarded("The best model must be made again, but that", stopper=run.stopper):
+        model = trainer.as_trained(best, weights_of(run, trainer, best))
+    saved = save_best(run, model, best)
+    run.stopper.check()
+    with guarded("The best model must be scored on the test data, but that", stopper=run.stopper):
+        test = test_metrics(prepared, model, best)
+        evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
+    run.stopper.check()
     overfitting = evaluation.with_gap(overfitting)
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     edge, widened = at_edge(best, space), studies.edges
@@ -133,42 +148,53 @@ def write_results(
     if report.front:
         write_text(directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
-    write_manifest(directory)
-    write_json(directory.summary, summary)
+    text = json_text(summary)
+    write_manifest(run, summary=text)
+    write_text(directory.summary, text)
     return replace(report, summary=_read_summary(directory))
 
 
 def rewrite_html(run: Run, report: StageReport) -> None:
-    """Write report.html of a finished run and its pictures again."""
-    write_html(run, report)
-    write_manifest(run.directory)
+    """Write report.html of a finished run and its pictures again.
+
+    Raises:
+        CorruptState: if other results are missing, or are not what was written.
+    """
+    update_manifest(run.directory, write_html(run, report))
+    changed = changed_files(run.directory)
+    if changed:
+        raise CorruptState(
+            f"{run.directory.out} must hold what was written there, but {', '.join(changed)} is missing or differs. "
+            "report.html is written; `lrrt run` with the same config and folders makes the others again."
+        )
 
 
-def write_html(run: Run, report: StageReport) -> None:
-    """Write report.html and the pictures of the study."""
+def write_html(run: Run, report: StageReport) -> list[Path]:
+    """Write report.html and the pictures of the study; return the files."""
     pictures = study_pictures(report)
-    for name, svg in pictures.items():
-        write_text(run.directory.plots / f"{name}.svg", svg + "\n")
-    write_text(run.directory.html, render(report, run.config, pictures))
-
-
-def write_manifest(directory: RunDirectory) -> None:
-    """Write the name of each result with its size and SHA-256."""
-    named = {
-        path.relative_to(directory.out).as_posix(): {
-            "size_bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in directory.results()
-    }
-    write_json(directory.manifest, {"files": named})
+    files = {run.directory.plots / f"{name}.svg": svg + "\n" for name, svg in pictures.items()}
+    files[run.directory.html] = render(report, run.config, pictures)
+    for path, text in files.items():
+        write_text(path, without_control(text))
+    return list(files)
 
 
 def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
-    """Return the report of a run whose summary is written."""
-    summary, results = _read_summary(run.directory), studies.results()
-    best = next(result for result in results if result.number == summary["best"]["number"])
-    evaluation = summary["best"].get("evaluation")  # older files do not have it
+    """Return the report of a run whose summary is written.
+
+    Raises:
+        CorruptState: if the summary is not what was written.
+    """
+    results = studies.results()
+    try:
+        summary = _read_summary(run.directory)
+        best = next(result for result in results if result.number == summary["best"]["number"])
+        evaluation = summary["best"].get("evaluation")  # older files do not have it
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise CorruptState(
+            f"{run.directory.summary} must hold the summary of this run, but cannot be read as one ({error!r:.200}). "
+            "`lrrt run` with the same config and folders makes it again."
+        ) from error
     return StageReport(
         range_test,
         studies.space,
@@ -197,19 +223,18 @@ def _read_summary(directory: RunDirectory) -> dict[str, Any]:
 
 
 def is_complete(run: Run, studies: Studies) -> bool:
-    """Say whether all trials have ended, and the folder has their results and each file of its manifest.
+    """Say whether all trials have ended, and the folder has their results, each file as it was written.
 
     The keys of the config for the steps after the search must also be unchanged.
     """
     num_ended, config, directory = len(studies.results()), run.config, run.directory
     try:
         summary = _read_summary(directory)
-        files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
         written = load_config(directory.resolved_config, environ={}).study
         return (
             studies.have_ended(config)
             and summary["num_trials"]["ended"] == num_ended
-            and all((directory.out / name).exists() for name in files)
+            and not changed_files(directory)
             and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError

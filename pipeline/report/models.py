@@ -20,6 +20,7 @@ from pipeline.steps.refitting import refit
 from pipeline.steps.weights import weights_of
 from studies import Trainer, TrialResult, ranked
 from studies.storage.whole_file import replacing
+from studies.user_code import described, is_of_user, is_stop
 
 if TYPE_CHECKING:
     import keras
@@ -142,10 +143,10 @@ def _save(run: Run, model: keras.Model, trial: TrialResult, whole: Path, weights
     try:
         save_at(whole, partial(save_whole, model))
         code = code_for_whole(whole, _name_of(run, whole), build_model)
-    except OSError:  # a fault of the disk, not of the model
-        raise
-    except Exception as error:  # saving runs the user's layers, which may raise anything
-        reason = f"{type(error).__name__}: {error}"
+    except BaseException as error:  # saving runs the user's layers, which may raise anything
+        if is_stop(error) or not is_of_user(error):
+            raise
+        reason = described(error)
     if code is not None:
         weights.unlink(missing_ok=True)
         return Saved(_name_of(run, whole), code)
@@ -153,14 +154,26 @@ def _save(run: Run, model: keras.Model, trial: TrialResult, whole: Path, weights
     place = weights.parent.name
     try:
         save_at(weights, lambda path: save_weights(model, path))
-    except OSError:
-        raise
-    except Exception:
+    except BaseException as error:
+        if is_stop(error) or not is_of_user(error):
+            raise
         weights.unlink(missing_ok=True)
-        run.note(f"the {name} can be saved neither whole nor as weights ({reason}); its trial is in {place}/")
-        return Saved()
+        arrays = weights.with_suffix(".npz")
+        save_at(arrays, partial(_save_arrays, model))
+        run.note(f"the {name} cannot be saved whole ({reason}), so its variables alone are in {place}/{arrays.name}")
+        return Saved(_name_of(run, arrays))
     run.note(f"the {name} cannot be saved whole ({reason}), so its weights alone are in {place}/{weights.name}")
     return Saved(_name_of(run, weights), code_for_weights(weights, _name_of(run, weights), build_model, values))
+
+
+def _save_arrays(model: keras.Model, path: Path) -> None:
+    """Save a model's variables as arrays, under their paths and in their order, without any code of its layers."""
+    import keras
+    import numpy as np
+
+    arrays = {f"{number}/{one.path}": keras.ops.convert_to_numpy(one) for number, one in enumerate(model.variables)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def _name_of(run: Run, path: Path) -> str:

@@ -15,6 +15,7 @@ from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
+from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
 
 MEASURED_STEPS = 10
@@ -137,7 +138,8 @@ def make_plan(config: StageConfig) -> Plan:
     prepared = prepare(config)
     loops = prepared.cache.loops
     sizes = config.study.batch_sizes
-    measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
+    with guarded("A few steps must run on the task, but that"):
+        measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     notes = *prepared.data_use.notes, *prepared.known_by.notes
     return Plan(measured, parts, config.study.epochs, notes)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, or_none, to_plain
+from pipeline.report.plain_text import cell
 from pipeline.report.summary_file import (
     Best,
     Cost,
@@ -278,6 +279,5 @@ def _row(trial: TrialResult) -> dict[str, Any]:
 def _csv(names: Sequence[str], rows: Any) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
+    writer.writerows([cell(value) for value in row] for row in (names, *rows))
     return text.getvalue()

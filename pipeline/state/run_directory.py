@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.failures import BadRunDirectory
-from pipeline.state.run_lock import held
+from pipeline.state.run_lock import held, results_held
 from studies.storage.whole_file import is_abandoned, is_leftover
 
 BEST_FILES = (
-    *("model.keras", "model.weights.h5", "refitted.keras", "refitted.weights.h5"),
+    *("model.keras", "model.weights.h5", "model.weights.npz"),
+    *("refitted.keras", "refitted.weights.h5", "refitted.weights.npz"),
     *("config.json", "losses.png"),
 )
 BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
@@ -126,6 +127,10 @@ class RunDirectory:
         return self.out / "trials_retrained.jsonl"
 
     @property
+    def identity(self) -> Path:
+        return self.state / "identity.json"
+
+    @property
     def task(self) -> Path:
         return self.state / "task.json"
 
@@ -141,7 +146,7 @@ class RunDirectory:
         for folder in (self.out, self.state):
             _make(folder)
         self._check_links()
-        with held(self.state):
+        with held(self.state), results_held(self.out):
             self._check_results()
             self.remove_leftovers()
             yield

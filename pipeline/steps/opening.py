@@ -45,7 +45,9 @@ def earlier(run: Run) -> Opened | None:
 
     Raises:
         ForeignRun: if the folders belong to another study.
+        CorruptState: if the study is gone or damaged.
     """
+    run.check_storage()
     task = read_task(run.directory)
     if task is None:
         return None
@@ -66,7 +68,9 @@ def with_given(run: Run, *, must_exist: bool = False) -> Run:
 
     Raises:
         NoSuchStudy: if there is no study, and it `must_exist`.
+        CorruptState: if the study is gone or damaged.
     """
+    run.check_storage()
     try:
         given = given_bounds(run)
     except NoSuchStudy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.failures import TaskError
+from pipeline.failures import CorruptState, TaskError
 from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint, read_weights
 from pipeline.steps.watching import StageWatcher
@@ -25,11 +25,15 @@ def weights_of(run: Run, trainer: Trainer, trial: TrialResult) -> Values:
 
     Raises:
         TaskError: if the trial is trained again and fails.
-        CorruptState: if stored weights cannot be read.
     """
-    stored = read_weights(run.directory, trial)
+    try:
+        stored = read_weights(run.directory, trial)
+    except CorruptState as error:
+        run.note(str(error))
+        stored = None
     if stored is not None:
         return stored
+    run.note(f"the weights of trial {trial.number} are not stored, so it is trained again from its config and the seed")
     key = f"trial {trial.number} again"
     with run.stopper.deferred():
         run.stopper.check()

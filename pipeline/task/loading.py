@@ -12,6 +12,7 @@ from lrrt.batches import Data, as_batches
 from lrrt.hyper_models import as_function, is_hyper_model, takes_hyperparameters
 from lrrt.rows import subset
 from pipeline.failures import TaskError
+from pipeline.task.guard import guarded
 from pipeline.task.splits import group_numbers, split_of
 from studies.dimension import Value
 
@@ -92,12 +93,8 @@ def load_task(
     """
     builder, loader = import_builder(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
-    try:
+    with guarded(f"{load_data} must return the task's data, it"):
         data = _called(loader, hyperparameters or {})
-    except Exception as error:  # the user's code may raise anything
-        raise TaskError(
-            f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
-        ) from error
     data = _as_dict(data, load_data)
     task = Task(builder, data["train"], data.get("validation"), data.get("test"), maker, data.get(GROUPS))
     return task if task.validation is not None else _hold_out(task, split, validation_fraction, seed, load_data)
@@ -124,13 +121,9 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
         TaskError: if the module or the function does not exist, or the import raises.
     """
     module_name, _, function_name = path.partition(":")
-    try:
+    remedy = "Run the command in the folder of the module, or name that folder with --app-dir."
+    with guarded(f"{path} must be importable, importing {module_name!r}", remedy=remedy):
         module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code, which may raise anything
-        raise TaskError(
-            f"{path} must be importable, importing {module_name!r} raised {type(error).__name__}: {error}. Run the "
-            "command in the folder of the module, or name that folder with --app-dir."
-        ) from error
     function = getattr(module, function_name, None)
     if not callable(function) and not is_taken(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")

@@ -16,7 +16,9 @@ from pipeline.task.data_values import DataOfValues, data_dimensions
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.first_configs import check_first
 from pipeline.task.folds import Folds, fold_names, joined
+from pipeline.task.guard import guarded
 from pipeline.task.loading import Task, import_function, load_task
+from pipeline.task.scored_data import checked_test_data
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
 from studies import Dimension, LoopCache, Trainer
@@ -79,8 +81,9 @@ class Prepared:
         folds = Folds(config, self.task, config.study.folds)
 
         def make(index: int) -> Trainer:
-            task = folds[index]
-            return make_trainer(config, make_cache(config, task), task, on_note=on_note)
+            with guarded("The task must run on each fold, but that"):
+                task = folds[index]
+                return make_trainer(config, make_cache(config, task), task, on_note=on_note)
 
         for index, name in enumerate(fold_names(config)):
             yield name, partial(make, index)
@@ -112,27 +115,35 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         import_keras()
     stopper.check()
     use_all_devices()
+    with stopper.raising_at_limit():  # loading may take for ever
+        return _prepared(config, stopper)
+
+
+def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
+    names = config.task
     of_data = _data_dimensions(config)
     task = _load(config)
     if of_data:
         data_names = tuple(dimension.name for dimension in of_data)
         of_values = DataOfValues(partial(_load, config), data_names)
         task = replace(task, of_values=of_values, data_names=data_names)
-    try:
+    with guarded(f"{names.build_model} must return a model for the task's data, but building it", stopper=stopper):
         loops = make_loops(config, task)
         watched = config.range_test.monitor, config.range_test.monitor_mode
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
+        assert loops.validation is not None, "a task without validation data has some held out"
+        _ = loops.validation.num_batches  # counted here, where the end of the time can stop it
         of_model = model_space(task.build_model)
         own = _with_data(of_model, of_data)
         task = replace(task, model_names=tuple(dimension.name for dimension in of_model.dimensions))
         cache = make_cache(config, task, loops)
         find_objectives(cache, config.study.objectives, config.study.direction)
-    except Exception as error:  # building the model runs the user's code, which may raise anything
-        raise TaskError(f"{type(error).__name__}: {error}") from error
     _check_names(config, own)
     check_first(config, own.dimensions)
+    with guarded("The model must run on the test data, but a look at them", stopper=stopper):
+        task = replace(task, test=checked_test_data(task.test, loops))
     _check_lengths(config, lengths)
     folds = None
     for number in filter(None, (config.study.folds, config.study.score_folds)):
@@ -158,14 +169,8 @@ def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = Non
 
 
 def _data_dimensions(config: StageConfig) -> tuple[Dimension, ...]:
-    try:
+    with guarded(f"{config.task.load_data} must return the task's data, it"):
         return data_dimensions(import_function(config.task.load_data))
-    except TaskError:
-        raise
-    except Exception as error:  # loading the data runs the user's code, which may raise anything
-        raise TaskError(
-            f"{config.task.load_data} must return the task's data, it raised {type(error).__name__}: {error}"
-        ) from error
 
 
 def _with_data(of_model: ModelSpace, of_data: Sequence[Dimension]) -> ModelSpace:

@@ -9,6 +9,7 @@ from lrrt import Loops
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
 from pipeline.task.folds import Folds
+from pipeline.task.guard import guarded
 from pipeline.task.labels import balanced_weights, class_numbers
 from pipeline.task.loading import Task
 from studies import CrossValidator, LoopCache, Trainer
@@ -57,7 +58,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
         TaskError: if the task's callbacks or its validation data cannot be used.
     """
     study = config.study
-    try:
+    with guarded("The task's callbacks and validation data must be usable, but a look at them"):
         return Trainer(
             cache,
             epochs=study.epochs,
@@ -69,8 +70,6 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             callbacks=task.callbacks,
             on_note=on_note,
         )
-    except (TypeError, ValueError) as error:
-        raise TaskError(str(error)) from error
 
 
 def make_scorer(config: StageConfig, task: Task, trainer: Trainer, *, on_note: Callable[[str], None]) -> Scorer:
