@@ -70,7 +70,7 @@ def evaluate_trained(loops: Loops, model: keras.Model, result: TrialResult) -> E
         num_samples = validation.num_samples if isinstance(validation, ArrayBatches) else train.num_samples
         num_steps = max(1, min(num_samples, train.num_samples) // train.batch_size)
     else:
-        num_steps = min(train.num_batches, validation.num_batches)
+        num_steps = min(loops.num_batches(result.config.batch_size), validation.num_batches)
     plan = train.plan(num_steps, np.random.default_rng(0))
     losses, sizes, penalties = [], [], []
     for step in range(num_steps):
