@@ -59,7 +59,7 @@ def _options(
 
 
 def _versions() -> str:
-    from pipeline.report.versions import versions
+    from pipeline.results.versions import versions
 
     others = versions()
     return f"lrrt {others.pop('lrrt')} ({', '.join(f'{name} {version}' for name, version in others.items())})"

@@ -89,7 +89,7 @@ def schema(
     of: Annotated[Literal["config", "summary", "bounds"], typer.Argument(help="Which file's schema.")] = "config",
 ) -> None:
     """Print the JSON Schema of the config, of summary.json or of bounds.json, for editors and other tools."""
-    from pipeline.report.schemas import schema_of
+    from pipeline.results.schemas import schema_of
     from pipeline.state.json_files import as_json
 
     say(as_json(schema_of(of), indent=2), sys.stdout)

@@ -157,7 +157,7 @@ def export(
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
         settings = load(config, seed=seed)
         prepare(app_dir, verbose=verbose)
-        from pipeline.report.exporting import export_trial
+        from pipeline.results.exporting import export_trial
 
         with shown(progress, quiet=quiet) as tell:
             path = export_trial(settings, trial, to=to, out=out, state=state, on_event=tell, stopper=stopper)

@@ -1,1 +1,1 @@
-"""Report on a run: summary, tables, pictures, report.html, plan and status."""
+"""Report on a run to people: summary, tables, pictures, report.html, plan and status; write and read it whole."""

@@ -14,10 +14,6 @@ from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
-from pipeline.report.manifest import changed_files, update_manifest, write_manifest
-from pipeline.report.models import save_best, save_refitted, save_top, test_metrics
-from pipeline.report.plain_text import without_control
-from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
     curves_csv,
@@ -27,6 +23,10 @@ from pipeline.report.summary import (
     trials_jsonl,
     trials_retrained_jsonl,
 )
+from pipeline.results.manifest import changed_files, update_manifest, write_manifest
+from pipeline.results.models import save_best, save_refitted, save_top, test_metrics
+from pipeline.results.plain_text import without_control
+from pipeline.results.space_file import space_as_dict
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory

@@ -18,7 +18,7 @@ from pipeline.report.pictures import plot_front, plot_history, plot_narrowing, p
 from pipeline.report.rows import BestRow, best_rows, endings, optimizer_rows, row_of
 from pipeline.report.summary import StageReport
 from pipeline.report.value_pictures import plot_importances, plot_parallel, plot_slices
-from pipeline.report.versions import versions
+from pipeline.results.versions import versions
 from studies import plot_losses
 from studies.analysis.importance import MIN_TRIALS, importances, left_out
 

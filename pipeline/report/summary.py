@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, or_none, to_plain
-from pipeline.report.plain_text import cell
-from pipeline.report.summary_file import (
+from pipeline.results.plain_text import cell
+from pipeline.results.summary_file import (
     Best,
     Cost,
     EpochsSaved,
@@ -27,7 +27,7 @@ from pipeline.report.summary_file import (
     TopModel,
     TrainingCost,
 )
-from pipeline.report.versions import versions
+from pipeline.results.versions import versions
 from pipeline.task.data_use import DataUse
 from studies import (
     AtEdge,

@@ -11,7 +11,7 @@ import pipeline
 from pipeline.console.events import Note, StageStarted
 from pipeline.digits_example import load_data
 from pipeline.failures import CorruptState
-from pipeline.report.manifest import changed_files
+from pipeline.results.manifest import changed_files
 from pipeline.state.run_directory import RunDirectory
 from tests.faults.runs import CONFIG, DAMAGE, config_of, run
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.report.space_file import space_as_dict
+from pipeline.results.space_file import space_as_dict
 from pipeline.state.json_files import write_json
 from studies import Dimension, OptimizerRange, SearchSpace
 

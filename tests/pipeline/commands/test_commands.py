@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.commands.options import seconds
 from pipeline.config.values import OPTIMIZERS
 from pipeline.failures import NoBounds
-from pipeline.report.schemas import schema_of
+from pipeline.results.schemas import schema_of
 from pipeline.steps.given_bounds import parse_ranges
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")

@@ -9,7 +9,7 @@ import pytest
 import pipeline
 from pipeline.console.events import Note
 from pipeline.failures import BadWarmStart, ConfigError
-from pipeline.report.schemas import schema_of
+from pipeline.results.schemas import schema_of
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.task.preparation import prepare
 

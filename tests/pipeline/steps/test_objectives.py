@@ -9,8 +9,8 @@ import pytest
 
 import pipeline
 from pipeline.failures import ConfigError, TaskError
-from pipeline.report.schemas import schema_of
 from pipeline.report.status import in_words, read_status
+from pipeline.results.schemas import schema_of
 from pipeline.stage import go_on
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers

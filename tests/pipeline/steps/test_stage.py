@@ -19,7 +19,7 @@ from pipeline.config.toml import load_config
 from pipeline.console.events import Note, StageStarted, TrialDone
 from pipeline.digits_example import load_data
 from pipeline.failures import CorruptState, ForeignRun, TaskError, exit_code
-from pipeline.report.schemas import schema_of
+from pipeline.results.schemas import schema_of
 from pipeline.stage import go_on
 from pipeline.task.loading import load_task
 from tests.pipeline.bowl_task import bowl_run

@@ -16,7 +16,7 @@ from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
 from pipeline.report.rows import best_rows
-from pipeline.report.schemas import schema_of
+from pipeline.results.schemas import schema_of
 from pipeline.stage import go_on
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_weights, write_best_weights

@@ -14,8 +14,8 @@ from pipeline.cli import app
 from pipeline.console.events import Note
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoSuchTrial, NotFinished, TaskError, Terminated
-from pipeline.report.exporting import export_trial
-from pipeline.report.schemas import schema_of
+from pipeline.results.exporting import export_trial
+from pipeline.results.schemas import schema_of
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.task.preparation import prepare
 

@@ -9,7 +9,7 @@ from pydantic_core.core_schema import DataclassSchema, WithDefaultSchema
 from lrrt import Bounds, RangeCurve
 from lrrt.range_result import BoundsFile
 from pipeline.config.tables import StageConfig
-from pipeline.report.summary_file import Best, Summary
+from pipeline.results.summary_file import Best, Summary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES = {

@@ -10,7 +10,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from pipeline.report.loading_code import code_for_weights, code_for_whole
+from pipeline.results.loading_code import code_for_weights, code_for_whole
 
 TASK = """
 import keras

@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 
 from lrrt import Case, Ramp, RangeCurve, RangeTestResult, find_bounds
-from pipeline.report.schemas import schema_of
 from pipeline.report.summary import summarise
-from pipeline.report.summary_file import RefittedModel, TopModel
+from pipeline.results.schemas import schema_of
+from pipeline.results.summary_file import RefittedModel, TopModel
 from studies import (
     AtEdge,
     Edge,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import as_batches
 from lrrt.optimizers import optimizer_like
-from pipeline.report.loading_code import code_for_weights, code_for_whole
-from pipeline.report.summary_file import RefittedModel, TopModel
+from pipeline.results.loading_code import code_for_weights, code_for_whole
+from pipeline.results.summary_file import RefittedModel, TopModel
 from pipeline.run import Run
 from pipeline.steps.refitting import refit
 from pipeline.steps.weights import weights_of

@@ -10,7 +10,7 @@ from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoSuchTrial, NotFinished, TaskError
-from pipeline.report.models import save_at, save_weights, save_whole
+from pipeline.results.models import save_at, save_weights, save_whole
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner
 from pipeline.state.stored import read_weights
