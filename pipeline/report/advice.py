@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
 from lrrt.words import rate_text
+from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
-from pipeline.task.data_use import TOO_GOOD
 from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, or_none, to_plain
+from pipeline.data.data_use import DataUse
 from pipeline.results.plain_text import cell
 from pipeline.results.summary_file import (
     Best,
@@ -28,7 +29,6 @@ from pipeline.results.summary_file import (
     TrainingCost,
 )
 from pipeline.results.versions import versions
-from pipeline.task.data_use import DataUse
 from studies import (
     AtEdge,
     Evaluation,

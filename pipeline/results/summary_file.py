@@ -10,7 +10,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, WithJsonSchema
 
 from lrrt import Verdict
 from lrrt.plain import Loss, Losses
-from pipeline.task.data_use import DataUse
+from pipeline.data.data_use import DataUse
 from studies import AtEdge, Evaluation, OverfitReport, TrialResult
 
 Counts = Annotated[

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.data.folds import joined
 from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint
 from pipeline.steps.watching import StageWatcher
-from pipeline.task.folds import joined
 from pipeline.task.preparation import Prepared
 from pipeline.task.trainers import make_cache, make_trainer
 from studies import EpochEnded, TrialResult, TrialState

@@ -7,9 +7,9 @@ from functools import partial
 
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import MAX_SEED
+from pipeline.data.folds import fold_names
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
-from pipeline.task.folds import fold_names
 from pipeline.task.preparation import Prepared
 from pipeline.task.trainers import Scorer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked

@@ -3,66 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
 from lrrt.hyper_models import as_function, is_hyper_model, takes_hyperparameters
 from lrrt.rows import subset
+from pipeline.data.loaded_task import HeldOut, Task
+from pipeline.data.splits import group_numbers, split_of
 from pipeline.failures import TaskError
 from pipeline.task.guard import guarded
-from pipeline.task.splits import group_numbers, split_of
 from studies.dimension import Value
-
-if TYPE_CHECKING:
-    from studies.analysis.folds import Fold
 
 PARTS = ("train", "validation", "test")
 PAIR = 2  # x and y
 GROUPS = "groups"
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """How validation data was taken out of training data.
-
-    Attributes:
-        kind: of the split: "random", "stratified", "group" or "time".
-        rows: the rows that are trained on, and those that were held out.
-        looks_ordered: whether rows were drawn at random though their order looks like that of time or groups.
-    """
-
-    kind: str
-    rows: Fold
-    looks_ordered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A model builder and data; `test` is None if the task has none.
-
-    `callbacks` makes a trial's Keras callbacks; None for a task without callbacks. `groups` has the group of each row
-    before any was held out. `held_out` says how the validation data was taken out of the training data; None for a task
-    that brings its own. `of_values` gives the task with the data for values of the hyperparameters of `load_data`; None
-    if it has none. `data_names` are their names, `model_names` those of the model's.
-    """
-
-    build_model: Any
-    train: Data
-    validation: Data
-    test: Data | None = None
-    callbacks: Callable[..., Any] | None = None
-    groups: Any = None
-    held_out: HeldOut | None = None
-    of_values: Callable[[Mapping[str, Value]], Task] | None = None
-    data_names: tuple[str, ...] = ()
-    model_names: tuple[str, ...] = ()
-
-    def for_values(self, values: Iterable[tuple[str, Value]]) -> Task:
-        """Return the task with the data for values of a trial's own hyperparameters, by name."""
-        return self if self.of_values is None else self.of_values(dict(values))
 
 
 def load_task(
@@ -83,7 +40,7 @@ def load_task(
         load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": .., "groups": ..},
             all but the first optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
-        split: how validation data is held out, if there is none; see `pipeline.task.splits`.
+        split: how validation data is held out, if there is none; see `pipeline.data.splits`.
         seed: the seed of the held-out samples.
         validation_fraction: the fraction of the training samples that is then held out.
         hyperparameters: values for a `load_data(hp)`; the defaults hold for the others.

@@ -10,15 +10,16 @@ from functools import partial
 from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
+from pipeline.data.data_use import DataUse, use_of
+from pipeline.data.data_values import DataOfValues, data_dimensions
+from pipeline.data.folds import Folds, fold_names, joined
+from pipeline.data.loaded_task import Task
+from pipeline.data.scored_data import checked_test_data
 from pipeline.failures import ConfigError, TaskError
-from pipeline.task.data_use import DataUse, use_of
-from pipeline.task.data_values import DataOfValues, data_dimensions
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.first_configs import check_first
-from pipeline.task.folds import Folds, fold_names, joined
 from pipeline.task.guard import guarded
-from pipeline.task.loading import Task, import_function, load_task
-from pipeline.task.scored_data import checked_test_data
+from pipeline.task.loading import import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
 from studies import Dimension, LoopCache, Trainer

@@ -7,11 +7,11 @@ from weakref import WeakValueDictionary
 
 from lrrt import Loops
 from pipeline.config.tables import StageConfig
+from pipeline.data.folds import Folds
+from pipeline.data.labels import balanced_weights, class_numbers
+from pipeline.data.loaded_task import Task
 from pipeline.failures import TaskError
-from pipeline.task.folds import Folds
 from pipeline.task.guard import guarded
-from pipeline.task.labels import balanced_weights, class_numbers
-from pipeline.task.loading import Task
 from studies import CrossValidator, LoopCache, Trainer
 from studies.dimension import Value
 

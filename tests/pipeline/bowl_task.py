@@ -6,10 +6,10 @@ import numpy as np
 
 from lrrt import Ramp, RangeCurve, RangeTestResult, find_bounds
 from lrrt.range_result import Case
+from pipeline.data.data_use import DataUse
+from pipeline.data.loaded_task import Task
 from pipeline.run import Run
-from pipeline.task.data_use import DataUse
 from pipeline.task.fingerprints import TaskPrint, source_of
-from pipeline.task.loading import Task
 from tests.studies.bowl import CURVATURE, Bowl
 
 DATA_USE = DataUse()

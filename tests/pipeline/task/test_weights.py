@@ -8,8 +8,8 @@ import pytest
 
 import pipeline
 from lrrt import Ramp, run_range_test
+from pipeline.data.folds import Folds
 from pipeline.failures import TaskError
-from pipeline.task.folds import Folds
 from pipeline.task.preparation import prepare
 from pipeline.task.trainers import make_cache, make_trainer
 from studies import TrialConfig

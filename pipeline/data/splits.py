@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.labels import class_numbers
+from pipeline.data.order import looks_ordered
 from pipeline.failures import TaskError
-from pipeline.task.labels import class_numbers
-from pipeline.task.order import looks_ordered
 from studies import make_folds
 from studies.analysis.folds import Fold
 

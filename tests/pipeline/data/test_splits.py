@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import pipeline
+from pipeline.data.folds import Folds
+from pipeline.data.labels import class_numbers
+from pipeline.data.order import looks_ordered
 from pipeline.failures import TaskError
-from pipeline.task.folds import Folds
-from pipeline.task.labels import class_numbers
 from pipeline.task.loading import load_task
-from pipeline.task.order import looks_ordered
 from pipeline.task.preparation import prepare
 from pipeline.task.trainers import make_cache, make_scorer, make_trainer
 from studies import TrialConfig

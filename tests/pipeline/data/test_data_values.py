@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import pipeline
+from pipeline.data.data_values import DataOfValues
+from pipeline.data.loaded_task import Task
 from pipeline.failures import TaskError
 from pipeline.steps.given_bounds import bounds_by_hand
-from pipeline.task.data_values import DataOfValues
-from pipeline.task.loading import Task
 from pipeline.task.preparation import prepare
 
 TASKS = """

@@ -14,14 +14,14 @@ from lrrt.batches import as_batches
 from lrrt.rows import join, subset
 from lrrt.streams import is_stream
 from pipeline.config.tables import StageConfig
+from pipeline.data.labels import class_numbers
+from pipeline.data.splits import Split, group_numbers, split_of
 from pipeline.failures import TaskError
-from pipeline.task.labels import class_numbers
-from pipeline.task.splits import Split, group_numbers, split_of
 from studies.analysis.folds import Fold
 from studies.dimension import Value
 
 if TYPE_CHECKING:
-    from pipeline.task.loading import Task
+    from pipeline.data.loaded_task import Task
 
 
 class Folds:

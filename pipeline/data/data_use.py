@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.config.tables import HELD_OUT, StageConfig
-from pipeline.task.splits import HOW
+from pipeline.data.splits import HOW
 
 if TYPE_CHECKING:
-    from pipeline.task.folds import Folds
-    from pipeline.task.loading import Task
+    from pipeline.data.folds import Folds
+    from pipeline.data.loaded_task import Task
 
 TOO_GOOD = "SCORES MAY BE TOO GOOD"
 BEFORE = "each trains only on the rows before those that judge it"
