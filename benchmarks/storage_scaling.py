@@ -39,9 +39,9 @@ import sqlalchemy
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState, Watcher
 from studies.objective import VAL_LOSS
-from studies.search import Search
 from studies.storage.board import KEY, RESULT
 from studies.storage.retrying import Retrying
+from studies.work.search import Search
 
 SPACE = SearchSpace((OptimizerRange("adam", 1e-4, 1e-2), OptimizerRange("sgd", 1e-3, 1e-1)))
 SAMPLED_EVERY_S = 0.5

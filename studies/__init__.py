@@ -5,7 +5,6 @@ from studies.analysis.folds import make_folds
 from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
 from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
-from studies.cross_validation import CrossValidator
 from studies.dimension import Dimension
 from studies.keras_tuner_study import KerasTunerStudy
 from studies.limits import Limits
@@ -32,7 +31,8 @@ from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, StopTraining, Trained
 from studies.training.loop_cache import LoopCache
 from studies.trial import TrialConfig, TrialResult, TrialState
-from studies.watcher import Watcher
+from studies.work.cross_validation import CrossValidator
+from studies.work.watcher import Watcher
 
 __all__ = [
     "FAMILIES",

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from studies.cross_validation import CrossValidator
 from studies.engines.keras_tuner_engine import keras_tuner_engine
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
@@ -17,7 +16,8 @@ from studies.storage.whole_file import is_leftover
 from studies.study import Study
 from studies.trainer import Trainer
 from studies.trial import TrialResult
-from studies.watcher import Watcher
+from studies.work.cross_validation import CrossValidator
+from studies.work.watcher import Watcher
 
 DATABASE = "study.db"
 

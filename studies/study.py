@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
 from studies.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS, Objective, objectives_named
-from studies.search import Search, TrialReader
 from studies.space.search_space import SearchSpace
 from studies.storage.board import Board
 from studies.storage.database import open_storage
@@ -23,7 +21,9 @@ from studies.storage.stored_study import complete, objectives_of, open_study
 from studies.storage.worker import Worker
 from studies.trainer import Trainer
 from studies.trial import TrialResult
-from studies.watcher import Watcher
+from studies.work.cross_validation import CrossValidator
+from studies.work.search import Search, TrialReader
+from studies.work.watcher import Watcher
 
 GRACE_S = 60.0  # without a sign of life; a worker that is offline for longer loses only one trial's work
 IN_MEMORY = "sqlite://"  # the URL of a storage in memory, which no message ever shows

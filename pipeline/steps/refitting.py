@@ -12,7 +12,7 @@ from pipeline.steps.watching import StageWatcher
 from pipeline.task.preparation import Prepared
 from pipeline.task.trainers import make_cache, make_trainer
 from studies import EpochEnded, TrialResult, TrialState
-from studies.attempt import attempt
+from studies.work.attempt import attempt
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint, read_weights
 from pipeline.steps.watching import StageWatcher
 from studies import Trainer, TrialResult
-from studies.attempt import attempt
+from studies.work.attempt import attempt
 
 if TYPE_CHECKING:
     from lrrt.variables import Values

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from studies.attempt import attempt
-from studies.cross_validation import CrossValidator
 from studies.pruning import is_worse_on_folds
 from studies.ranking import excess_gap
 from studies.storage.board import RESULT, Outcome, Table
 from studies.storage.shared_work import Check, Piece
 from studies.trainer import Trainer
 from studies.trial import TrialResult
-from studies.watcher import Watcher
+from studies.work.attempt import attempt
+from studies.work.cross_validation import CrossValidator
+from studies.work.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from studies import (
     Worker,
 )
 from studies.engines.keras_tuner_oracles import RandomOracle
-from studies.search import Search
 from studies.storage.retrying import Retrying
+from studies.work.search import Search
 from tests.studies.bowl import Bowl, Heard
 from tests.studies.contract import NUM_TRIALS, SMALL, SPACE, StudyContract
 

@@ -23,9 +23,9 @@ from pipeline.state.run_directory import RunDirectory
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy, Watcher
-from studies.search import Search
 from studies.storage import database as storages
 from studies.storage.retrying import Retrying
+from studies.work.search import Search
 from tests.pipeline.bowl_task import bowl_run
 from tests.pipeline.console.test_stopping import StopsAfter
 

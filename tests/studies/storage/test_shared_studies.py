@@ -29,13 +29,13 @@ from studies import (
     Worker,
     stored_attributes,
 )
-from studies.search import Search
 from studies.storage import database as storages
 from studies.storage import stored_study
 from studies.storage.board import KEY, RESULT, WORKER, Outcome, Table
 from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying, storage_fault
 from studies.storage.urls import address
+from studies.work.search import Search
 from tests.studies.bowl import Bowl, Heard
 from tests.studies.contract import SMALL
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from studies.attempt import attempt
-from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses, further_costs
 from studies.engines.optuna_samplers import distribution
 from studies.limits import Limits
@@ -22,7 +20,9 @@ from studies.storage.stored_study import known_trials
 from studies.trainer import Trainer
 from studies.training.ended import EpochEnded
 from studies.trial import TrialConfig, TrialResult, TrialState
-from studies.watcher import Watcher
+from studies.work.attempt import attempt
+from studies.work.cross_validation import CrossValidator
+from studies.work.watcher import Watcher
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

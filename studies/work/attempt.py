@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from studies.cross_validation import CrossValidator
 from studies.limits import NO_LIMITS, Limits
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
@@ -12,7 +11,8 @@ from studies.trainer import Trainer
 from studies.training.ended import EpochDecision, EpochEnded, Trained
 from studies.trial import TrialConfig, TrialResult, TrialState
 from studies.user_code import described, is_stop, left_as_found
-from studies.watcher import Watcher
+from studies.work.cross_validation import CrossValidator
+from studies.work.watcher import Watcher
 
 
 def attempt(
