@@ -6,12 +6,12 @@ from studies.analysis.further_trainings import FurtherTrainings, Retrained, Roun
 from studies.analysis.plot import plot_losses
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
+from studies.judging.limits import Limits
+from studies.judging.ranking import best_of, pareto_front, ranked
 from studies.keras_tuner_study import KerasTunerStudy
-from studies.limits import Limits
 from studies.objective import Objective
 from studies.optuna_study import OptunaStudy
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check_overfitting
-from studies.ranking import best_of, pareto_front, ranked
 from studies.schedules.families import FAMILIES
 from studies.schedules.registered import register as _  # noqa: F401  # runs when Keras is imported
 from studies.schedules.schedule import make_schedule, rate_table

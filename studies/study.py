@@ -9,7 +9,7 @@ from typing import Any
 
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
-from studies.limits import NO_LIMITS, Limits
+from studies.judging.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS, Objective, objectives_named
 from studies.space.search_space import SearchSpace
 from studies.storage.board import Board
@@ -47,7 +47,7 @@ class Study:
         objective: what trials are scored by; None takes that of the stored study, or the validation loss for a new one.
             The name of one of Keras's metrics will do. Of several, the first ranks and prunes trials; the engine learns
             from all, and further ones may be "num_parameters" and "seconds_per_step".
-        prunes: whether trials are cut that are worse than their peers; see `studies.pruning`.
+        prunes: whether trials are cut that are worse than their peers; see `studies.judging.pruning`.
         max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
             have; the engine sees the excess.
         limits: end the study early, or leave out models; they may change from run to run.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
 from lrrt.variables import Values, all_variables, assign, num_parameters, states_of
+from studies.judging.pruning import has_stopped_improving
 from studies.objective import VAL_LOSS, Objective
-from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
 from studies.training.checkpoint import TrialCheckpoint
@@ -73,7 +73,7 @@ class Trainer:
             several, the first counts here; further ones may be "num_parameters" and "seconds_per_step".
         direction: of the first: "min", "max", or "auto" if Keras knows the direction of the metric.
         patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
-            schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
+            schedule allows; see `studies.judging.pruning`. None trains every trial to its last epoch.
         max_trial_s: seconds after which a trial ends as timed out, with what it reached; None is no limit. In the main
             thread it also ends a callback that hangs.
         callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the

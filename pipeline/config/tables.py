@@ -47,7 +47,7 @@ from pipeline.config.values import (
     seconds_of,
     tensorboard_law,
 )
-from studies.limits import Limits
+from studies.judging.limits import Limits
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from studies.pruning import is_worse_on_folds
-from studies.ranking import excess_gap
+from studies.judging.pruning import is_worse_on_folds
+from studies.judging.ranking import excess_gap
 from studies.storage.board import RESULT, Outcome, Table
 from studies.storage.shared_work import Check, Piece
 from studies.trainer import Trainer

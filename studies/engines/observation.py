@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from studies.dimension import Dimension, Value
-from studies.limits import NO_LIMITS, Limits
+from studies.judging.limits import NO_LIMITS, Limits
+from studies.judging.ranking import excess_gap
 from studies.objective import VAL_LOSS, Objectives
-from studies.ranking import excess_gap
 from studies.trial import TrialResult, TrialState
 
 PENALTY_SHARE = 0.1  # a diverged trial is worse than the worst score by this part of the range of scores

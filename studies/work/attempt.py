@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from studies.limits import NO_LIMITS, Limits
+from studies.judging.limits import NO_LIMITS, Limits
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
 from studies.trainer import Trainer

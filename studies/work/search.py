@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses, further_costs
 from studies.engines.optuna_samplers import distribution
-from studies.limits import Limits
+from studies.judging.limits import Limits
+from studies.judging.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.objective import Objectives
-from studies.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.space.search_space import SearchSpace
 from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying

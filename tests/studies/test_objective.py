@@ -25,7 +25,7 @@ from studies import (
     objective,
     ranked,
 )
-from studies.pruning import has_stopped_improving, is_worse_than_its_peers
+from studies.judging.pruning import has_stopped_improving, is_worse_than_its_peers
 from tests.studies import imbalanced
 from tests.studies.bowl import Bowl
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studies import OptimizerRange, SearchSpace, TrialConfig
-from studies.pruning import has_stopped_improving
+from studies.judging.pruning import has_stopped_improving
 from studies.schedules import cyclical, families, marks, one_cycle
 from studies.schedules import schedule as schedules
 from studies.schedules.families import FAMILIES

@@ -16,7 +16,7 @@ from studies import (
     check_overfitting,
     pruning,
 )
-from studies.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
+from studies.judging.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
 from studies.schedules.marks import marks
 
 EPOCHS = 20

@@ -80,7 +80,7 @@ def test_a_model_that_is_too_large_is_not_trained_and_the_sampler_is_told_that_i
 def test_two_workers_end_together_at_their_limit(tmp_path):
     program = textwrap.dedent(f"""
         from tests.studies.bowl import Bowl
-        from tests.studies.test_limits import GAIN, Limits, SGD, OptunaStudy
+        from tests.studies.judging.test_limits import GAIN, Limits, SGD, OptunaStudy
         trainer = Bowl(objective=GAIN, metric=lambda config, epoch: -config.lr, epoch_s=0.01)
         options = dict(storage="sqlite:///{tmp_path}/study.db", objective=GAIN, limits=Limits(stop_after=3))
         study = OptunaStudy(SGD, sampler="random", **options)
@@ -172,7 +172,7 @@ def test_a_process_whose_trial_cannot_be_interrupted_stores_what_it_reached_and_
         import signal, time
         from studies.storage import shared_work
         from tests.studies.bowl import Bowl, Heard
-        from tests.studies.test_limits import SGD, OptunaStudy
+        from tests.studies.judging.test_limits import SGD, OptunaStudy
         shared_work.HUNG_S = 0.5
         def hang(ended):
             if ended.number == 1 and ended.epoch == 3:
