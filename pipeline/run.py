@@ -21,7 +21,7 @@ from studies.keras_tuner_study import url_of, with_absolute_file
 from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
-    from studies.storage.board import Board
+    from studies.sharing.board import Board
 
 NAME = "lrrt"  # of the study in its storage; the other names there begin with it
 RANGE_TESTS = f"{NAME}-range-tests"  # the name of the board of the range tests
@@ -113,9 +113,9 @@ class Run:
             NoSuchStudy: if it does not exist, and must not be made.
         """
         from studies.objective import VAL_LOSS
-        from studies.storage.board import Board
+        from studies.sharing.board import Board
+        from studies.sharing.stored_study import open_study
         from studies.storage.database import open_storage
-        from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
         objectives = (objective or VAL_LOSS,)

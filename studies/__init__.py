@@ -15,16 +15,16 @@ from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict, check
 from studies.schedules.families import FAMILIES
 from studies.schedules.registered import register as _  # noqa: F401  # runs when Keras is imported
 from studies.schedules.schedule import make_schedule, rate_table
+from studies.sharing.progress import StudyProgress, WorkerSeen
+from studies.sharing.stored_study import stored_attributes
+from studies.sharing.worker import Worker
 from studies.space.differences import ForeignStudy
 from studies.space.edges import AtEdge, Edge, at_edge, widen
 from studies.space.model_hyperparameters import own_dimensions
 from studies.space.optimizer_range import OptimizerRange
 from studies.space.search_space import SearchSpace
 from studies.storage.database import NoSuchStudy, StorageOfAnotherVersion
-from studies.storage.progress import StudyProgress, WorkerSeen
 from studies.storage.retrying import StorageUnreachable
-from studies.storage.stored_study import stored_attributes
-from studies.storage.worker import Worker
 from studies.study import Study
 from studies.trainer import Trainer
 from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Self
 
 from studies.engines.optuna_engine import OptunaEngine
+from studies.sharing.stored_study import SPACE, stored_attributes
 from studies.space.search_space import SearchSpace
-from studies.storage.stored_study import SPACE, stored_attributes
 from studies.study import Study
 
 

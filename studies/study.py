@@ -11,14 +11,14 @@ from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
 from studies.judging.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS, Objective, objectives_named
+from studies.sharing.board import Board
+from studies.sharing.progress import StudyProgress, progress_of
+from studies.sharing.shared_work import put_back, work_off
+from studies.sharing.stored_study import complete, objectives_of, open_study
+from studies.sharing.worker import Worker
 from studies.space.search_space import SearchSpace
-from studies.storage.board import Board
 from studies.storage.database import open_storage
-from studies.storage.progress import StudyProgress, progress_of
 from studies.storage.retrying import Retrying
-from studies.storage.shared_work import put_back, work_off
-from studies.storage.stored_study import complete, objectives_of, open_study
-from studies.storage.worker import Worker
 from studies.trainer import Trainer
 from studies.trial import TrialResult
 from studies.work.cross_validation import CrossValidator

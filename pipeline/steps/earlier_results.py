@@ -15,7 +15,7 @@ from pipeline.steps.stage_studies import FINGERPRINT, MAX_WIDENINGS, name_of
 from pipeline.task.fingerprints import TaskPrint
 from studies import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable, TrialResult, stored_attributes
 from studies.keras_tuner_study import url_of
-from studies.storage.stored_study import stored_results
+from studies.sharing.stored_study import stored_results
 from studies.storage.urls import address
 
 WHAT = "--warm-start must be a folder with the results of an earlier study, or its storage"

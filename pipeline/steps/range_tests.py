@@ -15,8 +15,8 @@ from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import Fields, TaskPrint, digest_of, range_test_fields
 from pipeline.task.guard import guarded
 from studies import NoSuchStudy
-from studies.storage.board import RESULT, Board, Outcome, Table
-from studies.storage.shared_work import Check, Piece, work_off
+from studies.sharing.board import RESULT, Board, Outcome, Table
+from studies.sharing.shared_work import Check, Piece, work_off
 
 if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
@@ -73,7 +73,7 @@ def with_optimizers(config: StageConfig, optimizers: tuple[str, ...]) -> StageCo
 
 
 class _Job:
-    """The range tests of all optimizers, for one process; see `studies.storage.shared_work.Job` for its methods."""
+    """The range tests of all optimizers, for one process; see `studies.sharing.shared_work.Job` for its methods."""
 
     def __init__(self, run: Run, task: TaskPrint, prepared: Prepared | None) -> None:
         self.run, self.prepared = run, prepared

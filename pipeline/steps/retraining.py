@@ -13,7 +13,7 @@ from pipeline.steps.watching import StageWatcher
 from pipeline.task.preparation import Prepared
 from pipeline.task.trainers import Scorer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
-from studies.storage.shared_work import work_off
+from studies.sharing.shared_work import work_off
 
 
 def train_again(run: Run, prepared: Prepared, scorer: Scorer, results: Sequence[TrialResult]) -> tuple[Retrained, ...]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from studies.judging.pruning import is_worse_on_folds
 from studies.judging.ranking import excess_gap
-from studies.storage.board import RESULT, Outcome, Table
-from studies.storage.shared_work import Check, Piece
+from studies.sharing.board import RESULT, Outcome, Table
+from studies.sharing.shared_work import Check, Piece
 from studies.trainer import Trainer
 from studies.trial import TrialResult
 from studies.work.attempt import attempt
@@ -138,7 +138,7 @@ class Retrained:
 
 
 class FurtherTrainings:
-    """The further trainings of a few trials, for one worker; see `studies.storage.shared_work.Job` for its methods.
+    """The further trainings of a few trials, for one worker; see `studies.sharing.shared_work.Job` for its methods.
 
     Args:
         trials: the best few trials.

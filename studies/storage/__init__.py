@@ -1,1 +1,1 @@
-"""Store a study, and share it between several workers."""
+"""Reach databases through outages, and write files whole."""

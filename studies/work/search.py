@@ -12,11 +12,11 @@ from studies.engines.optuna_samplers import distribution
 from studies.judging.limits import Limits
 from studies.judging.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.objective import Objectives
+from studies.sharing.board import RESULT, Board, Outcome, Table
+from studies.sharing.shared_work import Check, Piece
+from studies.sharing.stored_study import known_trials
 from studies.space.search_space import SearchSpace
-from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying
-from studies.storage.shared_work import Check, Piece
-from studies.storage.stored_study import known_trials
 from studies.trainer import Trainer
 from studies.training.ended import EpochEnded
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -100,7 +100,7 @@ class Searched(Protocol):
 
 
 class Search:
-    """The trials of a study, for one worker; see `studies.storage.shared_work.Job` for its methods.
+    """The trials of a study, for one worker; see `studies.sharing.shared_work.Job` for its methods.
 
     Args:
         study: the study of the trials.

@@ -3,7 +3,7 @@
 import optuna
 from optuna.trial import TrialState
 
-from studies.storage.board import KEY, RESULT, WORKER
+from studies.sharing.board import KEY, RESULT, WORKER
 
 
 def trials_of(storage):

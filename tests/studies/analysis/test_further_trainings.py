@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from studies import FurtherTrainings, Round, StopTraining, TrialConfig, TrialResult, TrialState, Watcher, Worker
-from studies.storage.board import Board
+from studies.sharing.board import Board
+from studies.sharing.shared_work import work_off
+from studies.sharing.stored_study import open_study
 from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying
-from studies.storage.shared_work import work_off
-from studies.storage.stored_study import open_study
 from tests.studies.bowl import Bowl, Heard
 
 

@@ -170,7 +170,7 @@ def test_a_slow_trial_ends_after_the_epoch_in_which_its_time_was_used_up(loops):
 def test_a_process_whose_trial_cannot_be_interrupted_stores_what_it_reached_and_ends_with_75(tmp_path):
     program = textwrap.dedent(f"""
         import signal, time
-        from studies.storage import shared_work
+        from studies.sharing import shared_work
         from tests.studies.bowl import Bowl, Heard
         from tests.studies.judging.test_limits import SGD, OptunaStudy
         shared_work.HUNG_S = 0.5

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from studies.dimension import Value
+from studies.sharing.worker import Worker
 from studies.storage.optuna_tables import seconds_since_heartbeats, write_curve
-from studies.storage.worker import Worker
 
 if TYPE_CHECKING:
     import optuna

@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.dimension import Value
-from studies.storage.board import RESULT, Board, Claim, Key, Outcome, Table
-from studies.storage.heartbeat import Heartbeat
+from studies.sharing.board import RESULT, Board, Claim, Key, Outcome, Table
+from studies.sharing.heartbeat import Heartbeat
 from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from studies import (
     Worker,
     stored_attributes,
 )
+from studies.sharing import stored_study
+from studies.sharing.board import KEY, RESULT, WORKER, Outcome, Table
 from studies.storage import database as storages
-from studies.storage import stored_study
-from studies.storage.board import KEY, RESULT, WORKER, Outcome, Table
 from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying, storage_fault
 from studies.storage.urls import address

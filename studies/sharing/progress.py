@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from studies.storage.board import KEY, Board, Key, worker_of
-from studies.storage.worker import Worker
+from studies.sharing.board import KEY, Board, Key, worker_of
+from studies.sharing.worker import Worker
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
