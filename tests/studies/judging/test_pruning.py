@@ -14,8 +14,8 @@ from studies import (
     TrialResult,
     TrialState,
     check_overfitting,
-    pruning,
 )
+from studies.judging import pruning
 from studies.judging.pruning import MIN_PEERS, has_stopped_improving, is_worse_than_its_peers
 from studies.schedules.marks import marks
 
