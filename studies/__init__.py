@@ -2,8 +2,9 @@
 
 from studies.analysis.evaluation import Evaluation, evaluate_trained
 from studies.analysis.folds import make_folds
-from studies.analysis.further_trainings import FurtherTrainings, Retrained, Round, Training
+from studies.analysis.further_trainings import FurtherTrainings, Round
 from studies.analysis.plot import plot_losses
+from studies.analysis.retrained import Retrained, Training
 from studies.analysis.tensorboard_log import TensorBoardLog
 from studies.dimension import Dimension
 from studies.judging.limits import Limits
