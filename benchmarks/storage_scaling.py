@@ -39,7 +39,7 @@ import sqlalchemy
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState, Watcher
 from studies.objective import VAL_LOSS
-from studies.sharing.board import KEY, RESULT
+from studies.sharing.pieces import KEY, RESULT
 from studies.storage.retrying import Retrying
 from studies.work.search import Search
 

@@ -15,7 +15,7 @@ from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.task.fingerprints import TaskPrint
 from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult, ranked
-from studies.sharing.board import Key
+from studies.sharing.pieces import Key
 from studies.storage.whole_file import replacing
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import Fields, TaskPrint, digest_of, range_test_fields
 from pipeline.task.guard import guarded
 from studies import NoSuchStudy
-from studies.sharing.board import RESULT, Board, Outcome, Table
+from studies.sharing.board import Board
+from studies.sharing.pieces import RESULT, Outcome, Table
 from studies.sharing.shared_work import Check, Piece, work_off
 
 if TYPE_CHECKING:

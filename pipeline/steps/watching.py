@@ -13,7 +13,7 @@ from pipeline.console.events import EpochDone, Note, RangeTestDone, RangeTestSta
 from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint, read_checkpoint, write_best_weights
 from studies import EpochEnded, TensorBoardLog, Trained, TrialCheckpoint, TrialResult, Watcher, best_of
-from studies.sharing.board import Key
+from studies.sharing.pieces import Key
 
 CHECKPOINT_EVERY_S = 60.0  # what a killed process may lose of a long training; writing it takes a fraction of a second
 

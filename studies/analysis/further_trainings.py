@@ -15,7 +15,7 @@ from typing import Any
 from studies.analysis.retrained import Retrained, Scores, Training
 from studies.judging.pruning import is_worse_on_folds
 from studies.judging.ranking import excess_gap
-from studies.sharing.board import RESULT, Outcome, Table
+from studies.sharing.pieces import RESULT, Outcome, Table
 from studies.sharing.shared_work import Check, Piece
 from studies.trainer import Trainer
 from studies.trial import TrialResult

@@ -8,11 +8,11 @@ stays lost. Two workers therefore never hold one piece, however old their tables
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from studies.dimension import Value
+from studies.sharing.pieces import KEY, RESULT, Claim, Key, Outcome, Table
 from studies.sharing.worker import Worker
 from studies.storage.optuna_tables import seconds_since_heartbeats, write_curve
 
@@ -21,85 +21,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-KEY = "key"  # the attribute of Optuna's trials with the key of their piece of work
-WORKER = "worker"  # ... with the worker that holds it
-RESULT = "result"  # ... with its result
-
-Key = int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of a piece of work.
-
-    Attributes:
-        result: plain data for JSON.
-        values: the finite numbers that Optuna shows as the trial's values, one for each direction of the study; none if
-            the piece failed.
-        curve: losses by epoch, which Optuna shows as intermediate values.
-        constraints: by name; a positive value violates the constraint.
-    """
-
-    result: Mapping[str, Any]
-    values: tuple[float, ...] = ()
-    curve: Sequence[float] = ()
-    constraints: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A piece of work that this worker holds, by Optuna's id of its trial."""
-
-    key: Key
-    trial_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The state of each piece of work.
-
-    Attributes:
-        first: the first trial of each piece, whose values all its trials share.
-        running: the trial that holds each piece which a worker is doing.
-        ended: the trial with the result of each piece that has ended.
-        surplus: unfinished trials of pieces that another trial holds.
-        others: trials without a key.
-        num_trials: of all these; the number that the next trial gets, unless another process adds one before.
-    """
-
-    first: Mapping[Key, FrozenTrial]
-    running: Mapping[Key, FrozenTrial]
-    ended: Mapping[Key, FrozenTrial]
-    surplus: tuple[FrozenTrial, ...]
-    others: tuple[FrozenTrial, ...]
-    num_trials: int
-
-    @classmethod
-    def of(cls, trials: Iterable[FrozenTrial]) -> Self:
-        """Sort trials, which come in the order of their numbers, by piece."""
-        first: dict[Key, FrozenTrial] = {}
-        running: dict[Key, FrozenTrial] = {}
-        ended: dict[Key, FrozenTrial] = {}
-        surplus, others, num_trials = [], [], 0
-        for trial in trials:
-            num_trials += 1
-            key = trial.user_attrs.get(KEY)
-            if key is None:
-                others.append(trial)
-                continue
-            first.setdefault(key, trial)
-            if is_lost(trial):
-                continue
-            if key in running or key in ended:
-                if not trial.state.is_finished():
-                    surplus.append(trial)
-            else:
-                (ended if trial.state.is_finished() else running)[key] = trial
-        return cls(first, running, ended, tuple(surplus), tuple(others), num_trials)
-
-    def is_open(self, key: Key) -> bool:
-        """Say whether a piece has not ended and no worker holds it."""
-        return key not in self.running and key not in self.ended
+WORKER = "worker"  # the attribute of Optuna's trials with the worker that holds it
 
 
 class Board:
@@ -245,11 +167,6 @@ class Board:
             return self.storage.set_trial_state_values(trial_id, state, list(values) or None)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
-
-
-def is_lost(trial: FrozenTrial) -> bool:
-    """Say whether a trial ended without a result; its piece of work is then open again."""
-    return trial.state.is_finished() and RESULT not in trial.user_attrs
 
 
 def worker_of(trial: FrozenTrial) -> Worker | None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from studies.sharing.board import KEY, Board, Key, worker_of
+from studies.sharing.board import Board, worker_of
+from studies.sharing.pieces import KEY, Key
 from studies.sharing.worker import Worker
 
 if TYPE_CHECKING:

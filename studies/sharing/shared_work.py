@@ -14,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.dimension import Value
-from studies.sharing.board import RESULT, Board, Claim, Key, Outcome, Table
+from studies.sharing.board import Board
 from studies.sharing.heartbeat import Heartbeat
+from studies.sharing.pieces import RESULT, Claim, Key, Outcome, Table
 from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from lrrt.plain import from_plain, to_plain
 from studies.engines.observation import Observation
 from studies.engines.optuna_samplers import distribution, quiet_optuna
 from studies.objective import VAL_LOSS, Objectives
-from studies.sharing.board import RESULT, Table
+from studies.sharing.pieces import RESULT, Table
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
 from studies.storage.database import NoSuchStudy, open_storage

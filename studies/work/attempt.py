@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from studies.judging.limits import NO_LIMITS, Limits
-from studies.sharing.board import Key
+from studies.sharing.pieces import Key
 from studies.sharing.shared_work import Check
 from studies.trainer import Trainer
 from studies.training.ended import EpochDecision, EpochEnded, Trained

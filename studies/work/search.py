@@ -12,7 +12,8 @@ from studies.engines.optuna_samplers import distribution
 from studies.judging.limits import Limits
 from studies.judging.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.objective import Objectives
-from studies.sharing.board import RESULT, Board, Outcome, Table
+from studies.sharing.board import Board
+from studies.sharing.pieces import RESULT, Outcome, Table
 from studies.sharing.shared_work import Check, Piece
 from studies.sharing.stored_study import known_trials
 from studies.space.search_space import SearchSpace

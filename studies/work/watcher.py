@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import lrrt.watcher
-from studies.sharing.board import Key
+from studies.sharing.pieces import Key
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, Trained
 from studies.trial import TrialResult

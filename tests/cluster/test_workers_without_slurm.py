@@ -6,7 +6,8 @@ import subprocess
 
 import yaml
 
-from studies.sharing.board import KEY, WORKER
+from studies.sharing.board import WORKER
+from studies.sharing.pieces import KEY
 from tests.cluster.slurm import wait_until
 from tests.cluster.trials import check_each_trial_ended_once, held_by, trials_of
 

@@ -3,7 +3,8 @@
 import optuna
 from optuna.trial import TrialState
 
-from studies.sharing.board import KEY, RESULT, WORKER
+from studies.sharing.board import WORKER
+from studies.sharing.pieces import KEY, RESULT
 
 
 def trials_of(storage):

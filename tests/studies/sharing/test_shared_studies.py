@@ -30,7 +30,8 @@ from studies import (
     stored_attributes,
 )
 from studies.sharing import stored_study
-from studies.sharing.board import KEY, RESULT, WORKER, Outcome, Table
+from studies.sharing.board import WORKER
+from studies.sharing.pieces import KEY, RESULT, Outcome, Table
 from studies.storage import database as storages
 from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying, storage_fault
