@@ -31,7 +31,8 @@ from studies.trainer import Trainer
 from studies.training.checkpoint import BrokenCheckpoint, TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, StopTraining, Trained
 from studies.training.loop_cache import LoopCache
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 from studies.work.cross_validation import CrossValidator
 from studies.work.watcher import Watcher
 

@@ -29,7 +29,8 @@ from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.validation_data import check_validation
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 
 if TYPE_CHECKING:
     import keras

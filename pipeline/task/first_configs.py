@@ -11,7 +11,7 @@ from pipeline.config.values import listed
 from pipeline.failures import ConfigError
 from studies import Dimension, OptimizerRange, SearchSpace
 from studies.dimension import Value
-from studies.trial import rate_name
+from studies.trial_config import rate_name
 
 RATE = "lr"  # the user's name of a rate, whatever the optimizer
 ANY_RATES = (1e-6, 1.0)  # in place of bounds that are not known yet

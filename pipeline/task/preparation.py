@@ -27,7 +27,7 @@ from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
 from studies.training.shown_metrics import find_objectives
-from studies.trial import is_reserved
+from studies.trial_config import is_reserved
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from studies.dimension import Dimension, Value
 from studies.engines.observation import cost_for_engines
 from studies.engines.optuna_samplers import distribution, quiet_optuna
 from studies.space.search_space import SearchSpace
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 
 if TYPE_CHECKING:
     import optuna

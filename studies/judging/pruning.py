@@ -9,7 +9,8 @@ from statistics import fmean, median, stdev
 from studies.overfitting import is_still_falling
 from studies.schedules.families import FAMILIES
 from studies.schedules.marks import Mark, marks
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 
 MIN_PEERS = 4  # trials of the family for a comparison; a median of fewer says little
 PEERS = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.TIMED_OUT)

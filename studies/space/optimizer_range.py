@@ -10,7 +10,7 @@ from lrrt.bounds import Bounds
 from lrrt.range_result import Case
 from studies.dimension import Condition, Dimension
 from studies.schedules.families import FAMILIES
-from studies.trial import rate_name
+from studies.trial_config import rate_name
 
 Range = tuple[float, float]
 

@@ -18,7 +18,7 @@ from studies.schedules.schedule import check_all_fit
 from studies.space.differences import check_same_space
 from studies.space.optimizer_range import OptimizerRange, Range, ranges_within
 from studies.space.suggesting import ask_keras_tuner, ask_optuna
-from studies.trial import TrialConfig, is_reserved
+from studies.trial_config import TrialConfig, is_reserved
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from studies.trial import TrialConfig
+from studies.trial_config import TrialConfig
 
 if TYPE_CHECKING:
     import keras

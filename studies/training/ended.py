@@ -9,7 +9,8 @@ from enum import Enum
 from lrrt.variables import Values
 from studies.objective import VAL_LOSS, Objective
 from studies.training.checkpoint import TrialCheckpoint
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from lrrt.optimizers import optimizer_like
 from lrrt.training_loop import TrainingLoop
 from studies.dimension import Value
 from studies.training.momentum import momentum_of, moves_momentum
-from studies.trial import TrialConfig, momentum_name
+from studies.trial_config import TrialConfig, momentum_name
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studies.schedules.families import FAMILIES, all_values
-from studies.trial import TrialConfig, momentum_name
+from studies.trial_config import TrialConfig, momentum_name
 
 if TYPE_CHECKING:
     import keras

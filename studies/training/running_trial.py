@@ -17,7 +17,8 @@ from lrrt.variables import Values, read
 from studies.objective import TRAIN_LOSS, VAL_LOSS_NAME, Objective
 from studies.training.callbacks import Hooks, as_logs, numbers
 from studies.training.checkpoint import TrialCheckpoint
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop

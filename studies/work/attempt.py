@@ -9,7 +9,8 @@ from studies.sharing.pieces import Key
 from studies.sharing.shared_work import Check
 from studies.trainer import Trainer
 from studies.training.ended import EpochDecision, EpochEnded, Trained
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 from studies.user_code import described, is_stop, left_as_found
 from studies.work.cross_validation import CrossValidator
 from studies.work.watcher import Watcher

@@ -13,7 +13,8 @@ from studies.space.search_space import SearchSpace
 from studies.trainer import Trainer
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 
 LEAST_S = 1e-3  # a limit must be positive
 

@@ -20,7 +20,8 @@ from studies.space.search_space import SearchSpace
 from studies.storage.retrying import Retrying
 from studies.trainer import Trainer
 from studies.training.ended import EpochEnded
-from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.trial import TrialResult, TrialState
+from studies.trial_config import TrialConfig
 from studies.work.attempt import attempt
 from studies.work.cross_validation import CrossValidator
 from studies.work.watcher import Watcher

@@ -13,7 +13,7 @@ from pipeline.config.tables import ClusterConfig, RangeTestConfig, StageConfig, 
 from pipeline.config.toml import builtin_config, load_config, template, to_toml
 from pipeline.config.values import OPTIMIZERS, WITHOUT_MOMENTUM
 from pipeline.failures import ConfigError
-from studies.trial import momentum_name
+from studies.trial_config import momentum_name
 
 TASK = '[task]\nbuild_model = "my_task:build_model"\nload_data = "my_task:load_data"\n'
 
