@@ -7,27 +7,27 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lrrt.loops import Loops
-from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
-from lrrt.variables import Values, all_variables, assign, num_parameters, states_of
-from studies.judging.pruning import has_stopped_improving
+from lrrt.optimizers import START_LR
+from lrrt.penalties import has_regularizers
+from lrrt.variables import Values, num_parameters
+from studies.judging.pruning import PATIENCE, has_stopped_improving
 from studies.objective import VAL_LOSS, Objective
 from studies.space.search_space import SearchSpace
-from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
+from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, want_batches
 from studies.training.checkpoint import TrialCheckpoint
-from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
+from studies.training.ended import EpochDecision, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
-from studies.training.momentum import momentum_table
-from studies.training.running_trial import TrialRun
+from studies.training.momentum import rates_and_momenta
+from studies.training.running_trial import WITHOUT_PENALTIES, TrialRun
 from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
+from studies.training.trained_model import trained_model
+from studies.training.trial_in_progress import TrialInProgress
 from studies.training.validation_data import check_validation
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
@@ -35,23 +35,7 @@ from studies.trial_config import TrialConfig
 if TYPE_CHECKING:
     import keras
 
-WITHOUT_PENALTIES = (
-    "the models have regularizers, whose strength may differ from trial to trial: losses are recorded, and trials "
-    "ranked, without these penalties"
-)
-PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    """A trial that runs; `began` is by the monotonic clock, before which its earlier seconds are counted."""
-
-    number: int
-    config: TrialConfig
-    began: float
-    limit: TimeLimit
-    on_epoch: OnEpoch
 
 
 class Trainer:
@@ -194,25 +178,8 @@ class Trainer:
         return num_parameters(self.cache.loops_of(config).model)
 
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
-        """Return the model after a trial's best epoch, ready to be saved and evaluated.
-
-        Its optimizer is fresh, of the trial's kind, at the last rate of that epoch. States of recurrent layers are
-        reset, since a saved model has none.
-        """
-        assert result.best_epoch is not None, "a trial without a best epoch leaves no model"
-        loops = self.cache.loops_of(result.config)
-        num_batches = loops.num_batches(result.config.batch_size)
-        rates = result.config.learning_rates(self.epochs * num_batches)
-        pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
-        model = loops.model
-        assign(all_variables(model), weights)
-        states = [state for layer in model._flatten_layers() for state in states_of(layer)]
-        assign(states, [np.zeros(state.shape) for state in states])
-        fresh = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
-        model.optimizer = scaled_for(model, fresh)
-        model.optimizer.build(model.trainable_variables)  # after the weights, which some optimizers copy
-        save_with_its_optimizer(model)
-        return model
+        """Return the model after a trial's best epoch, ready to be saved and evaluated; see `trained_model`."""
+        return trained_model(self.cache.loops_of(result.config), result, weights, self.epochs)
 
     def _train(self, config: TrialConfig, number: int, resume: TrialCheckpoint | None, on_epoch: OnEpoch) -> Trained:
         began, earlier = time.monotonic(), 0.0 if resume is None else resume.seconds
@@ -221,7 +188,7 @@ class Trainer:
         try:
             with TimeLimit(None if self.max_trial_s is None else self.max_trial_s - earlier) as limit:
                 run, earlier = self._begin(config, resume)
-                progress = _Progress(number, config, began - earlier, limit, on_epoch)
+                progress = TrialInProgress(number, config, self.epochs, self.seed, began - earlier, limit, on_epoch)
                 with run.hooks.listening():
                     state = self._train_epochs(run, progress)
         except TimeUp:
@@ -233,10 +200,10 @@ class Trainer:
         result = run.result(number, config, state, seconds=seconds, epochs=self.epochs)
         return Trained(replace(result, num_parameters=self.num_parameters(config)), run.best_weights)
 
-    def _train_epochs(self, run: TrialRun, progress: _Progress) -> TrialState:
+    def _train_epochs(self, run: TrialRun, progress: TrialInProgress) -> TrialState:
         """Train until something ends the trial; return its state."""
         config = progress.config
-        rates, momenta = self._tables(config)
+        rates, momenta = rates_and_momenta(config, self.cache.loops_of(config), self.epochs)
         state = TrialState.COMPLETED
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
@@ -246,7 +213,7 @@ class Trainer:
                 state = TrialState.DIVERGED
                 break
             with progress.limit.shielded():
-                decision = progress.on_epoch(self._ended(run, progress, epoch))
+                decision = progress.on_epoch(progress.at_end_of(epoch, run))
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
                 break
@@ -256,23 +223,6 @@ class Trainer:
                 progress.limit.check()
         run.hooks.tell("on_train_end")
         return state
-
-    def _ended(self, run: TrialRun, progress: _Progress, epoch: int) -> EpochEnded:
-        def checkpoint() -> TrialCheckpoint:
-            seconds = round(time.monotonic() - progress.began, 3)
-            return run.checkpoint(progress.number, progress.config, self.epochs, self.seed, seconds)
-
-        return EpochEnded(
-            progress.number,
-            progress.config,
-            epoch,
-            self.epochs,
-            tuple(run.train_losses),
-            tuple(run.val_losses),
-            checkpoint,
-            run.metrics_so_far(),
-            self.objective,
-        )
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch or after its checkpoint, and the seconds that it took before."""
@@ -288,36 +238,13 @@ class Trainer:
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
         loop, without = fitting if reason else fitting.loop, bool(config.own)
         run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
-        if without and any(map(_is_regularized, fitting.model._flatten_layers())):
+        if without and has_regularizers(fitting.model):
             self._note(WITHOUT_PENALTIES)
         if resume is not None:
-            self._check_checkpoint(resume, config)
+            resume.check_continues(config, epochs=self.epochs, seed=self.seed)
             if not callbacks:
                 run.take_up(resume)
                 return run, resume.seconds
             self._note("a trial that was interrupted begins again, because the memory of its callbacks is not stored")
         run.begin(loops.initial_weights(self.seed))
         return run, 0.0
-
-    def _tables(self, config: TrialConfig) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return the rates and the momenta of each step, shape `(epochs, num_batches)`."""
-        loops = self.cache.loops_of(config)
-        shape = self.epochs, loops.num_batches(config.batch_size)
-        num_steps = shape[0] * shape[1]
-        pattern = loops.patterns[config.optimizer_name]
-        momenta = momentum_table(config, pattern, num_steps)
-        return config.learning_rates(num_steps).reshape(shape), None if momenta is None else momenta.reshape(shape)
-
-    def _check_checkpoint(self, resume: TrialCheckpoint, config: TrialConfig) -> None:
-        for name, before, now in (
-            ("config", resume.config, config),
-            ("epochs", resume.epochs, self.epochs),
-            ("seed", resume.seed, self.seed),
-        ):
-            if before != now:
-                raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
-
-
-def _is_regularized(layer: keras.layers.Layer) -> bool:
-    weights = getattr(layer, "trainable_weights", ())
-    return bool(layer.activity_regularizer) or any(weight.regularizer is not None for weight in weights)

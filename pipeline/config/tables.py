@@ -48,9 +48,9 @@ from pipeline.config.values import (
     tensorboard_law,
 )
 from studies.judging.limits import Limits
+from studies.judging.pruning import PATIENCE
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
-from studies.trainer import PATIENCE
 
 TOP_RETRAINED = 3
 HELD_OUT = 0.2

@@ -14,6 +14,7 @@ from studies.trial_config import TrialConfig
 
 MIN_PEERS = 4  # trials of the family for a comparison; a median of fewer says little
 PEERS = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.TIMED_OUT)
+PATIENCE = 0.25  # of the epochs, by default
 MIN_PATIENCE = 2  # epochs
 MIN_FOLDS = 2  # before a config may be given up
 FLAT_AFTER = 0.25  # of the training; a rate that begins low must have had time to move the loss

@@ -17,6 +17,7 @@ from lrrt.plain import Losses, from_plain, to_plain
 from lrrt.variables import Values
 from studies.storage.whole_file import replacing
 from studies.trial import WrittenConfig
+from studies.trial_config import TrialConfig
 
 META = "meta"  # the entry with all that is no array, as JSON
 BESIDE_META = Field(exclude=True)
@@ -67,6 +68,20 @@ class TrialCheckpoint:
     def epoch(self) -> int:
         """Epochs that have ended."""
         return len(self.val_losses)
+
+    def check_continues(self, config: TrialConfig, *, epochs: int, seed: int) -> None:
+        """Refuse to go on with another trial, number of epochs or seed.
+
+        Raises:
+            ValueError: for the first that differs.
+        """
+        for name, before, now in (
+            ("config", self.config, config),
+            ("epochs", self.epochs, epochs),
+            ("seed", self.seed, seed),
+        ):
+            if before != now:
+                raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
 
     def save(self, path: Path | str) -> None:
         """Write one .npz file, whole or not at all; it holds arrays and JSON, and no pickle."""

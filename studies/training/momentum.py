@@ -1,4 +1,4 @@
-"""Find the momentum of each step of a trial: the optimizer's, a searched one, or one that the schedule moves."""
+"""Find the rate and the momentum of each step of a trial; the momentum is the optimizer's, searched, or moved."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lrrt.loops import Loops
 from studies.schedules.families import FAMILIES, all_values
 from studies.trial_config import TrialConfig, momentum_name
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     import keras
 
 SWING = 0.5  # of the distance to 1, up and down: from 0.9 it gives Smith's 0.95 and 0.85
+
+
+def rates_and_momenta(
+    config: TrialConfig, loops: Loops, epochs: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the rates and the momenta of each step of so many epochs, shape `(epochs, num_batches)`."""
+    shape = epochs, loops.num_batches(config.batch_size)
+    num_steps = shape[0] * shape[1]
+    momenta = momentum_table(config, loops.patterns[config.optimizer_name], num_steps)
+    return config.learning_rates(num_steps).reshape(shape), None if momenta is None else momenta.reshape(shape)
 
 
 def momentum_of(config: TrialConfig, pattern: keras.Optimizer) -> float:
