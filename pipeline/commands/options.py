@@ -55,7 +55,7 @@ FailOn = Annotated[
 
 def seconds(text: str) -> float:
     """Return the seconds of a duration such as 3h50m."""
-    from pipeline.config.values import seconds_of  # it imports the engines' samplers, which `--help` does not need
+    from pipeline.config.number_values import seconds_of
 
     try:
         return seconds_of(text)

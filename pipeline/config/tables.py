@@ -9,44 +9,36 @@ from pydantic_core.core_schema import ValidationInfo
 from lrrt.confirmation import NUM_RATES
 from lrrt.monitor import ON_VALIDATION, VALIDATION_EVERY
 from lrrt.reading import MIN_POINTS
-from pipeline.config.values import (
-    MAX_COUNT,
-    NONE,
-    SAMPLERS,
-    SAMPLERS_OF,
+from pipeline.config.list_values import (
     WITHOUT_MOMENTUM,
     BatchSizes,
     ClassWeight,
+    FirstConfigs,
+    ObjectiveNames,
+    Optimizers,
+    SbatchOptions,
+    Schedules,
+)
+from pipeline.config.number_values import (
+    MAX_COUNT,
     Count,
     CountOrZero,
     DurationOrNone,
-    FirstConfigs,
     Fraction,
     Gap,
-    JobTime,
     LowAndHigh,
-    Metric,
-    MistakenKey,
     MomentumOrNone,
     NumberOrNone,
     NumFolds,
-    ObjectiveNames,
-    OneLine,
-    Optimizers,
-    OptionalReference,
     Patience,
     RangeOrNone,
     Rate,
-    Reference,
-    SbatchOptions,
-    Schedules,
     Seed,
-    StorageUrl,
-    listed,
-    sampler_law,
     seconds_of,
-    tensorboard_law,
 )
+from pipeline.config.study_laws import SAMPLERS, SAMPLERS_OF, sampler_law, tensorboard_law
+from pipeline.config.text_values import JobTime, Metric, OneLine, OptionalReference, Reference, StorageUrl
+from pipeline.config.values import NONE, MistakenKey, listed
 from studies.judging.limits import Limits
 from studies.judging.pruning import PATIENCE
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lrrt import Bounds, Case, Ramp, RangeTestResult, Verdict
 from lrrt.words import did_you_mean
+from pipeline.config.list_values import OPTIMIZERS
 from pipeline.config.tables import StageConfig
-from pipeline.config.values import OPTIMIZERS
 from pipeline.failures import NoBounds
 from pipeline.steps.range_tests import with_optimizers
 from studies.space.optimizer_range import ranges_within

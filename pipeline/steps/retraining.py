@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from pipeline.config.number_values import MAX_SEED
 from pipeline.config.tables import StageConfig
-from pipeline.config.values import MAX_SEED
 from pipeline.data.folds import fold_names
 from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher

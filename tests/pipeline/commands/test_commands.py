@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.commands.options import seconds
-from pipeline.config.values import OPTIMIZERS
+from pipeline.config.list_values import OPTIMIZERS
 from pipeline.failures import NoBounds
 from pipeline.results.schemas import schema_of
 from pipeline.steps.given_bounds import parse_ranges

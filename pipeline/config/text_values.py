@@ -1,0 +1,53 @@
+"""Check texts of a config: references to functions, metrics, URLs, times of jobs."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from pipeline.config.storage_url import is_storage_url, without_password
+from pipeline.config.values import shown
+
+
+def _metric(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError(f'must name "loss" or a compiled metric, got {shown(name)}.')
+    return name
+
+
+def _reference(text: str) -> str:
+    module, _, function = text.partition(":")
+    if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(f'must be "module:function", such as "my_task:build_model", got {shown(text)}.')
+    return text
+
+
+def _storage_url(url: str) -> str:
+    if url and not is_storage_url(url):
+        raise ValueError(
+            f'must be "" or a database URL such as "postgresql://user@host/name", got {without_password(url)!r:.80}. '
+            "In a name or a password, write %20 for a space, %2F for /, %3A for :, %3F for ? and %40 for @."
+        )
+    return url
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"must be text on one line, got {shown(text)}.")
+    return text
+
+
+def _job_time(text: str) -> str:
+    if text and not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", text):
+        raise ValueError(
+            f'must be "" or a time as Slurm writes it, such as "4:00:00" or "1-12:00:00", got {shown(text)}.'
+        )
+    return text
+
+
+Reference = Annotated[str, AfterValidator(_reference)]
+OptionalReference = Annotated[str, AfterValidator(lambda text: _reference(text) if text else text)]
+StorageUrl = Annotated[str, AfterValidator(_storage_url)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+JobTime = Annotated[str, AfterValidator(_job_time)]
+Metric = Annotated[str, AfterValidator(_metric)]
