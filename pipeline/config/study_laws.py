@@ -1,22 +1,46 @@
-"""Check keys of a study that must fit each other."""
+"""Check that each key of a study fits the keys before it, and what is installed.
+
+Each law takes the value of a key, and with it the values of the keys before that held their own law; it returns the
+value, or raises a ValueError with the law and the remedy.
+"""
 
 import importlib.util
 
+from pydantic_core.core_schema import ValidationInfo
+
+from pipeline.config.number_values import MAX_COUNT
 from pipeline.config.values import listed
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
+from studies.objective import TRAIN_LOSS, VAL_LOSS
+from studies.schedules.families import FAMILIES
 
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
 SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
 
 
-def sampler_law(engine: object, sampler: str) -> None:
-    """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
+def fits_the_objective(direction: str, info: ValidationInfo) -> str:
+    """Refuse to maximise a loss."""
+    objective = info.data.get("objective", "")
+    objective = objective if isinstance(objective, str) else objective[0]
+    if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
+        raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
+    return direction
 
-    Raises:
-        ValueError: with the samplers of the engine.
-    """
+
+def is_of_a_schedule(searches_warmup: bool, info: ValidationInfo) -> bool:
+    """Refuse to search a warm-up if no schedule has one."""
+    schedules = info.data.get("schedules", ())
+    if searches_warmup and schedules and not any(FAMILIES[name].can_warm_up for name in schedules):
+        able = listed(tuple(name for name, family in FAMILIES.items() if family.can_warm_up))
+        raise ValueError(f"must come with a schedule that can warm up: one of {able}, got {listed(schedules)}.")
+    return searches_warmup
+
+
+def belongs_to_engine(sampler: str, info: ValidationInfo) -> str:
+    """Refuse a sampler that the engine does not have, or that needs a package which is not installed."""
+    engine = info.data.get("engine")
     known = SAMPLERS_OF.get(str(engine), SAMPLERS)  # an engine that broke its law is reported separately
     if sampler not in known:
         others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
@@ -26,13 +50,33 @@ def sampler_law(engine: object, sampler: str) -> None:
             check_sampler(sampler)
         except ImportError as error:
             raise ValueError(str(error)) from None
+    return sampler
 
 
-def tensorboard_law(is_wanted: bool) -> None:
-    """Refuse logs for TensorBoard if its package is not installed.
-
-    Raises:
-        ValueError: with the remedy.
-    """
-    if is_wanted and importlib.util.find_spec("tensorboard") is None:
+def is_installed(tensorboard: bool) -> bool:
+    """Refuse logs for TensorBoard if its package is not installed."""
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise ValueError("true needs the package tensorboard, which is not installed: pip install 'lrrt[tensorboard]'.")
+    return tensorboard
+
+
+def are_trials(top: int, info: ValidationInfo) -> int:
+    """Refuse more of the best trials than there are trials."""
+    num_trials = info.data.get("num_trials", MAX_COUNT)
+    if top > num_trials:
+        raise ValueError(f"`{info.field_name} <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
+    return top
+
+
+def have_trials(folds: int, info: ValidationInfo) -> int:
+    """Refuse folds if no trial is trained on them."""
+    if folds and info.data.get("top_retrained") == 0:
+        raise ValueError(f"must come with `top_retrained >= 1`, the trials that are trained on folds, got {folds}.")
+    return folds
+
+
+def have_folds(is_of_folds: bool, info: ValidationInfo) -> bool:
+    """Refuse what says how folds are cut if there are none."""
+    if is_of_folds and info.data.get("folds") == info.data.get("score_folds") == 0:
+        raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
+    return is_of_folds

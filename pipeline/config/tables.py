@@ -1,8 +1,8 @@
 """Define the tables and keys of a stage's config, each with its default and its law."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from pydantic import field_validator as check
 from pydantic_core.core_schema import ValidationInfo
 
@@ -11,70 +11,25 @@ from lrrt.monitor import ON_VALIDATION, VALIDATION_EVERY
 from lrrt.reading import MIN_POINTS
 from pipeline.config.list_values import (
     WITHOUT_MOMENTUM,
-    BatchSizes,
     ClassWeight,
-    FirstConfigs,
-    ObjectiveNames,
     Optimizers,
     SbatchOptions,
-    Schedules,
 )
 from pipeline.config.number_values import (
     MAX_COUNT,
     Count,
     CountOrZero,
-    DurationOrNone,
-    Fraction,
-    Gap,
-    LowAndHigh,
-    MomentumOrNone,
-    NumberOrNone,
-    NumFolds,
-    Patience,
-    RangeOrNone,
     Rate,
-    Seed,
-    seconds_of,
 )
-from pipeline.config.study_laws import SAMPLERS, SAMPLERS_OF, sampler_law, tensorboard_law
-from pipeline.config.text_values import JobTime, Metric, OneLine, OptionalReference, Reference, StorageUrl
-from pipeline.config.values import NONE, MistakenKey, listed
-from studies.judging.limits import Limits
-from studies.judging.pruning import PATIENCE
-from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
-from studies.schedules.families import FAMILIES
-
-TOP_RETRAINED = 3
-HELD_OUT = 0.2
-# Keys for the steps after the search: if they change, a finished study goes on and is not refused.
-AFTER_SEARCH = (
-    "top_retrained",
-    "retrain_seeds",
-    "folds",
-    "stratified",
-    "mixes_validation",
-    "rank_by",
-    "widen",
-    "refit",
-    "keep_top",
-)
-
-# Keys that end a study or a trial early: they may change from run to run, as the number of trials may.
-LIMITS = ("stop_after", "target", "max_trial_time")
-
-
-def _samplers(engine: str) -> str:
-    return ", ".join(SAMPLERS_OF[engine])
-
+from pipeline.config.study_table import StudyConfig
+from pipeline.config.table import Table
+from pipeline.config.text_values import JobTime, Metric, OneLine, OptionalReference, Reference
+from pipeline.config.values import MistakenKey, listed
 
 MAX_GPUS = 64  # more in one machine must be a typing error
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
-
-
-class TaskConfig(_Table):
+class TaskConfig(Table):
     """What is trained: a model and its data."""
 
     build_model: Reference = Field(description="build_model() or build_model(hp) -> a compiled keras.Model")
@@ -100,7 +55,7 @@ class TaskConfig(_Table):
     )
 
 
-class RangeTestConfig(_Table):
+class RangeTestConfig(Table):
     """The learning-rate range test, which comes first."""
 
     optimizers: Optimizers = Field(("sgd", "adam"), description="each is tested, and then searched, alone")
@@ -149,196 +104,7 @@ class RangeTestConfig(_Table):
         return mode
 
 
-class StudyConfig(_Table):
-    """The search inside the bounds from the range test."""
-
-    engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
-    num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
-    epochs: Count = Field(20, description="of each trial; its score is the best value of the objective among them")
-    objective: ObjectiveNames = Field(
-        VAL_LOSS.name,
-        description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"; or a list of them, '
-        f"after the first also {listed(OF_TRIALS)}",
-    )
-    direction: Literal["auto", "min", "max"] = Field(
-        "auto", description='whether the (first) objective is better when smaller, "min", or larger, "max"'
-    )
-    batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
-    schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
-    searches_warmup: bool = Field(False, description="true searches the length of a warm-up if a schedule has one")
-    weight_decay: RangeOrNone = Field(None, description='[low, high], searched; "none" leaves it to the optimizer')
-    momentum: MomentumOrNone = Field(None, description='[low, high], searched; beta_1 of Adam and its kind; or "none"')
-    sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
-        "tpe",
-        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
-    )
-    seed: Seed = Field(0, description="everything random comes from it")
-    stop_after: CountOrZero = Field(
-        0, description="the study ends after so many trials in a row without a better score; 0 is never"
-    )
-    target: NumberOrNone = Field(None, description='a score that is enough: the study ends with it; or "none"')
-    max_trial_time: DurationOrNone = Field(
-        NONE, description='a trial that takes longer, such as "20m", ends with what it reached; or "none"'
-    )
-    max_parameters: Annotated[int, Field(ge=0)] = Field(
-        0, description="a model with more parameters is not trained; 0 is no limit"
-    )
-    patience: Patience = Field(
-        PATIENCE, description='a trial ends if it has not improved for this part of its epochs; 0 or "none": never'
-    )
-    prunes: bool = Field(
-        False,
-        description="true cuts trials, and their further folds, that are worse than their peers' at the same phase",
-    )
-    max_gap: Gap = Field(
-        None, description='the largest validation loss minus training loss that the best trial may have; or "none"'
-    )
-    validation_fraction: Fraction = Field(
-        HELD_OUT, description="part of the training data, held out if the task has no validation data"
-    )
-    top_retrained: CountOrZero = Field(
-        TOP_RETRAINED,
-        description="so many of the best trials are trained again with fresh seeds; 0 is none",
-    )
-    retrain_seeds: Count = Field(3, description="fresh seeds for each of them")
-    folds: NumFolds = Field(0, description="they are trained on each of so many folds of the data too; 0 is none")
-    score_folds: NumFolds = Field(
-        0,
-        description="each trial's score is the mean over so many folds, and a trial that is clearly worse on its first "
-        "folds is cut; 0 scores it by the validation data",
-    )
-    stratified: bool = Field(False, description="every fold must have the same share of each class")
-    mixes_validation: bool = Field(
-        False, description="true cuts folds from the task's own validation data too, not from training data alone"
-    )
-    rank_by: Literal["mean", "trial"] = Field(
-        "mean",
-        description='the best of them has the best "mean", over folds or else over seeds; or is the best "trial"',
-    )
-    widen: bool = Field(
-        False, description="true goes on in a wider study if the best rate lies at an edge of its bounds"
-    )
-    refit: bool = Field(
-        False,
-        description="true trains the winner once more, on training and validation data together, for its best number "
-        "of epochs; the test data judge best/refitted.keras",
-    )
-    keep_top: Count = Field(1, description="models of so many of the best trials are saved; of the others in top/")
-    tensorboard: bool = Field(
-        False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
-    )
-    first: FirstConfigs = Field(
-        (),
-        description="configs of your own that are tried first, as [[study.first]] tables of values by name: optimizer, "
-        "lr, schedule, batch_size, the model's own; what is missing the sampler chooses",
-    )
-    warm_start: OneLine = Field(
-        "",
-        repr=False,
-        description="the results of an earlier study of the same model, a folder or a storage: the sampler knows its "
-        "trials that lie in the space, and its best are tried first",
-    )
-    storage: StorageUrl = Field(
-        "", repr=False, description='"" is SQLite in the state directory; give a database URL in LRRT_STORAGE'
-    )
-    grace_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        60.0, description="a worker without a sign of life for so many seconds is lost; others train its trial"
-    )
-    fallback_range: LowAndHigh = Field((1e-5, 1e-1), description="[low, high], searched if a range test has no answer")
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """The names of the objectives; the first ranks trials."""
-        return (self.objective,) if isinstance(self.objective, str) else self.objective
-
-    @property
-    def max_trial_s(self) -> float | None:
-        """The longest that a trial may take, in seconds; None is no limit."""
-        return None if self.max_trial_time == NONE else seconds_of(self.max_trial_time)
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the study."""
-        return Limits(self.stop_after or None, self.target, self.max_parameters or None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_of_few(cls, given: Any) -> Any:
-        """Give a study of one or two trials another default, since it has no third trial to train again."""
-        num_trials = given.get("num_trials") if isinstance(given, dict) else None
-        if isinstance(num_trials, int) and 1 <= num_trials < TOP_RETRAINED:
-            return {"top_retrained": num_trials, **given}
-        return given
-
-    @check("direction")
-    @classmethod
-    def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
-        objective = info.data.get("objective", "")
-        objective = objective if isinstance(objective, str) else objective[0]
-        if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
-            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
-        return direction
-
-    @check("searches_warmup")
-    @classmethod
-    def _something_warms_up(cls, searches: bool, info: ValidationInfo) -> bool:
-        schedules = info.data.get("schedules", ())
-        if searches and schedules and not any(FAMILIES[name].can_warm_up for name in schedules):
-            able = listed(tuple(name for name, family in FAMILIES.items() if family.can_warm_up))
-            raise ValueError(f"must come with a schedule that can warm up: one of {able}, got {listed(schedules)}.")
-        return searches
-
-    @check("sampler")
-    @classmethod
-    def _belongs_to_engine(cls, sampler: str, info: ValidationInfo) -> str:
-        sampler_law(info.data.get("engine"), sampler)
-        return sampler
-
-    @check("tensorboard")
-    @classmethod
-    def _is_installed(cls, tensorboard: bool) -> bool:
-        tensorboard_law(tensorboard)
-        return tensorboard
-
-    @check("top_retrained")
-    @classmethod
-    def _are_trials(cls, top: int, info: ValidationInfo) -> int:
-        num_trials = info.data.get("num_trials", MAX_COUNT)
-        if top > num_trials:
-            raise ValueError(f"`top_retrained <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
-        return top
-
-    @check("keep_top")
-    @classmethod
-    def _are_there(cls, top: int, info: ValidationInfo) -> int:
-        num_trials = info.data.get("num_trials", MAX_COUNT)
-        if top > num_trials:
-            raise ValueError(f"`keep_top <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
-        return top
-
-    @check("folds")
-    @classmethod
-    def _of_some(cls, folds: int, info: ValidationInfo) -> int:
-        if folds and info.data.get("top_retrained") == 0:
-            raise ValueError(f"must come with `top_retrained >= 1`, the trials that are trained on folds, got {folds}.")
-        return folds
-
-    @check("stratified")
-    @classmethod
-    def _of_folds(cls, stratified: bool, info: ValidationInfo) -> bool:
-        if stratified and info.data.get("folds") == info.data.get("score_folds") == 0:
-            raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
-        return stratified
-
-    @check("mixes_validation")
-    @classmethod
-    def _mixes_into_folds(cls, mixes: bool, info: ValidationInfo) -> bool:
-        if mixes and info.data.get("folds") == info.data.get("score_folds") == 0:
-            raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
-        return mixes
-
-
-class ClusterConfig(_Table):
+class ClusterConfig(Table):
     """How `lrrt submit` hands the stage to a cluster; it may change during a study."""
 
     kind: Literal["slurm", "local"] = Field("slurm", description='"slurm", or "local": the same jobs on this machine')
@@ -350,7 +116,7 @@ class ClusterConfig(_Table):
     max_rounds: Count = Field(3, description="how often workers are submitted while trials are left")
 
 
-class StageConfig(_Table):
+class StageConfig(Table):
     """One stage: range tests, then a study inside their bounds."""
 
     task: TaskConfig

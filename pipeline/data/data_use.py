@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.config.tables import HELD_OUT, StageConfig
+from pipeline.config.study_table import HELD_OUT
+from pipeline.config.tables import StageConfig
 from pipeline.data.splits import HOW
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
 from lrrt.plain import from_plain
-from pipeline.config.tables import AFTER_SEARCH
+from pipeline.config.study_table import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures

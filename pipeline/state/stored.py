@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.tables import StudyConfig
+from pipeline.config.study_table import StudyConfig
 from pipeline.failures import CorruptState
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory

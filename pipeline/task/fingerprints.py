@@ -15,7 +15,8 @@ from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
 from lrrt.rows import as_bytes, gather
 from lrrt.variables import num_parameters
-from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
+from pipeline.config.study_table import AFTER_SEARCH, LIMITS
+from pipeline.config.tables import StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
 from studies.space.model_hyperparameters import ModelSpace

@@ -10,7 +10,8 @@ import pytest
 from lrrt.optimizers import as_optimizers
 from pipeline.config.list_values import OPTIMIZERS, WITHOUT_MOMENTUM
 from pipeline.config.storage_url import is_storage_url, without_password
-from pipeline.config.tables import ClusterConfig, RangeTestConfig, StageConfig, StudyConfig, TaskConfig
+from pipeline.config.study_table import StudyConfig
+from pipeline.config.tables import ClusterConfig, RangeTestConfig, StageConfig, TaskConfig
 from pipeline.config.toml import builtin_config, load_config, template, to_toml
 from pipeline.failures import ConfigError
 from studies.trial_config import momentum_name

@@ -11,7 +11,8 @@ import pytest
 
 from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
 from lrrt.constant_answer import ConstantAnswer
-from pipeline.config.tables import StageConfig, StudyConfig, TaskConfig
+from pipeline.config.study_table import StudyConfig
+from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.report.advice import advise
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise

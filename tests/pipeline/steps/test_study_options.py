@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pipeline
-from pipeline.config.tables import StudyConfig
+from pipeline.config.study_table import StudyConfig
 from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
