@@ -12,7 +12,8 @@ from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NotFinished
-from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
+from pipeline.report.files import rewrite_html, write_range_test, write_results
+from pipeline.report.reading import is_complete, read_report
 from pipeline.report.summary import StageReport
 from pipeline.results.manifest import check_results_owner, forget_changed_files
 from pipeline.run import Run, holding, holding_results

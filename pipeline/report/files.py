@@ -1,45 +1,33 @@
-"""Write the results of a stage into their folder, and read them back."""
+"""Write the results of a stage into their folder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.plain import from_plain
-from pipeline.config.study_table import AFTER_SEARCH
-from pipeline.config.toml import load_config, to_toml
+from pipeline.config.toml import to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
-from pipeline.report.summary import (
-    StageReport,
-    curves_csv,
-    front_csv,
-    summarise,
-    trials_csv,
-    trials_jsonl,
-    trials_retrained_jsonl,
-)
+from pipeline.report.reading import read_summary
+from pipeline.report.summary import StageReport, summarise
 from pipeline.results.manifest import changed_files, update_manifest, write_manifest
 from pipeline.results.models import save_best, save_refitted, save_top, test_metrics
 from pipeline.results.plain_text import without_control
 from pipeline.results.space_file import space_as_dict
+from pipeline.results.tables import curves_csv, front_csv, trials_csv, trials_jsonl, trials_retrained_jsonl
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_task
 from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
-from pipeline.steps.retraining import stored_retrained, winner_of
+from pipeline.steps.retraining import winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.steps.weights import weights_of
 from pipeline.task.guard import guarded
 from studies import (
-    Evaluation,
-    OverfitReport,
     Retrained,
     Trainer,
     TrialResult,
@@ -151,7 +139,7 @@ def _write_results(
     text = json_text(summary)
     write_manifest(run, summary=text)
     write_text(directory.summary, text)
-    return replace(report, summary=_read_summary(directory))
+    return replace(report, summary=read_summary(directory))
 
 
 def rewrite_html(run: Run, report: StageReport) -> None:
@@ -179,66 +167,9 @@ def write_html(run: Run, report: StageReport) -> list[Path]:
     return list(files)
 
 
-def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
-    """Return the report of a run whose summary is written.
-
-    Raises:
-        CorruptState: if the summary is not what was written.
-    """
-    results = studies.results()
-    try:
-        summary = _read_summary(run.directory)
-        best = next(result for result in results if result.number == summary["best"]["number"])
-        evaluation = summary["best"].get("evaluation")  # older files do not have it
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise CorruptState(
-            f"{run.directory.summary} must hold the summary of this run, but cannot be read as one ({error!r:.200}). "
-            "`lrrt run` with the same config and folders makes it again."
-        ) from error
-    return StageReport(
-        range_test,
-        studies.space,
-        tuple(results),
-        best,
-        from_plain(OverfitReport, summary["best"]["overfitting"]),
-        summary,
-        run.directory.summary,
-        stored_retrained(run, results),
-        at_edge(best, studies.space),
-        studies.edges,
-        () if (task := read_task(run.directory)) is None else task.notes,
-        None if evaluation is None else from_plain(Evaluation, evaluation),
-        studies.last.objectives,
-    )
-
-
 def _warm_start(studies: Studies) -> dict[str, Any] | None:
     stored = studies.all[0].study.user_attrs.get(WARM)
     return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
-
-
-def _read_summary(directory: RunDirectory) -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads(directory.summary.read_text(encoding="utf-8"))
-    return summary
-
-
-def is_complete(run: Run, studies: Studies) -> bool:
-    """Say whether all trials have ended, and the folder has their results, each file as it was written.
-
-    The keys of the config for the steps after the search must also be unchanged.
-    """
-    num_ended, config, directory = len(studies.results()), run.config, run.directory
-    try:
-        summary = _read_summary(directory)
-        written = load_config(directory.resolved_config, environ={}).study
-        return (
-            studies.have_ended(config)
-            and summary["num_trials"]["ended"] == num_ended
-            and not changed_files(directory)
-            and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)
-        )
-    except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
-        return False
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lrrt.words import on_one_line
 from pipeline.config.tables import StageConfig
-from pipeline.report.files import is_complete
+from pipeline.report.reading import is_complete
 from pipeline.run import Run
 from pipeline.state.run_lock import holder_of
 from pipeline.state.stored import read_task

@@ -1,1 +1,1 @@
-"""Save the results that other programs read: models, the space, the manifest, the form of summary.json."""
+"""Save the results that other programs read: models, tables, the space, the manifest, the form of summary.json."""

@@ -9,7 +9,7 @@ import pytest
 import pipeline
 from pipeline.failures import CorruptState, ForeignRun, RunLocked, exit_code
 from pipeline.report.status import read_status
-from pipeline.report.summary import trials_csv
+from pipeline.results.tables import trials_csv
 from pipeline.stage import rewrite_report
 from pipeline.state.run_directory import RunDirectory
 from studies import TrialConfig, TrialResult, TrialState
