@@ -49,9 +49,11 @@ from numpy.typing import NDArray
 from truths import DRAWS, Answer, Score, Truth, print_header, print_row
 
 from lrrt import Bounds, Loops, Ramp, RangeCurve, find_bounds, run_range_test
-from lrrt.confirmation import NUM_RATES, Confirmation, confirm, sharpen
+from lrrt.confirmation import NUM_RATES, confirm
 from lrrt.factors import USUAL_LENGTH, WIDTH, lags
 from lrrt.reading import Shape, read_curve
+from lrrt.sharpening import sharpen
+from lrrt.short_trainings import Confirmation
 
 REPEATS = 3
 FIELD_STEPS = 300  # three whole ramps

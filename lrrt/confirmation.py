@@ -1,19 +1,21 @@
-"""Sharpen bounds by short trainings at a few constant rates: which are tried, and how they are judged."""
+"""Try a few constant rates in short trainings, to sharpen bounds: which rates, and what each reached."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrrt.batches import Batches
 from lrrt.bounds import Bounds
-from lrrt.curve import RESOLUTION, SIGNIFICANT, Floats
-from lrrt.factors import LENGTH_EXPONENT, lags
+from lrrt.curve import Floats
+from lrrt.factors import lags
 from lrrt.loops import Loops
+from lrrt.sharpening import sharpen
+from lrrt.short_trainings import TRUSTED, Confirmation, falls_of, shows_in_validation
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values
 
@@ -26,41 +28,6 @@ MOST_RATES = 10  # also where trainings diverge at once and hardly cost a step
 SPACING = 0.45  # decades between rates at the most, unless the bounds are too wide for it: 4 rates in usual bounds
 NUM_LOOKS = 5  # validations a rate; the lowest counts, as it does in a full training
 SETTLED = 1 / 3  # the last part of the steps, whose mean is the training loss that was reached
-TRUSTED = 0.1  # where validation shows a smaller part of the progress than training does, training is judged on
-TOLERANCE = 0.05  # of the most progress: rates that are this much behind weigh 1/e in the mean
-LION_LONGER = 2.5  # Lion's step is its rate: a longer training gets as far at a lower one; 2 to 4 score alike
-NEARLY = 1.001  # rates that differ by less are the same
-REACH = 3.0  # the sharpened bounds reach this factor below and above what is suggested: just under a decade in all
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What short trainings at constant rates reached; a loss is None where its rate diverged.
-
-    `val_losses` are the lowest validation losses, `train_losses` the mean losses of the last third of the steps, and
-    `train_errors` the standard errors of those means. `start_val_loss` was before the first step; `start_train_loss` is
-    the first batch's. `num_steps` counts the training steps of all rates together, `steps_each` those at one
-    that did not diverge; 0 if not known. All losses are in the loss's unit.
-
-    Raises:
-        ValueError: unless each rate has its losses, and the rates are positive and ascending.
-    """
-
-    lrs: tuple[float, ...]
-    val_losses: tuple[float | None, ...]
-    train_losses: tuple[float | None, ...]
-    train_errors: tuple[float | None, ...]
-    start_val_loss: float
-    start_train_loss: float
-    num_steps: int
-    steps_each: int = 0
-
-    def __post_init__(self) -> None:
-        lengths = [len(self.lrs), len(self.val_losses), len(self.train_losses), len(self.train_errors)]
-        if len(set(lengths)) != 1 or not self.lrs:
-            raise ValueError(f"Each of at least one rate must have its losses, got {lengths} of them.")
-        if self.lrs[0] <= 0 or any(a >= b for a, b in zip(self.lrs, self.lrs[1:], strict=False)):
-            raise ValueError(f"`lrs` must be positive and ascending, got {self.lrs!r}.")
 
 
 def confirm(
@@ -125,64 +92,18 @@ def try_rates(
     return seen
 
 
-def sharpen(
-    bounds: Bounds,
-    seen: Confirmation,
-    *,
-    optimizer: str | None = None,
-    tolerance: float = TOLERANCE,
-    reach: float = REACH,
-    trusted: float = TRUSTED,
-) -> Bounds:
-    """Move the bounds to about a decade around the rates that got furthest.
-
-    A rate's progress is its fall below the starting loss, 0 where it rose or diverged, in parts of the furthest one.
-    The suggested rate is the mean, in log rate, of those tried, each weighted by `exp(-(1 - progress) / tolerance)`:
-    equally good neighbours share it, and noise moves it little. A longer training does best at lower rates, so that
-    it is divided by (training steps / steps at each rate) ** .3 if the former are known, and by 2.5 for "lion", whose
-    steps are as long as its rate and lead less far in a short training. The bounds are `[suggested / reach, reach *
-    suggested]`, moved into what they were and what was tried beyond, and kept from rates that diverged.
-
-    Judged is the validation loss. A moving average of BatchNorm lags behind weights that have moved for a few steps
-    only: where the short trainings have too few for it to follow, or where no rate's validation loss has fallen by a
-    tenth of what its training loss has, the training loss is judged on instead.
-
-    Returns:
-        Bounds whose reason says what the trainings showed. Where no loss fell by 4 standard errors of a training loss,
-        the rates are what they were.
-    """
-    assert bounds.low is not None
-    assert bounds.high is not None
-    of = f"{len(seen.lrs)} short trainings"
-    if all(loss is None for loss in seen.train_losses):
-        return replace(bounds, reason=f"{bounds.reason}; all of {of} diverged, so the bounds are not confirmed")
-    falls = _falls(seen, math.inf if lags(seen.steps_each or None, bounds.averaging_steps) else trusted)
-    if falls is None:
-        return replace(
-            bounds, reason=f"{bounds.reason}; in none of {of} did a loss fall, so the bounds are not confirmed"
-        )
-    weights = np.exp((falls / falls.max() - 1) / tolerance)
-    suggested = math.exp(float(np.average(np.log(seen.lrs), weights=weights)))
-    suggested /= _for_longer(bounds, seen, optimizer)
-    lowest, highest = min(bounds.low, seen.lrs[0]), max(bounds.high, seen.lrs[-1])
-    suggested = min(max(suggested, lowest), highest)
-    low, high = _around(suggested, reach, *_without_diverged(lowest, highest, suggested, seen))
-    reason = f"{bounds.reason}; sharpened by {of}{_outside(bounds, seen)}{_beyond(int(falls.argmax()), len(falls))}"
-    return replace(bounds, low=low, high=high, suggested=suggested, reason=reason)
-
-
 def outwards(seen: Confirmation) -> float | None:
     """Return the next rate beyond the outermost one, or None if that did not do best; below if all diverged."""
     if len(seen.lrs) < 2:
         return None
     have_diverged = all(loss is None for loss in seen.train_losses)
-    falls = None if have_diverged else _falls(seen, TRUSTED)
+    falls = None if have_diverged else falls_of(seen, TRUSTED)
     if falls is None and not have_diverged:
         return None
     best = 0 if falls is None else int(falls.argmax())
     if best == 0:
         return _beside(seen.lrs[0], seen.lrs[1])
-    if best == len(seen.lrs) - 1 and _shows_in_validation(seen, TRUSTED):
+    if best == len(seen.lrs) - 1 and shows_in_validation(seen, TRUSTED):
         return _beside(seen.lrs[-1], seen.lrs[-2])
     return None
 
@@ -234,70 +155,3 @@ def _reached(val_losses: Sequence[float], losses: Floats) -> tuple[float, float,
     # As for a range curve: 1.4826 times the median absolute value is the standard deviation of normal noise.
     noise = 1.4826 * float(np.median(np.abs(np.diff(losses)))) / math.sqrt(2) if len(losses) > 1 else math.inf
     return min(val_losses), float(last.mean()), noise / math.sqrt(len(last))
-
-
-def _falls(seen: Confirmation, trusted: float) -> Floats | None:
-    """Return how far each rate's loss fell, at least 0; None where no fall is more than noise."""
-    error = min(error for error in seen.train_errors if error is not None)
-    if _shows_in_validation(seen, trusted):
-        falls = _below(seen.start_val_loss, seen.val_losses)
-    else:
-        falls = _below(seen.start_train_loss, seen.train_losses)
-    return falls if falls.max() > max(SIGNIFICANT * error, RESOLUTION * abs(seen.start_val_loss)) else None
-
-
-def _shows_in_validation(seen: Confirmation, trusted: float) -> bool:
-    """Say whether the validation loss shows at least such a part of the progress that the training loss shows."""
-    by_validation = _below(seen.start_val_loss, seen.val_losses).max()
-    return bool(by_validation > trusted * _below(seen.start_train_loss, seen.train_losses).max())
-
-
-def _for_longer(bounds: Bounds, seen: Confirmation, optimizer: str | None) -> float:
-    """Return how far the best rate of the training to come lies below that of short ones."""
-    if optimizer == "lion":
-        return LION_LONGER
-    steps = bounds.training_steps
-    if steps is None or seen.steps_each == 0:
-        return 1.0
-    return math.pow(max(steps / seen.steps_each, 1.0), LENGTH_EXPONENT)
-
-
-def _outside(bounds: Bounds, seen: Confirmation) -> str:
-    """Say how many rates were tried beyond the bounds."""
-    assert bounds.low is not None
-    assert bounds.high is not None
-    below = sum(lr < bounds.low / NEARLY for lr in seen.lrs)
-    above = sum(lr > bounds.high * NEARLY for lr in seen.lrs)
-    told = [f"{number} {side} the bounds" for number, side in ((below, "below"), (above, "above")) if number]
-    return f", {' and '.join(told)}" if told else ""
-
-
-def _beyond(best: int, num_rates: int) -> str:
-    """Say where the best rate of all may lie outside those that were tried."""
-    if num_rates > 1 and best in (0, num_rates - 1):
-        end, side = ("lowest", "below") if best == 0 else ("highest", "above")
-        return f", of which the {end} rate did best, so that the best of all may lie {side}"
-    return ""
-
-
-def _below(start: float, losses: Sequence[float | None]) -> Floats:
-    falls = [0.0 if loss is None else max(start - loss, 0.0) for loss in losses]
-    return np.minimum(falls, float(np.finfo(float).max))  # whose parts are numbers
-
-
-def _without_diverged(low: float, high: float, suggested: float, seen: Confirmation) -> tuple[float, float]:
-    """Return the bounds with each rate that diverged outside, half way to its neighbour on the side of `suggested`."""
-    for i, (lr, loss) in enumerate(zip(seen.lrs, seen.train_losses, strict=True)):
-        if loss is None and lr > suggested:
-            high = min(high, max(suggested, math.sqrt(lr) * math.sqrt(seen.lrs[max(i - 1, 0)])))
-        elif loss is None:
-            low = max(low, min(suggested, math.sqrt(lr) * math.sqrt(seen.lrs[min(i + 1, len(seen.lrs) - 1)])))
-    return low, high
-
-
-def _around(lr: float, reach: float, low: float, high: float) -> tuple[float, float]:
-    """Return `[lr / reach, reach * lr]`, moved into `[low, high]`, or the latter where it is narrower."""
-    if high <= reach**2 * low:
-        return low, high
-    start = min(max(lr / reach, low), high / reach**2)
-    return start, min(start * reach**2, high)

@@ -17,11 +17,7 @@ from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_task
 from pipeline.steps.retraining import stored_retrained
 from pipeline.steps.stage_studies import Studies
-from studies import (
-    Evaluation,
-    OverfitReport,
-    at_edge,
-)
+from studies import Evaluation, OverfitReport, at_edge
 
 
 def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
@@ -58,6 +54,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
 
 
 def read_summary(directory: RunDirectory) -> dict[str, Any]:
+    """Return the content of summary.json."""
     summary: dict[str, Any] = json.loads(directory.summary.read_text(encoding="utf-8"))
     return summary
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from lrrt import Bounds, Loops, Ramp, Verdict, run_range_test
 from lrrt.batches import as_batches
-from lrrt.confirmation import Confirmation, confirm, outwards, sharpen
+from lrrt.confirmation import confirm, outwards
+from lrrt.sharpening import sharpen
+from lrrt.short_trainings import Confirmation
 
 LRS = tuple(np.geomspace(1e-3, 3e-2, 5).tolist())
 BOUNDS = Bounds(1e-3, 3e-2, 4e-3, Verdict.FOUND, "bounds found", lowest=1e-2)
