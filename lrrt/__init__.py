@@ -1,7 +1,8 @@
 """The learning-rate range test for Keras: how far an optimizer's learning rate may go, found in a few hundred steps."""
 
-from lrrt.bounds import Bounds, Verdict, find_bounds
+from lrrt.bounds import Bounds, Verdict
 from lrrt.curve import RangeCurve, Stop
+from lrrt.judging import find_bounds
 from lrrt.loops import Loops
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult

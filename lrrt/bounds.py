@@ -1,28 +1,12 @@
-"""Judge range curves: the bounds inside which a learning rate is worth searching, and how sure they are."""
+"""Define the bounds of a learning rate, and the verdict of the range test that found them."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from pydantic import PositiveFloat, computed_field
 
-from lrrt.curve import RangeCurve
-from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, LAGGING_ROOM, ROOM, WIDTH, below_edge, lags, length_factor
 from lrrt.plain import Named, to_plain
-from lrrt.reading import Reading, Shape, read_curve
-
-SURE = 6.0  # standard errors of the drop, over all repeats together
-BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
-MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
-BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
-FROM_NOTHING = {
-    "ftrl": "Ftrl's first step puts nearly 0 in place of the initial weights, at any rate, and hidden layers may not "
-    "learn from there"
-}  # w = (1 - sqrt(n / n')) w - lr g / sqrt(n'), with n' = n + g^2 and n = .1 at the start (McMahan 2013, section 3.1)
-AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
 class Verdict(Named):
@@ -36,15 +20,6 @@ class Verdict(Named):
     DIVERGES = "the loss rose from the start without having fallen; lower start_lr"
     NON_FINITE = "the loss was not finite before it had fallen; check the data and the model, or lower start_lr"
     TOO_FEW_POINTS = "there are too few losses to judge; raise num_steps"
-
-
-_NO_ANSWER = {
-    Shape.FLAT: Verdict.FLAT,
-    Shape.NOISY: Verdict.TOO_NOISY,
-    Shape.DIVERGES: Verdict.DIVERGES,
-    Shape.NON_FINITE: Verdict.NON_FINITE,
-    Shape.TOO_FEW: Verdict.TOO_FEW_POINTS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,166 +70,3 @@ class Bounds:
     def decades(self) -> float | None:
         """The width of the bounds in decades: `log10(high / low)`."""
         return None if self.low is None or self.high is None else math.log10(self.high / self.low)
-
-
-def find_bounds(
-    curves: Sequence[RangeCurve],
-    *,
-    optimizer: str | None = None,
-    training_steps: int | None = None,
-    averaging_steps: float | None = None,
-) -> Bounds:
-    """Judge the range curves of one optimizer, one for each repeat.
-
-    Args:
-        curves: loss against rate, from `range_test` or from anywhere. At least 10 losses each.
-        optimizer: what the optimizer is listed under in `lrrt.factors`, such as "adam"; None if it is not known.
-        training_steps: updates of the training to come: the longer it is, the lower its good rates lie. None for some
-            five times as many as a ramp over eight decades has steps.
-        averaging_steps: updates that the network's moving averages run over, 100 for a default BatchNorm; None without.
-
-    Returns:
-        Bounds around the suggestion, which lies below the median edge of the repeats (see `Reading`) by the optimizer's
-        factor, times the factor of the length: `[suggested / 4.5, 4.5 suggested]`, and never above the rate of
-        divergence. If moving averages lag in so few updates, they are higher, and uncertain. If noise hides the fall,
-        they reach to 15 times the edge, with the middle as suggestion. They do not change when losses are scaled or
-        shifted, and move with the rates. None if there is no answer, with the reason.
-
-    Raises:
-        ValueError: if there is no curve, or `training_steps` or `averaging_steps` is below 1.
-
-    >>> lrs = [10 ** (i / 12 - 7) for i in range(97)]
-    >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
-    >>> bounds = find_bounds([RangeCurve(tuple(lrs), tuple(losses))], optimizer="adam")
-    >>> bounds.verdict.name, round(bounds.low, 4), round(bounds.high, 3), round(bounds.suggested, 4)
-    ('FOUND', 0.0009, 0.019, 0.0043)
-    """
-    if not curves:
-        raise ValueError("`find_bounds` must be given at least one curve, got none.")
-    if training_steps is not None and not 1 <= training_steps < math.inf:
-        raise ValueError(f"`training_steps` must be >= 1, or None if not known, got {training_steps!r}.")
-    if averaging_steps is not None and not averaging_steps >= 1:
-        raise ValueError(f"`averaging_steps` must be >= 1, or None without any, got {averaging_steps!r}.")
-    readings = _readings(curves)
-    seen = [reading for reading in readings if reading.edge is not None]
-    if 2 * len(seen) <= len(readings):
-        no_answer = _without_answer(readings)
-        why = f"; {FROM_NOTHING[optimizer]}" if optimizer in FROM_NOTHING else ""
-        reason = _watched(curves, no_answer.reason) + why
-        return replace(no_answer, reason=reason, training_steps=training_steps, averaging_steps=averaging_steps)
-    edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
-    density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
-    suggested = edge / below_edge(optimizer) * length_factor(training_steps, density)
-    is_lagging = lags(training_steps, averaging_steps)
-    suggested *= LAGGING_LIFT if is_lagging else 1.0
-    low, high = suggested / WIDTH, WIDTH * suggested
-    high = LAGGING_ROOM * high if is_lagging else min(high, diverged)
-    if _is_hidden(seen):
-        high = max(high, min(HIDDEN_ABOVE_EDGE * edge, _median([curve.lrs[-1] for curve in curves if curve.lrs])))
-        suggested = math.sqrt(low) * math.sqrt(high)
-    is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
-    verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
-    if optimizer in FROM_NOTHING and verdict is Verdict.FOUND:
-        verdict, reason = Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {FROM_NOTHING[optimizer]}"
-    reason = _watched(curves, reason + _after(readings, was_needed=verdict is Verdict.FOUND))
-    return Bounds(
-        low=low,
-        high=high,
-        suggested=suggested,
-        verdict=verdict,
-        reason=reason,
-        lowest=_median_or_none([reading.lowest for reading in seen]),
-        steepest=_median_or_none([reading.steepest for reading in seen]),
-        diverged=diverged,
-        training_steps=training_steps,
-        averaging_steps=averaging_steps,
-    )
-
-
-def more_would_help(curves: Sequence[RangeCurve]) -> bool:
-    """Say whether these curves leave a doubt that another repeat may dispel.
-
-    None may where the fall is far more than its noise in each of them: not where they lie, nor that they end too low.
-    """
-    readings = _readings(curves)
-    return any(reading.edge is None for reading in readings) or _doubt(readings, readings) is not None
-
-
-def _readings(curves: Sequence[RangeCurve]) -> list[Reading]:
-    return [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
-
-
-def _judge(
-    readings: Sequence[Reading], seen: Sequence[Reading], *, is_lagging: bool, is_below_ramp: bool
-) -> tuple[Verdict, str]:
-    """Return the verdict on readings that give bounds, and the sentence shown."""
-    if 2 * sum(reading.is_open for reading in seen) > len(seen):
-        return Verdict.NEVER_DIVERGES, Verdict.NEVER_DIVERGES.value
-    doubt = (BEHIND if is_lagging else None) or _doubt(readings, seen) or (BELOW_RAMP if is_below_ramp else None)
-    if doubt is None:
-        return Verdict.FOUND, Verdict.FOUND.value
-    return Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {doubt}"
-
-
-def _after(readings: Sequence[Reading], *, was_needed: bool) -> str:
-    """Say after how many curves that is the verdict, and what of the first one left doubt if others dispelled it."""
-    first = readings[:1]
-    doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
-    why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
-    return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{why})"
-
-
-def _watched(curves: Sequence[RangeCurve], reason: str) -> str:
-    """Return a sentence about losses as one about what was watched."""
-    return curves[0].monitor.in_words(reason)
-
-
-def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
-    """Return why bounds are uncertain and what helps, None where they are not."""
-    edges = [reading.edge for reading in seen if reading.edge is not None]
-    confidence = float(np.median([reading.confidence for reading in seen])) * math.sqrt(len(seen))
-    if len(seen) < len(readings):
-        return f"only {len(seen)} of {len(readings)} repeats showed them; raise repeats"
-    if any(reading.shape is Shape.FALLS_UNSEEN for reading in seen):
-        return "noise hides the fall of the loss, and only its rise is seen; raise num_steps or the batch size"
-    if max(edges) > AGREEMENT * 1.00001 * min(edges):
-        return f"the repeats differ by a factor of {max(edges) / min(edges):.0f}; raise repeats or num_steps"
-    if confidence < SURE:
-        return "the loss fell by hardly more than its noise; raise num_steps, repeats or the batch size"
-    return None
-
-
-def _is_hidden(seen: Sequence[Reading]) -> bool:
-    """Say whether noise hides the fall in most repeats, so that the edge is read from a rise alone."""
-    return 2 * sum(reading.shape is Shape.FALLS_UNSEEN for reading in seen) > len(seen)
-
-
-def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
-    """Take back an edge that was read from a rise alone, where the ramp began too near to it to tell what is below."""
-    if reading.shape is Shape.FALLS_UNSEEN and reading.edge is not None and reading.edge / ROOM <= first_rate[0]:
-        return Reading(Shape.DIVERGES)
-    return reading
-
-
-def _without_answer(readings: Sequence[Reading]) -> Bounds:
-    shapes = Counter(reading.shape for reading in readings if reading.edge is None)
-    most = shapes.most_common(1)[0][0]
-    num_seen = len(readings) - shapes.total()
-    verdict = Verdict.TOO_NOISY if num_seen else _NO_ANSWER[most]
-    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else _after(readings, was_needed=False)
-    return Bounds(None, None, None, verdict, verdict.value + told)
-
-
-def _steps_a_decade(lrs: Sequence[float], edge: float) -> int:
-    """Count the rates that were tried in the decade below the edge."""
-    return sum(edge / 10 < lr <= edge for lr in lrs)
-
-
-def _median(rates: Sequence[float | None]) -> float:
-    """Return the median in log rate, far enough from the ends of float64 for every factor of the rule."""
-    middle = float(np.median(np.log([rate for rate in rates if rate is not None])))
-    return math.exp(min(max(middle, -MOST), MOST))
-
-
-def _median_or_none(rates: Sequence[float | None]) -> float | None:
-    return _median(rates) if any(rate is not None for rate in rates) else None

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer
 
-from lrrt.bounds import Bounds, find_bounds
+from lrrt.bounds import Bounds
 from lrrt.comparison import Standing, compare, in_words, title_of
 from lrrt.curve import RangeCurve
+from lrrt.judging import find_bounds
 from lrrt.plain import from_plain, to_plain
 from lrrt.plot import plot_loss_deltas, plot_losses
 from lrrt.ramp import Ramp

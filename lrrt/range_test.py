@@ -8,11 +8,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from lrrt.batches import Data
-from lrrt.bounds import Bounds, find_bounds
+from lrrt.bounds import Bounds
 from lrrt.confirmation import confirm
 from lrrt.constant_answer import constant_answer
 from lrrt.curve import RangeCurve
 from lrrt.factors import averaging_steps_of, kind_of
+from lrrt.judging import find_bounds
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
 from lrrt.monitor import LOSS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.bounds import more_would_help
 from lrrt.curve import Floats, RangeCurve, Stop
+from lrrt.judging import more_would_help
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
 from lrrt.training_loop import TrainingLoop
