@@ -15,7 +15,8 @@ from lrrt.batches import Batches
 from lrrt.one_batch import num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
 from lrrt.penalties import penalty_of
-from lrrt.training_loop import Steps, TrainingLoop, data_ended
+from lrrt.recorded_steps import Steps, data_ended
+from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values, assign
 
 NO_MORE = 0  # in place of the size of a batch

@@ -12,7 +12,7 @@ from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
 from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, required_batch_size
 from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
-from lrrt.monitor import LOSS, Monitor, monitor_for
+from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values, all_variables, assign, read
@@ -109,7 +109,7 @@ class Loops:
             check_data(self.model, self.batches, "data")
             check_data(self.model, self.validation, "validation_data")
         check_exclusions(self.patterns, self.model)
-        self.monitor = _monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
+        self.monitor = checked_monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._found = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
@@ -241,12 +241,3 @@ def _check_steps(steps_per_epoch: int | None) -> None:
     is_count = isinstance(steps_per_epoch, int) and not isinstance(steps_per_epoch, bool) and steps_per_epoch >= 1
     if steps_per_epoch is not None and not is_count:
         raise ValueError(f"`steps_per_epoch` must be a whole number >= 1, or None for all, got {steps_per_epoch!r}.")
-
-
-def _monitor(name: str, model: keras.Model, mode: str, *, has_validation: bool) -> Monitor:
-    if name == "loss" and mode == "auto":
-        return LOSS
-    monitor = monitor_for(name, model, mode)
-    if monitor.on_validation and not has_validation:
-        raise ValueError(f"`monitor={name!r}` must have `validation_data`, got none.")
-    return monitor

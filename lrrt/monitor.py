@@ -80,6 +80,20 @@ LOSS = Monitor()
 VALIDATION_EVERY = 5  # steps; a probe costs about as much as a step, so it adds a fifth
 
 
+def checked_monitor(name: str, model: Any, mode: str, *, has_validation: bool) -> Monitor:
+    """Make the monitor of this name, as `monitor_for` does, for data with or without validation data.
+
+    Raises:
+        ValueError: as `monitor_for` does, and for a monitor of validation data if there is none.
+    """
+    if name == "loss" and mode == "auto":
+        return LOSS
+    monitor = monitor_for(name, model, mode)
+    if monitor.on_validation and not has_validation:
+        raise ValueError(f"`monitor={name!r}` must have `validation_data`, got none.")
+    return monitor
+
+
 def monitor_for(name: str, model: Any, mode: str = "auto") -> Monitor:
     """Make the monitor of this name for a compiled model.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
@@ -19,37 +18,15 @@ from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.optimizers import check_is_used, scaled_for
-from lrrt.penalties import penalty_of
-from lrrt.stream import ITERATED_AGAIN
+from lrrt.recorded_steps import Steps, data_ended
+from lrrt.validation_loop import ValidationLoop
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-PENALTY = "penalty of lrrt"  # the key of what regularizers added, among the metrics of a validation step
 PROBE_SAMPLES = 256  # of the validation data, for a validation monitor; data in batches of its own gives its first
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What a run of the loop recorded; it is shorter than its table of rates where a loss was not finite.
-
-    `losses` has each step's own loss, `sizes` the samples in its batch, `monitored` what the loop's monitor showed at
-    it; all of shape `(num_steps,)`.
-    """
-
-    losses: NDArray[np.float32]
-    sizes: NDArray[np.int32]
-    monitored: NDArray[np.float32]
-
-    @property
-    def is_finite(self) -> bool:
-        return bool(np.isfinite(self.losses).all())
-
-    def mean_loss(self) -> float:
-        """Return the mean over all samples, which is what `fit` calls the loss of an epoch."""
-        return float(np.average(np.asarray(self.losses, float), weights=self.sizes))
 
 
 class TrainingLoop:
@@ -167,13 +144,11 @@ class TrainingLoop:
         Raises:
             ValueError: where the loop has no validation data.
         """
-        if self.validation is None:
+        if self._validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
         with self.running():
-            num_batches = self.validation.num_batches
-            loss, penalty = self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches)
-            self.penalty = float(penalty)
-            return float(loss)
+            loss, self.penalty = self._validation.run()
+            return loss
 
     def validation_logs(self) -> Mapping[str, Any]:
         """Return the loss and the metrics of the validation data, as `model.evaluate` does.
@@ -209,8 +184,8 @@ class TrainingLoop:
         self._train = CompiledFunction(self._train_steps, signature)
         self._restore = tf.function(partial(self._assign_all), autograph=False)
         self._copy = tf.function(partial(read, self.variables), autograph=False)
-        if self.validation is not None:
-            self._validate = CompiledFunction(self._validation_steps, self.validation.signature)
+        validation = self.validation
+        self._validation = None if validation is None else ValidationLoop(self.model, validation, self.metrics)
 
     def _train_steps(self, rates: tf.Tensor, momenta: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
         import tensorflow as tf
@@ -255,36 +230,6 @@ class TrainingLoop:
 
         return tf.cond(tf.equal(step % self.monitor.every, 0), measured, lambda: last)
 
-    def _validation_steps(self, *plan: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        import tensorflow as tf
-
-        validation = self.validation
-        assert validation is not None, "compiled only where there is validation data"
-        num_batches = validation.num_batches
-
-        def with_penalty(batch: Any) -> Any:
-            logs = self.model.test_step(batch)
-            return {**logs, PENALTY: penalty_of(self.model)} if isinstance(logs, dict) else logs
-
-        def body(step: Any, total: Any, penalties: Any, count: Any) -> tuple[Any, ...]:
-            batch = validation.take(step, *plan)
-            size = tf.cast(num_rows(batch), tf.float64)
-            shown = run_on_batch(self.model, with_penalty, batch, PENALTY, reset=self.metrics.of_step)
-            self.metrics.add_step()
-            loss, penalty = (tf.cast(value, tf.float64) for value in shown)
-            return step + 1, total + size * loss, penalties + size * penalty, count + size
-
-        zero = tf.constant(0.0, tf.float64)
-        _, total, penalties, count = tf.while_loop(
-            lambda step, *_: step < num_batches, body, (0, zero, zero, zero), parallel_iterations=1
-        )
-        return total / count, penalties / count
-
     def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
         assign(self.variables, weights)
         assign(self.optimizer.variables, optimizer_values)
-
-
-def data_ended(num_steps: int) -> ValueError:
-    """Return what is raised where data ends before a run of so many steps."""
-    return ValueError(f"The data must last for {num_steps} more steps, but it ended before. {ITERATED_AGAIN}")

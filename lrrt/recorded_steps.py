@@ -1,0 +1,36 @@
+"""Record what a run of a loop showed at each of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrrt.stream import ITERATED_AGAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a run of the loop recorded; it is shorter than its table of rates where a loss was not finite.
+
+    `losses` has each step's own loss, `sizes` the samples in its batch, `monitored` what the loop's monitor showed at
+    it; all of shape `(num_steps,)`.
+    """
+
+    losses: NDArray[np.float32]
+    sizes: NDArray[np.int32]
+    monitored: NDArray[np.float32]
+
+    @property
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.losses).all())
+
+    def mean_loss(self) -> float:
+        """Return the mean over all samples, which is what `fit` calls the loss of an epoch."""
+        return float(np.average(np.asarray(self.losses, float), weights=self.sizes))
+
+
+def data_ended(num_steps: int) -> ValueError:
+    """Return what is raised where data ends before a run of so many steps."""
+    return ValueError(f"The data must last for {num_steps} more steps, but it ended before. {ITERATED_AGAIN}")
