@@ -17,7 +17,8 @@ covers: the share of cases with a rate inside [low, high] whose b is within 5, 2
 contains: the share of cases with the best rate inside.
 width: the median of log10(high / low), in decades.
 regret: the mean of (b(suggested) - lowest b) / scale, with b interpolated in the log of the rate, 1 at the most.
-best of n: the mean over the cases of the expected regret of the best of n rates, drawn log-uniformly inside.
+best of n: the mean over the cases of the expected regret of the best of n rates, drawn log-uniformly inside; below
+each table, that of the best of 4 on the median task.
 steps: the mean number of training steps that the rule takes.
 
 The field's tools train once; here they get three whole curves, and the median of what they say to each. The remembered
@@ -45,7 +46,7 @@ from typing import Any
 import field_rules
 import numpy as np
 from numpy.typing import NDArray
-from truths import Answer, Score, Truth, print_header, print_row
+from truths import DRAWS, Answer, Score, Truth, print_header, print_row
 
 from lrrt import Bounds, Loops, Ramp, RangeCurve, find_bounds, run_range_test
 from lrrt.confirmation import NUM_RATES, Confirmation, confirm, sharpen
@@ -58,6 +59,8 @@ STEPS_A_DECADE = 99 / 8  # of the default ramp
 OURS = "lrrt"
 CONFIRMED = "lrrt, confirmed"
 REMEMBERED = "remembered box of the other tasks"
+FIXED = "fixed 1e-5 to 1e-1"
+COMPARED = (OURS, f"{OURS}, one task left out", CONFIRMED, REMEMBERED, FIXED)
 NUM_COLD_STEPS = 100
 # The edge of a ramp of 100 steps, over that of 100 cold steps at each rate: medians over the first seven tasks.
 ABOVE_COLD = {"sgd": 2.0, "heavy momentum": 3.6, "adam": 1.9}
@@ -315,7 +318,7 @@ RULES: dict[str, Callable[[Evidence], Answer]] = {
     "torch-lr-finder, +- a decade": around(field_rules.torch_lr_finder),
     "Lightning, +- a decade": around(field_rules.lightning),
     "fastai 2.0: steepest to lowest / 10": steepest_to_lowest,
-    "fixed 1e-5 to 1e-1": fixed(1e-5, 1e-1),
+    FIXED: fixed(1e-5, 1e-1),
     "fixed 1e-4 to 1e-2": fixed(1e-4, 1e-2),
     "Keras's default, 1e-3": fixed(None, None, 1e-3),
 }
@@ -341,6 +344,17 @@ def print_part(
     for way, given in answers.items():
         if any(given[case].suggested is not None for case in cases):
             print_row(way, [truths[case].score(given[case]) for case in cases])
+    compared = [way for way in COMPARED if any(answers.get(way, {}).get(case, Answer()).suggested for case in cases)]
+    medians = {way: on_median_task(cases, answers[way], truths) for way in compared}
+    print("best of 4, median task: " + ", ".join(f"{way} {median:.3f}" for way, median in medians.items()))
+
+
+def on_median_task(cases: Sequence[Case], given: Mapping[Case, Answer], truths: Mapping[Case, Truth]) -> float:
+    """Return the median over the tasks of the mean expected regret of the best of 4 draws."""
+    tasks: dict[str, list[float]] = {}
+    for case in cases:
+        tasks.setdefault(case[0], []).append(truths[case].score(given[case]).drawn[DRAWS.index(4)])
+    return statistics.median(statistics.fmean(regrets) for regrets in tasks.values())
 
 
 def leaving_one_out(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Truth]) -> dict[str, dict[Case, Answer]]:

@@ -17,6 +17,7 @@ import numpy as np
 from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, find_bounds, run_range_test
 from lrrt.recording import climbed, parts_of, repeated
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
+from studies.objective import VAL_LOSS
 
 NEAR = 0.02  # of the scale, which is the loss before training minus the lowest
 RAMP_STEPS = 100  # of the oracle's curves, those of the default call
@@ -120,6 +121,8 @@ class LookedUpTask:
 
 
 class _Lookup:
+    objectives, max_trial_s = (VAL_LOSS,), None
+
     def __init__(self, cases: Mapping[str, Any], seed: int, epochs: int) -> None:
         self.cases, self.seed, self.epochs = cases, seed, epochs
 

@@ -38,6 +38,7 @@ from typing import Any
 import sqlalchemy
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState, Watcher
+from studies.objective import VAL_LOSS
 from studies.search import Search
 from studies.storage.board import KEY, RESULT
 from studies.storage.retrying import Retrying
@@ -58,6 +59,8 @@ class Sleeper:
 
     seconds: float
     trained: list[int] = field(default_factory=list)
+    objectives = (VAL_LOSS,)
+    max_trial_s = None
 
     def check_space(self, space: SearchSpace) -> None:
         """Sleep at any values."""

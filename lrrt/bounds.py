@@ -4,19 +4,24 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from pydantic import PositiveFloat, computed_field
 
 from lrrt.curve import RangeCurve
 from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, LAGGING_ROOM, ROOM, WIDTH, below_edge, lags, length_factor
-from lrrt.plain import Named
+from lrrt.plain import Named, to_plain
 from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
 BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
 BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
+FROM_NOTHING = {
+    "ftrl": "Ftrl's first step puts nearly 0 in place of the initial weights, at any rate, and hidden layers may not "
+    "learn from there"
+}  # w = (1 - sqrt(n / n')) w - lr g / sqrt(n'), with n' = n + g^2 and n = .1 at the start (McMahan 2013, section 3.1)
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
 
@@ -75,6 +80,11 @@ class Bounds:
         if low is None or suggested is None or high is None or not 0 < low <= suggested <= high < math.inf:
             raise ValueError(f"`0 < low <= suggested <= high` must hold, got {(low, suggested, high)!r}.")
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain data, ready for `json.dumps`."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
     @property
     def cyclical_high(self) -> float | None:
         """The largest maximum for a cyclical rate, which may be larger than a constant rate (Smith 2018, 4.1)."""
@@ -129,7 +139,9 @@ def find_bounds(
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
         no_answer = _without_answer(readings)
-        return replace(no_answer, training_steps=training_steps, averaging_steps=averaging_steps)
+        why = f"; {FROM_NOTHING[optimizer]}" if optimizer in FROM_NOTHING else ""
+        reason = _watched(curves, no_answer.reason) + why
+        return replace(no_answer, reason=reason, training_steps=training_steps, averaging_steps=averaging_steps)
     edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
     density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
     suggested = edge / below_edge(optimizer) * length_factor(training_steps, density)
@@ -142,7 +154,9 @@ def find_bounds(
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
-    reason += _after(readings, was_needed=verdict is Verdict.FOUND)
+    if optimizer in FROM_NOTHING and verdict is Verdict.FOUND:
+        verdict, reason = Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {FROM_NOTHING[optimizer]}"
+    reason = _watched(curves, reason + _after(readings, was_needed=verdict is Verdict.FOUND))
     return Bounds(
         low=low,
         high=high,
@@ -188,6 +202,11 @@ def _after(readings: Sequence[Reading], *, was_needed: bool) -> str:
     doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
     why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
     return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{why})"
+
+
+def _watched(curves: Sequence[RangeCurve], reason: str) -> str:
+    """Return a sentence about losses as one about what was watched."""
+    return curves[0].monitor.in_words(reason)
 
 
 def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:

@@ -1,4 +1,4 @@
-"""Compare optimizers in a range test: which reaches the lowest loss, at which rate, how sure that is."""
+"""Compare optimizers in a range test: which gets furthest, at which rate, how sure that is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 
 from lrrt.bounds import Bounds
 from lrrt.curve import RangeCurve, count_finite, smooth
+from lrrt.monitor import LOSS, Monitor
 from lrrt.words import rate_text, score_text
 
 CAVEAT = (
@@ -17,18 +18,20 @@ CAVEAT = (
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What one case of a range test reached; losses are medians over the repeats, in the loss's unit.
+    """What one case of a range test reached, in the unit and with the sign of what was watched.
 
-    `lowest_loss` is that of the smoothed curves, reached at `lr`; `least` and `most` are the repeats' extremes;
-    `decades` is the width of the bounds. None where a curve has no finite loss, or there are no bounds.
+    `best` is the lowest loss of the smoothed curves, or the highest value of a metric of which more is better, as the
+    median over the repeats, reached at `lr`; `least` and `most` are the repeats' extremes; `decades` is the width of
+    the bounds; `monitor` is what was watched. None where a curve has no finite loss, or there are no bounds.
     """
 
     label: str
-    lowest_loss: float | None
+    best: float | None
     least: float | None
     most: float | None
     lr: float | None
     decades: float | None
+    monitor: Monitor = LOSS
 
     def overlaps(self, other: "Standing") -> bool:
         """Say whether the repeats of the two reach into each other's range, so that their order may be chance."""
@@ -38,33 +41,40 @@ class Standing:
 
 
 def compare(curves: Mapping[str, Sequence[RangeCurve]], bounds: Mapping[str, Bounds]) -> tuple[Standing, ...]:
-    """Order the cases of a range test by the lowest smoothed loss that they reached, best first."""
+    """Order the cases of a range test by the best smoothed value that they reached, best first."""
     standings = [_standing(label, repeats, bounds[label]) for label, repeats in curves.items()]
-    return tuple(sorted(standings, key=lambda found: (found.lowest_loss is None, found.lowest_loss or 0.0)))
+    return tuple(sorted(standings, key=lambda found: (found.best is None, found.monitor.sign * (found.best or 0.0))))
+
+
+def title_of(standings: Sequence[Standing]) -> str:
+    """Return what the column of best values is called: "lowest loss", "highest val_auc"."""
+    monitor = standings[0].monitor if standings else LOSS
+    return f"{'highest' if monitor.is_maximised else 'lowest'} {monitor.name}"
 
 
 def in_words(standings: Sequence[Standing]) -> str:
     """Answer "which optimizer produces lowest loss?" as far as the test can, with its caveat."""
-    seen = [found for found in standings if found.lowest_loss is not None]
+    seen = [found for found in standings if found.best is not None]
     if not seen:
         return "No optimizer had a finite loss."
     first = seen[0]
-    lowest = f"{score_text(first.lowest_loss)} at lr {rate_text(first.lr)}"
+    best = f"{score_text(first.best)} at lr {rate_text(first.lr)}"
     if len(seen) == 1:
-        return f"{first.label} reached a loss of {lowest}. {CAVEAT}"
+        return f"{first.label} reached a {first.monitor.name} of {best}. {CAVEAT}"
     rivals = [found.label for found in seen[1:] if first.overlaps(found)]
     doubt = f", but its repeats overlap with those of {', '.join(rivals)}, so the order may be chance" if rivals else ""
-    return f"{first.label} reached the lowest loss, {lowest}{doubt}. {CAVEAT}"
+    return f"{first.label} reached the {title_of(seen)}, {best}{doubt}. {CAVEAT}"
 
 
 def _standing(label: str, repeats: Sequence[RangeCurve], bounds: Bounds) -> Standing:
+    monitor = repeats[0].monitor if repeats else LOSS
     lows = [_lowest(curve.judged()) for curve in repeats]
     seen = [low for low in lows if low is not None]
     if not seen:
-        return Standing(label, None, None, None, None, bounds.decades)
-    losses, rates = [loss for loss, _ in seen], [lr for _, lr in seen]
+        return Standing(label, None, None, None, None, bounds.decades, monitor)
+    values, rates = [monitor.sign * loss for loss, _ in seen], [lr for _, lr in seen]
     lr = float(np.exp(np.median(np.log(rates))))
-    return Standing(label, float(np.median(losses)), min(losses), max(losses), lr, bounds.decades)
+    return Standing(label, float(np.median(values)), min(values), max(values), lr, bounds.decades, monitor)
 
 
 def _lowest(curve: RangeCurve) -> tuple[float, float] | None:

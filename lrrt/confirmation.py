@@ -144,8 +144,8 @@ def sharpen(
     suggested]`, moved into what they were and what was tried beyond, and kept from rates that diverged.
 
     Judged is the validation loss. A moving average of BatchNorm lags behind weights that have moved for a few steps
-    only; where no rate's validation loss has fallen by a tenth of what its training loss has, the training loss is
-    judged on instead.
+    only: where the short trainings have too few for it to follow, or where no rate's validation loss has fallen by a
+    tenth of what its training loss has, the training loss is judged on instead.
 
     Returns:
         Bounds whose reason says what the trainings showed. Where no loss fell by 4 standard errors of a training loss,
@@ -156,7 +156,7 @@ def sharpen(
     of = f"{len(seen.lrs)} short trainings"
     if all(loss is None for loss in seen.train_losses):
         return replace(bounds, reason=f"{bounds.reason}; all of {of} diverged, so the bounds are not confirmed")
-    falls = _falls(seen, trusted)
+    falls = _falls(seen, math.inf if lags(seen.steps_each or None, bounds.averaging_steps) else trusted)
     if falls is None:
         return replace(
             bounds, reason=f"{bounds.reason}; in none of {of} did a loss fall, so the bounds are not confirmed"

@@ -102,7 +102,7 @@ class RangeCurve:
         """Return the curve that bounds are read from: what was watched, where it was measured, less being better."""
         if self.monitor == LOSS:
             return self
-        sign = -1.0 if self.monitor.is_maximised else 1.0
+        sign = self.monitor.sign
         every = slice(None, None, self.monitor.every)
         return RangeCurve(self.lrs[every], tuple(sign * value for value in self.monitored[every]), self.stop, self.seed)
 

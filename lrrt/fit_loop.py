@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from lrrt.batches import Batches
 from lrrt.one_batch import num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
+from lrrt.penalties import penalty_of
 from lrrt.training_loop import Steps, TrainingLoop, data_ended
 from lrrt.variables import Values, assign
 
@@ -134,6 +135,11 @@ class FitLoop:
                 stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)]
             )
         return logs
+
+    @property
+    def penalty(self) -> float:
+        """What regularizers of weights add to the validation loss now; those of activities cannot be told here."""
+        return float(penalty_of(self.model, of_activities=False))
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -106,15 +107,23 @@ def complete(model: keras.Model, batches: Batches) -> None:
 
 
 def check_is_new(model: keras.Model, first: keras.Model) -> None:
-    """Refuse a model that a builder made of what another of its models trains.
+    """Refuse a model that a builder made of what another of its models trains, or that has another architecture.
 
     A frozen part may be in both, unless it draws random numbers.
 
     Raises:
-        ValueError: naming the first variable that both have, and training changes.
+        ValueError: naming the first variable that both have, and training changes; or the first that differs.
     """
     import keras
 
+    shapes, shapes_before = ([tuple(variable.shape) for variable in one.variables] for one in (model, first))
+    if shapes != shapes_before:
+        one, before = next(pair for pair in zip_longest(shapes, shapes_before) if pair[0] != pair[1])
+        raise ValueError(
+            "A model builder must make the same architecture at each call, got a variable of shape "
+            f"{before or 'none'} and then of shape {one or 'none'}. Leave out what is random in it, or search it as a "
+            "hyperparameter of build_model(hp)."
+        )
     of_first = {id(variable) for variable in first.variables}
     for variable in model.variables:
         is_changed = variable.trainable or not keras.backend.is_float_dtype(variable.dtype)
@@ -157,10 +166,12 @@ def left_in_its_state(model: keras.Model) -> Iterator[None]:
 
 
 def _is_built(model: keras.Model) -> bool:
-    """Say whether a model has its weights; Keras never calls a model without `call` built."""
-    return model.built or (
-        not has_call(model) and all(layer.built for layer in model._flatten_layers(include_self=False))
-    )
+    """Say whether a model has its weights.
+
+    Keras never calls a model without `call` built, and one built that was given its shape alone, without its layers'.
+    """
+    have_weights = all(layer.built for layer in model._flatten_layers(include_self=False))
+    return have_weights and (model.built or not has_call(model))
 
 
 def _trace_step(model: keras.Model, batch: Batch) -> None:

@@ -50,11 +50,32 @@ class Monitor:
         return self.name.startswith(ON_VALIDATION)
 
     @property
+    def sign(self) -> float:
+        """What its values are multiplied by so that less is better; it turns them back as well."""
+        return -1.0 if self.is_maximised else 1.0
+
+    @property
     def metric(self) -> str:
         """The key in what a train_step or test_step returns."""
         return self.name.removeprefix(ON_VALIDATION)
 
+    def in_words(self, of_loss: str) -> str:
+        """Return a sentence about a loss as one about this monitor: with its name, and up for down if more is better.
 
+        >>> Monitor("val_auc", is_maximised=True).in_words("the loss never rose again")
+        'val_auc never fell again'
+        >>> Monitor().in_words("the loss never rose again")
+        'the loss never rose again'
+        """
+        if self == LOSS:
+            return of_loss
+        words = OPPOSITES if self.is_maximised else {}
+        turned = re.sub(r"[a-z]+", lambda found: words.get(found[0], found[0]), of_loss)
+        return re.sub(r"\bthe loss\b|\ba loss\b", lambda _: self.name, turned)
+
+
+OPPOSITES = {"fell": "rose", "fall": "rise", "falls": "rises", "fallen": "risen", "lowest": "highest"}
+OPPOSITES |= {opposite: word for word, opposite in OPPOSITES.items()}
 LOSS = Monitor()
 VALIDATION_EVERY = 5  # steps; a probe costs about as much as a step, so it adds a fifth
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lrrt.bounds import Bounds
 from lrrt.curve import DELTA_WINDOW, Floats, RangeCurve, loss_deltas, smooth, starting_level
-from lrrt.monitor import LOSS
+from lrrt.monitor import LOSS, Monitor
 from lrrt.words import rate_text
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def plot_losses(curves: Curves, bounds: Mapping[str, Bounds], *, ax: Axes | None
         for curve in repeats:
             axes.plot(curve.lrs, curve.losses, linewidth=0.6, alpha=0.25, color=COLOURS[number % len(COLOURS)])
     axes.set_ylabel("training loss of the step" if monitor == LOSS else f"{monitor.name} (faint: training loss)")
-    axes.set_title("Learning-rate range test: loss")
-    _limit_to_descent(axes, curves)
+    axes.set_title(f"Learning-rate range test: {monitor.name}")
+    _limit_to_progress(axes, curves, monitor)
     return figure
 
 
@@ -160,13 +160,15 @@ def _watched(curve: RangeCurve) -> RangeCurve:
     return RangeCurve(curve.lrs[every], curve.monitored[every])
 
 
-def _limit_to_descent(axes: Axes, curves: Curves) -> None:
-    """Leave out what diverging losses add: show from the lowest loss to a little above the highest start."""
-    shown = [curve for repeats in curves.values() for curve in repeats if curve.losses]
+def _limit_to_progress(axes: Axes, curves: Curves, monitor: Monitor) -> None:
+    """Leave out what diverging losses add: show from the best value of what was watched to a little beyond its start.
+
+    The loss beside it may be of another size, and lie outside.
+    """
+    shown = [curve.judged() for repeats in curves.values() for curve in repeats if curve.losses]
     if not shown:
         return
-    everything = shown + [_watched(curve) for curve in shown]
-    start = max(starting_level(curve.lrs, curve.losses) for curve in everything)
-    lowest = min(min(curve.losses) for curve in everything)
-    room = HEADROOM * (start - lowest) or 1.0
-    axes.set_ylim(lowest - 0.1 * room, start + room)
+    start = max(starting_level(curve.lrs, curve.losses) for curve in shown)
+    best = min(min(curve.losses) for curve in shown)
+    room = HEADROOM * (start - best) or 1.0
+    axes.set_ylim(*sorted(monitor.sign * end for end in (best - 0.1 * room, start + room)))

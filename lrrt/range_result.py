@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from importlib.metadata import version
+from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, NonNegativeInt, PlainSerializer
 
 from lrrt.bounds import Bounds, find_bounds
-from lrrt.comparison import Standing, compare, in_words
+from lrrt.comparison import Standing, compare, in_words, title_of
 from lrrt.curve import RangeCurve
 from lrrt.plain import from_plain, to_plain
 from lrrt.plot import plot_loss_deltas, plot_losses
@@ -21,10 +23,12 @@ from lrrt.ramp import Ramp
 from lrrt.words import rate_text, score_text
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SCHEMA_VERSION: Final = 1
+REPR_WIDTH = 90  # letters of bounds; with what stands around them they fit on a line
 
 Hyperparameters = Annotated[
     tuple[tuple[str, Any], ...],
@@ -59,7 +63,7 @@ class BoundsFile:
     curves: Mapping[str, tuple[RangeCurve, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RangeTestResult:
     """What a range test found, by label: the optimizer's, followed by what else was varied.
 
@@ -88,6 +92,16 @@ class RangeTestResult:
                 return self.bounds[label]
         raise KeyError(f"{optimizer} was not tested in batches of {batch_size}; tested were {', '.join(self.cases)}.")
 
+    def __getitem__(self, label: str) -> Bounds:
+        """Return the bounds of a label, as `bounds[label]` does.
+
+        Raises:
+            KeyError: with what was tested.
+        """
+        if label not in self.bounds:
+            raise KeyError(f"{label!r} was not tested; tested were {', '.join(self.bounds)}.")
+        return self.bounds[label]
+
     def for_training(self, training_steps: int | Mapping[str, int]) -> Self:
         """Judge the same curves again, for a training of another length; curves do not depend on it.
 
@@ -111,7 +125,7 @@ class RangeTestResult:
         return replace(self, bounds={label: judged(label, curves) for label, curves in self.curves.items()})
 
     def standings(self) -> tuple[Standing, ...]:
-        """Order the cases by the lowest smoothed loss that they reached."""
+        """Order the cases by the best smoothed value that they reached."""
         return compare(self.curves, self.bounds)
 
     def plot(self, *, ax: Axes | None = None) -> Figure:
@@ -122,16 +136,20 @@ class RangeTestResult:
         """Draw loss delta against learning rate, all cases on one axis."""
         return plot_loss_deltas(self.curves, self.bounds, ax=ax)
 
+    def __repr__(self) -> str:
+        found = ", ".join(
+            f"{label} {rate_text(one.low)} to {rate_text(one.high)}" for label, one in self.bounds.items()
+        )
+        return f"<RangeTestResult: {shorten(found, REPR_WIDTH, placeholder=', ...')}>"
+
     def __str__(self) -> str:
-        rows = [("", "low", "high", "suggested", "lowest loss", "at lr", ""), *map(self._row, self.standings())]
+        rows = [self._head(), *map(self._row, self.standings())]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*lines, in_words(self.standings())])
 
     def _repr_html_(self) -> str:
-        head = (
-            "<tr><th></th><th>low</th><th>high</th><th>suggested</th><th>lowest loss</th><th>at lr</th><th></th></tr>"
-        )
+        head = "<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in self._head()) + "</tr>"
         rows = ("".join(f"<td>{escape(cell)}</td>" for cell in self._row(found)) for found in self.standings())
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         picture = io.StringIO()
@@ -141,22 +159,49 @@ class RangeTestResult:
 
     def to_json(self) -> str:
         """Return what bounds.json holds: bounds, curves, and what they came from."""
-        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def save(self, path: Path | str) -> None:
+        """Write `to_json` to a file, which `lrrt search --bounds FILE` and `RangeTestResult.load` read."""
+        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a pandas DataFrame with one row a case: its label as index, its values and its bounds as columns.
+
+        Raises:
+            ModuleNotFoundError: if pandas, which lrrt does not need, is not installed.
+        """
+        import pandas as pd
+
+        rows = {
+            label: {
+                **{name: value for name, value in to_plain(self.cases[label]).items() if name != "hyperparameters"},
+                **dict(self.cases[label].hyperparameters),
+                **to_plain(bounds),
+            }
+            for label, bounds in self.bounds.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote, so that curves can be judged again without running them."""
         return cls.from_dict(json.loads(text))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the same as plain data: numbers, strings, lists, None."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain data, ready for `json.dumps`: numbers, strings, lists, None."""
         return to_plain(
             BoundsFile(SCHEMA_VERSION, self.ramp, self.seed, _versions(), self.cases, self.bounds, self.curves)
         )
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` wrote.
+        """Read what `to_dict` wrote.
 
         Raises:
             ValueError: for data of another schema version.
@@ -180,7 +225,10 @@ class RangeTestResult:
     def _row(self, found: Standing) -> tuple[str, ...]:
         bounds = self.bounds[found.label]
         rates = (rate_text(bounds.low), rate_text(bounds.high), rate_text(bounds.suggested))
-        return (found.label, *rates, score_text(found.lowest_loss), rate_text(found.lr), bounds.reason)
+        return (found.label, *rates, score_text(found.best), rate_text(found.lr), bounds.reason)
+
+    def _head(self) -> tuple[str, ...]:
+        return ("", "low", "high", "suggested", title_of(self.standings()), "at lr", "")
 
 
 def _versions() -> dict[str, str]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from lrrt.batches import Data
 from lrrt.bounds import Bounds, find_bounds
 from lrrt.confirmation import confirm
+from lrrt.constant_answer import constant_answer
 from lrrt.curve import RangeCurve
 from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
+from lrrt.monitor import LOSS
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
 from lrrt.recording import record_curves
@@ -22,6 +24,7 @@ from lrrt.watcher import Watcher
 if TYPE_CHECKING:
     import keras
 
+LABELS_READ = 2048  # of random samples, for the loss of a constant answer
 DEFAULT_OPTIMIZERS = ("sgd", "adam")
 
 
@@ -162,6 +165,8 @@ def run_range_test(
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
     cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
+    is_loss = loops.monitor == LOSS
+    constant = constant_answer(loops.model, loops.batches, max_rows=LABELS_READ) if is_loss else None
     for label, case in cases.items():
         watcher.on_case_begin(label)
         reason = loops.through_fit(case.optimizer, case.batch_size or None).reason
@@ -187,6 +192,8 @@ def run_range_test(
             bounds[label], _ = confirm(
                 loops, case.optimizer, bounds[label], num_steps=confirm_steps, seed=seed, batch_size=size
             )
+        if constant is not None:
+            bounds[label] = constant.doubted(bounds[label], curves[label])
         watcher.on_case_end(label, bounds[label])
     return RangeTestResult(curves, bounds, cases, ramp, seed)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrrt.class_weights import check_class_weight, weighted
+from lrrt.counting import count_batches
 from lrrt.generators import check_batch, from_generator, from_sequence
 from lrrt.parts import Batch, as_parts
 from lrrt.stream import StreamBatches
@@ -62,7 +63,7 @@ def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
     @cache
     def count() -> int | None:
         if known == tf.data.UNKNOWN_CARDINALITY:
-            return sum(1 for _ in dataset)  # in Python, so that a signal can end it where the data has no end
+            return count_batches(dataset, name)
         return None if known == tf.data.INFINITE_CARDINALITY else known
 
     def open_stream(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:

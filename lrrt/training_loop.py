@@ -19,6 +19,7 @@ from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.optimizers import check_is_used, scaled_for
+from lrrt.penalties import penalty_of
 from lrrt.stream import ITERATED_AGAIN
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+PENALTY = "penalty of lrrt"  # the key of what regularizers added, among the metrics of a validation step
 PROBE_SAMPLES = 256  # of the validation data, for a validation monitor; data in batches of its own gives its first
 
 
@@ -84,6 +86,8 @@ class TrainingLoop:
         with model.distribute_strategy.scope():
             self.optimizer = scaled_for(model, optimizer)
             self._fresh_optimizer = FreshOptimizer(self.optimizer, model)
+        self.penalty = 0.0
+        """What regularizers added to the last validation loss."""
         self.momentum: tf.Variable | None = None
         """A variable in place of the optimizer's momentum, put there before the first run; `train` moves it."""
         probe_size = fixed_batch_size(model) or PROBE_SAMPLES
@@ -158,7 +162,7 @@ class TrainingLoop:
         return Steps(*(values.numpy()[:done] for values in recorded))
 
     def validate(self) -> float:
-        """Return the validation loss, as `model.evaluate` does: the mean over all samples.
+        """Return the validation loss, as `model.evaluate` does: the mean over all samples; `penalty` has its penalties.
 
         Raises:
             ValueError: where the loop has no validation data.
@@ -167,7 +171,9 @@ class TrainingLoop:
             raise ValueError("The loop must have validation data to validate on, got none.")
         with self.running():
             num_batches = self.validation.num_batches
-            return float(self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches))
+            loss, penalty = self._validate(*self.validation.plan(num_batches, None), num_steps=num_batches)
+            self.penalty = float(penalty)
+            return float(loss)
 
     def validation_logs(self) -> Mapping[str, Any]:
         """Return the loss and the metrics of the validation data, as `model.evaluate` does.
@@ -249,26 +255,30 @@ class TrainingLoop:
 
         return tf.cond(tf.equal(step % self.monitor.every, 0), measured, lambda: last)
 
-    def _validation_steps(self, *plan: Any) -> tf.Tensor:
+    def _validation_steps(self, *plan: Any) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
         validation = self.validation
         assert validation is not None, "compiled only where there is validation data"
         num_batches = validation.num_batches
 
-        def body(step: Any, total: Any, count: Any) -> tuple[Any, ...]:
+        def with_penalty(batch: Any) -> Any:
+            logs = self.model.test_step(batch)
+            return {**logs, PENALTY: penalty_of(self.model)} if isinstance(logs, dict) else logs
+
+        def body(step: Any, total: Any, penalties: Any, count: Any) -> tuple[Any, ...]:
             batch = validation.take(step, *plan)
             size = tf.cast(num_rows(batch), tf.float64)
-            shown = run_on_batch(self.model, self.model.test_step, batch, reset=self.metrics.of_step)
+            shown = run_on_batch(self.model, with_penalty, batch, PENALTY, reset=self.metrics.of_step)
             self.metrics.add_step()
-            loss = tf.cast(shown[0], tf.float64)
-            return step + 1, total + size * loss, count + size
+            loss, penalty = (tf.cast(value, tf.float64) for value in shown)
+            return step + 1, total + size * loss, penalties + size * penalty, count + size
 
         zero = tf.constant(0.0, tf.float64)
-        _, total, count = tf.while_loop(
-            lambda step, *_: step < num_batches, body, (0, zero, zero), parallel_iterations=1
+        _, total, penalties, count = tf.while_loop(
+            lambda step, *_: step < num_batches, body, (0, zero, zero, zero), parallel_iterations=1
         )
-        return total / count
+        return total / count, penalties / count
 
     def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
         assign(self.variables, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ def beside(model: keras.Model) -> list[Any]:
         attributes = [*vars(layer).values(), *states_of(layer)]
         others |= {id(one): one for one in attributes if isinstance(one, keras.Variable | tf.Variable)}
     return [variable for key, variable in others.items() if key not in listed]
+
+
+def num_parameters(model: keras.Model) -> int:
+    """Count the numbers in a model's weights, also of one without `call`, which Keras never calls built."""
+    return sum(math.prod(weight.shape) for weight in model.weights)
 
 
 def states_of(layer: keras.Layer) -> list[Any]:

@@ -8,7 +8,7 @@ import typer
 
 from pipeline.commands.cluster import submit, worker
 from pipeline.commands.look import init, plan, report, schema, status, validate
-from pipeline.commands.train import range_, run, search
+from pipeline.commands.train import export, range_, run, search
 from pipeline.console.streams import make_usable, say
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "worker": (worker, "lrrt worker search.toml"),
     "submit": (submit, "lrrt submit search.toml --workers 16 --dry-run"),
     "status": (status, "lrrt status search.toml --json"),
+    "export": (export, "lrrt export search.toml --trial 17 --to model.keras"),
     "report": (report, "lrrt report search.toml --out runs/1/out --state runs/1/state"),
     "schema": (schema, "lrrt schema summary > summary.schema.json"),
 }

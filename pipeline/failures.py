@@ -35,6 +35,18 @@ class NoBounds(Failure, ValueError):
     exit_code = BAD_USAGE
 
 
+class NoSuchTrial(Failure, ValueError):
+    """There is no trial of this number to export, or no such file to write it to."""
+
+    exit_code = BAD_USAGE
+
+
+class BadWarmStart(Failure, ValueError):
+    """There are no earlier results to start from, or they are another model's."""
+
+    exit_code = BAD_USAGE
+
+
 class NotFinished(Failure, ValueError):
     """There are no results yet."""
 
@@ -125,6 +137,8 @@ FAILURES_OF_OTHERS = {
     "sqlalchemy.exc.NoSuchModuleError": BAD_USAGE,
     "studies.storage.database.NoSuchStudy": BAD_USAGE,
     "studies.storage.database.NoDriver": BAD_USAGE,
+    "studies.storage.database.BadUrl": BAD_USAGE,
+    "studies.user_code.UserFault": BAD_TASK,
     "studies.storage.retrying.StorageUnreachable": STORAGE_UNREACHABLE,
     "sqlalchemy.exc.OperationalError": STORAGE_UNREACHABLE,
     "optuna.exceptions.StorageInternalError": STORAGE_UNREACHABLE,
@@ -132,8 +146,15 @@ FAILURES_OF_OTHERS = {
     "studies.storage.database.StorageOfAnotherVersion": NEEDS_REPAIR,
     "sqlalchemy.exc.DatabaseError": NEEDS_REPAIR,
 }
-DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM}
-SQLITE_DISK_FAULTS = ("disk is full", "disk I/O error", "readonly database", "unable to open database file")
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# The others are of files that are no longer what this project made of them, or of limits of the machine.
+OF_FILES = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL}
+OF_MACHINE = {errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.ESTALE}
+DISK_FAULTS = DISK_FULL | OF_FILES | OF_MACHINE
+SQLITE_DISK_FAULTS = (
+    *("disk is full", "disk I/O error", "readonly database", "unable to open database file"),
+    *("disk image is malformed", "file is not a database"),
+)
 
 
 def exit_code(failure: BaseException) -> int:
@@ -151,6 +172,18 @@ def exit_code(failure: BaseException) -> int:
         code = of_cause if of_cause in (STORAGE_UNREACHABLE, NEEDS_REPAIR) else None
         cause = cause.__cause__ or cause.__context__
     return OUR_BUG if code is None else code
+
+
+def is_disk_full(failure: BaseException | None) -> bool:
+    """Say whether a failure comes from a disk that is full, or a quota or a limit of file sizes that is used up."""
+    while failure is not None:
+        errors = (failure, getattr(failure, "orig", None))
+        if any(isinstance(one, OSError) and one.errno in DISK_FULL for one in errors):
+            return True
+        if "disk is full" in str(failure) or "No space left on device" in str(failure):
+            return True
+        failure = failure.__cause__ or failure.__context__
+    return False
 
 
 def _code_of(failure: BaseException) -> int | None:

@@ -13,10 +13,11 @@ from pipeline.config.tables import StageConfig
 from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import RunLocked
+from pipeline.state.database_file import check_database
 from pipeline.state.run_directory import RunDirectory
 from pipeline.task.preparation import Prepare, prepare
 from studies import Objective, Worker
-from studies.keras_tuner_study import url_of
+from studies.keras_tuner_study import url_of, with_absolute_file
 from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Run:
     tests_ranges: bool = True
     prepare: Prepare = prepare
     trains: Callable[[], bool] = lambda: True
+    _noted: set[str] = field(default_factory=set)
 
     @classmethod
     def make(
@@ -64,8 +66,11 @@ class Run:
         on_event: Tell = lambda event: None,
         stopper: Stopper | None = None,
     ) -> Run:
-        """Return the run of a config in two folders."""
-        return cls(config, RunDirectory(Path(out), Path(state)), on_event, stopper or Stopper())
+        """Return the run of a config in two folders, whose paths no longer depend on the working directory."""
+        storage = config.study.storage and with_absolute_file(config.study.storage)
+        config = config.model_copy(update={"study": config.study.model_copy(update={"storage": storage})})
+        directory = RunDirectory(Path(out).absolute(), Path(state).absolute())
+        return cls(config, directory, on_event, stopper or Stopper())
 
     @property
     def storage(self) -> str:
@@ -77,9 +82,24 @@ class Run:
         """Calls the storage, and waits while it is at fault."""
         return Retrying(self.storage, on_wait=self.stopper.check)
 
+    def check_storage(self) -> None:
+        """Refuse to go on if the study in the state folder is gone or damaged.
+
+        Raises:
+            CorruptState: with the file and the remedy.
+        """
+        if not self.config.study.storage:
+            check_database(self.directory)
+
     def note(self, text: str) -> None:
         """Report a sentence for the user."""
         self.tell(Note(text))
+
+    def note_once(self, text: str) -> None:
+        """Report a sentence unless it was reported before."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
 
     def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
@@ -92,12 +112,14 @@ class Run:
         Raises:
             NoSuchStudy: if it does not exist, and must not be made.
         """
+        from studies.objective import VAL_LOSS
         from studies.storage.board import Board
         from studies.storage.database import open_storage
         from studies.storage.stored_study import open_study
 
         database = open_storage(self.storage, creates=creates)
-        study, storage = open_study(name, database, objective=objective, creates=creates)
+        objectives = (objective or VAL_LOSS,)
+        study, storage = open_study(name, database, objectives=objectives, creates=creates)
         return Board(study, storage, database, worker=self.worker, grace_s=self.config.study.grace_s)
 
 

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lrrt.words import rate_text, score_text
-from pipeline.config.tables import HELD_OUT, StageConfig
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
 from pipeline.steps.opening import Opened
 from pipeline.task.fingerprints import study_fields
 
 if TYPE_CHECKING:
-    from pipeline.task.loading import Task
     from pipeline.task.preparation import Prepared
 
 
@@ -25,15 +23,6 @@ def beginning(run: Run, opened: Opened | None) -> str:
     if opened.studies is not None:
         num_done, num_wanted = len(opened.studies.results()), opened.studies.num_wanted(run.config)
     return f"resume: range tests are done, {num_done} of {num_wanted} trials have ended"
-
-
-def about_validation(config: StageConfig, task: Task) -> Iterator[str]:
-    """Say where the validation data comes from, unless the user knows that."""
-    fraction = config.study.validation_fraction
-    if task.is_held_out:
-        yield f"the task brings no validation data: {fraction:.0%} of the training data is held out for it"
-    elif fraction != HELD_OUT:
-        yield f"validation_fraction = {fraction:g} has no effect: the task brings its own validation data"
 
 
 def about_source(run: Run, opened: Opened | None, prepared: Prepared) -> Iterator[str]:
@@ -59,5 +48,5 @@ def conclusion(report: StageReport) -> str:
     return (
         f"best is trial {best.number}: {best.objective.label} {score_text(best.score)}{again} after epoch "
         f"{best.best_epoch}, {best.config.optimizer_name} with lr {rate_text(best.config.lr)} {best.config.schedule}, "
-        f"batches of {best.config.batch_size}; {report.overfitting.verdict.value}"
+        f"batches of {best.config.batch_size}; {report.warning or report.overfitting.verdict.value}"
     )

@@ -13,9 +13,10 @@ from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NotFinished
 from pipeline.report.files import is_complete, read_report, rewrite_html, write_range_test, write_results
+from pipeline.report.manifest import check_results_owner, forget_changed_files
 from pipeline.report.summary import StageReport
 from pipeline.run import Run, holding, holding_results
-from pipeline.sentences import about_source, about_validation, beginning, conclusion, nothing_left
+from pipeline.sentences import about_source, beginning, conclusion, nothing_left
 from pipeline.state.ownership import check_range_tests, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
@@ -128,7 +129,7 @@ def run_range_tests(
             write_range_test(directory, tests.result)
         check_usable(tests.result)
         run.tell(StageDone(f"bounds of {', '.join(tests.result.bounds)} are in {directory.range_test}"))
-        return RangeReport(tests.result, tests.result.as_dict(), directory.range_test / "bounds.json")
+        return RangeReport(tests.result, tests.result.to_dict(), directory.range_test / "bounds.json")
 
 
 def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path | str = "state") -> StageReport:
@@ -139,6 +140,7 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
     """
     run = with_given(Run.make(config, out, state))
     with run.directory.locked():
+        check_results_owner(run)
         opened = earlier(run)
         if opened is None or opened.studies is None or not run.directory.summary.exists():
             raise NotFinished(f"{run.directory.out} must hold the results of a finished run. Run `lrrt run` first.")
@@ -150,18 +152,21 @@ def rewrite_report(config: StageConfig, *, out: Path | str = "out", state: Path 
 def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
     """Do what is left of a run, and report; the arguments and errors are those of `run_stage`."""
     with holding(run) as run:
+        if run.owns_folders:
+            check_results_owner(run)
         opened = earlier(run)
         if opened is not None and opened.is_unchanged and (report := finished(run, opened)):
             run.tell(StageStarted(nothing_left(report), run.directory.out))
             return report
         check_some_bounds(run)
         run.tell(StageStarted(beginning(run, opened), run.directory.out))
+        if run.owns_folders:
+            forget_changed_files(run)
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
             prepared = run.prepare(run.config, run.stopper)
-            about_model = prepared.known_by.notes
-            about_data = about_validation(run.config, prepared.task)
-            for text in (*about_source(run, opened, prepared), *about_data, *about_model):
+            about_task = *prepared.data_use.notes, *prepared.known_by.notes
+            for text in (*about_source(run, opened, prepared), *about_task):
                 run.note(text)
             trained = train(trained_run, prepared, before=before)
         with holding_results(run):
@@ -195,15 +200,17 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     Raises:
         NoBounds, NoUsableRange, ForeignRun: see `run_search` and `run_stage`.
     """
-    trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
+    on_note = StageWatcher(run).on_note
+    trainer = prepared.trainer(run.config, on_note)
     fields = take_folders(run, prepared.known_by)
     bounds = bounds_of(run, prepared)
-    opened = narrow(run, prepared.known_by, fields, bounds, trainer.objective)
+    opened = narrow(run, prepared.known_by, fields, bounds, trainer.objectives)
     if run.owns_folders:
         write_range_test(run.directory, bounds.result)
     assert opened.studies is not None, "a space that was narrowed has a study"
-    studies = search_and_widen(run, opened.studies, trainer, fields=fields, before=before)
-    retrained = train_again(run, prepared, trainer, studies.results())
+    scorer = prepared.scorer(run.config, trainer, on_note)
+    studies = search_and_widen(run, opened.studies, scorer, fields=fields, before=before)
+    retrained = train_again(run, prepared, scorer, studies.results())
     return TrainedStage(replace(opened, studies=studies), retrained, trainer)
 
 
@@ -215,6 +222,6 @@ def _report(run: Run, prepared: Prepared, trained: TrainedStage) -> StageReport:
     if report := finished(run, opened):
         run.tell(StageDone(nothing_left(report)))
         return report
-    report = write_results(run, opened, retrained=trained.retrained, trainer=trained.trainer, task=prepared.task)
+    report = write_results(run, opened, retrained=trained.retrained, trainer=trained.trainer, prepared=prepared)
     run.tell(StageDone(conclusion(report)))
     return report

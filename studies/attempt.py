@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from studies.cross_validation import CrossValidator
 from studies.limits import NO_LIMITS, Limits
 from studies.storage.board import Key
 from studies.storage.shared_work import Check
 from studies.trainer import Trainer
 from studies.training.ended import EpochDecision, EpochEnded, Trained
 from studies.trial import TrialConfig, TrialResult, TrialState
+from studies.user_code import described, is_stop, left_as_found
 from studies.watcher import Watcher
 
 
 def attempt(
-    trainer: Trainer,
+    trainer: Trainer | CrossValidator,
     config: TrialConfig,
     *,
     number: int,
@@ -39,7 +41,7 @@ def attempt(
     Returns:
         The trained trial; its result has failed if the model raised.
     """
-    errors_of_others: list[Exception] = []
+    errors_of_others: list[BaseException] = []
 
     def on_epoch(ended: EpochEnded) -> EpochDecision | None:
         if is_pruned(ended):
@@ -47,30 +49,34 @@ def attempt(
         try:
             check(False)
             return watcher.on_epoch_end(ended)
-        except Exception as error:
+        except BaseException as error:
             errors_of_others.append(error)
             raise
 
     checkpoint = watcher.checkpoint_of(key)
     fits = checkpoint is not None and (checkpoint.config, checkpoint.seed) == (config, getattr(trainer, "seed", None))
     try:
-        if limits.max_parameters is not None and limits.excess(size := trainer.num_parameters(config)):
-            return Trained(_infeasible(number, config, size, limits.max_parameters, trainer), None)
-        return trainer.train(config, number=number, resume=checkpoint if fits else None, on_epoch=on_epoch)
-    except Exception as error:  # the model is the user's code, which may raise anything somewhere in the space
+        with left_as_found():
+            if limits.max_parameters is not None and limits.excess(size := trainer.num_parameters(config)):
+                return Trained(_infeasible(number, config, size, limits.max_parameters, trainer), None)
+            return trainer.train(config, number=number, resume=checkpoint if fits else None, on_epoch=on_epoch)
+    except BaseException as error:  # the model is the user's code, which may raise anything somewhere in the space
         if errors_of_others:
+            raise errors_of_others[0] from None
+        if is_stop(error):
             raise
-        message = f"{type(error).__name__}: {error}"
-        failed = TrialResult(number, config, TrialState.FAILED, error=message, objective=trainer.objective)
+        failed = TrialResult(number, config, TrialState.FAILED, error=described(error), objective=trainer.objectives[0])
         return Trained(failed, None)
 
 
-def _infeasible(number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer) -> TrialResult:
+def _infeasible(
+    number: int, config: TrialConfig, size: int, allowed: int, trainer: Trainer | CrossValidator
+) -> TrialResult:
     return TrialResult(
         number,
         config,
         TrialState.INFEASIBLE,
         error=f"A model must have at most max_parameters={allowed} parameters, this one has {size}.",
-        objective=trainer.objective,
+        objective=trainer.objectives[0],
         num_parameters=size,
     )

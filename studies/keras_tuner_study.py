@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from studies.cross_validation import CrossValidator
 from studies.engines.keras_tuner_engine import keras_tuner_engine
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
+from studies.storage.urls import parsed
 from studies.storage.whole_file import is_leftover
 from studies.study import Study
 from studies.trainer import Trainer
@@ -64,7 +66,7 @@ class KerasTunerStudy(Study):
         super().__init__(space, engine, storage=storage, name=name, **options)
 
     def run(
-        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
         """Train until `num_trials` trials have ended, and write KerasTuner's folder; see `studies.Study.run`."""
         results = super().run(trainer, num_trials=num_trials, watcher=watcher)
@@ -76,6 +78,14 @@ def url_of(file: Path) -> str:
     """Return the URL of a SQLite file, whatever its name."""
     # SQLAlchemy does not quote a space in a path, and many readers of URLs refuse it.
     return URL.create("sqlite", database=str(file.resolve())).render_as_string().replace(" ", "%20")
+
+
+def with_absolute_file(url: str) -> str:
+    """Return the URL of a storage so that it names the same SQLite file from any working directory."""
+    parts = parsed(url)
+    file = parts.database or ""
+    is_file = parts.get_backend_name() == "sqlite" and file and file != ":memory:" and not file.startswith("file:")
+    return url_of(Path(file)) if is_file and not parts.query else url
 
 
 def _check_folder(folder: Path) -> None:

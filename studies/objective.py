@@ -67,7 +67,8 @@ class Objective:
     @property
     def label(self) -> str:
         """The words for it in a sentence: "validation loss", "val_auc"."""
-        return {TRAIN_LOSS: "training loss", VAL_LOSS_NAME: "validation loss"}.get(self.name, self.name)
+        words = {TRAIN_LOSS: "training loss", VAL_LOSS_NAME: "validation loss", "num_parameters": "parameters"}
+        return words.get(self.name, self.name.replace("seconds_per_step", "seconds a step"))
 
     @property
     def is_maximised(self) -> bool:
@@ -102,3 +103,41 @@ class Objective:
 
 
 VAL_LOSS = Objective()
+NUM_PARAMETERS = Objective("num_parameters")
+SECONDS_PER_STEP = Objective("seconds_per_step")
+OF_TRIALS = {one.name: one for one in (NUM_PARAMETERS, SECONDS_PER_STEP)}
+"""Objectives that a trial has as a whole; only further ones beside one that each epoch shows."""
+
+Objectives = tuple[Objective, ...]
+"""One or several objectives; trials are ranked, pruned and trained by the first."""
+
+
+def objectives_named(objectives: Objective | str | Sequence[Objective | str]) -> Objectives:
+    """Return objectives, each given as it is or by the name of a loss, of one of Keras's metrics, or of a trial.
+
+    Raises:
+        ValueError: for none, for one twice, for a first one that no epoch shows, or for a name whose direction is not
+            known.
+
+    >>> [one.name for one in objectives_named(["val_loss", "num_parameters"])]
+    ['val_loss', 'num_parameters']
+    """
+    given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
+    every = tuple(one if isinstance(one, Objective) else OF_TRIALS.get(one) or Objective.named(one) for one in given)
+    check_names([one.name for one in every])
+    return every
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse names of objectives that cannot stand together.
+
+    Raises:
+        ValueError: for none, for one twice, or for a first one that no epoch shows.
+    """
+    if not names:
+        raise ValueError("There must be one objective at least, got none.")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"Each objective may stand once, got {twice[0]!r} twice.")
+    if names[0] in OF_TRIALS:
+        raise ValueError(f"The first objective must be a loss or a metric, which each epoch shows, got {names[0]!r}.")

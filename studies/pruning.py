@@ -93,6 +93,13 @@ def is_worse_on_folds(costs: Sequence[float], best: Sequence[float]) -> bool:
     return fmean(costs) - fmean(best[: len(costs)]) > stdev(best)
 
 
+def best_on_folds(results: Iterable[TrialResult]) -> tuple[float, ...]:
+    """Return the costs on folds of the completed trial with the best mean; empty if there is none."""
+    whole = (result for result in results if result.state is TrialState.COMPLETED and result.fold_scores)
+    costs = (tuple(map(result.objective.cost, result.fold_scores)) for result in whole)
+    return min(costs, key=fmean, default=())
+
+
 def _marks_of(config: TrialConfig, epochs: int) -> tuple[Mark, ...]:
     return marks(config.schedule, dict(config.schedule_parameters), epochs)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from studies.objective import Objectives
 from studies.overfitting import check_overfitting
 from studies.trial import TrialResult
 
@@ -23,6 +24,27 @@ def ranked(results: Iterable[TrialResult], *, max_gap: float | None = None) -> l
 def best_of(results: Iterable[TrialResult], *, max_gap: float | None = None) -> TrialResult | None:
     """Return the first of `ranked`; None if there is none."""
     return next(iter(ranked(results, max_gap=max_gap)), None)
+
+
+def pareto_front(results: Sequence[TrialResult], objectives: Objectives) -> list[TrialResult]:
+    """Return the trials that may be the best and that no other is as good as in every objective and better in one.
+
+    They are in the order of the first objective, the best first; of trials with equal values all are returned.
+    """
+    costs = {
+        result.number: tuple(one.cost(value) for one in objectives if (value := result.value_of(one)) is not None)
+        for result in results
+    }
+    whole = [one for one in ranked(results) if len(costs[one.number]) == len(objectives)]
+
+    def is_dominated(result: TrialResult) -> bool:
+        own = costs[result.number]
+        return any(
+            theirs != own and all(a <= b for a, b in zip(theirs, own, strict=True))
+            for theirs in (costs[other.number] for other in whole)
+        )
+
+    return [result for result in whole if not is_dominated(result)]
 
 
 def excess_gap(result: TrialResult, max_gap: float | None) -> float:

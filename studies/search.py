@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from studies.attempt import attempt
-from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses
+from studies.cross_validation import CrossValidator
+from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses, further_costs
 from studies.engines.optuna_samplers import distribution
 from studies.limits import Limits
-from studies.objective import Objective
-from studies.pruning import is_worse_than_its_peers
+from studies.objective import Objectives
+from studies.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.space.search_space import SearchSpace
 from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.retrying import Retrying
@@ -34,13 +35,13 @@ class TrialReader:
     """Read the results of the trials in a table, each once.
 
     Args:
-        objective: of the study.
+        objectives: of the study, the first of which ranks trials.
         max_gap: the largest generalisation gap that a trial may have.
         limits: of the study.
     """
 
-    def __init__(self, objective: Objective, max_gap: float | None, limits: Limits) -> None:
-        self.objective, self.max_gap, self.limits = objective, max_gap, limits
+    def __init__(self, objectives: Objectives, max_gap: float | None, limits: Limits) -> None:
+        self.objectives, self.max_gap, self.limits = objectives, max_gap, limits
         self._read: dict[int, tuple[TrialResult, Observation]] = {}  # by Optuna's number of the trial
 
     def results(self, table: Table) -> list[TrialResult]:
@@ -50,27 +51,30 @@ class TrialReader:
     def observations(self, table: Table) -> list[Observation]:
         """Return the observations of an engine: from these trials, and from another study."""
         known = [
-            Observation(-1 - index, trial.params, self._cost(trial)) for index, trial in known_trials(table).items()
+            Observation(-1 - index, trial.params, costs[0], further=costs[1:])
+            for index, trial in known_trials(table).items()
+            if (costs := self._costs(trial))
         ]
         return [*known, *(self._of(table.ended[key])[1] for key in sorted(table.ended))]
 
     def reason_to_end(self, table: Table) -> str | None:
         """Return why the study needs no more trials; None if it does."""
-        known = (self._cost(trial) for trial in known_trials(table).values())
-        costs = [cost for cost in known if cost is not None]
-        return self.limits.reason_to_end(self.results(table), self.objective, costs)
+        known = [self._costs(trial)[0] for trial in known_trials(table).values()]
+        return self.limits.reason_to_end(self.results(table), self.objectives[0], known)
 
     def _of(self, trial: FrozenTrial) -> tuple[TrialResult, Observation]:
         if trial.number not in self._read:
             result = TrialResult.from_dict(trial.user_attrs[RESULT])
             excess = excesses(result, self.max_gap, self.limits)
-            self._read[trial.number] = result, Observation(result.number, trial.params, self._cost(trial), *excess)
+            cost, *further = self._costs(trial) or (None,)
+            observation = Observation(result.number, trial.params, cost, *excess, tuple(further))
+            self._read[trial.number] = result, observation
         return self._read[trial.number]
 
-    def _cost(self, trial: FrozenTrial) -> float | None:
-        """Return the cost that a trial was stored with; None if it failed."""
-        value = trial.value if trial.state.name == "COMPLETE" else None
-        return None if value is None else self.objective.cost(value)
+    def _costs(self, trial: FrozenTrial) -> tuple[float, ...]:
+        """Return the costs that a trial was stored with; none if it failed."""
+        values = trial.values if trial.state.name == "COMPLETE" else ()
+        return tuple(one.cost(value) for one, value in zip(self.objectives, values, strict=bool(values)))
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ class Searched(Protocol):
     reader: TrialReader
     first_number: int
     prunes: bool
-    objective: Objective
+    objectives: Objectives
 
     @property
     def budget(self) -> int: ...
@@ -107,7 +111,12 @@ class Search:
     """
 
     def __init__(
-        self, study: Searched, trainer: Trainer | None, num_trials: int | None, watcher: Watcher, retry: Retrying
+        self,
+        study: Searched,
+        trainer: Trainer | CrossValidator | None,
+        num_trials: int | None,
+        watcher: Watcher,
+        retry: Retrying,
     ) -> None:
         self.study, self.trainer, self.watcher, self.retry = study, trainer, watcher, retry
         self.num_trained = 0
@@ -151,7 +160,9 @@ class Search:
         recorded = config.parameters()
         values = {name: value for name, value in values.items() if name in recorded}
         distributions = {name: self._distributions[name] for name in values}
-        so_far = SoFar(TrialResult(number, config, TrialState.TIMED_OUT, error=HUNG, objective=self.study.objective))
+        so_far = SoFar(
+            TrialResult(number, config, TrialState.TIMED_OUT, error=HUNG, objective=self.study.objectives[0])
+        )
         return Piece(
             number,
             lambda check: self._outcome(number, config, table, so_far, check),
@@ -161,9 +172,9 @@ class Search:
             lambda: self._stored(so_far.result, self.study.reader.results(table)),
         )
 
-    def value_of(self, result: Mapping[str, Any]) -> float | None:
+    def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
         others = self.study.reader.results(self.study.board.table())
-        return self._value(TrialResult.from_dict(result), others)
+        return self._values(TrialResult.from_dict(result), others)
 
     def on_wait(self) -> None:
         self.watcher.on_wait()
@@ -186,6 +197,9 @@ class Search:
 
         def is_pruned(ended: EpochEnded) -> bool:
             so_far.result = replace(ended.so_far(), state=TrialState.TIMED_OUT, error=HUNG)
+            if ended.fold_scores is not None:
+                costs = tuple(map(ended.objective.cost, ended.fold_scores))
+                return is_worse_on_folds(costs, best_on_folds(results))
             return self.study.prunes and is_worse_than_its_peers(ended.so_far(), results)
 
         limits = self.study.reader.limits
@@ -214,9 +228,13 @@ class Search:
     def _stored(self, result: TrialResult, others: Sequence[TrialResult]) -> Outcome:
         excess = excesses(result, self.study.reader.max_gap, self.study.reader.limits)
         constraints = Observation(result.number, {}, None, *excess).constraints
-        return Outcome(result.as_dict(), self._value(result, others), result.scores, constraints)
+        return Outcome(result.as_dict(), self._values(result, others), result.scores, constraints)
 
-    def _value(self, result: TrialResult, others: Sequence[TrialResult]) -> float | None:
-        """Return the value that a trial has in Optuna, in the direction of the study; None if it failed."""
+    def _values(self, result: TrialResult, others: Sequence[TrialResult]) -> tuple[float, ...]:
+        """Return the values that a trial has in Optuna, in the directions of the study; none if it failed."""
+        first, *further = self.study.objectives
         cost = cost_for_engines(result, others)
-        return None if cost is None else self.study.objective.score(cost)
+        if cost is None:
+            return ()
+        costs = (cost, *further_costs(result, others, tuple(further)))
+        return tuple(one.score(cost) for one, cost in zip((first, *further), costs, strict=True))

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from studies.cross_validation import CrossValidator
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
 from studies.limits import NO_LIMITS, Limits
-from studies.objective import Objective
+from studies.objective import VAL_LOSS, Objective, objectives_named
 from studies.search import Search, TrialReader
 from studies.space.search_space import SearchSpace
 from studies.storage.board import Board
@@ -18,7 +19,7 @@ from studies.storage.database import open_storage
 from studies.storage.progress import StudyProgress, progress_of
 from studies.storage.retrying import Retrying
 from studies.storage.shared_work import put_back, work_off
-from studies.storage.stored_study import complete, objective_of, open_study
+from studies.storage.stored_study import complete, objectives_of, open_study
 from studies.storage.worker import Worker
 from studies.trainer import Trainer
 from studies.trial import TrialResult
@@ -44,7 +45,8 @@ class Study:
         storage: a URL such as `sqlite:///study.db`; None stores the study in memory.
         name: the study's name in its storage.
         objective: what trials are scored by; None takes that of the stored study, or the validation loss for a new one.
-            The name of one of Keras's metrics will do.
+            The name of one of Keras's metrics will do. Of several, the first ranks and prunes trials; the engine learns
+            from all, and further ones may be "num_parameters" and "seconds_per_step".
         prunes: whether trials are cut that are worse than their peers; see `studies.pruning`.
         max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
             have; the engine sees the excess.
@@ -71,7 +73,7 @@ class Study:
         *,
         storage: str | None = None,
         name: str = "lrrt",
-        objective: Objective | str | None = None,
+        objective: Objective | str | Sequence[Objective | str] | None = None,
         prunes: bool = False,
         max_gap: float | None = None,
         limits: Limits = NO_LIMITS,
@@ -87,18 +89,23 @@ class Study:
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
-        wanted = Objective.named(objective) if isinstance(objective, str) else objective
-        self.study, stored = open_study(name, database, objective=wanted, creates=creates)
-        self.objective = objective_of(self.study, wanted)
-        self.reader = TrialReader(self.objective, max_gap, limits)
+        wanted = None if objective is None else objectives_named(objective)
+        self.study, stored = open_study(name, database, objectives=wanted or (VAL_LOSS,), creates=creates)
+        self.objectives = objectives_of(self.study, wanted)
+        engine.expect(len(self.objectives))
+        self.reader = TrialReader(self.objectives, max_gap, limits)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
         known = [replace(one, objective=self.objective) for one in known]
-        inside = [observe(one, known[:at], max_gap, limits) for at, one in enumerate(known) if space.holds(one.config)]
+        inside = [
+            observe(one, known[:at], max_gap, limits, self.objectives[1:])
+            for at, one in enumerate(known)
+            if space.holds(one.config)
+        ]
         learnt = [observation for observation in inside if observation.cost is not None]
-        self._retry(lambda: complete(self.study, space, self.objective, learnt, attributes or {}, creates=creates))
+        self._retry(lambda: complete(self.study, space, self.objectives, learnt, attributes or {}, creates=creates))
 
     def run(
-        self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
     ) -> Sequence[TrialResult]:
         """Train until `num_trials` trials have ended, including those of earlier runs and of other workers.
 
@@ -117,7 +124,9 @@ class Study:
         self._work(trainer, num_trials, watcher or Watcher(), waits=True)
         return self.results()
 
-    def work(self, trainer: Trainer, *, num_trials: int | None = None, watcher: Watcher | None = None) -> int:
+    def work(
+        self, trainer: Trainer | CrossValidator, *, num_trials: int | None = None, watcher: Watcher | None = None
+    ) -> int:
         """Train open trials until none is left; other workers may still train theirs.
 
         Args:
@@ -134,6 +143,11 @@ class Study:
         """Set the study's budget of trials; those that have ended stay."""
         if self.budget != num_trials:
             self._retry(lambda: self.study.set_user_attr(NUM_TRIALS, num_trials))
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective, by which trials are ranked."""
+        return self.objectives[0]
 
     @property
     def budget(self) -> int:
@@ -176,12 +190,12 @@ class Study:
             ],
         )
 
-    def _work(self, trainer: Trainer, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
+    def _work(self, trainer: Trainer | CrossValidator, num_trials: int | None, watcher: Watcher, *, waits: bool) -> int:
         trainer.check_space(self.space)
-        if trainer.objective != self.objective:
+        if trainer.objectives != self.objectives:
             raise ValueError(
-                f"A study and its trainer must have one objective, got {self.objective} for the study and "
-                f"{trainer.objective} for the trainer. Give both the same `objective`."
+                f"A study and its trainer must have the same objectives, got {self.objectives} for the study and "
+                f"{trainer.objectives} for the trainer. Give both the same `objective`."
             )
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
         job = Search(self, trainer, num_trials, watcher, retry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR, fresh_optimizer, scaled_for
-from lrrt.variables import Values, all_variables, assign, states_of
-from studies.objective import VAL_LOSS
+from lrrt.variables import Values, all_variables, assign, num_parameters, states_of
+from studies.objective import VAL_LOSS, Objective
 from studies.pruning import has_stopped_improving
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, save_with_its_optimizer, want_batches
@@ -26,7 +26,7 @@ from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
 from studies.training.running_trial import TrialRun
-from studies.training.shown_metrics import find_objective
+from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.validation_data import check_validation
 from studies.trial import TrialConfig, TrialResult, TrialState
@@ -34,6 +34,10 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 if TYPE_CHECKING:
     import keras
 
+WITHOUT_PENALTIES = (
+    "the models have regularizers, whose strength may differ from trial to trial: losses are recorded, and trials "
+    "ranked, without these penalties"
+)
 PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
 
@@ -65,8 +69,9 @@ class Trainer:
         loops: the task's loops, or a cache of them if trials differ by their model; they must have validation data.
         epochs: passes over the training data in each trial.
         seed: the seed of the initial weights and of the order of the data.
-        objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_".
-        direction: "min", "max", or "auto" if Keras knows the direction of the metric.
+        objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_". Of
+            several, the first counts here; further ones may be "num_parameters" and "seconds_per_step".
+        direction: of the first: "min", "max", or "auto" if Keras knows the direction of the metric.
         patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
             schedule allows; see `studies.pruning`. None trains every trial to its last epoch.
         max_trial_s: seconds after which a trial ends as timed out, with what it reached; None is no limit. In the main
@@ -88,7 +93,7 @@ class Trainer:
         *,
         epochs: int,
         seed: int = 0,
-        objective: str = VAL_LOSS.name,
+        objective: str | Sequence[str] = VAL_LOSS.name,
         direction: str = "auto",
         patience: float | None = PATIENCE,
         max_trial_s: float | None = None,
@@ -103,7 +108,7 @@ class Trainer:
             raise ValueError(f"`patience` must be a fraction of the epochs, got {patience!r}.")
         self.cache = loops if isinstance(loops, LoopCache) else LoopCache(loops)
         check_validation(self.cache.loops.validation)
-        self.objective, self._is_evaluated = find_objective(self.cache, objective, direction)
+        self.objectives, self._is_evaluated = find_objectives(self.cache, objective, direction)
         self.epochs = epochs
         self.seed = seed
         self.patience = patience
@@ -112,6 +117,11 @@ class Trainer:
         self._note = cache(on_note)
         example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
         _ = [self._callbacks.make(example) for _ in range(2)]  # both exist until the second is checked
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective, by which trials are scored."""
+        return self.objectives[0]
 
     def with_seed(self, seed: int) -> Trainer:
         """Return the same trainer with another seed."""
@@ -180,7 +190,7 @@ class Trainer:
 
     def num_parameters(self, config: TrialConfig) -> int:
         """Return how many parameters a trial's model has."""
-        return int(self.cache.loops_of(config).model.count_params())
+        return num_parameters(self.cache.loops_of(config).model)
 
     def as_trained(self, result: TrialResult, weights: Values) -> keras.Model:
         """Return the model after a trial's best epoch, ready to be saved and evaluated.
@@ -275,7 +285,10 @@ class Trainer:
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
-        run = TrialRun(fitting if reason else fitting.loop, self.seed, self.objective, hooks, judge, parts)
+        loop, without = fitting if reason else fitting.loop, bool(config.own)
+        run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
+        if without and any(map(_is_regularized, fitting.model._flatten_layers())):
+            self._note(WITHOUT_PENALTIES)
         if resume is not None:
             self._check_checkpoint(resume, config)
             if not callbacks:
@@ -302,3 +315,8 @@ class Trainer:
         ):
             if before != now:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
+
+
+def _is_regularized(layer: keras.layers.Layer) -> bool:
+    weights = getattr(layer, "trainable_weights", ())
+    return bool(layer.activity_regularizer) or any(weight.regularizer is not None for weight in weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -20,9 +21,9 @@ from pydantic import (
 )
 
 from lrrt.optimizers import as_optimizers, fresh_optimizer, optimizer_like
-from lrrt.plain import Losses, Named, from_plain, to_plain
+from lrrt.plain import Losses, Named, from_plain, or_none, to_plain
 from studies.dimension import Value
-from studies.objective import VAL_LOSS, Objective
+from studies.objective import OF_TRIALS, VAL_LOSS, Objective
 from studies.overfitting import LossCurves
 from studies.schedules.families import FAMILIES, check_parameters
 from studies.schedules.schedule import make_schedule, rate_table
@@ -164,7 +165,8 @@ class TrialResult:
 
     `score` is the best value of the objective; None if no epoch had a finite one. `best_epoch` is the epoch with that
     value. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded. `metrics`
-    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy".
+    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy". If the
+    trial was trained on folds, `fold_scores` are its scores on them, whose mean is its score.
     """
 
     number: NonNegativeInt
@@ -178,7 +180,18 @@ class TrialResult:
     planned_epochs: NonNegativeInt = 0  # absent in files of version 0.1.0, as what follows
     objective: Objective = VAL_LOSS
     metrics: Mapping[str, Losses] = field(default_factory=dict)
+    fold_scores: Losses = ()
     num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
+    seconds_per_step: float = 0.0  # in the median of its epochs; 0 if it was not recorded
+
+    def value_of(self, objective: Objective) -> float | None:
+        """Return the value of any objective: of an epoch's, that at the best epoch; None if it has none."""
+        if objective.name in OF_TRIALS:
+            return float(getattr(self, objective.name)) or None
+        if self.best_epoch is None:
+            return None
+        values = objective.values(self.train_losses, self.val_losses, self.metrics)
+        return or_none(values[self.best_epoch - 1])
 
     @property
     def is_candidate(self) -> bool:
@@ -196,6 +209,8 @@ class TrialResult:
     @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def score(self) -> float | None:
+        if self.fold_scores:
+            return fmean(self.fold_scores)
         return None if self.best_epoch is None else self.scores[self.best_epoch - 1]
 
     @computed_field  # type: ignore[prop-decorator]

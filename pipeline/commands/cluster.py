@@ -69,7 +69,7 @@ def submit(
                 stopper=stopper,
             )
         if not dry_run:
-            typer.echo(summary)
+            typer.echo(out / summary.relative_to(out.absolute()))
 
 
 def worker(

@@ -8,8 +8,18 @@ from contextlib import contextmanager
 import typer
 
 from pipeline.console.streams import say
-from pipeline.failures import BAD_TASK, NEEDS_REPAIR, OUR_BUG, STORAGE_UNREACHABLE, Stopped, exit_code
+from pipeline.failures import (
+    BAD_TASK,
+    NEEDS_REPAIR,
+    OUR_BUG,
+    STORAGE_UNREACHABLE,
+    Stopped,
+    exit_code,
+    is_disk_full,
+)
 
+MAX_LETTERS = 1000  # of a line that others wrote
+OURS = ("lrrt", "studies", "pipeline")  # their own texts are made for people, and hide passwords
 WITH_TRACEBACK = {BAD_TASK, STORAGE_UNREACHABLE, OUR_BUG, NEEDS_REPAIR}  # their traceback helps; -v shows it
 
 
@@ -33,14 +43,28 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
     if isinstance(failure, KeyboardInterrupt):
         return f"stopped {getattr(failure, 'reason', Stopped.reason)}; run the same command again to go on."
     if code == OUR_BUG:
-        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {failure}{hint}"
+        text = str(failure)[:MAX_LETTERS]
+        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {text}{hint}"
     if code == STORAGE_UNREACHABLE:
-        return f"the study's storage cannot be reached: {_first_line(failure)}{hint}"
+        return (
+            f"the study's storage cannot be reached: {_first_line(failure)} Look whether its server runs and the URL "
+            f"is right, then run the same command again to go on.{hint}"
+        )
+    if code == NEEDS_REPAIR and is_disk_full(failure):
+        return (
+            f"the disk is full, or a limit of file sizes is reached: {_first_line(failure)} Make room, then run the "
+            f"same command again to go on.{hint}"
+        )
     if code == NEEDS_REPAIR:
-        return f"a file cannot be read or written: {_first_line(failure)}{hint}"
+        is_said = type(failure).__module__.partition(".")[0] in OURS
+        remedy = "" if is_said else " Look at the disk and at `ulimit -a`, then run the same command again to go on."
+        return f"a file cannot be read or written: {_first_line(failure)}{remedy}{hint}"
     text = str(failure)
     return f"{text}{'' if text.endswith('.') else '.'}{hint}"
 
 
 def _first_line(failure: BaseException) -> str:
-    return (str(failure).splitlines() or [type(failure).__name__])[0]
+    while type(failure).__module__.partition(".")[0] not in OURS and failure.__cause__ is not None:
+        failure = failure.__cause__  # what a library wraps tells more
+    line = (str(failure).splitlines() or [type(failure).__name__])[0][:MAX_LETTERS]
+    return line if line.endswith(".") else f"{line}."

@@ -24,11 +24,13 @@ class Report(Protocol):
     def summary(self) -> Any: ...
 
 
-def load(config: Path | None, *, trials: int | None = None, seed: int | None = None) -> "StageConfig":
+def load(
+    config: Path | None, *, trials: int | None = None, seed: int | None = None, warm_start: str | None = None
+) -> "StageConfig":
     """Read the config, or the digits example if there is none; the values of the command line have priority."""
     from pipeline.config.toml import builtin_config, load_config
 
-    overrides = {"study.num_trials": trials, "study.seed": seed}
+    overrides = {"study.num_trials": trials, "study.seed": seed, "study.warm_start": warm_start}
     return builtin_config(overrides) if config is None else load_config(config, overrides)
 
 
@@ -60,8 +62,9 @@ def shown(progress: ProgressStyle, *, quiet: bool) -> Iterator["Tell"]:
         yield tell
 
 
-def print_report(report: Report, *, as_json: bool) -> None:
-    """Print the last line of stdout: the path of the summary, or the summary itself."""
+def print_report(report: Report, *, out: Path, as_json: bool) -> None:
+    """Print the last line of stdout: the path of the summary, below `out` as it was given, or the summary itself."""
     from pipeline.state.json_files import as_json as to_json
 
-    say(to_json(report.summary) if as_json else str(report.summary_path), sys.stdout)
+    path = out / report.summary_path.relative_to(out.absolute())
+    say(to_json(report.summary) if as_json else str(path), sys.stdout)

@@ -19,12 +19,19 @@ def init() -> None:
     say(template().rstrip(), sys.stdout)
 
 
-def validate(config: Config, quiet: Quiet = False) -> None:
-    """Check a config and report every mistake at once; nothing is imported from the task, nothing is trained."""
-    with exit_codes(verbose=False):
-        load(config)
+def validate(config: Config, quiet: Quiet = False, verbose: Verbose = False, app_dir: AppDir = Path()) -> None:
+    """Check a config, then the task's functions, and report every mistake; no data is loaded, nothing is trained.
+
+    The task's module is imported and its model is built, because both are cheap.
+    """
+    with exit_codes(verbose=verbose):
+        settings = load(config)
+        prepare(app_dir, verbose=verbose)
+        from pipeline.task.checking import check_task
+
+        checked = list(check_task(settings))
         if not quiet:
-            say(f"{config} is a valid config.", sys.stderr)
+            say("\n".join([f"{config} is a valid config.", *checked]), sys.stderr)
 
 
 def plan(

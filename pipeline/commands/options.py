@@ -39,6 +39,14 @@ LocalWorkers = Annotated[
         "--workers", help="Train with so many processes on this machine.", min=1, metavar="N", show_default=False
     ),
 ]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(
+        help="Start from an earlier study of the same model: its folder of results or of progress, or its storage.",
+        metavar="OUT_OR_STORAGE",
+        show_default=False,
+    ),
+]
 FailOn = Annotated[
     Literal["overfit"] | None,
     typer.Option(help="Exit with 5 if the best trial is overfitted; the results are written all the same."),
@@ -59,7 +67,8 @@ MaxTime = Annotated[
     float | None,
     typer.Option(
         parser=seconds,
-        help="Stop at the end of an epoch after this time, such as 3h50m, with exit code 75; the same command goes on.",
+        help="Stop at the end of an epoch after this time, such as 3h50m, with exit code 75, or soon after it if a "
+        "training hangs; the same command goes on.",
         metavar="TIME",
         show_default=False,
     ),

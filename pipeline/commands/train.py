@@ -1,7 +1,10 @@
-"""Define the commands that train: run, range and search."""
+"""Define the commands that train: run, range, search, and export where weights are not stored."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pipeline.commands.failures import exit_codes
 from pipeline.commands.invocation import load, prepare, print_report, shown, stoppable
@@ -22,7 +25,9 @@ from pipeline.commands.options import (
     State,
     Trials,
     Verbose,
+    WarmStart,
 )
+from pipeline.console.streams import say
 
 if TYPE_CHECKING:
     from lrrt import RangeTestResult
@@ -39,6 +44,7 @@ def run(
     seed: Seed = None,
     max_time: MaxTime = None,
     workers: LocalWorkers = None,
+    warm_start: WarmStart = None,
     fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -51,7 +57,7 @@ def run(
     The same command starts a run, goes on with an interrupted one, and does nothing if all is done.
     """
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
-        settings = load(config, trials=trials, seed=seed)
+        settings = load(config, trials=trials, seed=seed, warm_start=warm_start)
         prepare(app_dir, verbose=verbose)
         from pipeline.stage import run_stage
 
@@ -59,7 +65,7 @@ def run(
             report = run_stage(
                 settings, out=out, state=state, workers=_local(workers, app_dir), on_event=tell, stopper=stopper
             )
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
         _check_quality(report, fail_on)
 
 
@@ -82,7 +88,7 @@ def range_(
 
         with shown(progress, quiet=quiet) as tell:
             report = run_range_tests(settings, out=out, state=state, on_event=tell, stopper=stopper)
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
 
 
 def search(
@@ -95,6 +101,7 @@ def search(
     seed: Seed = None,
     max_time: MaxTime = None,
     workers: LocalWorkers = None,
+    warm_start: WarmStart = None,
     fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -104,7 +111,7 @@ def search(
 ) -> None:
     """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
-        settings = load(config, trials=trials, seed=seed)
+        settings = load(config, trials=trials, seed=seed, warm_start=warm_start)
         given = _given_bounds(settings, bounds, ranges or [])
         prepare(app_dir, verbose=verbose)
         from pipeline.stage import run_search
@@ -119,8 +126,42 @@ def search(
                 on_event=tell,
                 stopper=stopper,
             )
-        print_report(report, as_json=json)
+        print_report(report, out=out, as_json=json)
         _check_quality(report, fail_on)
+
+
+def export(
+    trial: Annotated[int, typer.Option(help="The number of the trial, as in trials.csv.", metavar="N")],
+    config: OptionalConfig = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that ends in .keras, or in .weights.h5 for the weights alone; by default one in the folder of "
+            "the results.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    out: Out = Path("out"),
+    state: State = Path("state"),
+    seed: Seed = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    progress: Progress = "auto",
+    app_dir: AppDir = Path(),
+) -> None:
+    """Save the model of any trial after its best epoch, and print its path.
+
+    Stored weights are taken where there are some; else the trial is trained again with its seed.
+    """
+    with exit_codes(verbose=verbose), stoppable(None) as stopper:
+        settings = load(config, seed=seed)
+        prepare(app_dir, verbose=verbose)
+        from pipeline.report.exporting import export_trial
+
+        with shown(progress, quiet=quiet) as tell:
+            path = export_trial(settings, trial, to=to, out=out, state=state, on_event=tell, stopper=stopper)
+        say(str(path), sys.stdout)
 
 
 def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -> "RangeTestResult | None":

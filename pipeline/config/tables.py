@@ -16,9 +16,11 @@ from pipeline.config.values import (
     SAMPLERS_OF,
     WITHOUT_MOMENTUM,
     BatchSizes,
+    ClassWeight,
     Count,
     CountOrZero,
     DurationOrNone,
+    FirstConfigs,
     Fraction,
     Gap,
     JobTime,
@@ -28,6 +30,7 @@ from pipeline.config.values import (
     MomentumOrNone,
     NumberOrNone,
     NumFolds,
+    ObjectiveNames,
     OneLine,
     Optimizers,
     OptionalReference,
@@ -42,16 +45,27 @@ from pipeline.config.values import (
     listed,
     sampler_law,
     seconds_of,
+    tensorboard_law,
 )
 from studies.limits import Limits
-from studies.objective import TRAIN_LOSS, VAL_LOSS
+from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 from studies.trainer import PATIENCE
 
 TOP_RETRAINED = 3
 HELD_OUT = 0.2
 # Keys for the steps after the search: if they change, a finished study goes on and is not refused.
-AFTER_SEARCH = ("top_retrained", "retrain_seeds", "folds", "stratified", "rank_by", "widen")
+AFTER_SEARCH = (
+    "top_retrained",
+    "retrain_seeds",
+    "folds",
+    "stratified",
+    "mixes_validation",
+    "rank_by",
+    "widen",
+    "refit",
+    "keep_top",
+)
 
 # Keys that end a study or a trial early: they may change from run to run, as the number of trials may.
 LIMITS = ("stop_after", "target", "max_trial_time")
@@ -72,9 +86,22 @@ class TaskConfig(_Table):
     """What is trained: a model and its data."""
 
     build_model: Reference = Field(description="build_model() or build_model(hp) -> a compiled keras.Model")
-    load_data: Reference = Field(description='load_data() -> {"train": .., "validation": .., "test": ..}')
+    load_data: Reference = Field(
+        description='load_data() or load_data(hp) -> {"train": .., "validation": .., "test": .., "groups": ..}'
+    )
     callbacks: OptionalReference = Field(
         "", description='a function that makes the Keras callbacks of a trial, such as "my_task:callbacks"; "" is none'
+    )
+    split: Literal["auto", "random", "stratified", "group", "time"] = Field(
+        "auto",
+        description='how rows are held out and cut into folds: "random"; "stratified" by class; "group": whole groups, '
+        'from "groups" of load_data; "time": the last rows, trained on what came before. "auto" is by group if there '
+        "are groups, by class if labels are classes",
+    )
+    class_weight: ClassWeight = Field(
+        None,
+        description='weighs training losses by class: "balanced", a table such as {0 = 1.0, 1 = 5.0}, or "none"; '
+        "validation is not weighted, as in fit",
     )
     steps_per_epoch: CountOrZero = Field(
         0, description="batches in an epoch of a trial, after which the next one goes on; 0 is all of the data"
@@ -136,11 +163,13 @@ class StudyConfig(_Table):
     engine: Literal["optuna", "keras_tuner"] = Field("optuna", description='"optuna" or "keras_tuner"')
     num_trials: Count = Field(40, description="may be raised later: a finished study goes on")
     epochs: Count = Field(20, description="of each trial; its score is the best value of the objective among them")
-    objective: Metric = Field(
-        VAL_LOSS.name, description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"'
+    objective: ObjectiveNames = Field(
+        VAL_LOSS.name,
+        description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"; or a list of them, '
+        f"after the first also {listed(OF_TRIALS)}",
     )
     direction: Literal["auto", "min", "max"] = Field(
-        "auto", description='whether the objective is better when smaller, "min", or larger, "max"'
+        "auto", description='whether the (first) objective is better when smaller, "min", or larger, "max"'
     )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
@@ -181,7 +210,15 @@ class StudyConfig(_Table):
     )
     retrain_seeds: Count = Field(3, description="fresh seeds for each of them")
     folds: NumFolds = Field(0, description="they are trained on each of so many folds of the data too; 0 is none")
-    stratified: bool = Field(False, description="every fold has the same share of each class")
+    score_folds: NumFolds = Field(
+        0,
+        description="each trial's score is the mean over so many folds, and a trial that is clearly worse on its first "
+        "folds is cut; 0 scores it by the validation data",
+    )
+    stratified: bool = Field(False, description="every fold must have the same share of each class")
+    mixes_validation: bool = Field(
+        False, description="true cuts folds from the task's own validation data too, not from training data alone"
+    )
     rank_by: Literal["mean", "trial"] = Field(
         "mean",
         description='the best of them has the best "mean", over folds or else over seeds; or is the best "trial"',
@@ -189,8 +226,25 @@ class StudyConfig(_Table):
     widen: bool = Field(
         False, description="true goes on in a wider study if the best rate lies at an edge of its bounds"
     )
+    refit: bool = Field(
+        False,
+        description="true trains the winner once more, on training and validation data together, for its best number "
+        "of epochs; the test data judge best/refitted.keras",
+    )
+    keep_top: Count = Field(1, description="models of so many of the best trials are saved; of the others in top/")
     tensorboard: bool = Field(
         False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
+    )
+    first: FirstConfigs = Field(
+        (),
+        description="configs of your own that are tried first, as [[study.first]] tables of values by name: optimizer, "
+        "lr, schedule, batch_size, the model's own; what is missing the sampler chooses",
+    )
+    warm_start: OneLine = Field(
+        "",
+        repr=False,
+        description="the results of an earlier study of the same model, a folder or a storage: the sampler knows its "
+        "trials that lie in the space, and its best are tried first",
     )
     storage: StorageUrl = Field(
         "", repr=False, description='"" is SQLite in the state directory; give a database URL in LRRT_STORAGE'
@@ -199,6 +253,11 @@ class StudyConfig(_Table):
         60.0, description="a worker without a sign of life for so many seconds is lost; others train its trial"
     )
     fallback_range: LowAndHigh = Field((1e-5, 1e-1), description="[low, high], searched if a range test has no answer")
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of the objectives; the first ranks trials."""
+        return (self.objective,) if isinstance(self.objective, str) else self.objective
 
     @property
     def max_trial_s(self) -> float | None:
@@ -222,7 +281,8 @@ class StudyConfig(_Table):
     @check("direction")
     @classmethod
     def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
-        objective = info.data.get("objective")
+        objective = info.data.get("objective", "")
+        objective = objective if isinstance(objective, str) else objective[0]
         if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
             raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
         return direction
@@ -242,12 +302,26 @@ class StudyConfig(_Table):
         sampler_law(info.data.get("engine"), sampler)
         return sampler
 
+    @check("tensorboard")
+    @classmethod
+    def _is_installed(cls, tensorboard: bool) -> bool:
+        tensorboard_law(tensorboard)
+        return tensorboard
+
     @check("top_retrained")
     @classmethod
     def _are_trials(cls, top: int, info: ValidationInfo) -> int:
         num_trials = info.data.get("num_trials", MAX_COUNT)
         if top > num_trials:
             raise ValueError(f"`top_retrained <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
+        return top
+
+    @check("keep_top")
+    @classmethod
+    def _are_there(cls, top: int, info: ValidationInfo) -> int:
+        num_trials = info.data.get("num_trials", MAX_COUNT)
+        if top > num_trials:
+            raise ValueError(f"`keep_top <= num_trials` must hold, got {top!r} of {num_trials!r} trials.")
         return top
 
     @check("folds")
@@ -260,9 +334,16 @@ class StudyConfig(_Table):
     @check("stratified")
     @classmethod
     def _of_folds(cls, stratified: bool, info: ValidationInfo) -> bool:
-        if stratified and info.data.get("folds") == 0:
-            raise ValueError("must come with `folds >= 2`, got folds=0.")
+        if stratified and info.data.get("folds") == info.data.get("score_folds") == 0:
+            raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
         return stratified
+
+    @check("mixes_validation")
+    @classmethod
+    def _mixes_into_folds(cls, mixes: bool, info: ValidationInfo) -> bool:
+        if mixes and info.data.get("folds") == info.data.get("score_folds") == 0:
+            raise ValueError("must come with `folds >= 2` or `score_folds >= 2`, got folds=0, score_folds=0.")
+        return mixes
 
 
 class ClusterConfig(_Table):
@@ -292,6 +373,14 @@ class StageConfig(_Table):
         without = [name for name in (test.optimizers if test else ()) if name in WITHOUT_MOMENTUM]
         if study.momentum and without:
             raise MistakenKey("momentum", f"must be searched for optimizers that have one, got {listed(without)}.")
+        return study
+
+    @check("study")
+    @classmethod
+    def _is_split_in_one_way(cls, study: StudyConfig, info: ValidationInfo) -> StudyConfig:
+        task = info.data.get("task")
+        if task and study.stratified and task.split not in ("auto", "stratified"):
+            raise MistakenKey("stratified", f'must come with split = "auto" or "stratified", got "{task.split}".')
         return study
 
     @property

@@ -73,7 +73,7 @@ def _written(config: StageConfig, *, commented: bool) -> str:
         rows = [f"# {line}" for line in textwrap.wrap(type(table).__doc__ or "")] if commented else []
         rows.append(f"[{name}]")
         for key, value in table:
-            row = f"{key} = {_toml(without_password(value) if key == 'storage' else value)}"
+            row = f"{key} = {_toml(without_password(value) if key in ('storage', 'warm_start') else value)}"
             rows.extend(_commented(row, type(table).model_fields[key].description or "") if commented else [row])
         tables.append("\n".join(rows) + "\n")
     return "\n".join(tables)
@@ -93,6 +93,8 @@ def _toml(value: object) -> str:
         return json.dumps(NONE)
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name} = {_toml(item)}' for name, item in value.items())}}}"
     return json.dumps(value, ensure_ascii=False)  # JSON and TOML agree on printable text and on finite numbers
 
 

@@ -1,9 +1,10 @@
 """Check each kind of value in a config against its law, and report a value that breaks it."""
 
+import importlib.util
 import math
 import re
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -12,6 +13,7 @@ from pipeline.config.storage_url import is_storage_url, without_password
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
+from studies.objective import check_names
 from studies.schedules.families import FAMILIES
 
 # The names that `lrrt.range_test` takes, which leaves out wrappers; a list, because a check must not import Keras.
@@ -23,6 +25,7 @@ WITHOUT_MOMENTUM = ("adagrad", "adadelta", "ftrl", "adafactor")
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
 SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
 NONE = "none"  # the value of a key without a value, because TOML has no word for it
+BALANCED = "balanced"  # of class weights: as scikit-learn's, by how rare each class is
 MAX_COUNT = 1_000_000  # more trials, epochs or steps must be a typing error
 MAX_SEED = 2**32 - 1  # the largest that NumPy and Keras take
 
@@ -36,11 +39,13 @@ class MistakenKey(ValueError):
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: not too long, and without the password of a URL."""
-    if not any(mark in str(value) for mark in ("://", "@")):
-        return f"{value!r:.80}"
-    harmless = without_password(value) if isinstance(value, str) else "..."
-    return f"{harmless!r:.80}"
+    """Return a value for a message: not too long, and without the user and the password of a URL.
+
+    >>> shown("postgresql://me:top@SECRET@host/db?password=hidden")
+    "'postgresql://...@host/db?password=...'"
+    """
+    text = re.sub(r"://.*@", "://...@", repr(value), flags=re.DOTALL)  # it may be cut off before the @
+    return re.sub(r"(?i)((?:password|passwd|pwd|secret|token)\s*=)[^&\s'\"]+", r"\1...", text)[:80]
 
 
 def listed(names: Iterable[str]) -> str:
@@ -121,6 +126,34 @@ def _gap(value: object) -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
+def _class_weight(value: object) -> dict[int, float] | str | None:
+    if value in (None, NONE):
+        return None
+    if value == BALANCED:
+        return BALANCED
+    weights = dict(value) if isinstance(value, Mapping) else {}
+    are_classes = all(re.fullmatch(r"\d+", str(number)) for number in weights)
+    if not weights or not are_classes or not all(_is_number(one) and 0 < one < math.inf for one in weights.values()):
+        raise ValueError(
+            f'must be "none", "{BALANCED}", or a table of class number to positive weight, such as '
+            f"{{0 = 1.0, 1 = 5.0}}, got {shown(value)}."
+        )
+    return {int(number): float(weight) for number, weight in weights.items()}
+
+
+def _first_configs(values: object) -> tuple[dict[str, Any], ...]:
+    checked: list[dict[str, Any]] = []
+    for table in list(values) if isinstance(values, list | tuple) else [values]:
+        if not isinstance(table, Mapping) or not table:
+            raise ValueError(f"must be tables of values by name, such as {{lr = 0.01}}, got {shown(table)}.")
+        for name, value in table.items():
+            if not isinstance(value, bool | str) and not (_is_number(value) and math.isfinite(value)):
+                law = "each value must be a finite number, text, true or false"
+                raise ValueError(f"{law}, got {name} = {shown(value)}.")
+        checked.append(dict(table))
+    return tuple(checked)
+
+
 def _num_folds(number: int) -> int:
     if number == 1:
         raise ValueError("must be 0, for none, or 2 and more, got 1.")
@@ -167,6 +200,15 @@ def _number_or_none(value: object) -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
+def _objective(value: object) -> str | tuple[str, ...]:
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    names = [name for name in given if isinstance(name, str) and name.isprintable() and name.strip()]
+    if len(names) < len(given):
+        raise ValueError(f'must name "val_loss" or a compiled metric, or list several, got {shown(value)}.')
+    check_names(names)
+    return value if isinstance(value, str) else tuple(names)
+
+
 def sampler_law(engine: object, sampler: str) -> None:
     """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
 
@@ -198,6 +240,16 @@ def _storage_url(url: str) -> str:
             "In a name or a password, write %20 for a space, %2F for /, %3A for :, %3F for ? and %40 for @."
         )
     return url
+
+
+def tensorboard_law(is_wanted: bool) -> None:
+    """Refuse logs for TensorBoard if its package is not installed.
+
+    Raises:
+        ValueError: with the remedy.
+    """
+    if is_wanted and importlib.util.find_spec("tensorboard") is None:
+        raise ValueError("true needs the package tensorboard, which is not installed: pip install 'lrrt[tensorboard]'.")
 
 
 def _one_line(text: str) -> str:
@@ -258,9 +310,37 @@ Patience = Annotated[
     WithJsonSchema(_or_none({"type": "number", "minimum": 0, "maximum": 1})),
 ]
 Gap = Annotated[float | None, BeforeValidator(_gap), WithJsonSchema(_or_none({"type": "number", "minimum": 0}))]
+FirstConfigs = Annotated[
+    tuple[Mapping[str, int | float | str | bool], ...],
+    BeforeValidator(_first_configs),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean"]}},
+        }
+    ),
+]
+ClassWeight = Annotated[
+    Mapping[int, float] | Literal["balanced"] | None,
+    BeforeValidator(_class_weight),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [NONE, BALANCED]},
+                {"type": "object", "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
+            ]
+        }
+    ),
+]
 DurationOrNone = Annotated[str, AfterValidator(_duration_or_none)]
 NumberOrNone = Annotated[float | None, BeforeValidator(_number_or_none), WithJsonSchema(_or_none({"type": "number"}))]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 NumFolds = Annotated[int, Field(ge=0, le=MAX_COUNT), AfterValidator(_num_folds)]
+_NAME = {"type": "string", "minLength": 1}
+ObjectiveNames = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(_objective),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True}]}),
+]
 Metric = Annotated[str, AfterValidator(_metric)]

@@ -2,13 +2,17 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from pipeline.failures import Interrupted, Terminated, TimeUsedUp
+from pipeline.console.hanging import Watchdog
+from pipeline.failures import INTERRUPTED, Interrupted, Terminated, TimeUsedUp
 
+HANGS_AFTER_S = 30.0  # without a sign of life from a training that must stop
+EPOCHS_ALLOWED = 2  # ... and as many times the longest time between two before
 BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and its trial is stored
 
 
@@ -17,6 +21,9 @@ _BY_SIGNAL = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
 
 class Stopper:
     """Ask a run to stop; a run that must save its state first reads the reason at suitable times.
+
+    A training that does not read it long after it must stop hangs: then the process ends as if it had been killed, and
+    loses that training's work since its last checkpoint. The second signal ends it at once.
 
     Args:
         max_time_s: seconds from now on; None is no limit.
@@ -28,9 +35,18 @@ class Stopper:
         self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
         self._asked: KeyboardInterrupt | None = None
         self._is_deferred = False
+        self._has_raised = False
+        self._raises_at_limit = False
+        self._read_at, self._longest_s = time.monotonic(), 0.0
+        self._must_stop_since: float | None = None
 
     def reason(self) -> KeyboardInterrupt | None:
         """Return the exception that the run must raise in order to stop; None if it may go on."""
+        now = time.monotonic()
+        self._read_at, self._longest_s = now, max(self._longest_s, now - self._read_at)
+        return self._reason()
+
+    def _reason(self) -> KeyboardInterrupt | None:
         if self._asked is None and self._deadline is not None and time.monotonic() >= self._deadline:
             return TimeUsedUp()
         if self._asked is None and self._parent not in (None, os.getppid()):
@@ -46,27 +62,62 @@ class Stopper:
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """Let signals wait for `reason` or `check` while the block runs; elsewhere they raise at once."""
-        self._is_deferred = True
+        before, self._is_deferred = self._is_deferred, True
+        self._read_at = time.monotonic()
         try:
             yield
         finally:
-            self._is_deferred = False
+            self._is_deferred = before
+            self._must_stop_since = None
+
+    @contextmanager
+    def raising_at_limit(self) -> Iterator[None]:
+        """Raise TimeUsedUp amid the block when the time is used up; elsewhere the run asks for it.
+
+        It reaches Python code alone, and only while signals are heeded.
+        """
+        self.check()
+        self._raises_at_limit = True
+        try:
+            yield
+        finally:
+            self._raises_at_limit = False
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Treat SIGINT and SIGTERM as a request to stop while the block runs; the second SIGINT ends the process."""
+        """Treat SIGINT and SIGTERM as a request to stop while the block runs; a second one ends the process."""
         before = {number: signal.signal(number, self._on_signal) for number in _BY_SIGNAL}
+        codes = {int(number): failure.exit_code for number, failure in _BY_SIGNAL.items()}
         try:
-            yield
+            with Watchdog(self._overdue, codes).watching():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _overdue(self) -> int | None:
+        """Return the exit code if a training hangs although it must stop; asked from another thread."""
+        is_used_up = self._deadline is not None and time.monotonic() >= self._deadline
+        if is_used_up and self._raises_at_limit and not self._is_deferred and self._asked is None:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+            return None
+        reason = self._reason() if self._is_deferred else None
+        if reason is None:
+            self._must_stop_since = None
+            return None
+        now = time.monotonic()
+        self._must_stop_since = self._must_stop_since or now
+        # An epoch as long as the longest may be running.
+        allowed = HANGS_AFTER_S + EPOCHS_ALLOWED * self._longest_s
+        is_late = now - max(self._must_stop_since, self._read_at) > allowed
+        return getattr(reason, "exit_code", INTERRUPTED) if is_late else None
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        # A Python handler waits for the compiled loop to return. The system's handler does not.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._asked = _BY_SIGNAL[signal.Signals(number)]()
-        if not self._is_deferred:
+        if self._asked is None:
+            is_at_limit = self._deadline is not None and time.monotonic() >= self._deadline and self._raises_at_limit
+            self._asked = TimeUsedUp() if is_at_limit else _BY_SIGNAL[signal.Signals(number)]()
+        if not self._is_deferred and not self._has_raised:  # a second one must not break off what the first began
+            self._has_raised = True
             raise self._asked
 
 

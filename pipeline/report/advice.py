@@ -8,6 +8,7 @@ from lrrt import Verdict
 from lrrt.words import rate_text
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
+from pipeline.task.data_use import TOO_GOOD
 from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late
@@ -28,29 +29,43 @@ _BY_OVERFITTING = {
 
 def advise(report: StageReport) -> tuple[str, ...]:
     """Return the advice, the most important first; each is a sentence or two."""
-    findings = (*_about_best(report), *_about_study(report.trials, report.best), *_about_range_tests(report))
+    nothing_learnt = tuple(_about_learning(report))
+    findings = (
+        *nothing_learnt,
+        *_about_data(report),
+        *_about_best(report),
+        *_about_study(report.trials, report.best),
+        *_about_range_tests(report),
+    )
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
-    return (*_about_model(report), *findings, *(f"{text[0].upper()}{text[1:]}." for text in report.notes), *rest)
+    notes = (f"{text[0].upper()}{text[1:]}." for text in report.notes)
+    return (*nothing_learnt, *_about_model(report), *findings[len(nothing_learnt) :], *notes, *rest)
+
+
+def _about_learning(report: StageReport) -> Iterator[str]:
+    if report.warning:
+        yield (
+            f"{report.warning[0].upper()}{report.warning[1:]}: the model found nothing in the data that helps with the "
+            "validation data. Check that labels belong to their samples, or try another model or longer trainings."
+        )
 
 
 def _about_model(report: StageReport) -> Iterator[str]:
-    model = report.summary["best"]["model_file"]
-    if model and model.endswith(".keras"):
-        yield (
-            f'Use {model}: keras.saving.load_model("{model}") gives the best trial\'s model as it was after its best '
-            "epoch."
-        )
-    elif model:
-        yield (
-            f'Use {model}: build_model().load_weights("{model}") gives the best trial\'s model as it was after its '
-            "best epoch."
-        )
+    model, code = report.summary["best"]["model_file"], report.summary["best"].get("loading_code")
+    if model:
+        gives = f"{code} gives" if code else "it is"  # older summaries have no code
+        yield f"Use {model}: {gives} the best trial's model as it was after its best epoch."
+
+
+def _about_data(report: StageReport) -> Iterator[str]:
+    data = report.summary.get("data", {"notes": ()})  # absent in a summary of an earlier version
+    yield from (f"{note}." for note in data["notes"] if note.startswith(TOO_GOOD))
 
 
 def _about_best(report: StageReport) -> Iterator[str]:
     row = row_of(report.best)
     advice = _BY_OVERFITTING.get(row.overfitting.verdict)
-    if advice and not row.is_cut_short:
+    if advice and not row.is_cut_short and not report.warning:
         yield advice
     edge = report.edge
     if edge is None:

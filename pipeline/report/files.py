@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
-from lrrt.arrays import ArrayBatches
-from lrrt.batches import as_batches
-from lrrt.optimizers import optimizer_like
+from lrrt.plain import from_plain
 from pipeline.config.tables import AFTER_SEARCH
 from pipeline.config.toml import load_config, to_toml
-from pipeline.failures import NoTrialCompleted
+from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
+from pipeline.report.manifest import changed_files, update_manifest, write_manifest
+from pipeline.report.models import save_best, save_refitted, save_top, test_metrics
+from pipeline.report.plain_text import without_control
 from pipeline.report.space_file import space_as_dict
 from pipeline.report.summary import (
     StageReport,
     curves_csv,
+    front_csv,
     summarise,
     trials_csv,
     trials_jsonl,
     trials_retrained_jsonl,
 )
 from pipeline.run import NAME, Run
-from pipeline.state.json_files import write_json
+from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
-from pipeline.state.stored import read_task, read_weights
+from pipeline.state.stored import read_task
+from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import stored_retrained, winner_of
 from pipeline.steps.stage_studies import Studies
-from pipeline.task.loading import Task
-from studies import Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from pipeline.steps.weights import weights_of
+from pipeline.task.guard import guarded
+from studies import (
+    Evaluation,
+    OverfitReport,
+    Retrained,
+    Trainer,
+    TrialResult,
+    at_edge,
+    check_overfitting,
+    evaluate_trained,
+    plot_losses,
+)
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
-    import keras
     from matplotlib.figure import Figure
 
+    from pipeline.task.preparation import Prepared
+
 PICTURE_DPI = 150
-MODEL, WEIGHTS = "model.keras", "model.weights.h5"
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -67,13 +77,20 @@ def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
 
 
 def write_results(
-    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, task: Task
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
 ) -> StageReport:
-    """Write every file of the folder, the summary last.
+    """Write every file of the folder, the summary last; a signal waits for the end of each part.
 
     Raises:
         NoTrialCompleted: if there is no best trial; the tables of the trials are written all the same.
     """
+    with run.stopper.deferred():
+        return _write_results(run, opened, retrained=retrained, trainer=trainer, prepared=prepared)
+
+
+def _write_results(
+    run: Run, opened: Opened, *, retrained: Sequence[Retrained], trainer: Trainer, prepared: Prepared
+) -> StageReport:
     assert opened.studies is not None, "results are written when a study has ended"
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
     space, results = studies.space, studies.results()
@@ -87,16 +104,21 @@ def write_results(
     write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
     if run.config.study.engine == "keras_tuner":
         studies.last.write_keras_tuner_project(directory.keras_tuner / NAME)
+    run.stopper.check()
     if best is None:
         raise NoTrialCompleted(_failures(results))
     overfitting = check_overfitting(best.train_losses, best.val_losses)
-    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     write_json(directory.best / "config.json", best.as_dict())
-    weights = read_weights(directory, best) or trainer.train(best.config).best_weights
-    assert weights is not None, "a completed trial has a best epoch"
-    model = trainer.as_trained(best, weights)
-    model_file = _save_model(run, model)
-    test = None if task.test is None else _evaluate(model, task.test, best.config.batch_size)
+    with guarded("The best model must be made again, but that", stopper=run.stopper):
+        model = trainer.as_trained(best, weights_of(run, trainer, best))
+    saved = save_best(run, model, best)
+    run.stopper.check()
+    with guarded("The best model must be scored on the test data, but that", stopper=run.stopper):
+        test = test_metrics(prepared, model, best)
+        evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
+    run.stopper.check()
+    overfitting = evaluation.with_gap(overfitting)
+    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
     edge, widened = at_edge(best, space), studies.edges
     summary = summarise(
         range_test,
@@ -105,63 +127,94 @@ def write_results(
         best,
         overfitting,
         test=test,
-        model_file=model_file,
+        model_file=saved.file,
+        loading_code=saved.loading_code,
+        evaluation=evaluation,
+        refitted=save_refitted(run, prepared, best),
+        top=save_top(run, trainer, results, best, saved.file),
         range_test_seconds=opened.bounds.seconds,
         retrained=retrained,
         edge=edge,
         widened=widened,
+        objectives=studies.last.objectives,
+        data=prepared.data_use,
+        model=opened.task.model,
+        warm_start=_warm_start(studies),
     )
     findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(*findings, tuple(retrained), edge, widened, opened.task.notes)
+    report = StageReport(
+        *findings, tuple(retrained), edge, widened, opened.task.notes, evaluation, studies.last.objectives
+    )
+    if report.front:
+        write_text(directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
-    write_manifest(directory)
-    write_json(directory.summary, summary)
+    text = json_text(summary)
+    write_manifest(run, summary=text)
+    write_text(directory.summary, text)
     return replace(report, summary=_read_summary(directory))
 
 
 def rewrite_html(run: Run, report: StageReport) -> None:
-    """Write report.html of a finished run and its pictures again."""
-    write_html(run, report)
-    write_manifest(run.directory)
+    """Write report.html of a finished run and its pictures again.
+
+    Raises:
+        CorruptState: if other results are missing, or are not what was written.
+    """
+    update_manifest(run.directory, write_html(run, report))
+    changed = changed_files(run.directory)
+    if changed:
+        raise CorruptState(
+            f"{run.directory.out} must hold what was written there, but {', '.join(changed)} is missing or differs. "
+            "report.html is written; `lrrt run` with the same config and folders makes the others again."
+        )
 
 
-def write_html(run: Run, report: StageReport) -> None:
-    """Write report.html and the pictures of the study."""
+def write_html(run: Run, report: StageReport) -> list[Path]:
+    """Write report.html and the pictures of the study; return the files."""
     pictures = study_pictures(report)
-    for name, svg in pictures.items():
-        write_text(run.directory.plots / f"{name}.svg", svg + "\n")
-    write_text(run.directory.html, render(report, run.config, pictures))
-
-
-def write_manifest(directory: RunDirectory) -> None:
-    """Write the name of each result with its size and SHA-256."""
-    named = {
-        path.relative_to(directory.out).as_posix(): {
-            "size_bytes": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in directory.results()
-    }
-    write_json(directory.manifest, {"files": named})
+    files = {run.directory.plots / f"{name}.svg": svg + "\n" for name, svg in pictures.items()}
+    files[run.directory.html] = render(report, run.config, pictures)
+    for path, text in files.items():
+        write_text(path, without_control(text))
+    return list(files)
 
 
 def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
-    """Return the report of a run whose summary is written."""
-    summary, results = _read_summary(run.directory), studies.results()
-    best = next(result for result in results if result.number == summary["best"]["number"])
+    """Return the report of a run whose summary is written.
+
+    Raises:
+        CorruptState: if the summary is not what was written.
+    """
+    results = studies.results()
+    try:
+        summary = _read_summary(run.directory)
+        best = next(result for result in results if result.number == summary["best"]["number"])
+        evaluation = summary["best"].get("evaluation")  # older files do not have it
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise CorruptState(
+            f"{run.directory.summary} must hold the summary of this run, but cannot be read as one ({error!r:.200}). "
+            "`lrrt run` with the same config and folders makes it again."
+        ) from error
     return StageReport(
         range_test,
         studies.space,
         tuple(results),
         best,
-        check_overfitting(best.train_losses, best.val_losses),
+        from_plain(OverfitReport, summary["best"]["overfitting"]),
         summary,
         run.directory.summary,
         stored_retrained(run, results),
         at_edge(best, studies.space),
         studies.edges,
         () if (task := read_task(run.directory)) is None else task.notes,
+        None if evaluation is None else from_plain(Evaluation, evaluation),
+        studies.last.objectives,
     )
+
+
+def _warm_start(studies: Studies) -> dict[str, Any] | None:
+    stored = studies.all[0].study.user_attrs.get(WARM)
+    return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
 
 
 def _read_summary(directory: RunDirectory) -> dict[str, Any]:
@@ -170,89 +223,22 @@ def _read_summary(directory: RunDirectory) -> dict[str, Any]:
 
 
 def is_complete(run: Run, studies: Studies) -> bool:
-    """Say whether all trials have ended, and the folder has their results and each file of its manifest.
+    """Say whether all trials have ended, and the folder has their results, each file as it was written.
 
     The keys of the config for the steps after the search must also be unchanged.
     """
     num_ended, config, directory = len(studies.results()), run.config, run.directory
     try:
         summary = _read_summary(directory)
-        files = json.loads(directory.manifest.read_text(encoding="utf-8"))["files"]
         written = load_config(directory.resolved_config, environ={}).study
         return (
             studies.have_ended(config)
             and summary["num_trials"]["ended"] == num_ended
-            and all((directory.out / name).exists() for name in files)
+            and not changed_files(directory)
             and all(getattr(written, key) == getattr(config.study, key) for key in AFTER_SEARCH)
         )
     except (OSError, ValueError, KeyError, TypeError):  # a ConfigError is a ValueError
         return False
-
-
-def _save_model(run: Run, model: keras.Model) -> str | None:
-    """Save the whole model, or its weights if it cannot be saved whole; return the file's name in the folder."""
-    directory = run.directory
-    try:
-        saved = _saved(directory.best / MODEL, partial(_save_whole, model))
-    except OSError:  # a fault of the disk, not of the model
-        raise
-    except Exception as error:  # saving runs the user's layers, which may raise anything
-        reason = f"{type(error).__name__}: {error}"
-        try:
-            saved = _saved(directory.best / WEIGHTS, lambda path: _save_weights(model, path))
-        except OSError:
-            raise
-        except Exception:
-            run.note(f"the best model can be saved neither whole nor as weights ({reason}); its trial is in best/")
-            return None
-        run.note(f"the best model cannot be saved whole ({reason}), so its weights alone are in best/{WEIGHTS}")
-    for other in {directory.best / MODEL, directory.best / WEIGHTS} - {saved}:
-        other.unlink(missing_ok=True)  # of an earlier best trial
-    return saved.relative_to(directory.out).as_posix()
-
-
-def _save_whole(model: keras.Model, path: Path) -> None:
-    """Save a model; one without `call`, which is never called built, without the state of its optimizer.
-
-    It could not be loaded with that state, and is saved with all its weights, whatever Keras warns of.
-    """
-    with _fresh_optimizer(model) if not model.built else nullcontext(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="You are saving a model that has not yet been built")
-        model.save(path)
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """Save a model's weights with a fresh optimizer, which has no state, as in the model of `build_model`."""
-    with _fresh_optimizer(model):
-        model.save_weights(path)
-
-
-@contextmanager
-def _fresh_optimizer(model: keras.Model) -> Iterator[None]:
-    """While the block runs, the model has an optimizer like its own, at the same rate, without a state."""
-    optimizer = model.optimizer
-    model.optimizer = optimizer_like(optimizer)
-    try:
-        yield
-    finally:
-        model.optimizer = optimizer
-
-
-def _saved(path: Path, save: Callable[[Path], None]) -> Path:
-    with replacing(path) as partial:
-        save(partial)
-    return path
-
-
-def _evaluate(model: keras.Model, data: Any, batch_size: int) -> dict[str, float]:
-    from lrrt.fit_loop import stream_of
-
-    batches = as_batches(data, 1, name="test")
-    if isinstance(batches, ArrayBatches):
-        batches = batches.with_batch_size(min(batch_size, batches.num_samples))
-    stream = stream_of(batches, batches.num_batches, batches.plan(batches.num_batches, None))
-    metrics = model.evaluate(stream, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in metrics.items()}
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

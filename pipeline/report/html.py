@@ -14,13 +14,13 @@ from lrrt.words import duration_text, rate_text, score_text
 from pipeline.config.tables import StageConfig
 from pipeline.config.toml import to_toml
 from pipeline.report.advice import advise
-from pipeline.report.pictures import plot_history, plot_narrowing, plot_optimizers
+from pipeline.report.pictures import plot_front, plot_history, plot_narrowing, plot_optimizers
 from pipeline.report.rows import BestRow, best_rows, endings, optimizer_rows, row_of
 from pipeline.report.summary import StageReport
 from pipeline.report.value_pictures import plot_importances, plot_parallel, plot_slices
 from pipeline.report.versions import versions
 from studies import plot_losses
-from studies.analysis.importance import MIN_TRIALS, importances
+from studies.analysis.importance import MIN_TRIALS, importances, left_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +42,7 @@ def study_pictures(report: StageReport) -> dict[str, str]:
         "slices": plot_slices(trials, report.space),
         "parallel": plot_parallel(trials),
         **({"importances": plot_importances(shares)} if shares else {}),
+        **({"pareto_front": plot_front(trials, report.front, report.objectives)} if report.front else {}),
     }
     return {name: to_svg(figure, name) for name, figure in figures.items()}
 
@@ -61,7 +62,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count)
     template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    best = best_rows(report.trials, config.study.max_gap)
+    best = best_rows(report.trials, config.study.max_gap, report.evaluation)
     all_pictures = dict(pictures)
     if any(report.range_test.curves.values()):  # none if the bounds were given
         all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
@@ -70,7 +71,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         config=config,
         report=report,
         best=report.best,
-        best_row=row_of(report.best),
+        best_row=row_of(report.best, report.evaluation),
         decades_tested=math.log10(report.range_test.ramp.end_lr / report.range_test.ramp.start_lr),
         summary=report.summary,
         advice=advise(report),
@@ -81,6 +82,7 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         endings=endings(report.trials),
         saved_by=SAVED_BY,
         min_trials=MIN_TRIALS,
+        left_out=left_out(report.space),
         config_text=to_toml(config),
         versions=versions(),
     )

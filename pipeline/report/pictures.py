@@ -12,7 +12,7 @@ from lrrt import RangeTestResult
 from lrrt.plot import COLOURS, scale_rates
 from lrrt.words import on_one_line
 from pipeline.report.rows import completed
-from studies import SearchSpace, TrialResult
+from studies import Objective, SearchSpace, TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,6 +99,24 @@ def plot_optimizers(trials: Sequence[TrialResult]) -> Figure:
     scale_scores(axes, [score_of(trial) for trial in scored])
     axes.set_ylabel(score_label(trials))
     legend_above(axes)
+    return figure
+
+
+def plot_front(trials: Sequence[TrialResult], front: Sequence[TrialResult], objectives: Sequence[Objective]) -> Figure:
+    """Draw each further objective against the first, with the trials of the Pareto front marked."""
+    from matplotlib.figure import Figure
+
+    first, *further = objectives
+    figure = Figure(figsize=(2 * PANEL, 2.9 * len(further)), layout="constrained")
+    for axes, second in zip(figure.subplots(len(further), 1, squeeze=False).flat, further, strict=True):
+        for some, style, label in ((completed(trials), ".", "trial"), (front, "o", "on the front")):
+            points = [(one.value_of(first), one.value_of(second)) for one in some]
+            whole = [(x, y) for x, y in points if x is not None and y is not None]
+            axes.plot([x for x, _ in whole], [y for _, y in whole], style, label=label)
+        axes.set_xlabel(as_text(first.label))
+        axes.set_ylabel(as_text(second.label))
+        axes.grid(alpha=0.25)
+        legend_above(axes)
     return figure
 
 

@@ -15,6 +15,7 @@ from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
+from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
 
 MEASURED_STEPS = 10
@@ -50,7 +51,7 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The parts of a stage, the most that they can cost, and sentences about what is not searched."""
+    """The parts of a stage, the most that they can cost, and sentences on its data and its model."""
 
     measured: tuple[Measured, ...]
     parts: tuple[PlannedPart, ...]
@@ -137,9 +138,11 @@ def make_plan(config: StageConfig) -> Plan:
     prepared = prepare(config)
     loops = prepared.cache.loops
     sizes = config.study.batch_sizes
-    measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
+    with guarded("A few steps must run on the task, but that"):
+        measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
-    return Plan(measured, parts, config.study.epochs, prepared.known_by.notes)
+    notes = *prepared.data_use.notes, *prepared.known_by.notes
+    return Plan(measured, parts, config.study.epochs, notes)
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
@@ -154,13 +157,18 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
     compile_s = max(one.compile_s for one in measured.values())
     folds, top = study.folds, study.top_retrained
     widened = MAX_WIDENINGS * num_widened_trials(config) if study.widen else 0
+    each = max(1, study.score_folds)
+    on_folds = f" on {each} folds" if study.score_folds else ""
+    others += study.score_folds * compile_s  # their data are others, so their loops are compiled anew
     trainings = {
-        f"{study.num_trials} trials": (study.num_trials, others),
-        f"{widened} trials if bounds are widened": (widened, 0.0),
-        f"{top} best trials on {study.retrain_seeds} seeds": (top * study.retrain_seeds, 0.0),
+        f"{study.num_trials} trials{on_folds}": (study.num_trials * each, others),
+        f"{widened} trials{on_folds} if bounds are widened": (widened * each, 0.0),
+        f"{top} best trials on {study.retrain_seeds} seeds{on_folds}": (top * study.retrain_seeds * each, 0.0),
         # Each fold has other data, so its loops are compiled anew.
         f"{top} best trials on {folds} folds": (top * folds, folds * top * compile_s),
     }
+    if study.refit:
+        trainings["refit of the winner"] = (1, compile_s)
     epochs = {name: (number * study.epochs, once) for name, (number, once) in trainings.items() if number}
     return (*tests, *(_price_epochs(name, number, once, measured) for name, (number, once) in epochs.items()))
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.report.summary import StageReport
-from studies import OverfitReport, OverfitVerdict, TrialResult, TrialState, best_of, check_overfitting, ranked
+from studies import (
+    Evaluation,
+    OverfitReport,
+    OverfitVerdict,
+    TrialResult,
+    TrialState,
+    best_of,
+    check_overfitting,
+    ranked,
+)
 
 NUM_BEST = 5
 ENDED_BY = {TrialState.COMPLETED: "it had stopped improving", TrialState.TIMED_OUT: "its time was used up"}
@@ -33,10 +42,11 @@ class OptimizerRow:
 
 @dataclass(frozen=True, slots=True)
 class BestRow:
-    """One of the best trials, and the verdict on its losses."""
+    """One of the best trials, the verdict on its losses, and what is said of it if it learnt nothing."""
 
     trial: TrialResult
     overfitting: OverfitReport
+    warning: str = ""
 
     @property
     def is_cut_short(self) -> bool:
@@ -46,7 +56,9 @@ class BestRow:
 
     @property
     def verdict(self) -> str:
-        """The verdict on its losses, in a word or two."""
+        """The verdict on its losses, in a few words."""
+        if self.warning:
+            return "no better than a constant answer"
         if self.trial.state is TrialState.TIMED_OUT:
             return "timed out"
         return "stopped early" if self.is_cut_short else self.overfitting.verdict.name.lower().replace("_", " ")
@@ -54,6 +66,8 @@ class BestRow:
     @property
     def finding(self) -> str:
         """The verdict on its losses, with its numbers."""
+        if self.warning:
+            return f"the best of them is {self.warning}"
         if not self.is_cut_short:
             return self.overfitting.reason
         ended = f"it ended after {len(self.trial.val_losses)} of {self.trial.planned_epochs} epochs"
@@ -105,14 +119,17 @@ def optimizer_rows(report: StageReport) -> list[OptimizerRow]:
     return rows
 
 
-def best_rows(trials: Sequence[TrialResult], max_gap: float | None) -> list[BestRow]:
-    """Return the best trials, the best first, as a study with this `max_gap` ranks them."""
-    return [row_of(trial) for trial in ranked(trials, max_gap=max_gap)[:NUM_BEST]]
+def best_rows(
+    trials: Sequence[TrialResult], max_gap: float | None, evaluation: Evaluation | None = None
+) -> list[BestRow]:
+    """Return the best trials in the order of a study with this `max_gap`; `evaluation` is the winner's."""
+    return [row_of(trial, evaluation) for trial in ranked(trials, max_gap=max_gap)[:NUM_BEST]]
 
 
-def row_of(trial: TrialResult) -> BestRow:
-    """Return the row of a completed trial."""
-    return BestRow(trial, check_overfitting(trial.train_losses, trial.val_losses))
+def row_of(trial: TrialResult, evaluation: Evaluation | None = None) -> BestRow:
+    """Return the row of a completed trial; `evaluation` is the winner's."""
+    warning = "" if evaluation is None else evaluation.warning(trial)
+    return BestRow(trial, check_overfitting(trial.train_losses, trial.val_losses), warning)
 
 
 def endings(trials: Iterable[TrialResult]) -> list[Ending]:

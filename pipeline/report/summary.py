@@ -14,18 +14,33 @@ from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, or_none, to_plain
+from pipeline.report.plain_text import cell
 from pipeline.report.summary_file import (
     Best,
     Cost,
     EpochsSaved,
     Narrowing,
+    RefittedModel,
     RetrainedTrial,
     SearchedRange,
     Summary,
+    TopModel,
     TrainingCost,
 )
 from pipeline.report.versions import versions
-from studies import AtEdge, OptimizerRange, OverfitReport, Retrained, SearchSpace, TrialResult, TrialState
+from pipeline.task.data_use import DataUse
+from studies import (
+    AtEdge,
+    Evaluation,
+    OptimizerRange,
+    OverfitReport,
+    Retrained,
+    SearchSpace,
+    TrialResult,
+    TrialState,
+    pareto_front,
+)
+from studies.objective import VAL_LOSS, Objectives
 
 SCHEMA_VERSION: Final = 1
 
@@ -37,7 +52,8 @@ class StageReport:
     `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
     is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
     that the search went on in wider bounds; `space` has these wider bounds. `notes` are sentences about what of the
-    model is not searched.
+    model is not searched. `evaluation` is what the winner's model shows of the data. `objectives` are those of the
+    study.
     """
 
     range_test: RangeTestResult
@@ -51,6 +67,19 @@ class StageReport:
     edge: AtEdge | None = None
     widened: tuple[AtEdge, ...] = ()
     notes: tuple[str, ...] = ()
+    evaluation: Evaluation | None = None
+    objectives: Objectives = (VAL_LOSS,)
+
+    @property
+    def warning(self) -> str:
+        """What must be said before anything else of a winner that learnt nothing; else ""."""
+        warning = "" if self.evaluation is None else self.evaluation.warning(self.best)
+        return f"the best validation loss, {self.best.score:.4g}, is {warning}" if warning else ""
+
+    @property
+    def front(self) -> list[TrialResult]:
+        """The Pareto front of several objectives; empty for one."""
+        return pareto_front(self.trials, self.objectives) if len(self.objectives) > 1 else []
 
 
 def summarise(
@@ -62,10 +91,18 @@ def summarise(
     *,
     test: Mapping[str, float] | None,
     model_file: str | None,
+    loading_code: str | None = None,
+    evaluation: Evaluation | None = None,
+    refitted: RefittedModel | None = None,
+    top: Sequence[TopModel] = (),
     range_test_seconds: float = 0.0,
     retrained: Sequence[Retrained] = (),
     edge: AtEdge | None = None,
     widened: Sequence[AtEdge] = (),
+    objectives: Objectives = (VAL_LOSS,),
+    data: DataUse | None = None,
+    model: Mapping[str, Any] | None = None,
+    warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
 
@@ -77,11 +114,20 @@ def summarise(
         overfitting: the verdict on the winner's losses.
         test: the winner's metrics on the test data, by name; None if the task has no test data.
         model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
+        loading_code: the Python code that loads that file in the folder of the results.
+        evaluation: what the winner's model shows of the data.
+        refitted: the winner trained again on training and validation data; None if that was not asked for.
+        top: the models of the best few trials, the winner's first.
         range_test_seconds: the duration of the range tests.
         retrained: the best few trials with their further trainings, the best mean first.
         edge: the end of its bounds at which the winner's rate lies, if any.
         widened: the edge of the best rate each time that the search went on in wider bounds.
+        objectives: of the study; several have a Pareto front.
+        data: how the data was split and used.
+        model: the facts that distinguish the model with its default hyperparameters from others.
+        warm_start: the earlier study from which this one started, if any.
     """
+    front = pareto_front(trials, objectives) if len(objectives) > 1 else ()
     states = Counter(trial.state.name.lower() for trial in trials)
     again = next((one for one in retrained if one.trial.number == best.number), None)
     summary = Summary(
@@ -94,13 +140,21 @@ def summarise(
             spread=None if again is None else again.judged.spread,
             test=test,
             model_file=model_file,
+            loading_code=loading_code,
+            refitted=refitted,
             overfitting=overfitting,
             overfitting_sentence=overfitting.verdict.value,
+            evaluation=evaluation,
             at_edge=edge,
         ),
+        pareto_front=tuple(trial.number for trial in front),
+        top=tuple(top),
         retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
         bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
         widened=tuple(widened),
+        data=data or DataUse(),
+        model=model or {},
+        warm_start=warm_start,
         narrowing=_narrowing(range_test, space, states["diverged"]),
         num_trials={"ended": len(trials), **states},
         cost=Cost(
@@ -108,7 +162,7 @@ def summarise(
             range_test_seconds=range_test_seconds,
             trial_steps=sum(trial.num_steps for trial in trials),
             trial_seconds=round(sum(trial.seconds for trial in trials), 3),
-            epochs=sum(len(trial.train_losses) for trial in trials),
+            epochs=sum(len(trial.train_losses) * max(1, len(trial.fold_scores)) for trial in trials),
             epochs_saved=_epochs_saved(trials),
             retraining=_cost_of([training.result for one in retrained for training in one.trainings]),
         ),
@@ -173,6 +227,16 @@ def trials_csv(trials: Sequence[TrialResult]) -> str:
     return _csv(names, ([row.get(name, "") for name in names] for row in rows))
 
 
+def front_csv(front: Sequence[TrialResult], objectives: Objectives) -> str:
+    """Return one row per trial of a Pareto front: its number, its objectives and its hyperparameters."""
+    rows = [
+        {"number": one.number, **{o.name: one.value_of(o) for o in objectives}, **one.config.parameters()}
+        for one in front
+    ]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return _csv(names, ([row.get(name, "") for name in names] for row in rows))
+
+
 def trials_jsonl(trials: Sequence[TrialResult]) -> str:
     """Return one line per trial, with the losses and metrics of every epoch."""
     return "".join(json.dumps(trial.as_dict(), allow_nan=False) + "\n" for trial in trials)
@@ -215,6 +279,5 @@ def _row(trial: TrialResult) -> dict[str, Any]:
 def _csv(names: Sequence[str], rows: Any) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
+    writer.writerows([cell(value) for value in row] for row in (names, *rows))
     return text.getvalue()

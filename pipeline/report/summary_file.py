@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, WithJsonSchema
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, WithJsonSchema
 
 from lrrt import Verdict
 from lrrt.plain import Loss, Losses
-from studies import AtEdge, OverfitReport, TrialResult
+from pipeline.task.data_use import DataUse
+from studies import AtEdge, Evaluation, OverfitReport, TrialResult
 
 Counts = Annotated[
     Mapping[str, int],
@@ -18,6 +19,25 @@ Counts = Annotated[
         {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}, "required": ["ended"]},
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class RefittedModel:
+    """The winner trained on training and validation data: its file, epochs, last training loss and test metrics."""
+
+    model_file: str | None
+    epochs: PositiveInt
+    train_loss: Loss
+    test: Mapping[str, Loss] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopModel:
+    """The model of one of the best trials."""
+
+    number: NonNegativeInt
+    score: float | None
+    model_file: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +51,11 @@ class Best(TrialResult):
     spread: float | None
     test: Mapping[str, Loss] | None
     model_file: str | None
+    loading_code: str | None
+    refitted: RefittedModel | None
     overfitting: OverfitReport
     overfitting_sentence: str
+    evaluation: Evaluation | None
     at_edge: AtEdge | None
 
 
@@ -122,9 +145,14 @@ class Summary:
     status: Literal["done"]
     versions: Mapping[str, str]
     best: Best
+    pareto_front: tuple[NonNegativeInt, ...]
+    top: tuple[TopModel, ...]
     retrained: tuple[RetrainedTrial, ...]
     bounds: Mapping[str, SearchedRange]
     widened: tuple[AtEdge, ...]
+    data: DataUse
+    model: Mapping[str, Any]
+    warm_start: Mapping[str, Any] | None
     narrowing: Narrowing
     num_trials: Counts
     cost: Cost

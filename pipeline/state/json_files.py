@@ -12,7 +12,12 @@ SCHEMA_VERSION = 1
 
 def write_json(path: Path, content: Mapping[str, object], *, schema_version: int = SCHEMA_VERSION) -> None:
     """Write indented JSON with its schema version; a number that is not finite becomes null."""
-    write_text(path, as_json({"schema_version": schema_version, **content}, indent=2) + "\n")
+    write_text(path, json_text(content, schema_version=schema_version))
+
+
+def json_text(content: Mapping[str, object], *, schema_version: int = SCHEMA_VERSION) -> str:
+    """Return what `write_json` writes."""
+    return as_json({"schema_version": schema_version, **content}, indent=2) + "\n"
 
 
 def as_json(content: object, *, indent: int | None = None) -> str:

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.failures import BadRunDirectory
-from pipeline.state.run_lock import held
+from pipeline.state.run_lock import held, results_held
 from studies.storage.whole_file import is_abandoned, is_leftover
 
+BEST_FILES = (
+    *("model.keras", "model.weights.h5", "model.weights.npz"),
+    *("refitted.keras", "refitted.weights.h5", "refitted.weights.npz"),
+    *("config.json", "losses.png"),
+)
 BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
@@ -62,8 +67,16 @@ class RunDirectory:
         return self.out / "trials.jsonl"
 
     @property
+    def front_csv(self) -> Path:
+        return self.out / "pareto_front.csv"
+
+    @property
     def best(self) -> Path:
         return self.out / "best"
+
+    @property
+    def top(self) -> Path:
+        return self.out / "top"
 
     @property
     def plots(self) -> Path:
@@ -114,6 +127,10 @@ class RunDirectory:
         return self.out / "trials_retrained.jsonl"
 
     @property
+    def identity(self) -> Path:
+        return self.state / "identity.json"
+
+    @property
     def task(self) -> Path:
         return self.state / "task.json"
 
@@ -129,7 +146,7 @@ class RunDirectory:
         for folder in (self.out, self.state):
             _make(folder)
         self._check_links()
-        with held(self.state):
+        with held(self.state), results_held(self.out):
             self._check_results()
             self.remove_leftovers()
             yield
@@ -151,8 +168,9 @@ class RunDirectory:
         """Return the existing results without the summary and the manifest; other files in the folder do not count."""
         named = [self.resolved_config, self.space, self.trials_csv, self.trials_jsonl, self.trials_retrained, self.html]
         named += [self.range_test / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")]
-        named += [self.best / name for name in ("model.keras", "model.weights.h5", "config.json", "losses.png")]
-        return sorted(path for path in (*named, *self.plots.glob("*.svg")) if path.is_file())
+        named += [self.best / name for name in BEST_FILES]
+        files = *named, *self.plots.glob("*.svg"), *self.top.glob("trial-*")
+        return sorted(path for path in files if path.is_file() and not is_leftover(path.name))
 
     def _check_results(self) -> None:
         """Refuse to overwrite results without a state: they belong to another run, or are somebody's files."""
@@ -167,7 +185,7 @@ class RunDirectory:
 
     def _check_links(self) -> None:
         """Refuse a link inside the folders that leads out of them: the files written there would be outside."""
-        results = self.range_test, self.best, self.plots, self.tensorboard
+        results = self.range_test, self.best, self.top, self.plots, self.tensorboard
         inside = *results, self.checkpoints
         for folder in inside:
             if folder.is_symlink() and not folder.resolve().is_relative_to(folder.parent.resolve()):

@@ -1,5 +1,6 @@
 """Let one process at a time work in a run directory, and name that process."""
 
+import fcntl
 import json
 import os
 import socket
@@ -41,6 +42,29 @@ def held(state: Path) -> Iterator[None]:
             holder.unlink(missing_ok=True)
         finally:
             lock.release()
+
+
+@contextmanager
+def results_held(out: Path) -> Iterator[None]:
+    """Keep runs with other states out of a folder of results while the block runs; no file is made in it.
+
+    Raises:
+        RunLocked: if another run holds it.
+    """
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunLocked(
+                f"{out} is in use by another run, which has another --state. Wait for its end, or give this run its "
+                "own --out."
+            ) from None
+        except OSError:  # some network file systems lock no folders
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def holder_of(state: Path) -> str | None:

@@ -52,7 +52,7 @@ def write_best_weights(
     """
     import numpy as np
 
-    number = max(1, study.top_retrained)
+    number = max(study.keep_top, study.top_retrained)
     top = ranked(ended, max_gap=study.max_gap)[:number]
     for trial in ended:
         if trial not in top:

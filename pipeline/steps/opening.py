@@ -9,11 +9,13 @@ from pipeline.failures import NoBounds
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner, own
 from pipeline.state.stored import read_task, write_task
+from pipeline.steps.earlier_results import earlier_results
 from pipeline.steps.given_bounds import config_within
 from pipeline.steps.range_tests import RangeTests, range_tests, some_are_stored, stored_range_tests, why_not_stored
 from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
 from pipeline.task.fingerprints import Fields, TaskPrint, is_unchanged, study_fields
-from studies import NoSuchStudy, Objective
+from studies import NoSuchStudy
+from studies.objective import Objectives
 
 if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
@@ -43,7 +45,9 @@ def earlier(run: Run) -> Opened | None:
 
     Raises:
         ForeignRun: if the folders belong to another study.
+        CorruptState: if the study is gone or damaged.
     """
+    run.check_storage()
     task = read_task(run.directory)
     if task is None:
         return None
@@ -64,7 +68,9 @@ def with_given(run: Run, *, must_exist: bool = False) -> Run:
 
     Raises:
         NoSuchStudy: if there is no study, and it `must_exist`.
+        CorruptState: if the study is gone or damaged.
     """
+    run.check_storage()
     try:
         given = given_bounds(run)
     except NoSuchStudy:
@@ -83,6 +89,7 @@ def take_folders(run: Run, task: TaskPrint) -> Fields:
     fields = study_fields(run.config, task, run.given)
     check_owner(run.directory, fields)
     check_same(run, fields)
+    earlier_results(run, task)  # refuses now what could not be used after the range tests
     if run.owns_folders:
         write_task(run.directory, task)
     return fields
@@ -107,8 +114,8 @@ def bounds_of(run: Run, prepared: Prepared) -> RangeTests:
     return range_tests(run, prepared)
 
 
-def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, objective: Objective) -> Opened:
-    """Open the studies of this objective inside the bounds, or make the first of them.
+def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, objectives: Objectives) -> Opened:
+    """Open the studies of these objectives inside the bounds, or make the first of them.
 
     Raises:
         ForeignRun: if the folders or the storage belong to another study.
@@ -116,8 +123,8 @@ def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, object
     """
     if run.owns_folders:
         own(run.directory, fields)
-    attributes = attributes_of(fields, run.given)
-    studies = open_studies(run, bounds.result, task.own, objective=objective, attributes=attributes)
+    attributes, warm = attributes_of(fields, run.given), earlier_results(run, task)
+    studies = open_studies(run, bounds.result, task.own, objectives=objectives, attributes=attributes, warm=warm)
     return Opened(task, fields, bounds, studies)
 
 

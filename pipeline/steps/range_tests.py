@@ -13,6 +13,7 @@ from pipeline.run import RANGE_TESTS, Run
 from pipeline.state.ownership import differences
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import Fields, TaskPrint, digest_of, range_test_fields
+from pipeline.task.guard import guarded
 from studies import NoSuchStudy
 from studies.storage.board import RESULT, Board, Outcome, Table
 from studies.storage.shared_work import Check, Piece, work_off
@@ -55,6 +56,7 @@ def stored_range_tests(run: Run, task: TaskPrint) -> RangeTests | None:
 
 def some_are_stored(run: Run) -> bool:
     """Say whether there are range tests of any earlier run."""
+    run.check_storage()
     board = _stored_board(run)
     return board is not None and bool(run.retry(board.table).ended)
 
@@ -90,8 +92,8 @@ class _Job:
         name = names[min(spread, len(names)) - 1]
         return Piece(self.keys[name], lambda check: self._outcome(name, check))
 
-    def value_of(self, result: Mapping[str, Any]) -> float | None:
-        return float(result["seconds"])
+    def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
+        return (float(result["seconds"]),)
 
     def on_look(self, table: Table) -> None:
         pass
@@ -102,16 +104,17 @@ class _Job:
     def _outcome(self, optimizer: str, check: Check) -> Outcome:
         assert self.prepared is not None, "a job without a task is asked for no piece"
         began = time.monotonic()
-        result = self.prepared.range_test(self.run.config, optimizer, self.watcher)
+        with guarded(f"The range test of {optimizer} must run on the task, but that", stopper=self.run.stopper):
+            result = self.prepared.range_test(self.run.config, optimizer, self.watcher)
         check(True)
         seconds = round(time.monotonic() - began, 3)
         plain = {
             "fields": self.fields[optimizer],
             "epochs": self.run.config.study.epochs,
             "seconds": seconds,
-            "range_test": result.as_dict(),
+            "range_test": result.to_dict(),
         }
-        return Outcome(plain, seconds)
+        return Outcome(plain, (seconds,))
 
 
 def _stored_board(run: Run) -> Board | None:

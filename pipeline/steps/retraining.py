@@ -11,21 +11,20 @@ from pipeline.run import AGAIN, Run
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.folds import fold_names
 from pipeline.task.preparation import Prepared
+from pipeline.task.trainers import Scorer
 from studies import FurtherTrainings, NoSuchStudy, Retrained, Round, Trainer, TrialResult, best_of, ranked
 from studies.storage.shared_work import work_off
 
 
-def train_again(
-    run: Run, prepared: Prepared, trainer: Trainer, results: Sequence[TrialResult]
-) -> tuple[Retrained, ...]:
+def train_again(run: Run, prepared: Prepared, scorer: Scorer, results: Sequence[TrialResult]) -> tuple[Retrained, ...]:
     """Train the best few trials again, or what is left of that; return them, the best mean first."""
-    trials, rounds = _top(run.config, results), list(_rounds(run, prepared, trainer))
+    trials, rounds = _top(run.config, results), list(_rounds(run, prepared, scorer))
     if not trials or not rounds:
         return ()
     job = FurtherTrainings(trials, rounds, StageWatcher(run))
     with run.stopper.deferred():
         run.stopper.check()
-        table = work_off(run.board(AGAIN, objective=trainer.objective), job, run.retry)
+        table = work_off(run.board(AGAIN, objective=scorer.objective), job, run.retry)
     return job.retrained(table, max_gap=run.config.study.max_gap)
 
 
@@ -56,9 +55,9 @@ def _top(config: StageConfig, results: Sequence[TrialResult]) -> list[TrialResul
     return ranked(results, max_gap=config.study.max_gap)[: config.study.top_retrained]
 
 
-def _rounds(run: Run, prepared: Prepared, trainer: Trainer) -> Iterator[Round]:
+def _rounds(run: Run, prepared: Prepared, scorer: Scorer) -> Iterator[Round]:
     for name, seed in _seeds(run.config).items():
-        yield Round(name, partial(trainer.with_seed, seed))
+        yield Round(name, partial(scorer.with_seed, seed))
     for name, make in prepared.fold_trainers(run.config, StageWatcher(run).on_note):
         yield Round(name, make, is_fold=True, prunes=run.config.study.prunes)
 

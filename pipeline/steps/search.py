@@ -9,13 +9,14 @@ from pipeline.run import Run
 from pipeline.steps.stage_studies import MAX_WIDENINGS, Studies, Widening, attributes_of, widened
 from pipeline.steps.watching import Goal, SearchWatcher
 from pipeline.task.fingerprints import Fields
-from studies import Trainer, TrialResult, at_edge, best_of
+from pipeline.task.trainers import Scorer
+from studies import TrialResult, at_edge, best_of
 
 
 def search_and_widen(
     run: Run,
     studies: Studies,
-    trainer: Trainer,
+    trainer: Scorer,
     *,
     fields: Fields,
     before: Sequence[TrialResult] | None = None,
@@ -47,7 +48,7 @@ def search_and_widen(
         studies = widened(run, studies, widening, attributes=attributes)
 
 
-def _search(run: Run, studies: Studies, trainer: Trainer, before: Sequence[TrialResult]) -> None:
+def _search(run: Run, studies: Studies, trainer: Scorer, before: Sequence[TrialResult]) -> None:
     study, num_trials = studies.last, studies.num_wanted(run.config)
     run.tell(StudyStarted(run.config.study.engine, num_trials, len(before)))
     for optimizer in study.space.optimizers:

@@ -11,13 +11,13 @@ from pipeline.config.tables import StageConfig
 from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
 from pipeline.state.ownership import differences
+from pipeline.steps.first_trials import WARM, WarmStart, first_values, stored_warm_start
 from pipeline.steps.narrowing import space_of
 from pipeline.task.fingerprints import Fields
 from studies import (
     AtEdge,
     Dimension,
     NoSuchStudy,
-    Objective,
     SearchSpace,
     Study,
     TrialResult,
@@ -26,7 +26,9 @@ from studies import (
     widen,
 )
 from studies.engines.keras_tuner_engine import keras_tuner_engine
+from studies.engines.observation import Values
 from studies.engines.optuna_engine import OptunaEngine
+from studies.objective import Objectives
 from studies.storage.urls import address
 
 MAX_WIDENINGS = 2  # a rate that still lies at an edge is better looked for by a range test with other ends
@@ -100,9 +102,10 @@ def open_studies(
     bounds: RangeTestResult,
     own: tuple[Dimension, ...],
     *,
-    objective: Objective | None = None,
+    objectives: Objectives | None = None,
     attributes: dict[str, Any] | None = None,
     creates: bool = True,
+    warm: WarmStart | None = None,
 ) -> Studies:
     """Open the study inside the bounds, and those in wider ones that were begun.
 
@@ -110,9 +113,10 @@ def open_studies(
         run: whose.
         bounds: that range tests found, or that were given.
         own: the hyperparameters of the user's model.
-        objective: of a new study; None for that of the stored one.
+        objectives: of a new study; None for those of the stored one.
         attributes: stored in a new study; see `attributes_of`.
         creates: whether a study that is not there is made.
+        warm: earlier results, from which a new study starts.
 
     Raises:
         NoSuchStudy: if there is none, and none must be made.
@@ -120,11 +124,23 @@ def open_studies(
         ForeignRun: if it is defined otherwise.
     """
     space = space_of(run.config, bounds, own)
-    first = _open(run, space, NAME, objective=objective, attributes=attributes, creates=creates)
-    studies = Studies((first,))
+    warm = stored_warm_start(run) or warm
+    first = first_values(run, space, warm)
+    attributes_of_first = attributes if attributes is None or warm is None else {**attributes, WARM: warm.as_dict()}
+    study = _open(
+        run,
+        space,
+        NAME,
+        objectives=objectives,
+        attributes=attributes_of_first,
+        creates=creates,
+        known=() if warm is None else warm.results,
+        first=first,
+    )
+    studies = Studies((study,))
     while len(studies.widenings) < MAX_WIDENINGS:
         try:
-            stored = stored_attributes(run.storage, _name(len(studies.all)))
+            stored = stored_attributes(run.storage, name_of(len(studies.all)))
         except NoSuchStudy:
             break
         widening = Widening(**stored[WIDENED])
@@ -145,8 +161,8 @@ def widened(
     study = _open(
         run,
         space,
-        _name(len(studies.all)),
-        objective=studies.last.objective,
+        name_of(len(studies.all)),
+        objectives=studies.last.objectives,
         known=results,
         first_number=results[-1].number + 1,
         attributes=None if attributes is None else {**attributes, **place},
@@ -157,7 +173,7 @@ def widened(
 
 def attributes_of(fields: Fields, given: RangeTestResult | None) -> dict[str, Any]:
     """Return what is stored in a study besides its space: what defines it, and bounds that were given."""
-    return {FINGERPRINT: fields, GIVEN: None if given is None else given.as_dict()}
+    return {FINGERPRINT: fields, GIVEN: None if given is None else given.to_dict()}
 
 
 def given_bounds(run: Run) -> RangeTestResult | None:
@@ -197,20 +213,21 @@ def _open(
     space: SearchSpace,
     name: str,
     *,
-    objective: Objective | None,
+    objectives: Objectives | None,
     attributes: dict[str, Any] | None,
     creates: bool,
     known: Sequence[TrialResult] = (),
     first_number: int = 0,
+    first: Sequence[Values] = (),
 ) -> Study:
     wanted = run.config.study
     make_engine = OptunaEngine if wanted.engine == "optuna" else keras_tuner_engine
     study = Study(
         space,
-        make_engine(space, sampler=wanted.sampler, seed=wanted.seed),
+        make_engine(space, sampler=wanted.sampler, seed=wanted.seed, first=first),
         storage=run.storage,
         name=name,
-        objective=objective,
+        objective=objectives,
         prunes=wanted.prunes,
         max_gap=wanted.max_gap,
         limits=wanted.limits,
@@ -226,5 +243,6 @@ def _open(
     return study
 
 
-def _name(number: int) -> str:
+def name_of(number: int) -> str:
+    """Return the name of a study in wider bounds; they count from 1."""
     return f"{NAME}-widened-{number}"

@@ -69,7 +69,8 @@ class StageWatcher(Watcher):
     def on_epoch_end(self, ended: EpochEnded) -> None:
         """Store where a training stands, now and then and before the run stops."""
         reason = self.run.stopper.reason()
-        if reason is not None or time.monotonic() - self._stored_at > CHECKPOINT_EVERY_S:
+        is_due = reason is not None or time.monotonic() - self._stored_at > CHECKPOINT_EVERY_S
+        if is_due and ended.checkpoint is not None:
             ended.checkpoint().save(self.run.directory.checkpoint(self._key))
             self._stored_at = time.monotonic()
         if reason is not None:

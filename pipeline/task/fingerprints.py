@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +14,7 @@ from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
 from lrrt.rows import as_bytes, gather
+from lrrt.variables import num_parameters
 from pipeline.config.tables import AFTER_SEARCH, LIMITS, StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
@@ -99,7 +99,7 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
+    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),
@@ -162,7 +162,7 @@ def _model_fields(model: keras.Model) -> Fields:
     shapes = [_shown(variable, tuple(variable.shape)) for variable in model.variables]
     described = [*map(_described, model._flatten_layers(include_self=False)), shapes]
     return {
-        "num_parameters": sum(math.prod(weight.shape) for weight in model.weights),
+        "num_parameters": num_parameters(model),
         "architecture": _digest(json.dumps(part, default=_name_of).encode() for part in described),
         "loss": model.loss if isinstance(model.loss, str) else _name_of(model.loss),
     }

@@ -3,67 +3,101 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
-from lrrt.hyper_models import as_function, is_hyper_model
+from lrrt.hyper_models import as_function, is_hyper_model, takes_hyperparameters
 from lrrt.rows import subset
 from pipeline.failures import TaskError
+from pipeline.task.guard import guarded
+from pipeline.task.splits import group_numbers, split_of
+from studies.dimension import Value
+
+if TYPE_CHECKING:
+    from studies.analysis.folds import Fold
 
 PARTS = ("train", "validation", "test")
 PAIR = 2  # x and y
+GROUPS = "groups"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """How validation data was taken out of training data.
+
+    Attributes:
+        kind: of the split: "random", "stratified", "group" or "time".
+        rows: the rows that are trained on, and those that were held out.
+        looks_ordered: whether rows were drawn at random though their order looks like that of time or groups.
+    """
+
+    kind: str
+    rows: Fold
+    looks_ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A model builder and data; `test` is None if the task has none.
 
-    `is_held_out` says that the validation data was taken out of the training data. `callbacks` makes a trial's Keras
-    callbacks; None for a task without callbacks.
+    `callbacks` makes a trial's Keras callbacks; None for a task without callbacks. `groups` has the group of each row
+    before any was held out. `held_out` says how the validation data was taken out of the training data; None for a task
+    that brings its own. `of_values` gives the task with the data for values of the hyperparameters of `load_data`; None
+    if it has none. `data_names` are their names, `model_names` those of the model's.
     """
 
     build_model: Any
     train: Data
     validation: Data
     test: Data | None = None
-    is_held_out: bool = False
     callbacks: Callable[..., Any] | None = None
+    groups: Any = None
+    held_out: HeldOut | None = None
+    of_values: Callable[[Mapping[str, Value]], Task] | None = None
+    data_names: tuple[str, ...] = ()
+    model_names: tuple[str, ...] = ()
+
+    def for_values(self, values: Iterable[tuple[str, Value]]) -> Task:
+        """Return the task with the data for values of a trial's own hyperparameters, by name."""
+        return self if self.of_values is None else self.of_values(dict(values))
 
 
 def load_task(
-    build_model: str, load_data: str, callbacks: str = "", *, seed: int = 0, validation_fraction: float = 0.2
+    build_model: str,
+    load_data: str,
+    callbacks: str = "",
+    *,
+    split: str = "auto",
+    seed: int = 0,
+    validation_fraction: float = 0.2,
+    hyperparameters: Mapping[str, Value] | None = None,
 ) -> Task:
     """Import both functions and load the data.
 
     Args:
         build_model: `module:function`; the function returns a compiled model and is called later. A HyperModel may
             stand in its place.
-        load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": ..}, the last two
-            optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
+        load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": .., "groups": ..},
+            all but the first optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
-        seed: the seed of the held-out samples, if there is no validation data.
+        split: how validation data is held out, if there is none; see `pipeline.task.splits`.
+        seed: the seed of the held-out samples.
         validation_fraction: the fraction of the training samples that is then held out.
+        hyperparameters: values for a `load_data(hp)`; the defaults hold for the others.
 
     Raises:
         TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
     """
     builder, loader = import_builder(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
-    try:
-        data = loader()
-    except Exception as error:  # the user's code may raise anything
-        raise TaskError(
-            f"{load_data} must return the task's data, it raised {type(error).__name__}: {error}"
-        ) from error
+    with guarded(f"{load_data} must return the task's data, it"):
+        data = _called(loader, hyperparameters or {})
     data = _as_dict(data, load_data)
-    train, validation = data["train"], data.get("validation")
-    is_held_out = validation is None
-    if is_held_out:
-        train, validation = _hold_out(train, validation_fraction, seed)
-    return Task(builder, train, validation, data.get("test"), is_held_out, maker)
+    task = Task(builder, data["train"], data.get("validation"), data.get("test"), maker, data.get(GROUPS))
+    return task if task.validation is not None else _hold_out(task, split, validation_fraction, seed, load_data)
 
 
 def import_builder(path: str) -> Any:
@@ -87,13 +121,9 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
         TaskError: if the module or the function does not exist, or the import raises.
     """
     module_name, _, function_name = path.partition(":")
-    try:
+    remedy = "Run the command in the folder of the module, or name that folder with --app-dir."
+    with guarded(f"{path} must be importable, importing {module_name!r}", remedy=remedy):
         module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code, which may raise anything
-        raise TaskError(
-            f"{path} must be importable, importing {module_name!r} raised {type(error).__name__}: {error}. Run the "
-            "command in the folder of the module, or name that folder with --app-dir."
-        ) from error
     function = getattr(module, function_name, None)
     if not callable(function) and not is_taken(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
@@ -101,12 +131,23 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
     return function
 
 
+def _called(load_data: Callable[..., Any], values: Mapping[str, Value]) -> Any:
+    """Call the user's `load_data()`, or `load_data(hp)` with these values and the defaults of the others."""
+    if not takes_hyperparameters(load_data):
+        return load_data()
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    return load_data(hp)
+
+
 def _as_dict(data: Any, load_data: str) -> Mapping[str, Data]:
     """Return what `load_data` returned by the names of its parts.
 
     A tuple of two pairs is always training and test data; a model of two inputs and two outputs needs the dict.
     """
-    if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
+    if isinstance(data, Mapping) and "train" in data and set(data) <= {*PARTS, GROUPS}:
         return data
     if isinstance(data, tuple | list) and len(data) == PAIR:
         are_pairs = [isinstance(part, tuple | list) and len(part) == PAIR and _holds_arrays(part) for part in data]
@@ -133,18 +174,17 @@ def take_rows(batches: ArrayBatches, rows: Any) -> Data:
     return keras.tree.map_structure(lambda array: subset(array, np.sort(rows)), batches.arrays)
 
 
-def _hold_out(train: Data, fraction: float, seed: int) -> tuple[Data, Data]:
-    """Split arrays into training and validation data; the latter is a fraction, drawn with the seed."""
-    import numpy as np
-    from sklearn.model_selection import train_test_split
-
+def _hold_out(task: Task, split: str, fraction: float, seed: int, load_data: str) -> Task:
+    """Return a task of arrays with a fraction of its training data as validation data."""
     try:
-        batches = as_batches(train, 1, name="train")
-        if not isinstance(batches, ArrayBatches):
-            raise TaskError(
-                'A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.'
-            )
-        train_rows, held_rows = train_test_split(np.arange(batches.num_samples), test_size=fraction, random_state=seed)
-    except (TypeError, ValueError) as error:  # also scikit-learn's, if nothing would be left on one side
+        batches = as_batches(task.train, 1, name="train")
+    except (TypeError, ValueError) as error:
         raise TaskError(str(error)) from error
-    return take_rows(batches, train_rows), take_rows(batches, held_rows)
+    if not isinstance(batches, ArrayBatches):
+        raise TaskError('A tf.data.Dataset cannot be split here. Return a "validation" dataset from load_data as well.')
+    groups = group_numbers(task.groups, batches.num_samples, load_data)
+    way = split_of(split, batches.arrays, batches.num_samples, groups)
+    rows = way.hold_out(fraction, seed)
+    is_ordered = way.looks_ordered(batches.arrays, has_groups=groups is not None)
+    train, validation = (take_rows(batches, part) for part in rows)
+    return replace(task, train=train, validation=validation, held_out=HeldOut(way.kind, rows, is_ordered))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,14 +11,21 @@ from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, TaskError
+from pipeline.task.data_use import DataUse, use_of
+from pipeline.task.data_values import DataOfValues, data_dimensions
 from pipeline.task.fingerprints import TaskPrint, print_of
-from pipeline.task.folds import all_rows, each_fold, folds_of
-from pipeline.task.loading import Task, load_task
+from pipeline.task.first_configs import check_first
+from pipeline.task.folds import Folds, fold_names, joined
+from pipeline.task.guard import guarded
+from pipeline.task.loading import Task, import_function, load_task
+from pipeline.task.scored_data import checked_test_data
 from pipeline.task.tensorflow import import_keras, use_all_devices
-from studies import LoopCache, Objective, Trainer
+from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
+from studies import Dimension, LoopCache, Trainer
+from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
-from studies.training.shown_metrics import find_objective
+from studies.training.shown_metrics import find_objectives
 from studies.trial import is_reserved
 
 
@@ -31,14 +39,14 @@ class Prepared:
         tested: the loops of the range tests. They are others if range tests monitor more than the training loss, since
             that would make trials slower.
         known_by: the print that distinguishes the task from others.
-        objective: what trials are scored by.
+        data_use: how the data is split and used.
     """
 
     task: Task
     cache: LoopCache
     tested: Loops
     known_by: TaskPrint
-    objective: Objective
+    data_use: DataUse
 
     def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
         """Test the rates of one optimizer, at each batch size that the config tests."""
@@ -59,16 +67,26 @@ class Prepared:
         """Make the trainer of the trials; see `make_trainer`."""
         return make_trainer(config, self.cache, self.task, on_note=on_note)
 
+    def scorer(self, config: StageConfig, trainer: Trainer, on_note: Callable[[str], None]) -> Scorer:
+        """Make what scores the trials; see `make_scorer`."""
+        return make_scorer(config, self.task, trainer, on_note=on_note)
+
     def fold_trainers(
         self, config: StageConfig, on_note: Callable[[str], None]
     ) -> Iterator[tuple[str, Callable[[], Trainer]]]:
         """Yield the name of each fold, and what makes its trainer; nothing if the config asks for no folds."""
 
-        def make(task: Task) -> Trainer:
-            return make_trainer(config, make_cache(config, task), task, on_note=on_note)
+        if not config.study.folds:
+            return
+        folds = Folds(config, self.task, config.study.folds)
 
-        for name, train, validation in each_fold(config, self.cache.loops):
-            yield name, partial(make, replace(self.task, train=train, validation=validation))
+        def make(index: int) -> Trainer:
+            with guarded("The task must run on each fold, but that"):
+                task = folds[index]
+                return make_trainer(config, make_cache(config, task), task, on_note=on_note)
+
+        for index, name in enumerate(fold_names(config)):
+            yield name, partial(make, index)
 
 
 Prepare = Callable[[StageConfig, Stopper], Prepared]
@@ -97,75 +115,78 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         import_keras()
     stopper.check()
     use_all_devices()
+    with stopper.raising_at_limit():  # loading may take for ever
+        return _prepared(config, stopper)
+
+
+def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
     names = config.task
-    task = load_task(
-        names.build_model,
-        names.load_data,
-        names.callbacks,
-        seed=config.study.seed,
-        validation_fraction=config.study.validation_fraction,
-    )
-    try:
-        loops = _make_loops(config, task)
+    of_data = _data_dimensions(config)
+    task = _load(config)
+    if of_data:
+        data_names = tuple(dimension.name for dimension in of_data)
+        of_values = DataOfValues(partial(_load, config), data_names)
+        task = replace(task, of_values=of_values, data_names=data_names)
+    with guarded(f"{names.build_model} must return a model for the task's data, but building it", stopper=stopper):
+        loops = make_loops(config, task)
         watched = config.range_test.monitor, config.range_test.monitor_mode
         tested = loops if watched[0] == "loss" else loops.like(monitor=watched[0], monitor_mode=watched[1])
         loops.check_batch_sizes(config.study.batch_sizes)
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
-        own = model_space(task.build_model)
+        assert loops.validation is not None, "a task without validation data has some held out"
+        _ = loops.validation.num_batches  # counted here, where the end of the time can stop it
+        of_model = model_space(task.build_model)
+        own = _with_data(of_model, of_data)
+        task = replace(task, model_names=tuple(dimension.name for dimension in of_model.dimensions))
         cache = make_cache(config, task, loops)
-        objective, _ = find_objective(cache, config.study.objective, config.study.direction)
-    except Exception as error:  # building the model runs the user's code, which may raise anything
-        raise TaskError(f"{type(error).__name__}: {error}") from error
+        find_objectives(cache, config.study.objectives, config.study.direction)
     _check_names(config, own)
+    check_first(config, own.dimensions)
+    with guarded("The model must run on the test data, but a look at them", stopper=stopper):
+        task = replace(task, test=checked_test_data(task.test, loops))
     _check_lengths(config, lengths)
-    if config.study.folds:
-        folds_of(config, all_rows(loops))  # refuses data that cannot be cut into folds
-    return Prepared(task, cache, tested, print_of(config, loops, own), objective)
+    folds = None
+    for number in filter(None, (config.study.folds, config.study.score_folds)):
+        folds = Folds(config, task, number)
+        _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
+    if config.study.refit:
+        joined(task)  # refuses now what could not be done after the study
+    known_by, use = print_of(config, loops, own), use_of(config, task, folds, class_weights(config, task))
+    return Prepared(task, cache, tested, known_by, use)
 
 
-def make_cache(config: StageConfig, task: Task, loops: Loops | None = None) -> LoopCache:
-    """Make the loops for the trials of a task; `loops` are those of its default model, if they exist already."""
-    return LoopCache(loops or _make_loops(config, task))
+def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = None) -> Task:
+    names = config.task
+    return load_task(
+        names.build_model,
+        names.load_data,
+        names.callbacks,
+        seed=config.study.seed,
+        split=names.split,
+        validation_fraction=config.study.validation_fraction,
+        hyperparameters=hyperparameters,
+    )
 
 
-def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: Callable[[str], None]) -> Trainer:
-    """Make the trainer of a stage's trials.
+def _data_dimensions(config: StageConfig) -> tuple[Dimension, ...]:
+    with guarded(f"{config.task.load_data} must return the task's data, it"):
+        return data_dimensions(import_function(config.task.load_data))
 
-    Args:
-        config: has the epochs, the seed, the objective, the patience and the longest time.
-        cache: the loops of the trials.
-        task: has the callbacks.
-        on_note: called with a sentence for the user about how trials are trained.
+
+def _with_data(of_model: ModelSpace, of_data: Sequence[Dimension]) -> ModelSpace:
+    """Return the hyperparameters of the model and of the data; one that both have is searched once.
 
     Raises:
-        TaskError: if the task's callbacks or its validation data cannot be used.
+        ValueError: for two different ones of one name.
     """
-    study = config.study
-    try:
-        return Trainer(
-            cache,
-            epochs=study.epochs,
-            seed=study.seed,
-            objective=study.objective,
-            direction=study.direction,
-            patience=study.patience,
-            max_trial_s=study.max_trial_s,
-            callbacks=task.callbacks,
-            on_note=on_note,
-        )
-    except (TypeError, ValueError) as error:
-        raise TaskError(str(error)) from error
-
-
-def _make_loops(config: StageConfig, task: Task) -> Loops:
-    return Loops(
-        task.build_model,
-        task.train,
-        optimizers=config.range_test.optimizers,
-        batch_size=config.range_test_batch_size,
-        validation_data=task.validation,
-        steps_per_epoch=config.task.steps_per_epoch or None,
-    )
+    every = {dimension.name: dimension for dimension in of_model.dimensions}
+    for dimension in of_data:
+        if every.setdefault(dimension.name, dimension) != dimension:
+            raise ValueError(
+                f"A hyperparameter of model and data must be declared alike in both, got {dimension.name!r} as "
+                f"{every[dimension.name]} and {dimension}."
+            )
+    return replace(of_model, dimensions=tuple(every.values()))
 
 
 _INSTEAD = {

@@ -39,7 +39,8 @@ class LocalWorkers:
         folder = run.directory.workers
         write_text(folder / "config.toml", to_toml(run.config))
         commands = [self._command(number, run) for number in range(self.num)]
-        with _running(commands, folder, run.storage) as processes:
+        secrets = {"LRRT_STORAGE": run.storage, f"{ENVIRONMENT}STUDY__WARM_START": run.config.study.warm_start}
+        with _running(commands, folder, secrets) as processes:
             alive = dict(enumerate(processes))
 
             def have_ended() -> bool:
@@ -76,7 +77,9 @@ def helped(run: Run, workers: LocalWorkers | None) -> Iterator[Run]:
 
 
 @contextmanager
-def _running(commands: list[list[str]], folder: Path, storage: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _running(
+    commands: list[list[str]], folder: Path, secrets: dict[str, str]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start each command with a separate log; when the block ends, ask those that still run to stop, and wait."""
     processes: list[subprocess.Popen[bytes]] = []
     # The config already has the values of the environment, which otherwise would replace those of the command line.
@@ -84,7 +87,7 @@ def _running(commands: list[list[str]], folder: Path, storage: str) -> Iterator[
     gpus = _gpus()
     try:
         for number, command in enumerate(commands):
-            added = {"LRRT_STORAGE": storage, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
+            added = {**secrets, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
             with _log(folder, number).open("ab") as log:
                 # In a separate session, so that Ctrl-C reaches this process alone.
                 processes.append(

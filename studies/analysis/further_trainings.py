@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from studies.attempt import attempt
+from studies.cross_validation import CrossValidator
 from studies.pruning import is_worse_on_folds
 from studies.ranking import excess_gap
 from studies.storage.board import RESULT, Outcome, Table
@@ -34,7 +35,7 @@ class Round:
     """
 
     name: str
-    make_trainer: Callable[[], Trainer]
+    make_trainer: Callable[[], Trainer | CrossValidator]
     is_fold: bool = False
     prunes: bool = False
 
@@ -147,7 +148,9 @@ class FurtherTrainings:
 
     def __init__(self, trials: Sequence[TrialResult], rounds: Sequence[Round], watcher: Watcher) -> None:
         self.trials, self.rounds, self.watcher = trials, rounds, watcher
-        self._trainer: tuple[str, Trainer] | None = None  # of the last round; the next frees its memory
+        self._trainer: tuple[str, Trainer | CrossValidator] | None = (
+            None  # of the last round; the next frees its memory
+        )
 
     def is_done(self, table: Table) -> bool:
         needed, is_all = self._needed(table)
@@ -164,8 +167,8 @@ class FurtherTrainings:
         round_, trial = random.choice(pieces[:spread])
         return Piece(_key(round_.name, trial), lambda check: self._outcome(round_, trial, check))
 
-    def value_of(self, result: Mapping[str, Any]) -> float | None:
-        return TrialResult.from_dict(result).score
+    def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
+        return _values(TrialResult.from_dict(result))
 
     def on_look(self, table: Table) -> None:
         pass
@@ -231,13 +234,17 @@ class FurtherTrainings:
         trained = attempt(trainer, trial.config, number=trial.number, key=key, watcher=self.watcher, check=check)
         check(True)
         self.watcher.on_training_end(round_.name, trained)
-        return Outcome(trained.result.as_dict(), trained.result.score, trained.result.scores)
+        return Outcome(trained.result.as_dict(), _values(trained.result), trained.result.scores)
 
-    def _trainer_of(self, round_: Round) -> Trainer:
+    def _trainer_of(self, round_: Round) -> Trainer | CrossValidator:
         if self._trainer is None or self._trainer[0] != round_.name:
             self._trainer = None
             self._trainer = round_.name, round_.make_trainer()
         return self._trainer[1]
+
+
+def _values(result: TrialResult) -> tuple[float, ...]:
+    return () if result.score is None else (result.score,)
 
 
 def _key(name: str, trial: TrialResult) -> str:

@@ -57,10 +57,23 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
     return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
 
 
+def left_out(space: SearchSpace) -> tuple[str, ...]:
+    """Return the searched hyperparameters that `importances` has no share for, because only some trials have them.
+
+    The rates are not among them: they are in the share of `lr`.
+    """
+    rates = {one.rate_name for one in space.optimizers}
+    return tuple(one.name for one in space.dimensions() if one.conditions and _varies(one) and one.name not in rates)
+
+
+def _varies(dimension: Dimension) -> bool:
+    return len(dimension.choices) > 1 or dimension.low < dimension.high
+
+
 def _searched(space: SearchSpace) -> Iterable[Dimension]:
     """Return the dimensions that every trial has and that have several values; the rate is its place in the bounds."""
     for dimension in space.dimensions():
-        if not dimension.conditions and (len(dimension.choices) > 1 or dimension.low < dimension.high):
+        if not dimension.conditions and _varies(dimension):
             yield dimension
     yield Dimension(RATE, low=0.0, high=1.0)
 

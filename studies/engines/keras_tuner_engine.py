@@ -16,37 +16,45 @@ if TYPE_CHECKING:
 SAMPLERS = ("random", "bayesian", "grid", "tpe")
 
 
-def keras_tuner_engine(space: SearchSpace, *, sampler: str = "random", seed: int = 0) -> Engine:
+def keras_tuner_engine(
+    space: SearchSpace, *, sampler: str = "random", seed: int = 0, first: Sequence[Values] = ()
+) -> Engine:
     """Return one of KerasTuner's oracles as an engine.
 
     KerasTuner's chief and workers are not used. If a worker is killed, its trial runs for ever, and the chief waits
     for it without end; neither has a heartbeat or a storage that outlives a process.
 
     Args:
-        space: the space that is searched; the first proposals have the rates that its range tests suggest.
+        space: the space that is searched.
         sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
-        seed: the seed of the choices.
+        seed: the seed of the choices. Of several objectives "tpe" learns from all, "bayesian" from the first alone.
+        first: values of the space that are proposed first; then come the rates that the range tests suggest.
 
     Raises:
         ValueError: for an unknown sampler.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {sampler!r}.")
-    return OptunaEngine(space, sampler="tpe", seed=seed) if sampler == "tpe" else _OracleEngine(space, sampler, seed)
+    if sampler == "tpe":
+        return OptunaEngine(space, sampler="tpe", seed=seed, first=first)
+    return _OracleEngine(space, sampler, seed, first)
 
 
 class _OracleEngine:
     """A KerasTuner oracle, made at the first proposal, because KerasTuner takes seconds to import."""
 
-    def __init__(self, space: SearchSpace, sampler: str, seed: int) -> None:
-        self._space, self._sampler, self._seed = space, sampler, seed
+    def __init__(self, space: SearchSpace, sampler: str, seed: int, first: Sequence[Values]) -> None:
+        self._space, self._sampler, self._seed, self._first = space, sampler, seed, first
         self.repeats_nothing = sampler == "grid"
 
     @cached_property
     def _oracle(self) -> NumberedOracle:
         from studies.engines.keras_tuner_oracles import ORACLES
 
-        return ORACLES[self._sampler](self._space, seed=self._seed)
+        return ORACLES[self._sampler](self._space, seed=self._seed, first=self._first)
+
+    def expect(self, num_objectives: int) -> None:
+        """Take any number: KerasTuner's oracles learn from the first objective alone."""
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values | None:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""

@@ -30,7 +30,9 @@ class NumberedOracle(keras_tuner.Oracle):
     KerasTuner's state, `oracle.json`, is fatal if it is half-written, and it cannot resume a grid.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int, objective: Objective = COST) -> None:
+    def __init__(
+        self, space: SearchSpace, *, seed: int, objective: Objective = COST, first: Sequence[Values] = ()
+    ) -> None:
         hp = keras_tuner.HyperParameters()
         self.dimensions = space.dimensions()
         ask_keras_tuner(hp, self.dimensions)
@@ -41,7 +43,7 @@ class NumberedOracle(keras_tuner.Oracle):
             max_consecutive_failed_trials=ANY_NUMBER,
         )
         self.study_objective, self.study_seed = objective, seed
-        self.suggestions = space.suggested_parameters()
+        self.suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self.failed: set[str] = set()
         self.verbose = 0
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from studies.dimension import Dimension, Value
 from studies.limits import NO_LIMITS, Limits
-from studies.objective import VAL_LOSS
+from studies.objective import VAL_LOSS, Objectives
 from studies.ranking import excess_gap
 from studies.trial import TrialResult, TrialState
 
@@ -29,6 +29,7 @@ class Observation:
         number: the trial's number; negative for a trial of another study.
         values: the values of its active dimensions, by name.
         cost: a finite number, lower is better; None if the trial failed.
+        further: the costs of further objectives, as the first.
         excess_gap: by how much its generalisation gap is too large, 0 if it is allowed; None if any gap is allowed.
         excess_parameters: how many parameters its model has too many, 0 if it has few enough; None if any number is
             allowed.
@@ -39,6 +40,7 @@ class Observation:
     cost: float | None
     excess_gap: float | None = None
     excess_parameters: int | None = None
+    further: tuple[float, ...] = ()
 
     @property
     def constraints(self) -> dict[str, float]:
@@ -51,6 +53,13 @@ class Engine(Protocol):
     """Propose the values of trials; `repeats_nothing` says that no point is proposed twice."""
 
     repeats_nothing: bool
+
+    def expect(self, num_objectives: int) -> None:
+        """Hear how many costs each observation will have, before the first proposal.
+
+        Raises:
+            ValueError: if the engine cannot learn from so many.
+        """
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values | None:
         """Return the values of a trial; None if all of the space has been tried.
@@ -65,7 +74,11 @@ class Engine(Protocol):
 
 
 def observe(
-    result: TrialResult, others: Iterable[TrialResult], max_gap: float | None, limits: Limits = NO_LIMITS
+    result: TrialResult,
+    others: Sequence[TrialResult],
+    max_gap: float | None,
+    limits: Limits = NO_LIMITS,
+    further: Objectives = (),
 ) -> Observation:
     """Return the observation of a trial of a study.
 
@@ -74,9 +87,16 @@ def observe(
         others: the results of the trials before it.
         max_gap: the largest generalisation gap allowed; None allows any.
         limits: of the study.
+        further: the objectives after the first.
     """
     cost = cost_for_engines(result, others)
-    return Observation(result.number, result.config.parameters(), cost, *excesses(result, max_gap, limits))
+    return Observation(
+        result.number,
+        result.config.parameters(),
+        cost,
+        *excesses(result, max_gap, limits),
+        further_costs(result, others, further),
+    )
 
 
 def excesses(result: TrialResult, max_gap: float | None, limits: Limits) -> tuple[float | None, int | None]:
@@ -100,6 +120,16 @@ def cost_for_engines(result: TrialResult, others: Iterable[TrialResult]) -> floa
     seen = [other.cost for other in others if other.state in ended and other.cost is not None]
     seen = seen or [cost for cost in (*result.costs, *_losses(result)) if math.isfinite(cost)]
     return penalty(seen)
+
+
+def further_costs(result: TrialResult, others: Iterable[TrialResult], objectives: Objectives) -> tuple[float, ...]:
+    """Return the finite cost of each further objective; what a trial lacks is a bit worse than the worst of others."""
+    costs = []
+    for objective in objectives:
+        value = result.value_of(objective)
+        seen = [objective.cost(other) for one in others if (other := one.value_of(objective)) is not None]
+        costs.append(penalty(seen) if value is None else objective.cost(value))
+    return tuple(costs)
 
 
 def penalty(costs: Sequence[float]) -> float:

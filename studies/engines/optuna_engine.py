@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +30,11 @@ class OptunaEngine:
     process proposed. If a process goes on, its evolution begins again, from the results of the others.
 
     Args:
-        space: the space that is searched; the first proposals have the rates that its range tests suggest.
+        space: the space that is searched.
         sampler: "tpe", "random", "qmc", "gp" or "cmaes".
         seed: the seed of the choices.
+        first: values of the space that are proposed first, some or all of a trial's; then come the rates that the range
+            tests suggest.
 
     Raises:
         ValueError: for an unknown sampler.
@@ -41,14 +43,22 @@ class OptunaEngine:
 
     repeats_nothing = False
 
-    def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0) -> None:
+    def __init__(
+        self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, first: Sequence[Values] = ()
+    ) -> None:
         check_sampler(sampler)
+        self._num_objectives = 1
         self._sampler, self._seed = sampler, seed
         self._dimensions = {dimension.name: dimension for dimension in space.dimensions()}
-        self._suggestions = space.suggested_parameters()
+        self._suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self._study: optuna.Study | None = None
         self._asked: dict[int, tuple[optuna.Trial, Values]] = {}
         self._known: set[int] = set()
+
+    def expect(self, num_objectives: int) -> None:
+        """Hear how many costs each observation will have, before the first proposal."""
+        check_sampler(self._sampler, num_objectives=num_objectives)
+        self._num_objectives = num_objectives
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""
@@ -92,7 +102,7 @@ class OptunaEngine:
 
         if self._study is None:
             with quiet_optuna():
-                self._study = optuna.create_study()
+                self._study = optuna.create_study(directions=["minimize"] * self._num_objectives)
         for observation in sorted(ended, key=lambda one: one.number):
             if observation.number not in self._known:
                 self._known.add(observation.number)
@@ -102,36 +112,33 @@ class OptunaEngine:
     def _add_ended(self, study: optuna.Study, observation: Observation) -> None:
         trial, values = self._asked.pop(observation.number, (None, None))
         constraints = {**observation.constraints, FAILURE: VIOLATED if observation.cost is None else HELD}
-        cost = observation.cost
-        if cost is None:  # a sampler without constraints avoids it as it avoids a diverged trial
-            cost = penalty(list(_costs(study)))
+        costs = [observation.cost, *observation.further] if observation.cost is not None else self._penalties(study)
         if trial is not None and values == observation.values:
             for name, excess in constraints.items():
                 trial.set_constraint(name, excess)
-            study.tell(trial, cost)
+            study.tell(trial, costs)
             return
         if trial is not None:
             _leave(study, trial.number)  # another worker was faster, or its model lacks some hyperparameters
-        study.add_trial(self._made(observation.values, value=cost, constraints=constraints))
+        study.add_trial(self._made(observation.values, {"values": costs, "constraints": constraints}))
+
+    def _penalties(self, study: optuna.Study) -> list[float]:
+        """Return the costs of a failed trial: a sampler without constraints avoids it as it avoids a diverged one."""
+        told = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+        whole = [trial.values for trial in told if trial.constraints.get(FAILURE) != VIOLATED]
+        return [penalty([values[at] for values in whole]) for at in range(self._num_objectives)]
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:
         import optuna
 
-        study.add_trial(self._made(values, state=optuna.trial.TrialState.RUNNING))
+        study.add_trial(self._made(values, {"state": optuna.trial.TrialState.RUNNING}))
         return len(study.get_trials(deepcopy=False)) - 1
 
-    def _made(self, values: Values, **options: Any) -> optuna.trial.FrozenTrial:
+    def _made(self, values: Values, options: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
         import optuna
 
         distributions = {name: distribution(self._dimensions[name]) for name in values}
         return optuna.trial.create_trial(params=dict(values), distributions=distributions, **options)
-
-
-def _costs(study: optuna.Study) -> Iterator[float]:
-    """Yield the costs of the trials that did not fail."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state.name == "COMPLETE" and trial.value is not None and trial.constraints.get(FAILURE) != VIOLATED:
-            yield trial.value
 
 
 def _leave(study: optuna.Study, number: int) -> None:

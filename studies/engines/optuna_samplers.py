@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "random", "qmc", "gp", "cmaes")
 NUM_RANDOM = 4  # trials that TPE draws at random after the suggested ones; the bounds are narrow already
+SINGLE = ("cmaes",)  # samplers that know one objective only
 NEEDED = {"gp": "torch", "cmaes": "cmaes"}  # packages that Optuna does not install
 
 
-def check_sampler(name: str) -> None:
+def check_sampler(name: str, *, num_objectives: int = 1) -> None:
     """Refuse a sampler that cannot be made.
 
     Raises:
-        ValueError: for an unknown sampler.
+        ValueError: for an unknown sampler, or one that knows one objective only, if there are several.
         ImportError: if a package that it needs is not installed.
     """
     if name not in SAMPLERS:
         raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {name!r}.")
+    if name in SINGLE and num_objectives > 1:
+        raise ValueError(f"`sampler` must not be {name!r} with several objectives, of which it knows the first alone.")
     package = NEEDED.get(name)
     if package and importlib.util.find_spec(package) is None:
         raise ImportError(

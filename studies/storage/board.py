@@ -34,13 +34,14 @@ class Outcome:
 
     Attributes:
         result: plain data for JSON.
-        value: the finite number that Optuna shows as the trial's value; None if the piece failed.
+        values: the finite numbers that Optuna shows as the trial's values, one for each direction of the study; none if
+            the piece failed.
         curve: losses by epoch, which Optuna shows as intermediate values.
         constraints: by name; a positive value violates the constraint.
     """
 
     result: Mapping[str, Any]
-    value: float | None = None
+    values: tuple[float, ...] = ()
     curve: Sequence[float] = ()
     constraints: Mapping[str, float] = field(default_factory=dict)
 
@@ -164,7 +165,7 @@ class Board:
         holder = self.table().running.get(key)
         holder_id = None if holder is None else self.id_of(holder)
         if holder_id != trial_id:
-            self._end(trial_id, None)
+            self._end(trial_id, ())
         # The holder is another trial of this worker if its creation seemed to fail, but did not.
         is_mine = holder is not None and worker_of(holder) == self.worker
         return Claim(key, holder_id) if is_mine and holder_id is not None else None
@@ -186,13 +187,13 @@ class Board:
             return False
         if self.database is not None:
             write_curve(self.database, claim.trial_id, outcome.curve)
-        self._end(claim.trial_id, outcome.value)
+        self._end(claim.trial_id, outcome.values)
         return True
 
     def give_back(self, claim: Claim) -> None:
         """Let other workers take a piece that this worker does not end."""
         if RESULT not in self.storage.get_trial(claim.trial_id).user_attrs:
-            self._end(claim.trial_id, None)
+            self._end(claim.trial_id, ())
 
     def lost(self, table: Table) -> list[FrozenTrial]:
         """Return the running trials whose worker is lost: started again, ended on this machine, or silent for too long.
@@ -212,14 +213,14 @@ class Board:
                 gone.append(trial)
         return gone
 
-    def close(self, trial: FrozenTrial, value: float | None) -> bool:
+    def close(self, trial: FrozenTrial, values: tuple[float, ...]) -> bool:
         """End a running trial of a lost worker, or a surplus one; return whether it had not ended before.
 
         Args:
             trial: the trial.
-            value: the value of its result; None if it has no result or failed.
+            values: the values of its result; none if it has no result or failed.
         """
-        return self._end(self.id_of(trial), value)
+        return self._end(self.id_of(trial), values)
 
     def seconds_silent(self, trials: Iterable[FrozenTrial]) -> dict[int, float]:
         """Return the seconds since the last heartbeat of each trial that had one, by Optuna's number of the trial."""
@@ -236,12 +237,12 @@ class Board:
         """Say whether a new trial is the first after a table, without a read of the database if it is."""
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, seen.num_trials) == trial_id
 
-    def _end(self, trial_id: int, value: float | None) -> bool:
+    def _end(self, trial_id: int, values: tuple[float, ...]) -> bool:
         import optuna
 
-        state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
+        state = optuna.trial.TrialState.COMPLETE if values else optuna.trial.TrialState.FAIL
         try:
-            return self.storage.set_trial_state_values(trial_id, state, None if value is None else [value])
+            return self.storage.set_trial_state_values(trial_id, state, list(values) or None)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import warnings
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     import sqlalchemy
     from sqlalchemy import URL
 
+# In the words of SQLAlchemy, of libpq, and of drivers in Python.
+UNKNOWN_PARAMETER = re.compile(
+    r"""(?:argument\(s\)|invalid connection option|invalid URI query parameter:|unexpected keyword argument)"""
+    r""" ["'](\w+)["']"""
+)
 OPENING_S = 10.0  # so long a storage that does not answer is called again when a study is opened
 CONNECT_TIMEOUT_S = 10
 SQLITE_TIMEOUT_S = 30.0  # so long SQLite waits for another process that is writing
@@ -28,6 +34,10 @@ class StorageOfAnotherVersion(Exception):
 
 class NoDriver(Exception):
     """The package that reaches a kind of database is not installed."""
+
+
+class BadUrl(Exception):
+    """The URL of a storage has parameters that its database does not know."""
 
 
 class NoSuchStudy(Exception):
@@ -49,6 +59,7 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         StorageOfAnotherVersion: if another version of Optuna made it.
         NoSuchStudy: if it has no tables, and they must not be made.
         NoDriver: if the package that reaches it is not installed.
+        BadUrl: if the URL has unknown parameters.
     """
     retry = Retrying(url, OPENING_S)
     try:
@@ -72,10 +83,23 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
     # Optuna replaces text in braces, and a password may have braces.
     text = parts.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     try:
-        storage = optuna.storages.RDBStorage(
-            text, engine_kwargs=_engine_options(parts), skip_table_creation=not creates
-        )
-    except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Query string argument", sqlalchemy.exc.SAWarning)
+            storage = optuna.storages.RDBStorage(
+                text, engine_kwargs=_engine_options(parts), skip_table_creation=not creates
+            )
+    except (
+        sqlalchemy.exc.DBAPIError,
+        sqlalchemy.exc.SAWarning,
+        optuna.exceptions.StorageInternalError,
+        TypeError,
+    ) as error:
+        unknown = UNKNOWN_PARAMETER.search(f"{error} {error.__cause__}")
+        if unknown:
+            raise BadUrl(
+                f"The URL of the storage at {address(url)} must have parameters that {parts.drivername} knows, got "
+                f"{unknown[1]!r}."
+            ) from error
         if not creates and _has_no_tables(error):
             raise NoSuchStudy(nothing) from error
         raise

@@ -60,8 +60,8 @@ class Job(Protocol):
     def next_piece(self, table: Table, spread: int) -> Piece | None:
         """Return a piece that may be taken now, one of the first `spread` that are open; None if there is none."""
 
-    def value_of(self, result: Mapping[str, Any]) -> float | None:
-        """Return what a stored result is worth, for a worker that was killed before it said so."""
+    def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
+        """Return the values of a stored result, for a worker that was killed before it said so."""
 
     def on_look(self, table: Table) -> None:
         """Be called with each table, which shows the work of other workers."""
@@ -113,9 +113,9 @@ def put_back(board: Board, job: Job) -> int:
     num_open = 0
     for trial in board.lost(table):
         result = trial.user_attrs.get(RESULT)  # there is one if the worker was killed between the result and the end
-        num_open += board.close(trial, None if result is None else job.value_of(result)) and result is None
+        num_open += board.close(trial, () if result is None else job.values_of(result)) and result is None
     for trial in table.surplus:
-        board.close(trial, None)
+        board.close(trial, ())
     return num_open
 
 

@@ -10,33 +10,34 @@ from typing import TYPE_CHECKING, Any
 from lrrt.plain import from_plain, to_plain
 from studies.engines.observation import Observation
 from studies.engines.optuna_samplers import distribution, quiet_optuna
-from studies.objective import VAL_LOSS, Objective
+from studies.objective import VAL_LOSS, Objectives
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
-from studies.storage.board import Table
+from studies.storage.board import RESULT, Table
 from studies.storage.database import NoSuchStudy, open_storage
 from studies.storage.urls import address
+from studies.trial import TrialResult
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
 SPACE = "space"  # the study attribute with the search space; it is written last, so a study that has it is complete
-OBJECTIVE = "objective"  # ... with what its trials are scored by; a study of version 0.1.0 has none
+OBJECTIVES = "objectives"  # ... with what its trials are scored by; a study of version 0.1.0 has none
 FORMAT, CURRENT_FORMAT = "format", 2  # how trials are stored; the first format had no such attribute
 KNOWN = "known"  # the attribute of trials from another study, with their place among these
 BEING_MADE_S = 10.0  # so long a process waits for a study that another process is making
 
 
 def open_study(
-    name: str, database: optuna.storages.RDBStorage | None, *, objective: Objective | None = None, creates: bool
+    name: str, database: optuna.storages.RDBStorage | None, *, objectives: Objectives = (VAL_LOSS,), creates: bool
 ) -> tuple[optuna.Study, optuna.storages.BaseStorage]:
     """Return the study of this name and its storage: a database, or the memory of this process.
 
     Args:
         name: of the study.
         database: None for the memory of this process.
-        objective: gives a new study its direction; None is the validation loss.
+        objectives: give a new study its directions.
         creates: whether it is made if it does not exist.
 
     Raises:
@@ -47,9 +48,9 @@ def open_study(
     storage = optuna.storages.get_storage(database)
     with quiet_optuna():
         if creates:
-            is_maximised = objective is not None and objective.is_maximised
-            direction = optuna.study.StudyDirection.MAXIMIZE if is_maximised else optuna.study.StudyDirection.MINIMIZE
-            study = optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
+            low, high = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
+            directions = [high if objective.is_maximised else low for objective in objectives]
+            study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
             return study, storage
         try:
             return optuna.load_study(study_name=name, storage=storage), storage
@@ -77,19 +78,20 @@ def stored_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
     return dict(attributes)
 
 
-def objective_of(study: optuna.Study, wanted: Objective | None) -> Objective:
-    """Return the objective of a stored study, or, of one that has none yet, the one that is wanted.
+def objectives_of(study: optuna.Study, wanted: Objectives | None) -> Objectives:
+    """Return the objectives of a stored study, or, of one that has none yet, those that are wanted.
 
     Raises:
-        ForeignStudy: if another is wanted than the stored one.
+        ForeignStudy: if others are wanted than the stored ones.
     """
     attributes = study.user_attrs
-    if SPACE not in attributes and OBJECTIVE not in attributes:
-        return wanted or VAL_LOSS
-    stored = from_plain(Objective, attributes[OBJECTIVE]) if OBJECTIVE in attributes else VAL_LOSS
+    if SPACE not in attributes and OBJECTIVES not in attributes:
+        return wanted or (VAL_LOSS,)
+    stored = from_plain(Objectives, attributes.get(OBJECTIVES, [to_plain(VAL_LOSS)]))
     if wanted not in (None, stored):
+        was, now = (", ".join(f"{one.name} ({one.direction})" for one in several) for several in (stored, wanted or ()))
         raise ForeignStudy(
-            f"The stored study {study.study_name!r} must be of this objective, but it was {stored}, now {wanted}. Take "
+            f"The stored study {study.study_name!r} must be of this objective, but it was {was}, now {now}. Take "
             "another name or folder."
         )
     return stored
@@ -98,13 +100,13 @@ def objective_of(study: optuna.Study, wanted: Objective | None) -> Objective:
 def complete(
     study: optuna.Study,
     space: SearchSpace,
-    objective: Objective,
+    objectives: Objectives,
     known: Iterable[Observation],
     attributes: Mapping[str, Any],
     *,
     creates: bool = True,
 ) -> None:
-    """Give a new study its objective and its space, or refuse a study of another space; write nothing unless `creates`.
+    """Give a new study its objectives and space, or refuse a study of another space; write nothing unless `creates`.
 
     Raises:
         ForeignStudy: if the study has another space, or an earlier version of lrrt made it.
@@ -120,7 +122,7 @@ def complete(
     space.check_kept(stored.get(SPACE, {}), f"The stored study {study.study_name!r}")
     if SPACE in stored or not creates:
         return
-    for key, value in {**attributes, OBJECTIVE: to_plain(objective)}.items():
+    for key, value in {**attributes, OBJECTIVES: [to_plain(one) for one in objectives]}.items():
         study.set_user_attr(key, value)
     distributions = {dimension.name: distribution(dimension) for dimension in space.dimensions()}
     stored_trials = known_trials(Table.of(study.get_trials(deepcopy=False)))
@@ -129,7 +131,10 @@ def complete(
             trial = optuna.trial.create_trial(
                 params=dict(observation.values),
                 distributions={name: distributions[name] for name in observation.values},
-                value=objective.score(observation.cost),
+                values=[
+                    one.score(cost)
+                    for one, cost in zip(objectives, (observation.cost, *observation.further), strict=True)
+                ],
                 user_attrs={KNOWN: index},
             )
             study.add_trial(trial)
@@ -144,3 +149,15 @@ def known_trials(table: Table) -> dict[int, FrozenTrial]:
         if KNOWN in trial.user_attrs:
             by_place.setdefault(trial.user_attrs[KNOWN], trial)
     return by_place
+
+
+def stored_results(storage: str, name: str = "lrrt") -> list[TrialResult]:
+    """Return the results of the trials of a stored study that have ended, in the order of their numbers.
+
+    Raises:
+        NoSuchStudy: if the storage has no such study.
+        StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
+    """
+    study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
+    ended = Table.of(study.get_trials(deepcopy=False)).ended
+    return [TrialResult.from_dict(ended[key].user_attrs[RESULT]) for key in sorted(ended)]

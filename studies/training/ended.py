@@ -44,10 +44,13 @@ class EpochEnded:
     epochs: int
     train_losses: tuple[float, ...]
     val_losses: tuple[float, ...]
-    checkpoint: Callable[[], TrialCheckpoint]
-    """Copies all that the trial needs to go on from here; it takes as long as reading the model's variables."""
+    checkpoint: Callable[[], TrialCheckpoint] | None
+    """Copies all that the trial needs to go on from here, which takes as long as reading the model's variables; None if
+    an interrupted trial begins again."""
     metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     objective: Objective = VAL_LOSS
+    fold_scores: tuple[float, ...] | None = None
+    """The scores of the folds that have ended, if the trial is trained on folds."""
 
     def so_far(self) -> TrialResult:
         """Return the trial as if it had ended here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -37,10 +37,18 @@ class LoopCache:
     Args:
         loops: the loops of the model with its default hyperparameters.
         max_models: the number of other models whose loops are stored.
+        make: makes the loops for values of a trial's own hyperparameters; None if only the model depends on them.
     """
 
-    def __init__(self, loops: Loops, *, max_models: int = MAX_MODELS) -> None:
+    def __init__(
+        self,
+        loops: Loops,
+        *,
+        max_models: int = MAX_MODELS,
+        make: Callable[[Mapping[str, Value]], Loops] | None = None,
+    ) -> None:
         self.loops = loops
+        self._make = make or (lambda values: self.loops.like(hyperparameters=values))
         self._max_models = max_models
         self._loops_of_models: OrderedDict[tuple[tuple[str, Value], ...], Loops] = OrderedDict()
         self._variables: WeakKeyDictionary[TrainingLoop, dict[str, tf.Variable]] = WeakKeyDictionary()
@@ -67,7 +75,7 @@ class LoopCache:
         if not config.own:
             return self.loops
         if config.own not in self._loops_of_models:
-            self._loops_of_models[config.own] = self.loops.like(hyperparameters=dict(config.own))
+            self._loops_of_models[config.own] = self._make(dict(config.own))
             if len(self._loops_of_models) > self._max_models:
                 self._loops_of_models.popitem(last=False)
         self._loops_of_models.move_to_end(config.own)

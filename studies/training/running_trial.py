@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +35,7 @@ class TrialRun:
             are read.
         parts: batches in each epoch, if an epoch is a part of the data and goes on where the one before stopped; empty
             if each epoch is all of the data.
+        leaves_out_penalty: whether the losses are recorded without what regularizers add; callbacks see all of them.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class TrialRun:
         hooks: Hooks,
         judge: FitLoop | None,
         parts: Sequence[int] = (),
+        *,
+        leaves_out_penalty: bool = False,
     ) -> None:
         self.loop = loop
         self.objective = objective
@@ -52,11 +57,13 @@ class TrialRun:
         self.plans: Sequence[tuple[Any, ...]] = ()
         self.hooks = hooks
         self.judge = judge
+        self.leaves_out_penalty = leaves_out_penalty
         self.train_losses: list[float] = []
         self.val_losses: list[float] = []
         self.metrics: dict[str, list[float]] = {}
         self.best_weights: Values | None = None
         self.num_steps = 0
+        self._step_seconds: list[float] = []
 
     def begin(self, weights: Values) -> None:
         """Put the loop at the beginning."""
@@ -91,12 +98,15 @@ class TrialRun:
         epoch = len(self.val_losses)  # Keras counts from 0
         self.hooks.tell("on_epoch_begin", epoch)
         self.loop.metrics.begin()
+        began = time.perf_counter()
         steps = self.loop.train(rates, self.rng, momenta, plan=self.plans[epoch] if self.plans else None)
+        self._step_seconds.append((time.perf_counter() - began) / max(1, len(steps.losses)))
         self.num_steps += len(steps.losses)
         metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
         validation = numbers(self._validate()) if steps.is_finite else {}
         logs = as_logs(metrics, validation)
-        self._record(logs)
+        penalty = self.loop.penalty if self.leaves_out_penalty and validation else 0.0
+        self._record({**logs, **{name: logs[name] - penalty for name in (TRAIN_LOSS, VAL_LOSS_NAME) if name in logs}})
         if self.objective.best_epoch(self.scores) == epoch + 1:
             self.best_weights = self.loop.snapshot()
         self.hooks.tell("on_epoch_end", epoch, logs)
@@ -140,6 +150,7 @@ class TrialRun:
             seconds=seconds,
             planned_epochs=epochs,
             objective=self.objective,
+            seconds_per_step=median(self._step_seconds) if self._step_seconds else 0.0,
             metrics={name: values[:num_ended] for name, values in self.metrics_so_far().items()},
         )
         if result.score is None and state in (TrialState.COMPLETED, TrialState.PRUNED):

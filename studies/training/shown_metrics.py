@@ -1,31 +1,47 @@
-"""Find the objective of a study among what a task's model shows on one batch."""
+"""Find the objectives of a study among what a task's model shows on one batch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lrrt.monitor import ON_VALIDATION
-from studies.objective import TRAIN_LOSS, VAL_LOSS_NAME, Objective
+from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS_NAME, Objective, Objectives, check_names
 from studies.training.callbacks import numbers
 from studies.training.loop_cache import LoopCache
 
+LOSSES = {TRAIN_LOSS, VAL_LOSS_NAME}
 
-def find_objective(cache: LoopCache, name: str, direction: str) -> tuple[Objective, bool]:
-    """Return the objective of this name, and whether only `model.evaluate` shows it and the compiled loop does not.
+
+def find_objectives(cache: LoopCache, names: str | Sequence[str], direction: str = "auto") -> tuple[Objectives, bool]:
+    """Return the objectives of these names, and whether only `model.evaluate` shows one and the compiled loop does not.
 
     A metric is looked for in what the model shows on one batch of the validation data.
 
+    Args:
+        cache: the loops of the task.
+        names: of one or several objectives.
+        direction: of the first; the direction of further ones must be known.
+
     Raises:
-        ValueError: for a name that the model does not show, with those that it does; for an unknown direction.
+        ValueError: for a name that the model does not show, with those that it does; for a direction that is unknown;
+            for names that cannot stand together.
     """
-    if name in (TRAIN_LOSS, VAL_LOSS_NAME):
-        return Objective.named(name, direction), False
-    compiled, evaluated = _shown(cache)
-    if name not in {*compiled, *evaluated}:
-        known = ", ".join(sorted({VAL_LOSS_NAME, TRAIN_LOSS, *compiled, *evaluated}))
-        raise ValueError(
-            f"The objective must be a loss or a metric that the model shows as one number, got {name!r}; it shows "
-            f"{known}. Name a metric in model.compile(metrics=[..])."
-        )
-    return Objective.named(name, direction, cache.loops.model), name not in compiled
+    every = [names] if isinstance(names, str) else list(names)
+    check_names(every)
+    of_epochs = [name for name in every if name not in OF_TRIALS]
+    in_loop, evaluated = _shown(cache) if set(of_epochs) - LOSSES else (LOSSES, LOSSES)
+    for name in of_epochs:
+        if name not in in_loop | evaluated:
+            raise ValueError(
+                f"The objective must be a loss or a metric that the model shows as one number, got {name!r}; it shows "
+                f"{', '.join(sorted(in_loop | evaluated))}. Name a metric in model.compile(metrics=[..])."
+            )
+    directions = [direction, *("auto" for _ in every[1:])]
+    objectives = tuple(
+        OF_TRIALS.get(name) or Objective.named(name, way, cache.loops.model)
+        for name, way in zip(every, directions, strict=True)
+    )
+    return objectives, not in_loop.issuperset(of_epochs)
 
 
 def _shown(cache: LoopCache) -> tuple[set[str], set[str]]:
@@ -35,7 +51,7 @@ def _shown(cache: LoopCache) -> tuple[set[str], set[str]]:
     logs = fitting.validation_logs(num_batches=1)
     in_loop = _single(fitting.metrics.read())
     loops.model.reset_metrics()
-    compiled = {f"{prefix}{name}" for name in in_loop for prefix in ("", ON_VALIDATION)}
+    compiled = {f"{prefix}{name}" for name in in_loop for prefix in ("", ON_VALIDATION)} | LOSSES
     return compiled, {f"{ON_VALIDATION}{name}" for name in _single(logs)}
 
 

@@ -13,17 +13,26 @@ def check_validation(validation: Batches | None) -> None:
     Raises:
         ValueError: if there is none, it has no end, or some of it is not finite.
     """
-    import keras
-
     if validation is None:
         raise ValueError("A study must have validation data to score its trials, got none.")
-    if isinstance(validation, ArrayBatches):  # their values were checked when they were taken
+    check_finite(validation, "validation_data")
+
+
+def check_finite(batches: Batches, name: str) -> None:
+    """Read data that comes in batches once, and refuse what is not finite.
+
+    Raises:
+        ValueError: if it has no end, or some of it is not finite.
+    """
+    import keras
+
+    if isinstance(batches, ArrayBatches):  # their values were checked when they were taken
         return
-    plan = validation.plan(validation.num_batches, None)
-    for step in range(validation.num_batches):
-        for part in keras.tree.flatten(validation.take(step, *plan)):
+    plan = batches.plan(batches.num_batches, None)
+    for step in range(batches.num_batches):
+        for part in keras.tree.flatten(batches.take(step, *plan)):
             if not is_finite(part):
                 raise ValueError(
-                    f"validation_data must be finite, got NaN or infinity in batch {step} of {validation.num_batches}. "
+                    f"{name} must be finite, got NaN or infinity in batch {step} of {batches.num_batches}. "
                     "Drop or fill those samples."
                 )

@@ -474,7 +474,7 @@ def test_optimizers_are_ordered_by_what_they_reached_with_a_caveat():
     standings = result.standings()
     shown = str(result)
 
-    assert standings[0].lowest_loss <= standings[1].lowest_loss
+    assert standings[0].best <= standings[1].best
     assert shown.splitlines()[1].split()[0] == standings[0].label
     assert "not which ends lowest in a full training" in shown
     assert "<svg" in result._repr_html_()

@@ -103,6 +103,6 @@ def test_bounds_without_versions_are_read():
     """Files that are written by hand have none."""
     bounds = {"sgd": Bounds(1e-3, 1e-1, 1e-2, Verdict.FOUND, "given")}
     result = RangeTestResult({"sgd": ()}, bounds, {"sgd": Case("sgd", "sgd", 32)}, Ramp(), 0)
-    by_hand = {name: value for name, value in result.as_dict().items() if name != "versions"}
+    by_hand = {name: value for name, value in result.to_dict().items() if name != "versions"}
 
     assert RangeTestResult.from_dict(by_hand) == result

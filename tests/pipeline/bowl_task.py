@@ -7,10 +7,12 @@ import numpy as np
 from lrrt import Ramp, RangeCurve, RangeTestResult, find_bounds
 from lrrt.range_result import Case
 from pipeline.run import Run
+from pipeline.task.data_use import DataUse
 from pipeline.task.fingerprints import TaskPrint, source_of
 from pipeline.task.loading import Task
 from tests.studies.bowl import CURVATURE, Bowl
 
+DATA_USE = DataUse()
 BOWL = Task(build_model=None, train=(), validation=())
 
 
@@ -31,6 +33,7 @@ class PreparedBowl:
 
     known_by: TaskPrint
     task: Task = BOWL
+    data_use: DataUse = DATA_USE
 
     def range_test(self, config, optimizer, watcher):
         test, seed = config.range_test, config.study.seed
@@ -46,6 +49,9 @@ class PreparedBowl:
 
     def trainer(self, config, on_note):
         return StageBowl(epochs=config.study.epochs)
+
+    def scorer(self, config, trainer, on_note):
+        return trainer
 
     def fold_trainers(self, config, on_note):
         return ()

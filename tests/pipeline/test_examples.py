@@ -13,7 +13,7 @@ from lrrt.batches import as_batches
 from pipeline.cli import app
 from pipeline.task.loading import load_task
 
-SMALL = {"num_trials": 2, "epochs": 3, "schedules": '["fixed"]', "top_retrained": 0}
+SMALL = {"num_trials": 2, "epochs": 6, "schedules": '["fixed"]', "top_retrained": 0}
 SMALL_TEST = '[range_test]\nnum_steps = 60\nrepeats = 1\noptimizers = ["adam"]\n'
 
 
@@ -60,7 +60,7 @@ def test_a_table_with_text_and_missing_values_is_searched(run):
     summary, model, task = run("titanic")
 
     assert validation_loss(model, task) == pytest.approx(summary["best"]["score"], rel=1e-4)
-    assert summary["best"]["score"] < 0.6
+    assert summary["best"]["score"] < 0.6  # always saying how many survive: 0.66
 
 
 def test_an_autoencoder_with_a_step_of_its_own_is_searched_and_draws(run):

@@ -28,9 +28,11 @@ class Bowl:
         objective=Objective(),  # noqa: B008  # it is frozen
         metric=None,
         size=lambda config: 1,
+        further=(),
     ):
         self.epochs, self.steps, self.raises, self.kill_at, self.epoch_s = epochs, steps, raises, kill_at, epoch_s
         self.objective, self.metric, self.size = objective, metric, size
+        self.objectives = (objective, *further)
         self.trained = []
 
     max_trial_s = None
@@ -69,7 +71,7 @@ class Bowl:
                 state = TrialState.PRUNED
                 break
         num_steps = len(losses) * self.steps
-        shown = self.shown(config, len(losses))
+        shown = {**self.shown(config, len(losses)), "num_parameters": self.size(config)}
         curves = tuple(losses), tuple(losses)
         result = TrialResult(number, config, state, *curves, num_steps, 0.0, planned_epochs=self.epochs, **shown)
         return Trained(result, None)

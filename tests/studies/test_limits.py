@@ -82,7 +82,8 @@ def test_two_workers_end_together_at_their_limit(tmp_path):
         from tests.studies.bowl import Bowl
         from tests.studies.test_limits import GAIN, Limits, SGD, OptunaStudy
         trainer = Bowl(objective=GAIN, metric=lambda config, epoch: -config.lr, epoch_s=0.01)
-        study = OptunaStudy(SGD, storage="sqlite:///{tmp_path}/study.db", objective=GAIN, limits=Limits(stop_after=4))
+        options = dict(storage="sqlite:///{tmp_path}/study.db", objective=GAIN, limits=Limits(stop_after=3))
+        study = OptunaStudy(SGD, sampler="random", **options)
         print([one.number for one in study.run(trainer, num_trials=200)])
     """)
     both = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -182,7 +182,7 @@ def test_a_stored_study_is_of_its_objective(engine, tmp_path):
     assert opened(engine, SGD, tmp_path).objective == GAIN
     with pytest.raises(ForeignStudy, match="must be of this objective"):
         opened(engine, SGD, tmp_path, objective="val_loss")
-    with pytest.raises(ValueError, match="must have one objective"):
+    with pytest.raises(ValueError, match="must have the same objectives"):
         opened(engine, SGD, tmp_path).run(Bowl(), num_trials=3)
 
 

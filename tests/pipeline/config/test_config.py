@@ -43,6 +43,7 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
         confirm_steps=0,
         per_batch_size=False,
     )
+    assert config.task.split == "auto"
     assert config.study == StudyConfig(
         engine="optuna",
         num_trials=40,
@@ -61,7 +62,13 @@ def test_a_config_with_a_task_alone_has_the_defaults_of_the_design(load):
         top_retrained=3,
         retrain_seeds=3,
         folds=0,
+        score_folds=0,
         stratified=False,
+        mixes_validation=False,
+        refit=False,
+        keep_top=1,
+        first=(),
+        warm_start="",
         rank_by="mean",
         widen=False,
         storage="",
@@ -194,6 +201,13 @@ def test_a_value_out_of_its_domain_is_refused(load, line, law):
         ("top_retrained = 0\nfolds = 5", "line 6: .*folds: must come with `top_retrained >= 1`"),
         ("folds = 1", "must be 0, for none, or 2 and more, got 1"),
         ("stratified = true", "must come with `folds >= 2`"),
+        ("num_trials = 2\nkeep_top = 3", "`keep_top <= num_trials` must hold, got 3 of 2 trials"),
+        ("first = [{}]", r"must be tables of values by name, such as {lr = 0.01}, got {}"),
+        ("first = [{lr = [1]}]", r"each value must be a finite number, text, true or false, got lr = \[1\]"),
+        ("score_folds = 1", "score_folds: must be 0, for none, or 2 and more, got 1"),
+        ("keep_top = 0", "must be >= 1, got 0"),
+        ("refit = 1", "must be true or false, got 1"),
+        ("mixes_validation = true", "must come with `folds >= 2`"),
         ("schedules = ['triangular']\nsearches_warmup = true", 'a schedule that can warm up: one of "fixed", "linear"'),
         ("widen = 1", "must be true or false, got 1"),
         ("rank_by = 'median'", 'must be one of "mean", "trial"'),
@@ -209,6 +223,37 @@ def test_momentum_is_refused_for_an_optimizer_without_one_at_the_line_of_its_key
 
     with pytest.raises(ConfigError, match=r'line 8: \[study\] momentum: .* optimizers that have one, got "adagrad"'):
         load(text)
+
+
+def test_first_configs_are_tables_and_are_written_so_that_they_can_be_read(load):
+    config = load(f"{TASK}[[study.first]]\nlr = 0.1\noptimizer = 'sgd'\n[[study.first]]\nunits = 3\nwide = true\n")
+
+    assert config.study.first == ({"lr": 0.1, "optimizer": "sgd"}, {"units": 3, "wide": True})
+    assert load(to_toml(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("value", "weights"),
+    [("'none'", None), ("'balanced'", "balanced"), ("{0 = 1, 1 = 2.5}", {0: 1.0, 1: 2.5})],
+)
+def test_class_weights_are_a_word_or_a_table_and_are_written_so_that_they_can_be_read(load, value, weights):
+    config = load(f"{TASK}class_weight = {value}")
+
+    assert config.task.class_weight == weights
+    assert load(to_toml(config)) == config
+
+
+@pytest.mark.parametrize(
+    "value", ["'equal'", "{}", "{0 = 0.0}", "{a = 1.0}", "{-1 = 1.0}", "{0 = 'x'}", "[1, 2]", "{0 = inf}"]
+)
+def test_other_class_weights_are_refused(load, value):
+    with pytest.raises(ConfigError, match=r'class_weight: must be "none", "balanced", or a table of class number'):
+        load(f"{TASK}class_weight = {value}")
+
+
+def test_stratified_folds_are_refused_beside_another_split(load):
+    with pytest.raises(ConfigError, match='stratified: must come with split = "auto" or "stratified", got "time"'):
+        load(f"{TASK}split = 'time'\n[study]\nfolds = 2\nstratified = true")
 
 
 @pytest.mark.parametrize(

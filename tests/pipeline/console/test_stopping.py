@@ -115,14 +115,22 @@ def test_a_signal_amid_the_imports_waits_for_their_end(monkeypatch):
     assert imported == ["all"]
 
 
-def test_after_a_signal_the_next_sigint_ends_the_process_and_afterwards_all_is_as_before():
+def test_a_second_signal_breaks_nothing_off_and_afterwards_all_is_as_before():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     stopper = Stopper()
-    with stopper.heeding_signals(), stopper.deferred():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    with stopper.heeding_signals():
+        with pytest.raises(Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert isinstance(stopper.reason(), Terminated)
 
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_the_end_of_the_time_reaches_what_would_never_ask_for_it():
+    stopper = Stopper(max_time_s=0.3)
+    with stopper.heeding_signals(), pytest.raises(TimeUsedUp), stopper.raising_at_limit():
+        time.sleep(60)
 
 
 def test_time_is_used_up_when_it_has_passed():

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
+from lrrt.constant_answer import ConstantAnswer
 from pipeline.config.tables import StageConfig, StudyConfig, TaskConfig
 from pipeline.report.advice import advise
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise
+from pipeline.sentences import conclusion
 from studies import (
     Dimension,
+    Evaluation,
     Retrained,
     SearchSpace,
     Training,
@@ -274,3 +277,18 @@ def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrollin
     assert shown["height"] > 2000
     assert min(shown["pictures"]) > 50
     assert shown["letters"] > 7  # pixels; a phone's are small
+
+
+@pytest.mark.parametrize(("constant_loss", "is_beaten"), [(0.101, False), (1.0, True)])
+def test_a_best_trial_that_learnt_nothing_is_said_to_be_so_first_of_all(constant_loss, is_beaten):
+    constant = ConstantAnswer(constant_loss, "the shares of the classes", 10_000)
+    report = report_of()
+    told = Evaluation(report.best.score, 0.08, 0.0, has_penalty=True, constant=constant)
+    report = replace(report, evaluation=told, overfitting=told.with_gap(report.overfitting))
+    page = Page(render(report, CONFIG, study_pictures(report))).text
+    warning = "The best validation loss, 0.1, is hardly better than always answering the shares of the classes"
+
+    assert advise(report)[0].startswith(warning) != is_beaten
+    assert ("no better than a constant answer, the winner" in page) != is_beaten
+    assert ("always answering the shares of the classes" in conclusion(report)) != is_beaten
+    assert "the generalisation gap is 0.02" in " ".join(page.split())

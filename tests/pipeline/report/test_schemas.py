@@ -9,6 +9,7 @@ import pytest
 from lrrt import Case, Ramp, RangeCurve, RangeTestResult, find_bounds
 from pipeline.report.schemas import schema_of
 from pipeline.report.summary import summarise
+from pipeline.report.summary_file import RefittedModel, TopModel
 from studies import (
     AtEdge,
     Edge,
@@ -31,18 +32,25 @@ EDGE = AtEdge("sgd", Edge.HIGH, 0.1, 0.01, 0.1)
 
 # Scripts of other people read these; a change of theirs breaks them.
 KEYS = {
-    "": "schema_version status versions best retrained bounds widened narrowing num_trials cost",
+    "": (
+        "schema_version status versions best pareto_front top retrained bounds widened data model warm_start narrowing "
+        "num_trials cost"
+    ),
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
-        "objective metrics mean_score spread test model_file overfitting overfitting_sentence at_edge"
+        "objective metrics num_parameters seconds_per_step fold_scores mean_score spread test model_file loading_code "
+        "refitted overfitting overfitting_sentence evaluation at_edge"
     ),
     "best.overfitting": "verdict reason num_epochs best_epoch best_val_loss generalisation_gap rise noise",
+    "best.refitted": "model_file epochs train_loss test",
+    "top.0": "number score model_file",
     "best.at_edge": "optimizer edge lr low high reason",
     "retrained.0": "number score mean_score spread seeds folds",
     "retrained.0.seeds": "mean_score spread scores",
     "bounds.sgd": (
         "low high suggested verdict reason is_fallback width_decades original_width_decades num_trials num_diverged"
     ),
+    "data": "split is_held_out class_weight notes",
     "narrowing": "original_decades searched_decades num_diverged",
     "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved retraining",
     "cost.epochs_saved": "completed pruned diverged",
@@ -60,6 +68,8 @@ def summary():
         check_overfitting(BEST.train_losses, BEST.val_losses),
         test={"loss": math.inf},
         model_file="best/model.keras",
+        refitted=RefittedModel("best/refitted.keras", 2, 0.5, {"loss": 0.7}),
+        top=[TopModel(0, 0.5, "best/model.keras")],
         retrained=[Retrained(BEST, (Training("seed 1", BEST),), ())],
         edge=EDGE,
         widened=[EDGE],
@@ -122,7 +132,7 @@ def test_what_has_keys_of_any_name_has_these_at_least(summary, place, key):
 
 def test_bounds_of_an_older_file_fit_their_schema():
     """They have neither a monitor nor a number of steps."""
-    older = RANGE_TEST.as_dict()
+    older = RANGE_TEST.to_dict()
     for name in ("monitor", "monitored", "num_steps"):
         del older["curves"]["sgd"][0][name]
 

@@ -11,9 +11,11 @@ import pipeline
 from pipeline.failures import ConfigError, TaskError
 from pipeline.report.schemas import schema_of
 from pipeline.report.status import in_words, read_status
+from pipeline.stage import go_on
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy
+from tests.pipeline.bowl_task import bowl_run
 
 ROOT = Path(__file__).parents[3]
 IMBALANCED = {
@@ -76,3 +78,51 @@ def test_an_objective_that_the_model_does_not_show_ends_with_65_before_anything_
 def test_a_loss_is_not_maximised():
     with pytest.raises(ConfigError, match=r"\[study\] direction: must be \"min\" or \"auto\" for a loss"):
         pipeline.builtin_config({"study.direction": "max"}, environ={})
+
+
+@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+def test_several_objectives_leave_a_front_as_table_and_picture(engine, tmp_path):
+    """The two models are of one size, so the front is of the best ranking alone."""
+    names = ["val_auc", "num_parameters"]
+    report, _, _ = searched(tmp_path, engine=engine, objective=names, top_retrained=0)
+    rows = list(csv.DictReader((tmp_path / "out/pareto_front.csv").read_text().splitlines()))
+    stored = OptunaStudy.join(f"sqlite:///{tmp_path}/state/study.db").study
+
+    assert [direction.name for direction in stored.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert report.best == report.front[0]
+    assert {dict(one.config.own)["kind"] for one in report.front} == {"ranking"}
+    assert (
+        report.summary["pareto_front"] == [one.number for one in report.front] == [int(row["number"]) for row in rows]
+    )
+    assert {float(row["num_parameters"]) for row in rows} == {5.0}
+    assert (tmp_path / "out/plots/pareto_front.svg").exists()
+    assert "Pareto front" in (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.usefixtures("blank_pictures")
+@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+def test_a_stage_that_a_limit_ends_has_nothing_left_until_the_limit_is_raised(engine, tmp_path):
+    def ended(**limits):
+        settings = {"study.engine": engine, "study.num_trials": 12, "study.top_retrained": 0}
+        config = pipeline.builtin_config(
+            {**settings, **{f"study.{key}": value for key, value in limits.items()}}, environ={}
+        )
+        events = []
+        report = go_on(bowl_run(config, tmp_path, on_event=events.append))
+        return len(report.trials), " ".join(map(str, events))
+
+    num_trials, told = ended(stop_after=2)
+    assert num_trials < 12
+    assert f"2 trials in a row brought no better validation loss, so the study ends after {num_trials} trials" in told
+    again, told = ended(stop_after=2)
+    assert again == num_trials
+    assert "nothing left to do" in told
+    assert ended(stop_after=0)[0] == 12
+
+
+def test_every_limit_out_of_its_domain_is_told(tmp_path):
+    wrong = {"stop_after": -1, "target": "low", "max_trial_time": "soon", "max_parameters": -5, "objective": []}
+    with pytest.raises(ConfigError) as told:
+        pipeline.builtin_config({f"study.{key}": value for key, value in wrong.items()}, environ={})
+    for key in wrong:
+        assert f"[study] {key}" in str(told.value)

@@ -21,6 +21,7 @@ from pipeline.task.fingerprints import (
     study_fields,
 )
 from studies import Dimension
+from studies.space.model_hyperparameters import ModelSpace
 
 X, Y = np.arange(600.0, dtype="float32").reshape(200, 3), np.arange(200) % 2
 OWN = (
@@ -43,7 +44,8 @@ def model(activation="relu", units=4, loss="sparse_categorical_crossentropy"):
 
 def printed(build_model=model, x=X, y=Y, own=()):
     data = x, y
-    return print_of(config(), Loops(build_model, data, optimizers=["sgd"], validation_data=data), own)
+    loops = Loops(build_model, data, optimizers=["sgd"], validation_data=data)
+    return print_of(config(), loops, ModelSpace(own))
 
 
 def test_a_task_that_is_loaded_again_is_the_same():

@@ -6,6 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 import tensorflow as tf
 
 import pipeline
@@ -28,7 +29,7 @@ start_lr = 1e-4
 num_trials = 1
 epochs = 3
 schedules = ["fixed"]
-top_retrained = 0
+{more}
 """
 
 
@@ -45,9 +46,9 @@ def run(monkeypatch, tmp_path):
     module = types.ModuleType("a_task_of_forms")
     monkeypatch.setitem(sys.modules, module.__name__, module)
 
-    def run(build_model, data, steps=0):
+    def run(build_model, data, steps=0, more="top_retrained = 0"):
         module.build_model, module.load_data = build_model, lambda: data
-        (tmp_path / "search.toml").write_text(CONFIG.format(steps=steps))
+        (tmp_path / "search.toml").write_text(CONFIG.format(steps=steps, more=more))
         return pipeline.run_stage(
             load_config(tmp_path / "search.toml", environ={}), out=tmp_path / "out", state=tmp_path / "state"
         )
@@ -78,3 +79,37 @@ def test_an_array_on_disk_is_held_out_trained_on_and_evaluated_there(run, tmp_pa
 
     assert report.best.num_steps == 3 * 4  # 128 of 160 samples, in batches of 32
     assert report.summary["best"]["test"]["loss"] > 0
+
+
+class Mixed(keras.Model):
+    """Takes a text, a sparse row and as many numbers of words as a sample has."""
+
+    def __init__(self):
+        super().__init__()
+        self.lookup = L.StringLookup(vocabulary=["good", "bad"], output_mode="one_hot")
+        self.words = self.add_weight(shape=(6, 2))
+        self.table, self.outer = L.Dense(2), L.Dense(1)
+        self.table.build((None, 5))
+        self.outer.build((None, 3 + 2 + 2))
+
+    def call(self, inputs):
+        words = tf.reduce_mean(tf.gather(self.words, inputs["words"]), axis=1)
+        text = tf.cast(self.lookup(inputs["text"]), tf.float32)
+        return self.outer(tf.concat([text, self.table(inputs["table"]), words], axis=-1))
+
+
+def test_text_sparse_and_ragged_rows_are_held_out_and_cut_into_folds(run):
+    def mixed():
+        model = Mixed()
+        model.compile("sgd", "mse")
+        return model
+
+    x = {
+        "text": ["good", "bad"] * 60,
+        "table": scipy.sparse.random(120, 5, 0.3, "csr", dtype="float32", rng=0),
+        "words": tf.ragged.constant([list(range(1, 2 + number % 4)) for number in range(120)], dtype="int32"),
+    }
+    report = run(mixed, (x, np.arange(120.0) % 2), more="folds = 2\ntop_retrained = 1\nretrain_seeds = 1")
+
+    assert report.best.num_steps == 3 * 3  # 96 of 120 samples, in batches of 32
+    assert len(report.retrained[0].folds.ended) == 2

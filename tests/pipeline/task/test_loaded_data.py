@@ -30,7 +30,7 @@ def load(monkeypatch):
 def test_x_and_y_are_training_data_of_which_some_is_held_out(load, pair):
     task = load(pair)
 
-    assert task.is_held_out
+    assert task.held_out is not None
     assert task.test is None
     np.testing.assert_array_equal(np.sort(np.concatenate([task.train[1], task.validation[1]])), Y)
 
@@ -38,7 +38,7 @@ def test_x_and_y_are_training_data_of_which_some_is_held_out(load, pair):
 def test_what_keras_datasets_return_is_training_and_test_data(load):
     task = load(((X, Y), TEST))
 
-    assert task.is_held_out
+    assert task.held_out is not None
     assert task.test is TEST
     assert len(task.train[1]) + len(task.validation[1]) == 20
 

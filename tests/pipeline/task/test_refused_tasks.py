@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline import StageConfig, TaskError
-from pipeline.task.preparation import make_trainer, prepare
+from pipeline.task.preparation import prepare
+from pipeline.task.trainers import make_trainer
 
 X, Y = np.random.default_rng(0).random((16, 3), np.float32), np.zeros((16, 1), "float32")
 DATASET = tf.data.Dataset.from_tensor_slices((X, Y)).batch(4)

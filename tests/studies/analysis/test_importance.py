@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from studies import Dimension, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
-from studies.analysis.importance import MIN_TRIALS, RATE, importances
+from studies.analysis.importance import MIN_TRIALS, RATE, importances, left_out
 
 SPACE = SearchSpace(
     (OptimizerRange("sgd", 0.01, 1.0), OptimizerRange("adam", 1e-4, 0.1)),
@@ -87,3 +87,7 @@ def test_the_same_trials_have_the_same_shares_whatever_was_drawn_before():
     np.random.seed(8)
 
     assert importances(trials, SPACE) == first
+
+
+def test_what_only_some_trials_have_is_named_as_left_out():
+    assert set(left_out(SPACE)) == {"step__drop_factor", "step__num_drops"}

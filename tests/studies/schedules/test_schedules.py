@@ -3,6 +3,8 @@
 import doctest
 import gc
 import math
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -347,3 +349,22 @@ def test_momentum_out_of_order_is_refused():
 def test_a_parameter_with_an_impossible_domain_is_refused(numbers, message):
     with pytest.raises(ValueError, match=message):
         Parameter("x", *numbers)
+
+
+def test_a_saved_model_with_a_cyclical_schedule_loads_after_studies_is_imported(tmp_path):
+    """In a fresh process, in which `import studies` alone imports no Keras."""
+    config = TrialConfig("sgd", "triangular", 0.1, 8, (("base_fraction", 0.2), ("num_cycles", 2)))
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(config.optimizer(num_steps=20), "mse")
+    model.save(tmp_path / "model.keras")
+    program = """
+import sys
+import studies
+assert "keras" not in sys.modules
+import keras
+print(float(keras.saving.load_model(sys.argv[1]).optimizer.learning_rate))
+"""
+    words = [sys.executable, "-c", program, str(tmp_path / "model.keras")]
+    shown = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert shown.stdout, shown.stderr[-2000:]

@@ -342,7 +342,7 @@ def test_a_diverged_trial_is_worse_than_what_other_workers_saw(url, name):
     claim, config = claimed(other)
     bad = replace(Bowl().train(config).result, val_losses=(1e6,), number=0, state=TrialState.COMPLETED)
     piece = job_of(study, Bowl(raises=lambda config: None)).next_piece(study.board.table(), 1)
-    other.board.finish(claim, Outcome(bad.as_dict(), 1e6))
+    other.board.finish(claim, Outcome(bad.as_dict(), (1e6,)))
 
     class Diverges(Bowl):
         def train(self, config, **options):
@@ -353,7 +353,7 @@ def test_a_diverged_trial_is_worse_than_what_other_workers_saw(url, name):
     outcome = job.next_piece(study.board.table(), 1).do(lambda ends: None)
 
     assert piece.key != 0
-    assert outcome.value > 1e6
+    assert outcome.values[0] > 1e6
 
 
 def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, name):

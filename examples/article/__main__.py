@@ -1,0 +1,51 @@
+"""Reproduce the article on the learning-rate range test, one command for all of it.
+
+    python examples/article                       # some minutes on two cores; the page is out/article/README.md
+    python examples/article --images 60000        # all of MNIST, if it can be fetched
+
+What the article shows, what it asks and what its readers ask: a section each, with numbers of our own runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from itertools import chain
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def main() -> None:
+    """Run everything and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("out/article"), help="folder of the page [%(default)s]")
+    parser.add_argument("--images", type=int, default=5_000, help="how many are used [%(default)s]")
+    parser.add_argument("--epochs", type=int, default=5, help="of each training [%(default)s]")
+    options = parser.parse_args()
+
+    from claims import claims
+    from images import load_images
+    from laboratory import Laboratory
+    from page import write_page
+    from questions import questions
+
+    began = time.monotonic()
+    images = load_images(options.images)
+    laboratory = Laboratory(images, options.epochs)
+    opening = (
+        f"Made by `python examples/article --images {options.images} --epochs {options.epochs}` on {images.source}: "
+        f"{len(images.train[0])} images to train on, {len(images.validation[0])} to validate on, the article's "
+        "network, batches of 250. Every number is of one training from the same initial weights."
+    )
+    heading = "The article on the range test, run again"
+    page = write_page(chain(claims(laboratory), questions(laboratory)), options.out, heading=heading, opening=opening)
+    print(f"done in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Run again what the article shows: its range test, its reading of it, its decay schemes, its overfitting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from laboratory import NUM_EPOCHS, OPTIMIZERS, Laboratory
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from page import Section
+
+from lrrt.curve import DELTA_WINDOW, RangeCurve, loss_deltas
+from lrrt.plot import COLOURS
+from studies import check_overfitting, make_schedule, plot_losses, rate_table
+
+DECAYS = {  # the article's four, as it draws them, and Adam's static rate
+    "fixed": {},
+    "linear": {"decay_fraction": 0.6, "final_fraction": 0.05},
+    "step": {"num_drops": 3, "drop_factor": 0.4},
+    "exponential": {"final_fraction": 0.05},
+    "time": {"final_fraction": 0.1},
+}
+ARTICLES_ADAM = 10**-3.95
+FEW_IMAGES, MANY_EPOCHS = 200, 40
+
+
+def claims(laboratory: Laboratory) -> Iterator[Section]:
+    """Yield a section for each thing that the article shows."""
+    yield losses(laboratory)
+    yield deltas(laboratory)
+    yield choice(laboratory)
+    yield schemes()
+    yield static_rate(laboratory)
+    yield overfitting(laboratory)
+
+
+def running_mean(curve: RangeCurve, num_batches: int) -> NDArray[np.float64]:
+    """Return what the article's package reads as the loss of a step: the mean since the epoch began."""
+    values = np.asarray(curve.losses)
+    epochs = [values[start : start + num_batches] for start in range(0, len(values), num_batches)]
+    return np.concatenate([np.cumsum(epoch) / np.arange(1, len(epoch) + 1) for epoch in epochs])
+
+
+def losses(laboratory: Laboratory) -> Section:
+    """Draw the losses, as measured and as the article's package reads them."""
+    figure = laboratory.tested.plot()
+    axes = figure.axes[0]
+    for number, optimizer in enumerate(OPTIMIZERS):
+        curve = laboratory.tested.curves[optimizer][0]
+        read = running_mean(curve, laboratory.num_batches)
+        axes.plot(curve.lrs, read, color=COLOURS[number], linewidth=1, alpha=0.6, linestyle=":")
+    lags = [_decades(laboratory, optimizer) for optimizer in OPTIMIZERS]
+    return Section(
+        "Loss against rate",
+        "The first picture of the article: the loss of SGD and of Adam while the rate climbs from 1e-4 to 1.",
+        "Lines are each step's own loss, smoothed. Dotted lines are what the article's package reads, the running "
+        f"mean of the epoch. A mean lags behind: the rate at its lowest point lies {lags[0]:.1f} decades from the real "
+        f"one for SGD and {lags[1]:.1f} for Adam, and it starts anew at each of the {NUM_EPOCHS} epochs.",
+        pictures={"losses": figure},
+    )
+
+
+def deltas(laboratory: Laboratory) -> Section:
+    """Draw the loss deltas, as measured and as the article's package reads them."""
+    figure = laboratory.tested.plot_deltas()
+    axes = figure.axes[0]
+    table = [("optimizer", "steepest, running mean", "steepest, each step's loss")]
+    for number, optimizer in enumerate(OPTIMIZERS):
+        curve = laboratory.tested.curves[optimizer][0]
+        fall = loss_deltas(running_mean(curve, laboratory.num_batches))
+        rates = np.asarray(curve.lrs[DELTA_WINDOW:])
+        axes.plot(rates, fall, color=COLOURS[number], linewidth=1, alpha=0.6, linestyle=":")
+        table.append((optimizer, f"{rates[fall.argmin()]:.1e}", rate_in_words(laboratory.bounds(optimizer).steepest)))
+    return Section(
+        "Loss delta against rate",
+        "The second picture: the change of the loss over the last 20 steps. The article picks its lowest point.",
+        f"The same curves, as the mean change over {DELTA_WINDOW} steps; dotted, from the running mean. The window "
+        "looks back, so that the steepest point of this picture lies above the rate at which the loss falls fastest.",
+        table,
+        {"deltas": figure},
+    )
+
+
+def choice(laboratory: Laboratory) -> Section:
+    """Tell which optimizer the test prefers, and train both to see."""
+    table = [("optimizer", "bounds", "suggested", "validation loss of a training there")]
+    reached = {}
+    for optimizer in OPTIMIZERS:
+        bounds = laboratory.bounds(optimizer)
+        reached[optimizer] = laboratory.train(optimizer, bounds.suggested).score
+        span = f"{bounds.low:.1e} to {bounds.high:.1e}"
+        table.append((optimizer, span, f"{bounds.suggested:.1e}", f"{reached[optimizer]:.3f}"))
+    best = min(reached, key=lambda optimizer: reached[optimizer])
+    return Section(
+        "Which optimizer, at which rate",
+        "The article chooses Adam, clearly, at a rate of about 10^-3.95.",
+        f"After {laboratory.epochs} epochs at its suggested rate {best} is ahead. The rate that the article reads for "
+        f"Adam, 1.1e-4, lies {np.log10(laboratory.bounds('adam').suggested / ARTICLES_ADAM):.1f} decades below our "
+        "suggestion for a training of this length.",
+        table,
+    )
+
+
+def schemes() -> Section:
+    """Draw the article's four decay schemes."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    steps = 400
+    for colour, (name, parameters) in zip(COLOURS, DECAYS.items(), strict=False):
+        rates = rate_table(make_schedule(name, 1.0, steps, **parameters), steps)
+        axes.plot(np.arange(steps) / steps, rates, color=colour, label=name, linewidth=1.8)
+    axes.set_xlabel("part of the training")
+    axes.set_ylabel("rate, in parts of its start")
+    axes.legend(frameon=False)
+    return Section(
+        "Four decay schemes",
+        "Linear decay ends on a constant rate; step decay has stairs; exponential and time decay are smooth.",
+        "All are families of `studies.FAMILIES`, made of Keras's own schedules.",
+        pictures={"schemes": figure},
+    )
+
+
+def static_rate(laboratory: Laboratory) -> Section:
+    """Train Adam with a static rate and with each decay from the same start."""
+    lr = laboratory.bounds("adam").suggested
+    trained = {name: laboratory.train("adam", lr, name, **values) for name, values in DECAYS.items()}
+    static = trained["fixed"].score
+    better = [name for name, result in trained.items() if name != "fixed" and result.score < static]
+    names = f" ({', '.join(better)})" if better else ""
+    table = [("schedule", "best validation loss", "epoch")]
+    table += [(name, f"{result.score:.3f}", str(result.best_epoch)) for name, result in trained.items()]
+    return Section(
+        "Is a static rate suboptimal?",
+        "The article holds that a static rate is hardly ever a good idea.",
+        f"From the same start, {lr:.1e}, with Adam: {len(better)} of {len(DECAYS) - 1} decays end below the static rate"
+        f"{names}.",
+        table,
+    )
+
+
+def overfitting(laboratory: Laboratory) -> Section:
+    """Train for long on a few images, and mark the best epoch."""
+    result = laboratory.overfit(FEW_IMAGES, MANY_EPOCHS, laboratory.bounds("adam").suggested)
+    report = check_overfitting(result.train_losses, result.val_losses)
+    figure = plot_losses(result.curves(), report, title=f"Adam on {FEW_IMAGES} images")
+    return Section(
+        "Overfitting, and the best epoch",
+        "The article shows a validation loss that turns after the 20th epoch while the training loss falls on.",
+        f"With {FEW_IMAGES} images and {MANY_EPOCHS} epochs: {report.reason}.",
+        pictures={"overfitting": figure},
+    )
+
+
+def _decades(laboratory: Laboratory, optimizer: str) -> float:
+    """Return by how many decades the running mean's lowest point lies above that of the losses."""
+    curve = laboratory.tested.curves[optimizer][0]
+    read = running_mean(curve, laboratory.num_batches)
+    return float(np.log10(curve.lrs[int(read.argmin())] / laboratory.bounds(optimizer).lowest))
+
+
+def rate_in_words(lr: float | None) -> str:
+    """Return a rate with two digits."""
+    return "-" if lr is None else f"{lr:.1e}"

@@ -1,0 +1,30 @@
+"""Count the batches of a dataset that does not know its length, without waiting for ever for one that has no end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+MOST_BATCHES = 1_000_000
+LONGEST_S = 600.0  # a longer pass over the data should not be made for its length alone
+
+
+def count_batches(dataset: tf.data.Dataset, name: str) -> int:
+    """Return the number of batches; each is taken in Python, so that a signal may end the count.
+
+    Raises:
+        ValueError: if there is no end after a million batches, or after ten minutes.
+    """
+    began, number = time.monotonic(), 0
+    for _ in dataset.map(lambda *_: 0):
+        number += 1
+        seconds = time.monotonic() - began
+        if number >= MOST_BATCHES or seconds >= LONGEST_S:
+            raise ValueError(
+                f"{name} must have an end that can be found, but {number} batches in {seconds:.0f} s showed none. Say "
+                "how long an epoch is: steps_per_epoch in [task], or .take(n) on the dataset; validation data must end."
+            )
+    return number

@@ -1,0 +1,70 @@
+"""End this process when it must stop but hangs where Python cannot interrupt it, as if it had been killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+AGAIN_S = 1.0  # two signals within it are one request: a scheduler sends them to a process and to its group
+LOOK_S = 0.25
+
+
+class Watchdog:
+    """Looks, from a thread of its own, whether a run that must stop does so.
+
+    Signals reach it even while the main thread is in a call that no Python handler can leave.
+
+    Args:
+        overdue: returns the exit code of a run that must have stopped by now; None if it need not.
+        codes: the exit code by the number of each signal that asks a run to stop.
+    """
+
+    def __init__(self, overdue: Callable[[], int | None], codes: dict[int, int]) -> None:
+        self._overdue, self._codes = overdue, codes
+        self._ended = threading.Event()
+        self._first: float | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch while the block runs; it must be entered in the main thread."""
+        ours, signals = socket.socketpair()
+        for end in (ours, signals):
+            end.setblocking(False)
+        before = signal.set_wakeup_fd(signals.fileno(), warn_on_full_buffer=False)
+        thread = threading.Thread(target=self._watch, args=(ours,), name="watchdog", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+            signal.set_wakeup_fd(before)
+            ours.close()
+            signals.close()
+
+    def _watch(self, ours: socket.socket) -> None:
+        while not self._ended.wait(LOOK_S):
+            with suppress(BlockingIOError):
+                for number in ours.recv(64):
+                    self._take(number)
+            code = self._overdue()
+            if code is not None:
+                _leave(code, "hangs, although it was to stop")
+
+    def _take(self, number: int) -> None:
+        if number not in self._codes:
+            return
+        now = time.monotonic()
+        if self._first is not None and now - self._first >= AGAIN_S:
+            _leave(self._codes[number], "was asked to stop twice")
+        self._first = now if self._first is None else self._first
+
+
+def _leave(code: int, why: str) -> None:
+    os.write(2, f"\nlrrt: this process {why}, so it ends here. The same command goes on.\n".encode())
+    os._exit(code)

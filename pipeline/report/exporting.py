@@ -1,0 +1,97 @@
+"""Save the model of any trial of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from pipeline.config.tables import StageConfig
+from pipeline.console.events import StageDone, Tell
+from pipeline.console.stopping import Stopper
+from pipeline.failures import NoSuchTrial, NotFinished, TaskError
+from pipeline.report.models import save_at, save_weights, save_whole
+from pipeline.run import Run
+from pipeline.state.ownership import check_owner
+from pipeline.state.stored import read_weights
+from pipeline.steps.opening import earlier, with_given
+from pipeline.steps.watching import StageWatcher
+from pipeline.steps.weights import weights_of
+from pipeline.task.fingerprints import study_fields
+from studies import TrialResult
+
+WHOLE, WEIGHTS = ".keras", ".weights.h5"
+
+
+def export_trial(
+    config: StageConfig,
+    number: int,
+    *,
+    to: Path | None = None,
+    out: Path | str = "out",
+    state: Path | str = "state",
+    on_event: Tell = lambda event: None,
+    stopper: Stopper | None = None,
+) -> Path:
+    """Save the model of a trial after its best epoch; return its file.
+
+    Args:
+        config: the config of the run.
+        number: the number of the trial. If its weights are not stored, it is trained again with its seed.
+        to: a file that ends in ".keras" for the whole model, or in ".weights.h5"; None for one in the results' folder.
+        out: the folder of the results.
+        state: the folder of the progress.
+        on_event: called with each event; see `pipeline.console`.
+        stopper: may stop the training at the end of an epoch.
+
+    Raises:
+        NotFinished: if the folders hold no study.
+        NoSuchTrial: if there is no such trial, or it was not trained to its end, or the file has another ending.
+        ForeignRun: if the folders belong to another study.
+        TaskError: if the model cannot be made or saved.
+    """
+    run = with_given(Run.make(config, out, state, on_event, stopper))
+    path = to or run.directory.out / "exported" / f"trial-{number}{WHOLE}"
+    if not path.name.endswith((WHOLE, WEIGHTS)):
+        raise NoSuchTrial(f"--to must be a file that ends in {WHOLE} or {WEIGHTS}, got {str(path)!r}.")
+    opened = earlier(run)
+    if opened is None or opened.studies is None:
+        raise NotFinished(f"{run.directory.state} must hold a study with trials to export. Run `lrrt run` first.")
+    trial = _completed(list(opened.studies.results()), number)
+    prepared = run.prepare(run.config, run.stopper)
+    check_owner(run.directory, study_fields(run.config, prepared.known_by, run.given))
+    trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
+    if read_weights(run.directory, trial) is None:
+        run.note(f"the weights of trial {number} are not stored, so it is trained again with its seed")
+    model = trainer.as_trained(trial, weights_of(run, trainer, trial))
+    is_whole = path.name.endswith(WHOLE)
+    _save(path, partial(save_whole if is_whole else save_weights, model))
+    run.tell(
+        StageDone(f"trial {number}, with the score {trial.score:.6g} after epoch {trial.best_epoch}, is in {path}")
+    )
+    return path
+
+
+def _completed(results: list[TrialResult], number: int) -> TrialResult:
+    trial = next((result for result in results if result.number == number), None)
+    if trial is None:
+        numbers = f"of {len(results)} trials that have ended" if results else "of a trial, but none has ended"
+        raise NoSuchTrial(
+            f"--trial must be the number {numbers}, got {number}. trials.csv and `lrrt status` show them."
+        )
+    if not trial.is_candidate:
+        why = trial.state.value + (f": {trial.error}" if trial.error else "")
+        raise NoSuchTrial(f"--trial must be of a trial that was trained to its end, but trial {number} {why}.")
+    return trial
+
+
+def _save(path: Path, save: Callable[[Path], None]) -> None:
+    try:
+        save_at(path, save)
+    except OSError:  # a fault of the disk, not of the model
+        raise
+    except Exception as error:  # saving runs the user's layers, which may raise anything
+        raise TaskError(
+            f"The model must be saved as {path.name}, but {type(error).__name__}: {error}. Give --to another ending: "
+            f"{WHOLE} for the whole model, {WEIGHTS} for its weights."
+        ) from error

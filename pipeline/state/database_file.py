@@ -1,0 +1,48 @@
+"""Check the SQLite file of a run before anything is read from it or written to it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+from pipeline.failures import CorruptState
+from pipeline.state.run_directory import RunDirectory
+
+MAGIC = b"SQLite format 3\x00"  # https://sqlite.org/fileformat.html, section 1.3
+REMEDY = "Put it back from a copy, or begin anew with another --state and --out."
+
+
+def check_database(directory: RunDirectory) -> None:
+    """Refuse a run directory whose study is gone or damaged, so that no new search begins in its place.
+
+    Raises:
+        CorruptState: with the file and the remedy; every command that opens a run raises the same.
+    """
+    file = directory.database
+    had_study = directory.fingerprint.exists()
+    if not file.exists() and not file.is_symlink():
+        if had_study:
+            raise CorruptState(f"{file} must hold the study of this run, but it is gone. {REMEDY}")
+        return
+    if not file.is_file():
+        raise CorruptState(f"{file} must be a file, but it is something else. {REMEDY}")
+    if file.stat().st_size == 0:  # SQLite makes an empty file first
+        if had_study:
+            raise CorruptState(f"{file} must hold the study of this run, but it is empty. {REMEDY}")
+        return
+    with file.open("rb") as opened:
+        fault = "it is no database" if opened.read(len(MAGIC)) != MAGIC else _fault(str(file.absolute().as_uri()))
+    if fault:
+        raise CorruptState(f"{file} must hold the study of this run, but it is damaged: {fault}. {REMEDY}")
+
+
+def _fault(uri: str) -> str:
+    """Return what SQLite finds wrong with a file; "" if it finds nothing, or cannot look now."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as connection:
+            (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # busy, or not readable: who opens it for work says so
+        return ""
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if told == "ok" else str(told).splitlines()[-1]

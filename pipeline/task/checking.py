@@ -1,0 +1,94 @@
+"""Check a task as far as is cheap: its functions, and the model that is built; no data is loaded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from lrrt.models import as_builder, check_is_new, seeded
+from pipeline.config.tables import StageConfig
+from pipeline.failures import TaskError
+from pipeline.task.loading import import_function
+from pipeline.task.tensorflow import import_keras
+
+if TYPE_CHECKING:
+    import keras
+
+HYPERPARAMETERS = "hp"  # the one argument that a loader may need
+
+
+def check_task(config: StageConfig) -> Iterator[str]:
+    """Import the task's functions, check what they need, and build the model twice; yield what was checked.
+
+    Raises:
+        TaskError: with every mistake, each on its line.
+    """
+    import_keras()
+    task = config.task
+    mistakes: list[str] = []
+    checks: list[tuple[str, Callable[[str], str]]] = [
+        (task.build_model, _check_builder),
+        (task.load_data, _check_loader),
+        (task.callbacks, _check_callbacks),
+    ]
+    for path, check in checks:
+        try:
+            if path:
+                yield check(path)
+        except TaskError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise TaskError("\n".join(mistakes))
+
+
+def _check_builder(path: str) -> str:
+    source = import_function(path)
+    try:
+        build = as_builder(source)
+        models = [_compiled(build, path) for _ in range(2)]
+        check_is_new(models[1], models[0])
+    except TaskError:
+        raise
+    except Exception as error:  # building a model runs the user's code, which may raise anything
+        raise TaskError(f"{path} must return a compiled model, it raised {type(error).__name__}: {error}") from error
+    size = f"{models[0].count_params():,} parameters" if models[0].built else "not built before it sees data"
+    return f"{path} builds a compiled model, {type(models[0]).__name__}, {size}."
+
+
+def _compiled(build: Callable[[], keras.Model] | None, path: str) -> keras.Model:
+    import keras
+
+    if build is None:
+        raise TaskError(f"{path} must be a function that builds a model, got a model.")
+    with seeded(0):
+        model = build()
+    if not isinstance(model, keras.Model):
+        raise TaskError(f"{path} must return a compiled keras.Model, got {type(model).__name__}.")
+    if not model.compiled:
+        raise TaskError(f"{path} must return a compiled model, got {model.name!r} without a loss. Call model.compile.")
+    return model
+
+
+def _check_loader(path: str) -> str:
+    required = _required(import_function(path))
+    if required not in ([], [HYPERPARAMETERS]):
+        raise TaskError(f"{path} must need no argument, got one that needs {', '.join(required)}.")
+    return f"{path} can be called as it must; it was not called, so that the data is not checked."
+
+
+def _check_callbacks(path: str) -> str:
+    required = _required(import_function(path))
+    if len(required) > 1:
+        raise TaskError(f"{path} must need no argument, or a trial's config, got {', '.join(required)}.")
+    return f"{path} can be called as it must; it was not called."
+
+
+def _required(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments that have no default."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some functions of C have no signature
+        return []
+    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in variable]

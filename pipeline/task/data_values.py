@@ -1,0 +1,111 @@
+"""Load a task's data for each set of values of its hyperparameters, and keep them as far as memory allows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from lrrt.hyper_models import takes_hyperparameters
+from studies.dimension import Condition, Dimension, Value
+
+KEPT_SHARE = 0.25  # of the machine's memory, for data of other values than the last
+
+
+class HasData(Protocol):
+    """A task with its data."""
+
+    @property
+    def train(self) -> Any: ...
+    @property
+    def validation(self) -> Any: ...
+    @property
+    def test(self) -> Any: ...
+
+
+T = TypeVar("T", bound=HasData)
+
+
+class DataOfValues(Generic[T]):
+    """The task with the data of some values; the data of the values used last are kept.
+
+    Args:
+        load: loads the task for values of hyperparameters by name.
+        names: the hyperparameters of `load_data`.
+        max_bytes: so many bytes of data are kept at most, and those of the last values in any case; None for a quarter
+            of this machine's memory.
+    """
+
+    def __init__(
+        self, load: Callable[[Mapping[str, Value]], T], names: tuple[str, ...], max_bytes: int | None = None
+    ) -> None:
+        self._load, self.names = load, names
+        self._max_bytes = _memory_bytes() * KEPT_SHARE if max_bytes is None else max_bytes
+        self._tasks: OrderedDict[tuple[tuple[str, Value], ...], T] = OrderedDict()
+
+    def __call__(self, values: Mapping[str, Value]) -> T:
+        """Return the task with the data for these values, of which those of the model are ignored."""
+        key = self.key(values)
+        if key not in self._tasks:
+            self._tasks[key] = self._load(dict(key))
+        self._tasks.move_to_end(key)
+        while len(self._tasks) > 1 and sum(map(_num_bytes, self._tasks.values())) > self._max_bytes:
+            self._tasks.popitem(last=False)
+        return self._tasks[key]
+
+    def key(self, values: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+        """Return the values that the data depend on."""
+        return tuple((name, values[name]) for name in self.names if name in values)
+
+
+def data_dimensions(load_data: Callable[..., Any]) -> tuple[Dimension, ...]:
+    """Return the hyperparameters that a `load_data(hp)` declares, including those in conditional scopes.
+
+    The data are loaded until every scope has been opened. A function without an argument has no hyperparameters.
+    """
+    if not takes_hyperparameters(load_data):
+        return ()
+    import keras_tuner
+
+    oracle = keras_tuner.oracles.RandomSearchOracle(objective=keras_tuner.Objective("val_loss", "min"))
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        keras_tuner.engine.base_tuner.BaseTuner(oracle, load_data, directory=folder, project_name="space")
+    return tuple(_dimension(parameter) for parameter in oracle.get_space().space)
+
+
+def _dimension(parameter: Any) -> Dimension:
+    import keras_tuner
+
+    kinds = keras_tuner.engine.hyperparameters
+    name, default = parameter.name, parameter.default
+    conditions: tuple[Condition, ...] = tuple((one.name, tuple(one.values)) for one in parameter.conditions)
+    is_number = isinstance(parameter, kinds.Int | kinds.Float)
+    # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
+    if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
+        return Dimension(name, tuple(parameter.values), default=default, conditions=conditions)
+    return Dimension(
+        name,
+        (),
+        parameter.min_value,
+        parameter.max_value,
+        log=parameter.sampling == "log",
+        integer=isinstance(parameter, kinds.Int),
+        step=parameter.step,
+        default=default,
+        conditions=conditions,
+    )
+
+
+def _num_bytes(task: HasData) -> int:
+    from keras import tree
+
+    parts = task.train, task.validation, task.test
+    return sum(int(getattr(leaf, "nbytes", 0)) for leaf in tree.flatten(parts))
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,216 @@
+"""Run a user's code: whatever it raises becomes one sentence, and what it changes in this process is put back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import signal
+import sysconfig
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OURS = ("lrrt", "studies", "pipeline")
+LAWS = (ValueError, TypeError)  # what this project's checks of data and models raise
+LIBRARIES = {"site-packages", "dist-packages"}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+OF_STORAGES = ("sqlalchemy", "optuna")
+MAX_LETTERS, MAX_LAW = 300, 1000  # of what an exception of others says, and of ours
+KERAS_CALL = re.compile(r"Exception encountered when calling .*?\n\n(.*?)\n\nArguments received by", re.DOTALL)
+KERAS_SHAPE = "Error encountered:\n\n"  # of a symbolic call
+IN_TENSORFLOW = re.compile(
+    r"^(?:\{\{.*?\}\} )?([A-Za-z_][\w.]*): (.*)\nTraceback \(most recent call last\)", re.MULTILINE
+)
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+PLACE = re.compile(r'File "(.+?)", line (\d+)')
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class UserFault(Exception):
+    """A user's code raised; the text says what and where."""
+
+
+@contextmanager
+def user_code(law: str, *, remedy: str = "", raises: type[Exception] = UserFault) -> Iterator[None]:
+    """Run a user's code in the block, and turn what it raises into one sentence.
+
+    A stop, an error of a class of this project, a fault of the storage or of the disk, and a bug of this project pass
+    as they are.
+
+    Args:
+        law: the beginning of the sentence, before "raised".
+        remedy: a sentence that follows.
+        raises: the class that is raised.
+    """
+    try:
+        with left_as_found():
+            yield
+    except BaseException as error:
+        if is_stop(error) or not is_of_user(error):
+            raise
+        raise raises(_sentence(error, law, remedy)) from error
+
+
+@contextmanager
+def left_as_found() -> Iterator[None]:
+    """Put back what a user's code may change to this process's harm when the block ends.
+
+    It is the working directory, warnings that are made errors, NumPy's handling of floating-point errors, and the
+    handlers of signals.
+    """
+    folder, numbers, handlers = _folder(), np.geterr(), _handlers()
+    added: list[Any] = []
+    try:
+        with warnings.catch_warnings():
+            before = list(warnings.filters)
+            try:
+                yield
+            finally:
+                added = [one for one in warnings.filters if one not in before and one[0] != "error"]
+    finally:
+        warnings.filters[:0] = added  # type: ignore[index]  # a list, though typed as a sequence
+        np.seterr(**numbers)
+        if folder is not None and folder != _folder():
+            with contextlib.suppress(OSError):  # it was removed
+                os.chdir(folder)
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def is_stop(error: BaseException) -> bool:
+    """Say whether an exception asks this process to stop, and is not a user's code leaving by that door.
+
+    A signal raises an exception of this project's, or, where Python's own handler is set, a plain KeyboardInterrupt.
+    """
+    if isinstance(error, GeneratorExit):
+        return True
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return isinstance(error, KeyboardInterrupt) and (type(error) is not KeyboardInterrupt or is_default)
+
+
+def is_of_user(error: BaseException) -> bool:
+    """Say whether a user's code, model or data is at fault for what a call of it raised."""
+    is_disk_full = isinstance(error, OSError) and error.errno in DISK_FULL  # whoever meets it
+    if is_disk_full or _package(type(error).__module__) in OURS:
+        return False
+    if place_of(error) is not None:
+        return True
+    if isinstance(error, OSError) or _package(type(error).__module__) in OF_STORAGES:
+        return False
+    return not _is_raised_here(error) or isinstance(error, LAWS)
+
+
+def described(error: BaseException) -> str:
+    """Return the type of an exception and the first line of what it says: short, and without control characters.
+
+    >>> described(ValueError("no \\x1b[1mroom\\x1b[0m\\nat all"))
+    'ValueError: no room'
+    """
+    kind, text = _kind_and_text(error)
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return printable(f"{kind}: {line}" if line else kind)
+
+
+def printable(text: str, most: int = MAX_LETTERS) -> str:
+    """Return text without control characters and not longer than `most` letters.
+
+    >>> printable("a\\x1b[2Jb", 4)
+    'a?[2...'
+    """
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
+def place_of(error: BaseException) -> str | None:
+    """Return the last line of a user's file that an exception came through, as `file:line`; None if there is none."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{error.filename}:{error.lineno}"
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    written = PLACE.findall(_text(error))  # by TensorFlow, where the code was called by its own threads or in a graph
+    for file, line in [*reversed(written), *reversed(frames)]:
+        if _is_of_user(file):
+            return f"{file}:{line}"
+    return None
+
+
+def _sentence(error: BaseException, law: str, remedy: str) -> str:
+    place = place_of(error)
+    if place is None and isinstance(error, LAWS) and _is_raised_here(error):
+        cause = None if error.__cause__ is None else place_of(error.__cause__)
+        return printable(str(error), MAX_LAW) + ("" if cause is None else f" ({printable(cause)})")  # its own law
+    at = "" if place is None else f" ({printable(place)})"
+    return " ".join(filter(None, [f"{law} raised {described(error).rstrip('.')}{at}.", remedy]))
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _is_inside(frames[-1].filename, _our_folders())
+
+
+def _kind_and_text(error: BaseException) -> tuple[str, str]:
+    """Return the type and the message of what a user's code raised, which Keras and TensorFlow wrap in theirs."""
+    kind, text = type(error).__name__, STYLE.sub("", _text(error))
+    in_tensorflow = IN_TENSORFLOW.search(text)
+    if in_tensorflow:
+        return in_tensorflow[1], in_tensorflow[2]
+    if text.startswith("in user code:"):  # of a graph: the last line is what was raised
+        last = [line.strip() for line in text.splitlines() if line.strip()][-1]
+        return kind, last.removeprefix(f"{kind}: ")
+    text = text.rpartition(KERAS_SHAPE)[2]
+    in_keras = KERAS_CALL.search(text)
+    return kind, in_keras[1] if in_keras else text
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # the user's class may not say what it is
+        return ""
+
+
+def _is_of_user(file: str) -> bool:
+    is_library = not LIBRARIES.isdisjoint(Path(file).parts) or _is_inside(file, _library_folders())
+    return os.path.isabs(file) and not is_library and not _is_inside(file, _our_folders())
+
+
+def _is_inside(file: str, folders: tuple[str, ...]) -> bool:
+    return os.path.realpath(file).startswith(folders)
+
+
+@cache
+def _our_folders() -> tuple[str, ...]:
+    top = Path(__file__).resolve().parents[1]
+    return tuple(f"{top / name}{os.sep}" for name in OURS)
+
+
+@cache
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return tuple(f"{os.path.realpath(paths[kind])}{os.sep}" for kind in ("stdlib", "platstdlib"))
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _handlers() -> dict[signal.Signals, Any]:
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) for number in SIGNALS}

@@ -1,0 +1,134 @@
+"""Nothing hangs: a signal, a second signal or the end of the time leaves whatever runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+
+from lrrt import counting
+from lrrt.batches import as_batches
+from tests.faults.tasks import read_faults
+
+ENDLESS = """
+def endless():
+    print("counting", file=sys.stderr, flush=True)
+    while True:
+        yield X[:8], Y[:8]
+
+def load_data():
+    return {**DATA, "%s": dataset(endless)}
+"""
+CONFIG = """
+[task]
+build_model = "faulty_task:build_model"
+load_data = "faulty_task:load_data"
+[range_test]
+optimizers = ["sgd"]
+[study]
+batch_sizes = [8]
+"""
+STUCK = """
+import hashlib, sys, time
+from pipeline.console.stopping import Stopper
+stopper = Stopper()
+with stopper.heeding_signals(), stopper.deferred():
+    print("stuck", flush=True)
+    if sys.argv[1] == "in C":
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)
+    while True:
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def start(tmp_path, pytestconfig):
+    """Start a command in a folder with a task and its config; kill it at the end."""
+    started = []
+
+    def start(words, code=""):
+        (tmp_path / "faulty_task.py").write_text(f"{read_faults()[0]}\n{code}")
+        (tmp_path / "search.toml").write_text(CONFIG)
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(process, word):
+    for line in process.stdout:
+        if word in line:
+            return
+    raise AssertionError(f"{word!r} was not said")
+
+
+@pytest.mark.parametrize("limit", ["MOST_BATCHES", "LONGEST_S"])
+def test_a_dataset_without_an_end_is_not_counted_for_ever(monkeypatch, limit):
+    monkeypatch.setattr(counting, limit, 3)
+
+    def endless():
+        while True:
+            time.sleep(0.001)
+            yield [0.0]
+
+    dataset = tf.data.Dataset.from_generator(endless, output_signature=tf.TensorSpec([1]))
+    with pytest.raises(ValueError, match=r"must have an end that can be found, but \d+ batches .* steps_per_epoch"):
+        _ = as_batches(dataset, 1).num_batches
+
+
+def test_a_dataset_of_unknown_length_is_counted():
+    dataset = tf.data.Dataset.from_tensor_slices({"a": list(range(10))}).filter(lambda row: row["a"] > 3).batch(4)
+    assert as_batches(dataset, 1).num_batches == 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+@pytest.mark.parametrize(
+    ("options", "number", "code"), [([], signal.SIGTERM, 143), ([], signal.SIGINT, 130), (["--max-time=25s"], None, 75)]
+)
+def test_the_count_of_endless_data_is_ended_by_signals_and_by_the_time(start, part, options, number, code):
+    process = start(["-m", "pipeline", "run", "search.toml", *options], ENDLESS % part)
+    if number is not None:
+        wait_for(process, "counting")
+        time.sleep(1)
+        process.send_signal(number)
+
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == code, told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("where", ["in C", "in Python"])
+def test_a_second_signal_leaves_what_does_not_answer_within_ten_seconds(start, where):
+    process = start(["-c", STUCK, where])
+    wait_for(process, "stuck")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=10)[0]
+
+    assert process.returncode == 130
+    assert told == "\nlrrt: this process was asked to stop twice, so it ends here. The same command goes on.\n"
+
+
+def test_signals_that_come_together_are_one(start):
+    process = start(["-c", STUCK, "in Python"])
+    wait_for(process, "stuck")
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(7)

@@ -1,0 +1,94 @@
+"""`lrrt validate` tells every mistake that is cheap to find, and says what it checked."""
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+TASK = """
+import keras
+
+def build_model():
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+MODEL = build_model()
+
+def same_model():
+    return MODEL
+
+def no_loss():
+    return keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+
+def raising():
+    raise OSError("weights.h5 is missing")
+
+def no_model():
+    return 3
+
+def load_data():
+    raise AssertionError("data is not loaded")
+
+def load_from(folder):
+    return {}
+
+def callbacks(config, more):
+    return []
+"""
+
+
+@pytest.fixture
+def validate(tmp_path, monkeypatch):
+    """Return what runs the command on a task in a module of the test's own, with these names of its functions."""
+    module = f"task_of_{tmp_path.name}"
+    (tmp_path / f"{module}.py").write_text(TASK)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def validate(**names):
+        names = {"build_model": "build_model", "load_data": "load_data", **names}
+        paths = {key: name if ":" in name else f"{module}:{name}" for key, name in names.items()}
+        lines = [f'{key} = "{path}"' for key, path in paths.items()]
+        (tmp_path / "search.toml").write_text("\n".join(["[task]", *lines]) + "\n")
+        words = ["validate", str(tmp_path / "search.toml"), "--app-dir", str(tmp_path)]
+        ended = CliRunner().invoke(app, words, prog_name="lrrt")
+        return ended.exit_code, ended.stderr
+
+    return validate
+
+
+def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
+    code, shown = validate()
+
+    assert code == 0
+    assert "is a valid config." in shown
+    assert "build_model builds a compiled model, Sequential, 4 parameters." in shown
+    assert "load_data can be called as it must; it was not called, so that the data is not checked." in shown
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"build_model": "nowhere:build_model"}, "importing 'nowhere' raised ModuleNotFoundError"),
+        ({"build_model": "build_modle"}, "has no 'build_modle'; it has build_model"),
+        ({"build_model": "raising"}, "it raised OSError: weights.h5 is missing"),
+        ({"build_model": "no_model"}, "must return a compiled keras.Model, got int"),
+        ({"build_model": "no_loss"}, "must return a compiled model, got"),
+        ({"build_model": "same_model"}, "must make a new model at each call"),
+        ({"load_data": "load_from"}, "must need no argument, got one that needs folder"),
+        ({"callbacks": "callbacks"}, "must need no argument, or a trial's config, got config, more"),
+    ],
+)
+def test_a_task_that_no_run_could_use_is_refused_with_the_exit_code_of_bad_tasks(validate, names, message):
+    code, shown = validate(**names)
+
+    assert code == 65
+    assert message in " ".join(shown.split())
+
+
+def test_every_mistake_is_told_at_once(validate):
+    code, shown = validate(build_model="raising", load_data="load_from")
+
+    assert code == 65
+    assert "weights.h5 is missing" in shown
+    assert "needs folder" in shown

@@ -1,0 +1,64 @@
+"""A training that hangs is ended by the time limit and by a second signal, with the exit code of its reason."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+PROGRAM = textwrap.dedent("""
+    import ctypes, signal, sys, time
+    from pipeline.commands.invocation import stoppable
+    from pipeline.console import stopping
+    stopping.HANGS_AFTER_S = {after}
+    with stoppable({limit}) as stopper, stopper.deferred():
+        print("ready", flush=True)
+        {hang}
+""")
+SLEEPS = "time.sleep(600)"
+# No Python handler runs in this wait, as in a call into TensorFlow.
+OUT_OF_REACH = "lock = ctypes.CDLL(None); [lock.usleep(10**9) for _ in iter(int, 1)]"
+
+
+def started(hang, limit=None, after=60):
+    program = PROGRAM.format(limit=limit, after=after, hang=hang)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("hang", [SLEEPS, OUT_OF_REACH])
+def test_the_time_limit_ends_a_training_that_hangs_with_75(hang):
+    process = started(hang, limit=0.5, after=0.5)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 75
+    assert "hangs, although it was to stop, so it ends here. The same command goes on." in told
+
+
+@pytest.mark.parametrize("hang", [SLEEPS, OUT_OF_REACH])
+def test_the_second_sigterm_ends_a_training_that_hangs_with_143(hang):
+    process = started(hang)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 143
+    assert "so it ends here" in told
+
+
+def test_two_signals_at_once_are_one_request_and_a_training_that_reads_it_stops_by_itself():
+    reads = "[(time.sleep(0.1), stopper.check()) for _ in range(600)]"
+    process = started(reads)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 1  # of an exception that nobody caught
+    assert "Terminated" in told
+    assert "ends here" not in told

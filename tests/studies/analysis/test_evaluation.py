@@ -1,0 +1,79 @@
+"""What is said of the best trial's model is true of real Keras models: its gap, its penalties, what it learnt."""
+
+import keras
+import numpy as np
+import pytest
+
+from lrrt import Loops
+from studies import LoopCache, Trainer, TrialConfig, check_overfitting, evaluate_trained
+from studies.trainer import WITHOUT_PENALTIES
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(240, 6)).astype("float32")
+Y = (X[:, 0] + 0.5 * RNG.normal(size=240) > 0).astype("int32")
+CONFIG = TrialConfig("adam", "fixed", 0.02, 16)
+
+
+def build_model(strength=0.0, dropout=0.5):
+    penalty = keras.regularizers.L2(strength) if strength else None
+    model = keras.Sequential(
+        [L.Input((6,)), L.Dense(24, "relu", kernel_regularizer=penalty), L.Dropout(dropout), L.Dense(2, "softmax")]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def trained(build, labels, config=CONFIG, notes=None):
+    cut = 180
+    loops = Loops(
+        build, (X[:cut], labels[:cut]), optimizers=["adam"], batch_size=16, validation_data=(X[cut:], labels[cut:])
+    )
+    trainer = Trainer(LoopCache(loops), epochs=6, on_note=(lambda text: None) if notes is None else notes.append)
+    one = trainer.train(config)
+    model = trainer.as_trained(one.result, one.best_weights)
+    of_model = trainer.cache.loops_of(config)
+    return one.result, model, evaluate_trained(of_model, model, one.result)
+
+
+def test_the_gap_is_that_of_losses_that_are_evaluated_alike():
+    """Dropout and weights that move make the training loss of an epoch larger than the model's own."""
+    result, model, evaluation = trained(build_model, Y)
+    report = evaluation.with_gap(check_overfitting(result.train_losses, result.val_losses))
+    on_all = model.evaluate(X[:180], Y[:180], verbose=0)
+
+    assert evaluation.train_loss == pytest.approx(on_all, rel=0.3)  # of 48 random samples
+    assert report.generalisation_gap == result.score - evaluation.train_loss
+    assert evaluation.train_loss < result.train_losses[result.best_epoch - 1]
+
+
+def test_a_penalty_is_told_as_a_part_of_the_score():
+    result, model, evaluation = trained(lambda: build_model(0.01), Y)
+    penalty = float(sum(model.losses))
+
+    assert evaluation.penalty == pytest.approx(penalty, rel=1e-5)
+    assert evaluation.has_penalty
+    assert result.score == pytest.approx(model.evaluate(X[180:], Y[180:], verbose=0), rel=1e-5)
+
+
+def test_trials_whose_models_differ_are_scored_without_penalties():
+    def build(hp):
+        return build_model(hp.Float("strength", 0.001, 0.1), dropout=0.0)
+
+    notes = []
+    config = TrialConfig("adam", "fixed", 0.02, 16, own=(("strength", 0.05),))
+    result, model, evaluation = trained(build, Y, config, notes)
+    penalty = float(sum(model.losses))
+
+    assert penalty > 0.01
+    assert not evaluation.has_penalty
+    assert result.score == pytest.approx(model.evaluate(X[180:], Y[180:], verbose=0) - penalty, rel=1e-4)
+    assert notes == [WITHOUT_PENALTIES]
+
+
+def test_a_search_on_random_labels_is_not_called_healthy():
+    chance, _, of_chance = trained(build_model, RNG.integers(0, 2, 240))
+    result, _, evaluation = trained(build_model, Y)
+
+    assert "better than always answering the shares of the classes, which has a loss of" in of_chance.warning(chance)
+    assert evaluation.warning(result) == ""

@@ -1,0 +1,45 @@
+"""The article's range test runs again on real images, and its pictures and readings are drawn from it."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def article(pytestconfig, monkeypatch):
+    monkeypatch.syspath_prepend(pytestconfig.rootpath / "examples" / "article")
+
+
+@pytest.fixture
+def laboratory(article):
+    from images import Images, _digits
+    from laboratory import Laboratory
+
+    source, x, y = _digits()
+    x, y = x[..., None].astype("float32"), y.astype("int32")
+    return Laboratory(Images(source, (x[:1000], y[:1000]), (x[1000:], y[1000:])), epochs=1)
+
+
+def test_the_articles_pictures_are_drawn_and_its_package_reads_the_lowest_loss_at_a_higher_rate(laboratory, tmp_path):
+    from claims import deltas, losses, running_mean, schemes
+    from page import write_page
+
+    page = write_page(
+        (make() for make in (lambda: losses(laboratory), lambda: deltas(laboratory), schemes)),
+        tmp_path,
+        heading="Again",
+        opening="On digits.",
+    )
+    curve = laboratory.tested.curves["adam"][0]
+
+    assert {path.name for path in tmp_path.iterdir()} == {"README.md", "losses.png", "deltas.png", "schemes.png"}
+    assert "![Loss against rate](losses.png)" in page.read_text(encoding="utf-8")
+    assert curve.lrs[int(running_mean(curve, laboratory.num_batches).argmin())] >= curve.lrs[np.argmin(curve.losses)]
+
+
+def test_a_running_mean_begins_anew_with_each_epoch(article):
+    from claims import running_mean
+
+    from lrrt.curve import RangeCurve
+
+    curve = RangeCurve((0.1, 0.2, 0.3, 0.4), (4.0, 2.0, 8.0, 0.0))
+    assert running_mean(curve, 2).tolist() == [4.0, 3.0, 8.0, 4.0]
