@@ -81,6 +81,9 @@ def test_the_tutorial_leads_from_nothing_to_the_best_model(tmp_path, monkeypatch
 
     assert "test loss" in capsys.readouterr().out
     assert len(Path("out/trials.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
+    listed = read(DOCS / "reference/files.md").replace("*", "")
+    written = [path for folder in ("out", "state") for path in Path(folder).iterdir()]
+    assert [path.name for path in written if path.name not in listed] == []
 
 
 @pytest.mark.parametrize(
