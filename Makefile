@@ -54,7 +54,7 @@ format: $(READY)
 
 # The notice of MkDocs's next major version is no warning about these pages.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html"
 
 clean:

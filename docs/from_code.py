@@ -128,7 +128,7 @@ def _takes(parameter: Any) -> str:
     """Return what stands for a parameter's value: its metavar, or its choices, or its name."""
     annotation = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
     choices = get_args(annotation) or getattr(getattr(parameter, "type", None), "choices", ())  # typer 0.20 has `type`
-    text = parameter.metavar or "|".join(choices) or parameter.name.upper()
+    text = parameter.metavar or "/".join(choices) or parameter.name.upper()
     return text if parameter.required or parameter.param_type_name == "option" else f"[{text}]"
 
 
