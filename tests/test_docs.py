@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TASK = {"build_model": "my_task:build_model", "load_data": "my_task:load_data"}
-FENCE = re.compile(r"^```(\{\.)?(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# A block with a title is a file, or is for another folder.
+FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def read(page):
@@ -34,7 +35,7 @@ def read(page):
 
 def blocks(page, language):
     """Give each block of code in a language, with what stands behind the language."""
-    return [(head, text) for _, kind, head, text in FENCE.findall(read(page)) if kind == language]
+    return [(head, text) for kind, head, text in FENCE.findall(read(page)) if kind == language]
 
 
 def each_block(language):
@@ -70,10 +71,11 @@ def test_the_tutorial_leads_from_nothing_to_the_best_model(tmp_path, monkeypatch
     for key, value in {"NUM_TRIALS": "2", "EPOCHS": "4", "TOP_RETRAINED": "1", "RETRAIN_SEEDS": "1"}.items():
         monkeypatch.setenv(f"LRRT_STUDY__{key}", value)
 
-    for _, language, head, text in FENCE.findall(read(DOCS / "tutorial.md")):
-        if title := re.search(r'title="(.*?)"', head):
+    for language, head, text in FENCE.findall(read(DOCS / "tutorial.md")):
+        title = re.search(r'title="(\S*?)"', head)
+        if title:
             Path(title[1]).write_text(text, encoding="utf-8")
-        elif language == "sh" and ".install" not in head:
+        elif language == "sh" and not head:
             for words in commands_in(text):
                 app(["3" if word == "20" else word for word in words], standalone_mode=False)
         elif language == "python":
@@ -93,8 +95,9 @@ def test_the_python_of_a_page_runs_from_its_top_to_its_end(page, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     names = {}
     for head, text in blocks(page, "python"):
-        if ".no-run" not in head:
-            exec(compile(text, page.name, "exec"), names)
+        code = compile(text, page.name, "exec")
+        if not head:
+            exec(code, names)
 
 
 @pytest.mark.parametrize(("head", "text"), each_block("sh"))
