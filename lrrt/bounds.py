@@ -94,7 +94,7 @@ class Bounds:
         return plain
 
     def doubted(self, doubt: str | None) -> Self:
-        """Return the same with a doubt that the curves do not show; if there is no answer, there is nothing to doubt."""
+        """Return the same with a doubt that the curves do not show; bounds without an answer have nothing to doubt."""
         if doubt is None or self.verdict not in DOUBTED:
             return self
         if self.verdict is not Verdict.FOUND:

@@ -105,7 +105,8 @@ class RangeTestResult:
     def for_training(self, training_steps: int | Mapping[str, int]) -> Self:
         """Judge the same curves again, for a training of another length; curves do not depend on it.
 
-        What short trainings have sharpened is lost, a doubt about what was learnt is not, and bounds without curves stay as they are.
+        What short trainings have sharpened is lost, a doubt about what was learnt is not. Bounds without curves stay
+        as they are.
 
         Args:
             training_steps: updates of the training to come; or those of each label.
