@@ -29,14 +29,8 @@ def count_batches(dataset: tf.data.Dataset, name: str) -> int:
         if seconds >= QUIET_S and not is_told:
             is_told = True
             _LOG.warning(
-                "%s does not say how many batches it has, so they are counted: %d in %.0f s. If it has no end, stop and "
-                "%s; else the count ends by itself, at %d batches or after %.0f minutes at the latest.",
-                name,
-                number,
-                seconds,
-                REMEDY,
-                MOST_BATCHES,
-                LONGEST_S / 60,
+                f"{name} does not say how many batches it has, so they are counted: {number} in {seconds:.0f} s. If it "
+                f"has no end, stop and {REMEDY}. The count ends at {MOST_BATCHES} batches or after {LONGEST_S:.0f} s."
             )
         if number >= MOST_BATCHES or seconds >= LONGEST_S:
             raise ValueError(
