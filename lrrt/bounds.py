@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import PositiveFloat, computed_field
@@ -15,12 +15,13 @@ from lrrt.plain import Named, to_plain
 from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
-BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
+LOWER = "; lower start_lr"
+BELOW_RAMP = f"low lies below the first rate that was tried, where nothing was seen{LOWER}"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
 BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
 FROM_NOTHING = {
     "ftrl": "Ftrl's first step puts nearly 0 in place of the initial weights, at any rate, and hidden layers may not "
-    "learn from there"
+    "learn from there; a lower start_lr does not change that"
 }  # w = (1 - sqrt(n / n')) w - lr g / sqrt(n'), with n' = n + g^2 and n = .1 at the start (McMahan 2013, section 3.1)
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 
@@ -47,6 +48,9 @@ _NO_ANSWER = {
 }
 
 
+DOUBTED = {Verdict.FOUND, Verdict.LOW_CONFIDENCE, Verdict.NEVER_DIVERGES, Verdict.FLAT, Verdict.TOO_NOISY}
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The learning rates worth searching for one optimizer; the rates are None where the test has no answer.
@@ -56,7 +60,10 @@ class Bounds:
     section 4.1) takes for the maximum of a cycle; `steepest`, where the loss falls fastest; `diverged`, where the loss
     is back above its starting level, or the end of the ramp. What they are for: `training_steps`, the updates of the
     training to come; None if not known, and then some five times as many as a ramp over eight decades has steps.
-    `averaging_steps`, the updates that the network's moving averages run over; None without any.
+    `averaging_steps`, the updates that the network's moving averages run over; None without any. `doubt`, why the rates
+    are uncertain whatever the curves look like; it is part of the reason.
+
+    A record is not JSON: give `json.dumps` its `to_dict()`, or for all of a result's `result.to_dict()["bounds"]`.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
@@ -72,6 +79,7 @@ class Bounds:
     diverged: PositiveFloat | None = None
     training_steps: int | None = None
     averaging_steps: float | None = None
+    doubt: str | None = None
 
     def __post_init__(self) -> None:
         low, suggested, high = self.low, self.suggested, self.high
@@ -84,6 +92,15 @@ class Bounds:
         """Return the same as plain data, ready for `json.dumps`."""
         plain: dict[str, Any] = to_plain(self)
         return plain
+
+    def doubted(self, doubt: str | None) -> Self:
+        """Return the same with a doubt that the curves do not show; bounds without an answer have nothing to doubt."""
+        if doubt is None or self.verdict not in DOUBTED:
+            return self
+        if self.verdict is not Verdict.FOUND:
+            return replace(self, reason=f"{self.reason}; {doubt}", doubt=doubt)
+        unsure = Verdict.LOW_CONFIDENCE
+        return replace(self, verdict=unsure, reason=f"{unsure.value}: {doubt}", doubt=doubt)
 
     @property
     def cyclical_high(self) -> float | None:
@@ -139,8 +156,9 @@ def find_bounds(
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
         no_answer = _without_answer(readings)
-        why = f"; {FROM_NOTHING[optimizer]}" if optimizer in FROM_NOTHING else ""
-        reason = _watched(curves, no_answer.reason) + why
+        reason = _watched(curves, no_answer.reason)
+        if optimizer in FROM_NOTHING:
+            reason = f"{reason.replace(LOWER, '')}; {FROM_NOTHING[optimizer]}"
         return replace(no_answer, reason=reason, training_steps=training_steps, averaging_steps=averaging_steps)
     edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
     density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
@@ -154,7 +172,7 @@ def find_bounds(
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
-    if optimizer in FROM_NOTHING and verdict is Verdict.FOUND:
+    if optimizer in FROM_NOTHING and (verdict is Verdict.FOUND or BELOW_RAMP in reason):
         verdict, reason = Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {FROM_NOTHING[optimizer]}"
     reason = _watched(curves, reason + _after(readings, was_needed=verdict is Verdict.FOUND))
     return Bounds(

@@ -25,6 +25,7 @@ from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import momentum_table
+from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
@@ -34,10 +35,6 @@ from studies.trial import TrialConfig, TrialResult, TrialState
 if TYPE_CHECKING:
     import keras
 
-WITHOUT_PENALTIES = (
-    "the models have regularizers, whose strength may differ from trial to trial: losses are recorded, and trials "
-    "ranked, without these penalties"
-)
 PATIENCE = 0.25  # of the epochs
 _LOG = logging.getLogger(__name__)
 
@@ -287,7 +284,7 @@ class Trainer:
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
         loop, without = fitting if reason else fitting.loop, bool(config.own)
         run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
-        if without and any(map(_is_regularized, fitting.model._flatten_layers())):
+        if without and is_regularized(fitting.model):
             self._note(WITHOUT_PENALTIES)
         if resume is not None:
             self._check_checkpoint(resume, config)
@@ -315,8 +312,3 @@ class Trainer:
         ):
             if before != now:
                 raise ValueError(f"A trial must go on with the `{name}` that it began with, {before!r}, got {now!r}.")
-
-
-def _is_regularized(layer: keras.layers.Layer) -> bool:
-    weights = getattr(layer, "trainable_weights", ())
-    return bool(layer.activity_regularizer) or any(weight.regularizer is not None for weight in weights)
