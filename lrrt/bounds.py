@@ -1,8 +1,8 @@
 """Define the bounds of a learning rate, and the verdict of the range test that found them."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from pydantic import PositiveFloat, computed_field
 
@@ -22,6 +22,9 @@ class Verdict(Named):
     TOO_FEW_POINTS = "there are too few losses to judge; raise num_steps"
 
 
+DOUBTED = {Verdict.FOUND, Verdict.LOW_CONFIDENCE, Verdict.NEVER_DIVERGES, Verdict.FLAT, Verdict.TOO_NOISY}
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The learning rates worth searching for one optimizer; the rates are None where the test has no answer.
@@ -31,7 +34,10 @@ class Bounds:
     section 4.1) takes for the maximum of a cycle; `steepest`, where the loss falls fastest; `diverged`, where the loss
     is back above its starting level, or the end of the ramp. What they are for: `training_steps`, the updates of the
     training to come; None if not known, and then some five times as many as a ramp over eight decades has steps.
-    `averaging_steps`, the updates that the network's moving averages run over; None without any.
+    `averaging_steps`, the updates that the network's moving averages run over; None without any. `doubt`, why the rates
+    are uncertain whatever the curves look like; it is part of the reason.
+
+    A record is not JSON: give `json.dumps` its `to_dict()`, or for all of a result's `result.to_dict()["bounds"]`.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
@@ -47,6 +53,7 @@ class Bounds:
     diverged: PositiveFloat | None = None
     training_steps: int | None = None
     averaging_steps: float | None = None
+    doubt: str | None = None
 
     def __post_init__(self) -> None:
         low, suggested, high = self.low, self.suggested, self.high
@@ -59,6 +66,15 @@ class Bounds:
         """Return the same as plain data, ready for `json.dumps`."""
         plain: dict[str, Any] = to_plain(self)
         return plain
+
+    def doubted(self, doubt: str | None) -> Self:
+        """Return the same with a doubt that the curves do not show; bounds without an answer have nothing to doubt."""
+        if doubt is None or self.verdict not in DOUBTED:
+            return self
+        if self.verdict is not Verdict.FOUND:
+            return replace(self, reason=f"{self.reason}; {doubt}", doubt=doubt)
+        unsure = Verdict.LOW_CONFIDENCE
+        return replace(self, verdict=unsure, reason=f"{unsure.value}: {doubt}", doubt=doubt)
 
     @property
     def cyclical_high(self) -> float | None:

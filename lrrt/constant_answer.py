@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
-from lrrt.bounds import Bounds, Verdict
+from lrrt.bounds import Bounds
 from lrrt.comparison import compare
 from lrrt.curve import RangeCurve, count_finite, noise_of, smooth
 from lrrt.steps import has_step_of_its_own
@@ -30,8 +30,6 @@ CHOSEN = 3.0  # standard errors by which the lowest of many smoothed losses may 
 AROUND = 10  # steps on either side of the lowest loss
 SMALLEST_SHARE = 1e-7  # Keras's own smallest probability
 SHARES, MEAN, MEDIAN = "the shares of the classes", "the mean of the labels", "the median of the labels"
-
-DOUBTED = {Verdict.FOUND, Verdict.LOW_CONFIDENCE, Verdict.NEVER_DIVERGES, Verdict.FLAT, Verdict.TOO_NOISY}
 
 Labels = list[NDArray[Any]]
 
@@ -73,17 +71,16 @@ class ConstantAnswer:
     def doubted(self, bounds: Bounds, curves: Sequence[RangeCurve]) -> Bounds:
         """Return bounds with the doubt that nothing was learnt, if curves fall below this loss by noise alone."""
         lowest = compare({"": curves}, {"": bounds})[0].best
-        if lowest is None or bounds.verdict not in DOUBTED:
+        if lowest is None:
             return bounds
         noise = float(np.median([_noise_at_lowest(curve) for curve in curves if count_finite(curve.losses)]))
         if not self.is_hardly_beaten_by(lowest + CHOSEN * noise):
             return bounds
-        than = f"always answering {self.answer}, which has a loss of {self.loss:.4g}"
-        doubt = f"but for its noise the lowest loss, {lowest:.4g}, is hardly better than {than}"
-        if bounds.verdict is not Verdict.FOUND:
-            return replace(bounds, reason=f"{bounds.reason}; {doubt}")
-        unsure = Verdict.LOW_CONFIDENCE
-        return replace(bounds, verdict=unsure, reason=f"{unsure.value}: {doubt}; check the labels, or raise num_steps")
+        hardly, is_sure = "hardly" if lowest < self.loss else "no", self.is_hardly_beaten_by(lowest)
+        return bounds.doubted(
+            f"{'' if is_sure else 'but for its noise '}the lowest loss, {lowest:.4g}, is {hardly} better than always "
+            f"answering {self.answer}, which has a loss of {self.loss:.4g}; check the labels, or raise num_steps"
+        )
 
 
 def _noise_at_lowest(curve: RangeCurve) -> float:

@@ -13,12 +13,13 @@ from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, LAGGING_ROOM, ROOM, WI
 from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
-BELOW_RAMP = "low lies below the first rate that was tried, where nothing was seen; lower start_lr"
+LOWER = "; lower start_lr"
+BELOW_RAMP = f"low lies below the first rate that was tried, where nothing was seen{LOWER}"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
 BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
 FROM_NOTHING = {
     "ftrl": "Ftrl's first step puts nearly 0 in place of the initial weights, at any rate, and hidden layers may not "
-    "learn from there"
+    "learn from there; a lower start_lr does not change that"
 }  # w = (1 - sqrt(n / n')) w - lr g / sqrt(n'), with n' = n + g^2 and n = .1 at the start (McMahan 2013, section 3.1)
 AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
 _NO_ANSWER = {
@@ -72,8 +73,9 @@ def find_bounds(
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
         no_answer = _without_answer(readings)
-        why = f"; {FROM_NOTHING[optimizer]}" if optimizer in FROM_NOTHING else ""
-        reason = _watched(curves, no_answer.reason) + why
+        reason = _watched(curves, no_answer.reason)
+        if optimizer in FROM_NOTHING:
+            reason = f"{reason.replace(LOWER, '')}; {FROM_NOTHING[optimizer]}"
         return replace(no_answer, reason=reason, training_steps=training_steps, averaging_steps=averaging_steps)
     edge, diverged = _median([reading.edge for reading in seen]), _median([reading.diverged for reading in seen])
     density = max(_steps_a_decade(curve.lrs, edge) for curve in curves)
@@ -87,7 +89,7 @@ def find_bounds(
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
-    if optimizer in FROM_NOTHING and verdict is Verdict.FOUND:
+    if optimizer in FROM_NOTHING and (verdict is Verdict.FOUND or BELOW_RAMP in reason):
         verdict, reason = Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {FROM_NOTHING[optimizer]}"
     reason = _watched(curves, reason + _after(readings, was_needed=verdict is Verdict.FOUND))
     return Bounds(

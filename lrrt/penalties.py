@@ -28,13 +28,3 @@ def penalty_of(model: keras.Model, *, of_activities: bool = True) -> Any:
         if getattr(layer, "activity_regularizer", None) is not None:
             penalties += layer._get_own_losses()
     return sum((ops.cast(ops.sum(one), "float32") for one in penalties), 0.0)
-
-
-def has_regularizers(model: keras.Model) -> bool:
-    """Say whether any layer of a model has a regularizer, of weights or of activities."""
-    return any(map(_is_regularized, model._flatten_layers()))
-
-
-def _is_regularized(layer: keras.layers.Layer) -> bool:
-    weights = getattr(layer, "trainable_weights", ())
-    return bool(layer.activity_regularizer) or any(weight.regularizer is not None for weight in weights)

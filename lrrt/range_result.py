@@ -106,7 +106,8 @@ class RangeTestResult:
     def for_training(self, training_steps: int | Mapping[str, int]) -> Self:
         """Judge the same curves again, for a training of another length; curves do not depend on it.
 
-        What short trainings have sharpened is lost, and bounds without curves stay as they are.
+        What short trainings have sharpened is lost, a doubt about what was learnt is not. Bounds without curves stay
+        as they are.
 
         Args:
             training_steps: updates of the training to come; or those of each label.
@@ -121,7 +122,8 @@ class RangeTestResult:
             if not curves:
                 return found
             kind, averaging_steps = self.cases[label].kind, found.averaging_steps
-            return find_bounds(curves, optimizer=kind, training_steps=steps, averaging_steps=averaging_steps)
+            again = find_bounds(curves, optimizer=kind, training_steps=steps, averaging_steps=averaging_steps)
+            return again.doubted(found.doubt)
 
         return replace(self, bounds={label: judged(label, curves) for label, curves in self.curves.items()})
 

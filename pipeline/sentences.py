@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 def beginning(run: Run, opened: Opened | None) -> str:
     """Say whether a run starts or goes on, and what is done."""
     if opened is None:
-        return f"start: range tests, then {run.config.study.num_trials} trials"
+        first = "range tests, then " if run.given is None else ""
+        return f"start: {first}{run.config.study.num_trials} trials{'' if run.given is None else ' in given bounds'}"
     num_done, num_wanted = 0, run.config.study.num_trials
     if opened.studies is not None:
         num_done, num_wanted = len(opened.studies.results()), opened.studies.num_wanted(run.config)
-    return f"resume: range tests are done, {num_done} of {num_wanted} trials have ended"
+    known = "range tests are done" if run.given is None else "bounds were given"
+    return f"resume: {known}, {num_done} of {num_wanted} trials have ended"
 
 
 def about_source(run: Run, opened: Opened | None, prepared: Prepared) -> Iterator[str]:

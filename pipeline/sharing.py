@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lrrt import RangeTestResult
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, StageStarted, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.run import Run
 from pipeline.stage import finished, go_on, train
-from pipeline.steps.opening import earlier, with_given
+from pipeline.steps.opening import earlier, with_given, within
 from pipeline.workers.local import LocalWorkers
 from pipeline.workers.submission import new_submission, print_job, submit
 from studies import Worker
@@ -22,6 +23,7 @@ from studies.storage.urls import address
 def run_worker(
     config: StageConfig,
     *,
+    bounds: RangeTestResult | None = None,
     out: Path | str = "out",
     state: Path | str = "state",
     worker_id: str | None = None,
@@ -35,6 +37,8 @@ def run_worker(
 
     Args:
         config: the stage's own.
+        bounds: those that `run_search` was given, for a worker that may come before the study; None if there are none,
+            or if the study has them.
         out: the folder of the results, to which nothing is written but TensorBoard's logs.
         state: the folder of checkpoints and weights, and, without a storage in the config, of the study.
         worker_id: the same when this worker is started again; None for what its batch scheduler says.
@@ -42,12 +46,13 @@ def run_worker(
         stopper: may stop it.
 
     Raises:
+        NoBounds: if the config's batch sizes cannot be searched in the bounds.
         NoSuchStudy: if there is nothing to join.
         ForeignRun: if the study is another config's.
         StorageUnreachable, StorageOfAnotherVersion: if the storage cannot be used.
     """
     run = replace(Run.make(config, out, state, on_event, stopper), worker=Worker.here(worker_id), owns_folders=False)
-    run = with_given(run, must_exist=not config.study.storage)
+    run = with_given(run if bounds is None else within(run, bounds), must_exist=not config.study.storage)
     run.tell(StageStarted(f"worker {run.worker.id} joins the study in {address(run.storage)}", run.directory.state))
     train(run, run.prepare(run.config, run.stopper))
     run.tell(StageDone(f"worker {run.worker.id}: nothing is left to do"))

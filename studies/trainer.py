@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR
-from lrrt.penalties import has_regularizers
 from lrrt.variables import Values, num_parameters
 from studies.judging.pruning import PATIENCE, has_stopped_improving
 from studies.objective import VAL_LOSS, Objective
@@ -23,7 +22,8 @@ from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, OnEpoch, Trained
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import rates_and_momenta
-from studies.training.running_trial import WITHOUT_PENALTIES, TrialRun
+from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
+from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.trained_model import trained_model
@@ -238,7 +238,7 @@ class Trainer:
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
         loop, without = fitting if reason else fitting.loop, bool(config.own)
         run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
-        if without and has_regularizers(fitting.model):
+        if without and is_regularized(fitting.model):
             self._note(WITHOUT_PENALTIES)
         if resume is not None:
             resume.check_continues(config, epochs=self.epochs, seed=self.seed)

@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.failures import exit_codes
-from pipeline.commands.invocation import load, prepare, shown, stoppable
+from pipeline.commands.invocation import given_bounds, load, prepare, shown, stoppable
 from pipeline.commands.options import (
     AppDir,
+    Bounds,
     Config,
     MaxTime,
     Out,
     Progress,
     Quiet,
+    Ranges,
     Seed,
     State,
     Trials,
@@ -75,6 +77,8 @@ def submit(
 def worker(
     config: Config,
     worker_id: WorkerId = None,
+    bounds: Bounds = None,
+    ranges: Ranges = None,
     out: Out = Path("out"),
     state: State = Path("state"),
     trials: Trials = None,
@@ -89,12 +93,22 @@ def worker(
     """Join a stage that `lrrt run`, `search` or `submit` runs, and share its work until nothing is left.
 
     The stage is found by its storage, best given in LRRT_STORAGE. Any number of workers may join, on any machine; if
-    one is lost, others do its work. The results are left to the run itself.
+    one is lost, others do its work. The results are left to the run itself. If `lrrt search` was given bounds, give a
+    worker that may come before it the same.
     """
     with exit_codes(verbose=verbose), stoppable(max_time, ends_with_parent=ends_with_parent) as stopper:
         settings = load(config, trials=trials, seed=seed)
+        given = given_bounds(settings, bounds, ranges or [])
         prepare(app_dir, verbose=verbose)
         from pipeline.sharing import run_worker
 
         with shown(progress, quiet=quiet) as tell:
-            run_worker(settings, out=out, state=state, worker_id=worker_id, on_event=tell, stopper=stopper)
+            run_worker(
+                settings,
+                bounds=given,
+                out=out,
+                state=state,
+                worker_id=worker_id,
+                on_event=tell,
+                stopper=stopper,
+            )

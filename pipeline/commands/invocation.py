@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +11,7 @@ from pipeline.console.stopping import Stopper, seconds_left
 from pipeline.console.streams import ProgressStyle, say
 
 if TYPE_CHECKING:
+    from lrrt import RangeTestResult
     from pipeline.config.tables import StageConfig
     from pipeline.console.events import Tell
 
@@ -32,6 +33,22 @@ def load(
 
     overrides = {"study.num_trials": trials, "study.seed": seed, "study.warm_start": warm_start}
     return builtin_config(overrides) if config is None else load_config(config, overrides)
+
+
+def given_bounds(config: "StageConfig", file: Path | None, ranges: Sequence[str]) -> "RangeTestResult | None":
+    """Return the bounds of --bounds or --range; None without either.
+
+    Raises:
+        NoBounds: if both are given, or either cannot be read.
+    """
+    from pipeline.failures import NoBounds
+    from pipeline.steps.given_bounds import bounds_by_hand, parse_ranges, read_bounds
+
+    if file is not None and ranges:
+        raise NoBounds("Bounds must come from one place, got --bounds and --range.")
+    if file is not None:
+        return read_bounds(file)
+    return bounds_by_hand(config, parse_ranges(ranges)) if ranges else None
 
 
 def prepare(app_dir: Path, *, verbose: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commands.failures import exit_codes
-from pipeline.commands.invocation import load, prepare, print_report, shown, stoppable
+from pipeline.commands.invocation import given_bounds, load, prepare, print_report, shown, stoppable
 from pipeline.commands.options import (
     AppDir,
     Bounds,
@@ -30,8 +30,6 @@ from pipeline.commands.options import (
 from pipeline.console.streams import say
 
 if TYPE_CHECKING:
-    from lrrt import RangeTestResult
-    from pipeline.config.tables import StageConfig
     from pipeline.report.summary import StageReport
     from pipeline.workers.local import LocalWorkers as Workers
 
@@ -112,7 +110,7 @@ def search(
     """Run the study only, inside bounds that exist: of `lrrt range` in the same folders, of a file, or by hand."""
     with exit_codes(verbose=verbose), stoppable(max_time) as stopper:
         settings = load(config, trials=trials, seed=seed, warm_start=warm_start)
-        given = _given_bounds(settings, bounds, ranges or [])
+        given = given_bounds(settings, bounds, ranges or [])
         prepare(app_dir, verbose=verbose)
         from pipeline.stage import run_search
 
@@ -162,17 +160,6 @@ def export(
         with shown(progress, quiet=quiet) as tell:
             path = export_trial(settings, trial, to=to, out=out, state=state, on_event=tell, stopper=stopper)
         say(str(path), sys.stdout)
-
-
-def _given_bounds(config: "StageConfig", file: Path | None, ranges: list[str]) -> "RangeTestResult | None":
-    from pipeline.failures import NoBounds
-    from pipeline.steps.given_bounds import bounds_by_hand, parse_ranges, read_bounds
-
-    if file is not None and ranges:
-        raise NoBounds("Bounds must come from one place, got --bounds and --range.")
-    if file is not None:
-        return read_bounds(file)
-    return bounds_by_hand(config, parse_ranges(ranges)) if ranges else None
 
 
 def _local(workers: int | None, app_dir: Path) -> "Workers | None":

@@ -17,6 +17,7 @@ from pipeline.config.tables import StageConfig
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
+from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 
 MEASURED_STEPS = 10
 MEASURED_RATE = 1e-6  # too small for the model to learn, which might change the cost of a step
@@ -141,7 +142,9 @@ def make_plan(config: StageConfig) -> Plan:
     with guarded("A few steps must run on the task, but that"):
         measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
-    notes = *prepared.data_use.notes, *prepared.known_by.notes
+    is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
+    about_scores = (WITHOUT_PENALTIES,) if is_without else ()
+    notes = *prepared.data_use.notes, *prepared.known_by.notes, *about_scores
     return Plan(measured, parts, config.study.epochs, notes)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lrrt import RangeTestResult
 from pipeline.failures import NoBounds
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner, own
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.earlier_results import earlier_results
-from pipeline.steps.given_bounds import config_within
+from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.range_tests import RangeTests, range_tests, some_are_stored, stored_range_tests, why_not_stored
 from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
 from pipeline.task.fingerprints import Fields, TaskPrint, is_unchanged, study_fields
@@ -77,7 +78,18 @@ def with_given(run: Run, *, must_exist: bool = False) -> Run:
         if must_exist:
             raise
         return run
-    return run if given is None else replace(run, config=config_within(run.config, given), given=given)
+    return run if given is None else within(run, given)
+
+
+def within(run: Run, bounds: RangeTestResult) -> Run:
+    """Return a run inside these bounds, whose optimizers take the place of the config's.
+
+    Raises:
+        NoBounds: if the config's batch sizes cannot be searched in them.
+    """
+    config = config_within(run.config, bounds)
+    check_bounds(config, bounds)
+    return replace(run, config=config, given=bounds)
 
 
 def take_folders(run: Run, task: TaskPrint) -> Fields:

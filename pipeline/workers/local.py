@@ -38,6 +38,8 @@ class LocalWorkers:
         """
         folder = run.directory.workers
         write_text(folder / "config.toml", to_toml(run.config))
+        if run.given is not None:  # a worker may come to them before they are stored in the study
+            write_text(folder / "bounds.json", run.given.to_json())
         commands = [self._command(number, run) for number in range(self.num)]
         secrets = {"LRRT_STORAGE": run.storage, f"{ENVIRONMENT}STUDY__WARM_START": run.config.study.warm_start}
         with _running(commands, folder, secrets) as processes:
@@ -55,12 +57,14 @@ class LocalWorkers:
             have_ended()  # says which of them died since it was last asked
 
     def _command(self, number: int, run: Run) -> list[str]:
-        options = {
+        options: dict[str, object] = {
             "--out": run.directory.out,
             "--state": run.directory.state,
             "--app-dir": self.app_dir,
             "--worker-id": f"{socket.gethostname()}.{os.getpid()}.{number}",
         }
+        if run.given is not None:
+            options["--bounds"] = run.directory.workers / "bounds.json"
         config = run.directory.workers / "config.toml"
         command = [sys.executable, "-m", "pipeline", "worker", str(config), "--ends-with-parent"]
         return [*command, *(str(part) for option in options.items() for part in option)]

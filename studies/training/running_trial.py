@@ -23,11 +23,6 @@ from studies.trial_config import TrialConfig
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop
 
-WITHOUT_PENALTIES = (
-    "the models have regularizers, whose strength may differ from trial to trial: losses are recorded, and trials "
-    "ranked, without these penalties"
-)
-
 
 class TrialRun:
     """A trial and its losses so far.

@@ -90,6 +90,16 @@ def test_a_dataset_without_an_end_is_not_counted_for_ever(monkeypatch, limit):
         _ = as_batches(dataset, 1).num_batches
 
 
+def test_a_long_count_says_what_it_does_and_what_helps_if_there_is_no_end(monkeypatch, caplog):
+    monkeypatch.setattr(counting, "QUIET_S", 0.0)
+    dataset = tf.data.Dataset.range(5).filter(lambda number: number < 3).batch(1)
+
+    assert as_batches(dataset, 1).num_batches == 3
+    (record,) = caplog.records
+    assert "does not say how many batches it has, so they are counted: 1 in 0 s" in record.getMessage()
+    assert "steps_per_epoch in [task]" in record.getMessage()
+
+
 def test_a_dataset_of_unknown_length_is_counted():
     dataset = tf.data.Dataset.from_tensor_slices({"a": list(range(10))}).filter(lambda row: row["a"] > 3).batch(4)
     assert as_batches(dataset, 1).num_batches == 2

@@ -99,10 +99,22 @@ def test_a_range_test_that_learnt_no_more_than_the_shares_of_the_classes_is_not_
 
 
 def test_bounds_of_ftrl_say_what_its_first_step_does_to_the_weights():
-    result = lrrt.range_test(behind(False), (MANY, LEARNT), optimizers=["ftrl"], batch_size=64, repeats=1)
+    for ramp in (None, lrrt.Ramp(1e-2, 10.0, 60)):
+        arguments = {"optimizers": ["ftrl"], "batch_size": 64, "repeats": 1, "ramp": ramp}
+        bounds = lrrt.range_test(behind(False), (MANY, LEARNT), **arguments)["ftrl"]
 
-    assert result["ftrl"].verdict is not lrrt.Verdict.FOUND
-    assert "puts nearly 0 in place of the initial weights" in result["ftrl"].reason
+        assert bounds.verdict is not lrrt.Verdict.FOUND
+        assert "puts nearly 0 in place of the initial weights" in bounds.reason
+        assert "a lower start_lr does not change that" in bounds.reason
+        assert "; lower start_lr" not in bounds.reason
+
+
+def test_a_rise_from_the_start_is_no_reason_to_lower_the_rates_of_ftrl():
+    lrs = lrrt.Ramp(1e-4, 1.0, 60).rates()
+    rising = lrrt.RangeCurve(tuple(lrs), tuple(1 + 5 * (lrs / lrs[0]) ** 0.5))
+
+    assert "; lower start_lr" in lrrt.find_bounds([rising], optimizer="adam").reason
+    assert "; lower start_lr" not in lrrt.find_bounds([rising], optimizer="ftrl").reason
 
 
 def test_bounds_found_where_nothing_was_learnt_are_uncertain():
@@ -115,5 +127,18 @@ def test_bounds_found_where_nothing_was_learnt_are_uncertain():
         return [lrrt.RangeCurve(tuple(lrs), tuple(losses))]
 
     assert answer.doubted(found, to(0.5)) == found
-    assert answer.doubted(found, to(0.99)).verdict is lrrt.Verdict.LOW_CONFIDENCE
-    assert "hardly better than always answering" in answer.doubted(found, to(0.99)).reason
+    hardly = answer.doubted(found, to(0.99))
+    assert hardly.verdict is lrrt.Verdict.LOW_CONFIDENCE
+    assert ": the lowest loss, " in hardly.reason
+    assert "is hardly better than always answering" in hardly.reason
+    assert "is no better than always answering" in answer.doubted(found, to(1.01)).reason
+
+
+def test_a_doubt_that_nothing_was_learnt_outlives_another_length_of_training():
+    arguments = {"optimizers": ["adam"], "batch_size": 64, "repeats": 1, "ramp": lrrt.Ramp(1e-4, 10.0, 100)}
+    frozen = lrrt.range_test(behind(True), (MANY, LEARNT), **arguments)
+    longer = lrrt.RangeTestResult.from_json(frozen.to_json()).for_training(5_000)
+
+    assert longer["adam"].verdict is not lrrt.Verdict.FOUND
+    assert longer["adam"].doubt == frozen["adam"].doubt
+    assert longer["adam"].doubt in longer["adam"].reason

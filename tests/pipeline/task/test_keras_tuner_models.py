@@ -46,6 +46,12 @@ class NeedsMore(Fitted):
     def __init__(self, most):
         super().__init__()
 
+def regularized(hp):
+    penalty = keras.regularizers.L2(hp.Float("l2", 1e-4, 1e-2))
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, kernel_regularizer=penalty)])
+    model.compile("sgd", "mse")
+    return model
+
 def chooses(hp):
     return compiled(4, hp.Choice("optimizer", ["adam", "sgd"]))
 
@@ -81,8 +87,14 @@ def test_a_hyper_model_is_taken_and_its_fit_is_said_not_to_be_called_at_the_star
     assert [one.name for one in prepared.known_by.own] == ["units"]
     (note,) = prepared.known_by.notes
     assert note.startswith("Fitted.fit is not called")
-    assert plan.notes == (note,)
+    assert note in plan.notes
     assert note in plan.as_table()
+
+
+def test_a_plan_says_that_trials_are_ranked_without_penalties_that_differ_between_them(config):
+    settings = config("regularized", **{"range_test.optimizers": ["sgd"]})
+
+    assert "ranked, without these penalties" in make_plan(settings).as_table()
 
 
 def test_a_hyper_model_class_that_needs_arguments_is_refused(config):

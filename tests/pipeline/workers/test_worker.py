@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -128,6 +129,29 @@ def test_a_study_in_given_bounds_is_joined_reported_and_asked_without_naming_the
     assert rewrite_report(settings, **where).best.config.optimizer_name == "adam"
     assert read_status(settings, **where)["phase"] == "done"
     assert [type(event).__name__ for event in work(tmp_path, settings=settings)][-1] == "StageDone"
+
+
+def test_workers_that_come_before_a_study_in_given_bounds_take_part(tmp_path):
+    """The process that began them comes last, since it still loads its data."""
+    settings = config(**{"study.num_trials": 3, "study.widen": False, "study.storage": f"sqlite:///{tmp_path}/s.db"})
+    bounds = bounds_by_hand(settings, {"sgd": (1e-2, 1e-1)})
+    run = replace(bowl_run(settings, tmp_path), given=bounds)
+    events = []
+    with LocalWorkers(2).at_work(replace(run, tell=events.append)) as have_ended:
+        wait_for_all(have_ended)
+
+    assert not [event.text for event in events if isinstance(event, Note)]
+    study = OptunaStudy.join(settings.study.storage)
+    assert {trial.config.optimizer_name for trial in study.results()} == {"sgd"}
+    assert all(1e-2 <= trial.config.lr <= 1e-1 for trial in study.results())
+    assert len(study.results()) == 3
+
+
+def wait_for_all(have_ended):
+    end = time.monotonic() + 120
+    while not have_ended():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def lrrt(*arguments):

@@ -6,7 +6,7 @@ import pytest
 
 from lrrt import Loops
 from studies import LoopCache, Trainer, TrialConfig, check_overfitting, evaluate_trained
-from studies.training.running_trial import WITHOUT_PENALTIES
+from studies.training.regularized import WITHOUT_PENALTIES
 
 L = keras.layers
 RNG = np.random.default_rng(0)
