@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
@@ -21,12 +22,15 @@ from pipeline.task.loading import Task, import_function, load_task
 from pipeline.task.scored_data import checked_test_data
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
-from studies import Dimension, LoopCache, Trainer
+from studies import Dimension, Evaluation, LoopCache, Trainer, TrialResult, evaluate_trained
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
 from studies.training.shown_metrics import find_objectives
 from studies.trial import is_reserved
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,10 @@ class Prepared:
     def scorer(self, config: StageConfig, trainer: Trainer, on_note: Callable[[str], None]) -> Scorer:
         """Make what scores the trials; see `make_scorer`."""
         return make_scorer(config, self.task, trainer, on_note=on_note)
+
+    def evaluate(self, trainer: Trainer, model: keras.Model, result: TrialResult) -> Evaluation:
+        """Evaluate a trial's model as it was after its best epoch."""
+        return evaluate_trained(trainer.cache.loops_of(result.config), model, result)
 
     def fold_trainers(
         self, config: StageConfig, on_note: Callable[[str], None]
