@@ -33,7 +33,6 @@ from studies import (
     TrialResult,
     at_edge,
     check_overfitting,
-    evaluate_trained,
     plot_losses,
 )
 from studies.storage.whole_file import replacing, write_text
@@ -103,7 +102,7 @@ def _write_results(
     run.stopper.check()
     with guarded("The best model must be scored on the test data, but that", stopper=run.stopper):
         test = test_metrics(prepared, model, best)
-        evaluation = evaluate_trained(trainer.cache.loops_of(best.config), model, best)
+        evaluation = prepared.evaluate(trainer, model, best)
     run.stopper.check()
     overfitting = evaluation.with_gap(overfitting)
     _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
@@ -22,12 +23,15 @@ from pipeline.task.guard import guarded
 from pipeline.task.loading import import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
-from studies import Dimension, LoopCache, Trainer
+from studies import Dimension, Evaluation, LoopCache, Trainer, TrialResult, evaluate_trained
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
 from studies.training.shown_metrics import find_objectives
 from studies.trial_config import is_reserved
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,10 @@ class Prepared:
     def scorer(self, config: StageConfig, trainer: Trainer, on_note: Callable[[str], None]) -> Scorer:
         """Make what scores the trials; see `make_scorer`."""
         return make_scorer(config, self.task, trainer, on_note=on_note)
+
+    def evaluate(self, trainer: Trainer, model: keras.Model, result: TrialResult) -> Evaluation:
+        """Evaluate a trial's model as it was after its best epoch."""
+        return evaluate_trained(trainer.cache.loops_of(result.config), model, result)
 
     def fold_trainers(
         self, config: StageConfig, on_note: Callable[[str], None]

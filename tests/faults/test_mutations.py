@@ -72,7 +72,7 @@ def test_a_file_with_any_text_is_refused_in_words(text):
 @pytest.mark.parametrize("url", ["postgresql://me:top@SECRET@host/db", "x://me:top SECRET" + "x" * 90 + "@host/db"])
 def test_a_url_under_a_wrong_key_does_not_show_its_password(key, url):
     for value in (url, [url], {"a": url}):
-        told = refusal({key: value}).replace("stop", "").replace("top_retrained", "")
+        told = refusal({key: value}).replace("stop", "").replace("top_retrained", "").replace("keep_top", "")
         assert [secret for secret in SECRETS if secret in told] == []
 
 

@@ -77,7 +77,7 @@ def test_models_may_share_what_is_frozen():
 def test_a_compiled_model_starts_each_repeat_from_its_own_weights():
     model = compiled(keras.layers.Dense(1))
     loss = model.evaluate(X, Y, verbose=0)
-    doubtful = lrrt.Ramp(1e-7, 1e-4, 20)
+    doubtful = lrrt.Ramp(1e-7, 10.0, 8)
     curves = lrrt.range_test(model, (X, Y), optimizers=["sgd"], batch_size=8, ramp=doubtful).curves["sgd"]
 
     assert [curve.losses[0] for curve in curves] == pytest.approx([loss] * 3, rel=1e-5)

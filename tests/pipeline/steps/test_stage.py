@@ -284,7 +284,7 @@ def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_re
     assert loss == pytest.approx(report.best.score, rel=1e-5)
     notes = [event.text for event in events if isinstance(event, Note)]
     (note,) = [note for note in notes if "cannot be saved whole" in note]
-    assert re.search(r"so its weights alone are in best/model.weights.h5\. .* NotImplementedError: my layer", note)
+    assert re.search(r"\(NotImplementedError: my layer .*, so its weights alone are in best/model.weights.h5", note)
 
 
 def test_a_disk_that_is_full_is_not_taken_for_a_model_that_cannot_be_saved(finished, tmp_path, monkeypatch):

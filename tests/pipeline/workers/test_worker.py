@@ -27,7 +27,7 @@ from studies import OptunaStudy, Watcher
 from studies.storage import database as storages
 from studies.storage.retrying import Retrying
 from studies.work.search import Search
-from tests.pipeline.bowl_task import bowl_run
+from tests.pipeline.bowl_task import StageBowl, bowl_run
 from tests.pipeline.console.test_stopping import StopsAfter
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -104,7 +104,7 @@ def test_a_worker_with_another_config_is_refused_with_what_differs(begun):
 
 def test_status_says_what_workers_are_at(begun, joined):
     number = len(joined.results())
-    job = Search(joined, None, None, Watcher(), Retrying(""))
+    job = Search(joined, StageBowl(epochs=3), None, Watcher(), Retrying(""))
     job.on_look(joined.board.table())
     piece = job.next_piece(joined.board.table(), 1)
     claim = joined.board.claim(piece.key, piece.values, piece.distributions)
