@@ -19,6 +19,7 @@ from pipeline.config.values import (
     ClassWeight,
     Count,
     CountOrZero,
+    Directions,
     DurationOrNone,
     FirstConfigs,
     Fraction,
@@ -168,8 +169,10 @@ class StudyConfig(_Table):
         description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"; or a list of them, '
         f"after the first also {listed(OF_TRIALS)}",
     )
-    direction: Literal["auto", "min", "max"] = Field(
-        "auto", description='whether the (first) objective is better when smaller, "min", or larger, "max"'
+    direction: Directions = Field(
+        "auto",
+        description='whether the (first) objective is better when smaller, "min", or larger, "max"; or a list, one for '
+        "each objective",
     )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")
@@ -280,11 +283,20 @@ class StudyConfig(_Table):
 
     @check("direction")
     @classmethod
-    def _fits_the_objective(cls, direction: str, info: ValidationInfo) -> str:
+    def _fits_the_objective(cls, direction: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
         objective = info.data.get("objective", "")
-        objective = objective if isinstance(objective, str) else objective[0]
-        if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
-            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
+        objectives = (objective,) if isinstance(objective, str) else objective
+        directions = (direction,) if isinstance(direction, str) else direction
+        if not isinstance(direction, str) and len(directions) != len(objectives):
+            raise ValueError(
+                f"must have one for each of {len(objectives)} objectives, got a list of {len(directions)}; a loss or a "
+                'metric that Keras knows needs only "auto".'
+            )
+        for one, way in zip(objectives, directions, strict=False):
+            if way == "max" and one in (TRAIN_LOSS, VAL_LOSS.name):
+                raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{one}".')
+            if way == "max" and one in OF_TRIALS:
+                raise ValueError(f'must be "min" or "auto" for "{one}", got "max".')
         return direction
 
     @check("searches_warmup")

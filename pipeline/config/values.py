@@ -4,7 +4,7 @@ import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -13,7 +13,7 @@ from pipeline.config.storage_url import is_storage_url, without_password
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
-from studies.objective import check_names
+from studies.objective import Direction, check_names
 from studies.schedules.families import FAMILIES
 
 # The names that `lrrt.range_test` takes, which leaves out wrappers; a list, because a check must not import Keras.
@@ -209,6 +209,13 @@ def _objective(value: object) -> str | tuple[str, ...]:
     return value if isinstance(value, str) else tuple(names)
 
 
+def _directions(value: object) -> str | tuple[str, ...]:
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    if not given or any(one not in ("auto", *get_args(Direction)) for one in given):
+        raise ValueError(f'must be "auto", "min" or "max", or a list with one for each objective, got {shown(value)}.')
+    return value if isinstance(value, str) else tuple(map(str, given))
+
+
 def sampler_law(engine: object, sampler: str) -> None:
     """Refuse a sampler that the engine does not have, or that needs a package which is not installed.
 
@@ -342,5 +349,11 @@ ObjectiveNames = Annotated[
     str | tuple[str, ...],
     BeforeValidator(_objective),
     WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True}]}),
+]
+_DIRECTION = {"enum": ["auto", *get_args(Direction)]}
+Directions = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(_directions),
+    WithJsonSchema({"anyOf": [_DIRECTION, {"type": "array", "items": _DIRECTION, "minItems": 1}]}),
 ]
 Metric = Annotated[str, AfterValidator(_metric)]
