@@ -18,7 +18,7 @@ FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.ve
 done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults cluster-test lint format clean
+.PHONY: help run test faults cluster-test lint format docs clean
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
@@ -27,6 +27,7 @@ help:
 	@echo "make faults   run the whole campaign of faults, which takes up to an hour; its short part is in make test"
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
+	@echo "make docs     build the documentation into site/, without a warning"
 	@echo "make clean    remove the environment and caches; results in out/ and state/ stay"
 
 run: $(READY)
@@ -51,8 +52,13 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The notice of MkDocs's next major version is no warning about these pages.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html; with search: $(BIN)/python -m http.server --directory site"
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find $(PACKAGES) tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

@@ -38,3 +38,7 @@ def test_every_file_linked_is_there():
 
     assert links
     assert [link for link in links if not (Path(__file__).parents[1] / link).exists()] == []
+
+
+def test_it_fits_on_two_screens():
+    assert len(README.splitlines()) <= 120
