@@ -9,6 +9,7 @@ import typer
 from pipeline.commands.cluster import submit, worker
 from pipeline.commands.look import init, plan, report, schema, status, validate
 from pipeline.commands.train import export, range_, run, search
+from pipeline.console.hanging import without_teardown
 from pipeline.console.streams import make_usable, say
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
@@ -40,7 +41,8 @@ for _name, (_command, _example) in COMMANDS.items():
 def main() -> None:
     """Run the command line, for `lrrt` and `python -m pipeline`."""
     make_usable()
-    app(prog_name="lrrt")
+    with without_teardown():
+        app(prog_name="lrrt")
 
 
 def _show_versions(is_asked: bool) -> None:

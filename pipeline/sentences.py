@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 def beginning(run: Run, opened: Opened | None) -> str:
     """Say whether a run starts or goes on, and what is done."""
     if opened is None:
+        number = run.config.study.num_trials
         first = "range tests, then " if run.given is None else ""
-        return f"start: {first}{run.config.study.num_trials} trials{'' if run.given is None else ' in given bounds'}"
+        return (
+            f"start: {first}{number} trial{'' if number == 1 else 's'}{'' if run.given is None else ' in given bounds'}"
+        )
     num_done, num_wanted = 0, run.config.study.num_trials
     if opened.studies is not None:
         num_done, num_wanted = len(opened.studies.results()), opened.studies.num_wanted(run.config)

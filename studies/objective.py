@@ -60,7 +60,7 @@ class Objective:
         if known is None:
             raise ValueError(
                 f"The direction of an objective must be known, but Keras has none for {name!r}. Say direction = "
-                '"min" or direction = "max".'
+                '"min" or direction = "max"; of several objectives, one for each, as ["auto", "max"].'
             )
         return cls(name, "min" if known == "min" else "max")
 

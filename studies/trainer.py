@@ -56,7 +56,8 @@ class Trainer:
         seed: the seed of the initial weights and of the order of the data.
         objective: what trials are scored by: "val_loss", "loss", or a metric of the model with or without "val_". Of
             several, the first counts here; further ones may be "num_parameters" and "seconds_per_step".
-        direction: of the first: "min", "max", or "auto" if Keras knows the direction of the metric.
+        direction: of the first: "min", "max", or "auto" if Keras knows the direction of the metric; or a list with that
+            of each objective.
         patience: a trial ends if its objective has not improved for this fraction of `epochs`, at times that its
             schedule allows; see `studies.judging.pruning`. None trains every trial to its last epoch.
         max_trial_s: seconds after which a trial ends as timed out, with what it reached; None is no limit. In the main
@@ -79,7 +80,7 @@ class Trainer:
         epochs: int,
         seed: int = 0,
         objective: str | Sequence[str] = VAL_LOSS.name,
-        direction: str = "auto",
+        direction: str | Sequence[str] = "auto",
         patience: float | None = PATIENCE,
         max_trial_s: float | None = None,
         callbacks: CallbackFactory | None = None,

@@ -3,14 +3,14 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, WithJsonSchema
 
 from lrrt.words import did_you_mean
 from pipeline.config.number_values import MAX_COUNT
 from pipeline.config.values import NONE, is_number, listed, shown
-from studies.objective import check_names
+from studies.objective import Direction, check_names
 from studies.schedules.families import FAMILIES
 
 # The names that `lrrt.range_test` takes, which leaves out wrappers; a list, because a check must not import Keras.
@@ -91,6 +91,13 @@ def _objective(value: object) -> str | tuple[str, ...]:
     return value if isinstance(value, str) else tuple(names)
 
 
+def _directions(value: object) -> str | tuple[str, ...]:
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    if not given or any(one not in ("auto", *get_args(Direction)) for one in given):
+        raise ValueError(f'must be "auto", "min" or "max", or a list with one for each objective, got {shown(value)}.')
+    return value if isinstance(value, str) else tuple(map(str, given))
+
+
 def _sbatch_options(values: object) -> tuple[str, ...]:
     options = tuple(values) if isinstance(values, list | tuple) else (values,)
     for option in options:
@@ -136,4 +143,10 @@ ObjectiveNames = Annotated[
     str | tuple[str, ...],
     BeforeValidator(_objective),
     WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1, "uniqueItems": True}]}),
+]
+_DIRECTION = {"enum": ["auto", *get_args(Direction)]}
+Directions = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(_directions),
+    WithJsonSchema({"anyOf": [_DIRECTION, {"type": "array", "items": _DIRECTION, "minItems": 1}]}),
 ]

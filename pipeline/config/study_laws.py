@@ -13,19 +13,28 @@ from pipeline.config.values import listed
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
-from studies.objective import TRAIN_LOSS, VAL_LOSS
+from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 
 SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
 SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
 
 
-def fits_the_objective(direction: str, info: ValidationInfo) -> str:
-    """Refuse to maximise a loss."""
+def fits_the_objective(direction: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
+    """Refuse to maximise a loss or a cost, and a list of directions that is not one for each objective."""
     objective = info.data.get("objective", "")
-    objective = objective if isinstance(objective, str) else objective[0]
-    if direction == "max" and objective in (TRAIN_LOSS, VAL_LOSS.name):
-        raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{objective}".')
+    objectives = (objective,) if isinstance(objective, str) else objective
+    directions = (direction,) if isinstance(direction, str) else direction
+    if not isinstance(direction, str) and len(directions) != len(objectives):
+        raise ValueError(
+            f"must have one for each of {len(objectives)} objectives, got a list of {len(directions)}; a loss or a "
+            'metric that Keras knows needs only "auto".'
+        )
+    for one, way in zip(objectives, directions, strict=False):
+        if way == "max" and one in (TRAIN_LOSS, VAL_LOSS.name):
+            raise ValueError(f'must be "min" or "auto" for a loss, got "max" with objective = "{one}".')
+        if way == "max" and one in OF_TRIALS:
+            raise ValueError(f'must be "min" or "auto" for "{one}", got "max".')
     return direction
 
 

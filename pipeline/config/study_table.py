@@ -7,6 +7,7 @@ from pydantic import field_validator as check
 
 from pipeline.config.list_values import (
     BatchSizes,
+    Directions,
     FirstConfigs,
     ObjectiveNames,
     Schedules,
@@ -78,8 +79,10 @@ class StudyConfig(Table):
         description='what is looked for: "val_loss", "loss", or a compiled metric, as in "val_auc"; or a list of them, '
         f"after the first also {listed(OF_TRIALS)}",
     )
-    direction: Literal["auto", "min", "max"] = Field(
-        "auto", description='whether the (first) objective is better when smaller, "min", or larger, "max"'
+    direction: Directions = Field(
+        "auto",
+        description='whether the (first) objective is better when smaller, "min", or larger, "max"; or a list, one for '
+        "each objective",
     )
     batch_sizes: BatchSizes = Field((32,), description="the range test uses the first, or each: see per_batch_size")
     schedules: Schedules = Field(("fixed", "exponential", "triangular"), description=f"any of {', '.join(FAMILIES)}")

@@ -22,7 +22,7 @@ def shown(value: object) -> str:
     "'postgresql://...@host/db?password=...'"
     """
     text = re.sub(r"://.*@", "://...@", repr(value), flags=re.DOTALL)  # it may be cut off before the @
-    text = re.sub(r"[^\s'\":/]+:[^\s'\"/]+@", "...@", text)  # without its scheme
+    text = re.sub(r"\b[\w.+-]+:[^/@\s'\"][^@\s'\"]*@", "...@", text)  # as where the scheme is missing
     return re.sub(r"(?i)((?:password|passwd|pwd|secret|token)\s*=)[^&\s'\"]+", r"\1...", text)[:80]
 
 

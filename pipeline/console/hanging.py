@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,3 +70,27 @@ class Watchdog:
 def _leave(code: int, why: str) -> None:
     os.write(2, f"\nlrrt: this process {why}, so it ends here. The same command goes on.\n".encode())
     os._exit(code)
+
+
+@contextmanager
+def without_teardown() -> Iterator[None]:
+    """End the process with the code of the block's exit as soon as all other exit handlers have run.
+
+    Python would then take its modules down. A generator that TensorFlow still reads holds that up for ever: its thread
+    waits for Python, and Python for the thread.
+    """
+    codes: list[int] = []
+    atexit.register(_end, codes)  # the handlers that were registered last run first
+    try:
+        yield
+    except SystemExit as ended:
+        codes += [ended.code or 0] if isinstance(ended.code, int | None) else []
+        raise
+
+
+def _end(codes: list[int]) -> None:
+    if codes:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(codes[0])

@@ -12,7 +12,9 @@ from studies.training.loop_cache import LoopCache
 LOSSES = {TRAIN_LOSS, VAL_LOSS_NAME}
 
 
-def find_objectives(cache: LoopCache, names: str | Sequence[str], direction: str = "auto") -> tuple[Objectives, bool]:
+def find_objectives(
+    cache: LoopCache, names: str | Sequence[str], direction: str | Sequence[str] = "auto"
+) -> tuple[Objectives, bool]:
     """Return the objectives of these names, and whether only `model.evaluate` shows one and the compiled loop does not.
 
     A metric is looked for in what the model shows on one batch of the validation data.
@@ -20,11 +22,11 @@ def find_objectives(cache: LoopCache, names: str | Sequence[str], direction: str
     Args:
         cache: the loops of the task.
         names: of one or several objectives.
-        direction: of the first; the direction of further ones must be known.
+        direction: of the first, if Keras knows those of further ones; or a list with that of each.
 
     Raises:
         ValueError: for a name that the model does not show, with those that it does; for a direction that is unknown;
-            for names that cannot stand together.
+            for names that cannot stand together; for a list of directions of another length.
     """
     every = [names] if isinstance(names, str) else list(names)
     check_names(every)
@@ -36,7 +38,11 @@ def find_objectives(cache: LoopCache, names: str | Sequence[str], direction: str
                 f"The objective must be a loss or a metric that the model shows as one number, got {name!r}; it shows "
                 f"{', '.join(sorted(in_loop | evaluated))}. Name a metric in model.compile(metrics=[..])."
             )
-    directions = [direction, *("auto" for _ in every[1:])]
+    directions = [direction, *("auto" for _ in every[1:])] if isinstance(direction, str) else list(direction)
+    if len(directions) != len(every):
+        raise ValueError(
+            f"`direction` must be one, or one for each of {len(every)} objectives, got {directions!r:.80}."
+        )
     objectives = tuple(
         OF_TRIALS.get(name) or Objective.named(name, way, cache.loops.model)
         for name, way in zip(every, directions, strict=True)

@@ -14,9 +14,11 @@ from lrrt.batches import as_batches
 from tests.faults.tasks import read_faults
 
 ENDLESS = """
+import time
 def endless():
     print("counting", file=sys.stderr, flush=True)
     while True:
+        time.sleep(0.02)  # TensorFlow waits for it when Python ends
         yield X[:8], Y[:8]
 
 def load_data():

@@ -62,3 +62,27 @@ def test_two_signals_at_once_are_one_request_and_a_training_that_reads_it_stops_
     assert process.returncode == 1  # of an exception that nobody caught
     assert "Terminated" in told
     assert "ends here" not in told
+
+
+HANGS_AT_TEARDOWN = textwrap.dedent("""
+    import atexit, sys, time
+    from pipeline.console.hanging import without_teardown
+
+    class Reader:
+        def __del__(self, sleep=time.sleep):
+            sleep(600)
+
+    with without_teardown():
+        atexit.register(print, "last words")
+        reader = Reader()
+        sys.exit(75)
+""")
+
+
+def test_a_command_ends_after_its_exit_handlers_though_its_modules_cannot_be_taken_down():
+    """As where TensorFlow still reads a generator without an end."""
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGS_AT_TEARDOWN], capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert (ended.returncode, ended.stdout) == (75, "last words\n")

@@ -13,6 +13,7 @@ from pipeline.report.status import in_words, read_status
 from pipeline.results.schemas import schema_of
 from pipeline.stage import go_on
 from pipeline.steps.given_bounds import bounds_by_hand
+from pipeline.task.preparation import prepare
 from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy
 from tests.pipeline.bowl_task import bowl_run
@@ -78,6 +79,31 @@ def test_an_objective_that_the_model_does_not_show_ends_with_65_before_anything_
 def test_a_loss_is_not_maximised():
     with pytest.raises(ConfigError, match=r"\[study\] direction: must be \"min\" or \"auto\" for a loss"):
         pipeline.builtin_config({"study.direction": "max"}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("direction", "message"),
+    [
+        (["auto"], "must have one for each of 2 objectives, got a list of 1"),
+        (["auto", "max"], 'must be "min" or "auto" for a loss, got "max" with objective = "val_loss"'),
+        (["auto", "up"], 'must be "auto", "min" or "max", or a list with one for each objective'),
+        ([], "or a list with one for each objective"),
+    ],
+)
+def test_a_list_of_directions_has_one_that_fits_for_each_objective(direction, message):
+    with pytest.raises(ConfigError, match=rf"\[study\] direction: .*{message}"):
+        pipeline.builtin_config({"study.objective": ["val_auc", "val_loss"], "study.direction": direction}, environ={})
+
+
+def test_a_metric_whose_direction_keras_does_not_know_may_be_a_further_objective():
+    def prepared(direction):
+        names = {"study.objective": ["val_auc", "val_own_metric"], "study.direction": direction}
+        config = pipeline.builtin_config({**IMBALANCED, **names}, environ={})
+        return prepare(config).trainer(config, print).objectives
+
+    assert [one.direction for one in prepared(["auto", "min"])] == ["max", "min"]
+    with pytest.raises(TaskError, match=r'of several objectives, one for each, as \["auto", "max"\]'):
+        prepared("max")
 
 
 @pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
