@@ -39,7 +39,7 @@ from typing import Any
 from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained, Watcher
-from studies.engines.observation import score_for_engines
+from studies.engines.observation import cost_for_engines
 from studies.storage.whole_file import write_text
 
 OURS = "ours"
@@ -140,7 +140,7 @@ def objective(space: SearchSpace, task: Task, search: Search, seed: int) -> Call
 
     def judge(asked: Any) -> float:
         trained = trainer.train(space.suggest(asked))
-        score = score_for_engines(trained.result, search.results)
+        score = cost_for_engines(trained.result, search.results)
         search.on_trial_end(trained)
         return score
 

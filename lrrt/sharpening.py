@@ -60,6 +60,7 @@ def sharpen(
     lowest, highest = min(bounds.low, seen.lrs[0]), max(bounds.high, seen.lrs[-1])
     suggested = min(max(suggested, lowest), highest)
     low, high = _around(suggested, reach, *_without_diverged(lowest, highest, suggested, seen))
+    low, high = min(low, suggested), max(high, suggested)  # but for rounding where floats end
     reason = f"{bounds.reason}; sharpened by {of}{_outside(bounds, seen)}{_beyond(int(falls.argmax()), len(falls))}"
     return replace(bounds, low=low, high=high, suggested=suggested, reason=reason)
 

@@ -19,6 +19,7 @@ def laboratory(article):
     return Laboratory(Images(source, (x[:1000], y[:1000]), (x[1000:], y[1000:])), epochs=1)
 
 
+@pytest.mark.long
 def test_the_articles_pictures_are_drawn_and_its_package_reads_the_lowest_loss_at_a_higher_rate(laboratory, tmp_path):
     from claims import deltas, losses, running_mean, schemes
     from page import write_page

@@ -67,6 +67,7 @@ def test_all_damaged_files_are_made_again_the_model_with_its_score(folder):
     ]
 
 
+@pytest.mark.long
 def test_a_model_whose_weights_are_gone_too_is_trained_again_and_says_so(folder):
     before = json.loads((folder / "out/summary.json").read_text())["best"]
     shutil.rmtree(folder / "state/checkpoints")

@@ -22,7 +22,7 @@ def examples(pytestconfig, monkeypatch):
     sys.modules.pop("layers", None)
 
 
-@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
 def test_a_hyper_model_with_a_loop_of_layers_is_searched_to_a_best_model(engine, examples, tmp_path):
     text = (examples / "layers.toml").read_text().partition("[study]")[0]
     text = re.sub(r"\[range_test\]\n", "[range_test]\nnum_steps = 40\nrepeats = 1\n", text)

@@ -52,7 +52,7 @@ def losses(report):
     return [(trial.number, trial.config, trial.train_losses, trial.val_losses) for trial in report.trials]
 
 
-@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
 def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_was_not(tmp_path, engine):
     whole, _ = run(tmp_path / "whole", engine=engine)
     num_epochs = sum(len(trial.val_losses) for trial in whole.trials[:2]) + 2  # ends in the middle of the last trial

@@ -68,6 +68,7 @@ def run(config, folder, low=0.01, high=0.4):
     return report, [event.text for event in events if isinstance(event, Note)]
 
 
+@pytest.mark.long
 def test_a_study_starts_from_the_best_of_an_earlier_one_with_either_engine_and_refuses_another_model(config, tmp_path):
     """The earlier study had other data and narrower bounds; its trials are known where they lie in the new ones."""
     earlier, _ = run(config(seed=1), tmp_path / "one")

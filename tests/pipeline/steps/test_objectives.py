@@ -46,7 +46,12 @@ def searched(folder, *, workers=None, **changed):
 
 
 @pytest.mark.parametrize(
-    ("engine", "workers"), [("optuna", None), ("keras_tuner", None), ("optuna", LocalWorkers(2, ROOT))]
+    ("engine", "workers"),
+    [
+        pytest.param("optuna", None, marks=pytest.mark.long),
+        ("keras_tuner", None),
+        pytest.param("optuna", LocalWorkers(2, ROOT), marks=pytest.mark.long),
+    ],
 )
 def test_the_winner_of_an_imbalanced_task_by_auc_is_not_the_one_with_the_lowest_loss(engine, workers, tmp_path):
     report, told, config = searched(tmp_path, engine=engine, workers=workers)
@@ -106,7 +111,7 @@ def test_a_metric_whose_direction_keras_does_not_know_may_be_a_further_objective
         prepared("max")
 
 
-@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
 def test_several_objectives_leave_a_front_as_table_and_picture(engine, tmp_path):
     """The two models are of one size, so the front is of the best ranking alone."""
     names = ["val_auc", "num_parameters"]

@@ -88,7 +88,9 @@ def answer(file):
     return float(keras.saving.load_model(file).predict(np.zeros((1, 1)), verbose=0)[0, 0])
 
 
-@pytest.mark.parametrize(("data", "engine"), [("apart", "optuna"), ("in_batches", "keras_tuner")])
+@pytest.mark.parametrize(
+    ("data", "engine"), [("apart", "optuna"), pytest.param("in_batches", "keras_tuner", marks=pytest.mark.long)]
+)
 def test_the_winner_is_trained_on_training_and_validation_data_and_judged_by_the_test_data(
     data, engine, config, tmp_path
 ):
@@ -102,6 +104,7 @@ def test_the_winner_is_trained_on_training_and_validation_data_and_judged_by_the
     assert "saved as best/refitted.keras" in (tmp_path / "out/report.html").read_text()
 
 
+@pytest.mark.long
 def test_a_refit_ends_after_the_best_epoch_with_the_rates_that_the_schedule_had_until_there(config, tmp_path):
     """On its way from 0 to 3 the model passes the 1 of the validation data, in one of its first epochs."""
     report = run(config("passed", refit=True, schedules=["linear"], num_trials=1), tmp_path, low=0.02, high=0.05)
@@ -126,6 +129,7 @@ class StopsAfter(Stopper):
         pass
 
 
+@pytest.mark.long
 def test_a_finished_study_is_refitted_when_that_is_asked_for_and_a_stopped_refit_goes_on(config, tmp_path):
     first = run(config(), tmp_path)
     assert first.summary["best"]["refitted"] is None
@@ -155,6 +159,7 @@ def test_a_refit_that_cannot_be_is_refused_before_anything_trains(data, message,
         prepare(config(data, refit=True))
 
 
+@pytest.mark.long
 def test_the_models_of_the_best_few_are_saved_and_those_that_no_longer_are_removed(config, tmp_path):
     report = run(config(keep_top=2), tmp_path)
     more = run(config(keep_top=2, num_trials=6), tmp_path)

@@ -121,7 +121,7 @@ def test_a_name_of_ours_that_changes_the_model_is_refused_with_what_to_write(con
         prepare(config("needs_batch_size"))
 
 
-@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
 def test_a_trial_that_fails_says_why_on_its_line_and_nothing_else_is_written(engine, config, tmp_path):
     settings = config("brittle", **{"study.engine": engine, "range_test.optimizers": ["sgd"], "study.num_trials": 6})
     program = f"""
