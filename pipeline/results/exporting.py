@@ -13,7 +13,6 @@ from pipeline.failures import NoSuchTrial, NotFinished, TaskError
 from pipeline.results.models import save_at, save_weights, save_whole
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner
-from pipeline.state.stored import read_weights
 from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.watching import StageWatcher
 from pipeline.steps.weights import weights_of
@@ -61,8 +60,6 @@ def export_trial(
     prepared = run.prepare(run.config, run.stopper)
     check_owner(run.directory, study_fields(run.config, prepared.known_by, run.given))
     trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
-    if read_weights(run.directory, trial) is None:
-        run.note(f"the weights of trial {number} are not stored, so it is trained again with its seed")
     model = trainer.as_trained(trial, weights_of(run, trainer, trial))
     is_whole = path.name.endswith(WHOLE)
     _save(path, partial(save_whole if is_whole else save_weights, model))

@@ -92,6 +92,7 @@ def test_damaged_weights_are_no_end_they_are_made_again(folder):
     assert changed_files(directory_of(folder)) == []
 
 
+@pytest.mark.long
 def test_a_report_of_a_run_without_its_model_does_not_make_the_loss_good(folder):
     (folder / "out/best/model.keras").unlink()
     config = config_of()

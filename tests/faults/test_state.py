@@ -27,6 +27,7 @@ DAMAGE_OF_STATE = {**DAMAGE, "a link to itself": loop}
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("damage", DAMAGE_OF_STATE)
+@pytest.mark.long
 def test_a_lost_or_damaged_study_has_one_answer_and_no_new_search_begins(folder, damage, command):
     database = folder / "state/study.db"
     for beside in folder.glob("state/study.db-*"):

@@ -300,6 +300,7 @@ def test_frozen_layers_stay_frozen():
     assert [layer.trainable for layer in model.layers] == [False, True]
 
 
+@pytest.mark.long
 def test_two_replicas_train_as_one_device_does():
     """On two virtual devices, each with half of every batch, losses are those of one device, to rounding."""
     program = """

@@ -82,6 +82,7 @@ def test_the_first_trials_in_the_file_are_those_of_the_study():
 
 
 @pytest.mark.parametrize("script", ["own_optuna.py", "own_keras_tuner.py"])
+@pytest.mark.long
 def test_an_own_script_searches_inside_the_narrowed_space_without_our_packages(examples, space_json, script):
     program = f"{BLOCKED}sys.argv = [{script!r}, {str(space_json)!r}]; import runpy; "
     program += f"runpy.run_path({str(examples / script)!r}, run_name='__main__')"
@@ -255,6 +256,7 @@ def test_the_airflow_check_stops_at_an_overfitted_model(airflow_tasks, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore")  # Jupyter's own
+@pytest.mark.long
 def test_the_notebook_runs_and_shows_its_pictures(examples, pytestconfig, monkeypatch):
     import nbclient
     import nbformat

@@ -26,6 +26,7 @@ from tests.studies.contract import NUM_TRIALS, SMALL, SPACE, StudyContract
 TINY = SearchSpace((OptimizerRange("sgd", 1e-2, 0.4, 0.2),), batch_sizes=(16, 32))
 
 
+@pytest.mark.long
 class TestKerasTunerStudy(StudyContract):
     imports = "import keras_tuner; from studies import KerasTunerStudy"
     program = "study = KerasTunerStudy(SMALL, directory={folder!r})"

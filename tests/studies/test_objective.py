@@ -57,6 +57,7 @@ def test_doctests_hold():
 
 
 @pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.long
 def test_the_best_ranking_wins_by_auc_and_the_lowest_loss_by_loss(engine, loops, tmp_path):
     winners = {}
     for name in ("val_loss", "val_auc"):

@@ -123,6 +123,7 @@ def test_a_memmap_with_values_that_are_not_finite_is_refused(tmp_path):
         as_batches((x, np.zeros(2000)), 8)
 
 
+@pytest.mark.long
 def test_a_memmap_larger_than_memory_allows_is_never_copied_as_a_whole(tmp_path):
     """A process may have 150 MB more anonymous memory after a range test on 400 MB; a copy of all would be 400."""
     program = f"""

@@ -7,6 +7,8 @@ import pytest
 import lrrt
 from lrrt.confirmation import try_rates
 
+pytestmark = pytest.mark.long
+
 X = np.random.default_rng(0).normal(size=(80, 6)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int32")
 RAMP = lrrt.Ramp(1e-2, 10.0, 12)

@@ -60,6 +60,7 @@ def check(file, content):
     jsonschema.Draft202012Validator(schema_of(file)).validate(content)
 
 
+@pytest.mark.long
 def test_range_then_search_then_status_and_report(lrrt, config, tmp_path):
     search = config()
     assert lrrt("status", search)[1] == "not started: 0 of 2 trials have ended; no process works on it\n"

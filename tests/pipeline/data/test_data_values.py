@@ -75,6 +75,7 @@ def run(config, folder):
 
 
 @pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.long
 def test_hyperparameters_of_the_data_are_searched_alone_or_together_with_the_models(engine, config, tmp_path):
     """A model that learns the wrong label 3 is 2 off everywhere."""
     further = {"top_retrained": 1, "retrain_seeds": 1, "folds": 2, "refit": True} if engine == "optuna" else {}

@@ -110,6 +110,7 @@ def test_optuna_s_dashboard_shows_it(finished, study):
     assert {trial["state"] for trial in shown["trials"]} == {"Complete"}
 
 
+@pytest.mark.long
 def test_mlflow_takes_its_trials_losses_and_files(finished, pytestconfig, tmp_path):
     pytest.importorskip("mlflow", reason="mlflow-skinny is not installed")
     folder, summary = finished

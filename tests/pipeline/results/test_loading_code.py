@@ -130,6 +130,7 @@ def test_trying_code_leaves_what_keras_knows_as_it_was(saved):
     assert keras.saving.get_registered_object("mine>Registered").__name__ == "Registered"
 
 
+@pytest.mark.long
 def test_the_code_loads_each_model_in_a_fresh_process(saved):
     folder, codes, answers = saved
     words = [sys.executable, "-c", PROGRAM, json.dumps(codes)]

@@ -53,6 +53,7 @@ def searched(folder, *, workers=None, **changed):
         pytest.param("optuna", LocalWorkers(2, ROOT), marks=pytest.mark.long),
     ],
 )
+@pytest.mark.long
 def test_the_winner_of_an_imbalanced_task_by_auc_is_not_the_one_with_the_lowest_loss(engine, workers, tmp_path):
     report, told, config = searched(tmp_path, engine=engine, workers=workers)
     lowest = min(report.trials, key=lambda trial: trial.val_losses[-1])

@@ -146,6 +146,7 @@ def check_summary(report):
     jsonschema.Draft202012Validator(schema_of("summary")).validate(report.summary)
 
 
+@pytest.mark.long
 def test_a_run_stopped_in_a_further_training_goes_on_there_and_repeats_none(task, tmp_path):
     config = task(study__top_retrained=1, study__retrain_seeds=1, study__folds=2, study__patience=0)
     whole, _ = run(config, tmp_path / "whole")

@@ -177,6 +177,7 @@ def test_the_models_of_the_best_few_are_saved_and_those_that_no_longer_are_remov
     assert model.evaluate(*prepare(config()).task.validation, verbose=0)[0] == pytest.approx(second["score"], rel=1e-5)
 
 
+@pytest.mark.long
 def test_any_completed_trial_is_exported_with_the_score_that_it_had_and_others_are_refused(config, tmp_path):
     settings = config(num_trials=6)
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys
 import tensorflow as tf
@@ -18,6 +20,7 @@ print(tf.distribute.get_strategy().num_replicas_in_sync)
 """
 
 
+@pytest.mark.long
 def test_a_stage_divides_each_batch_among_two_devices(tmp_path):
     shown = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path], capture_output=True, text=True, check=False)
 

@@ -56,6 +56,7 @@ def run(monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_an_endless_dataset_of_text_has_epochs_of_so_many_steps(run):
     batches = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
     report = run(reader, {"train": batches.repeat(), "validation": batches, "test": (TEXTS, LABELS)}, steps=5)
@@ -98,6 +99,7 @@ class Mixed(keras.Model):
         return self.outer(tf.concat([text, self.table(inputs["table"]), words], axis=-1))
 
 
+@pytest.mark.long
 def test_text_sparse_and_ragged_rows_are_held_out_and_cut_into_folds(run):
     def mixed():
         model = Mixed()

@@ -54,6 +54,7 @@ def config(tmp_path, monkeypatch):
     return config
 
 
+@pytest.mark.long
 def test_two_workers_find_what_one_process_finds(config, tmp_path):
     alone, shared = (
         pipeline.run_search(

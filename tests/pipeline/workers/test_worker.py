@@ -131,6 +131,7 @@ def test_a_study_in_given_bounds_is_joined_reported_and_asked_without_naming_the
     assert [type(event).__name__ for event in work(tmp_path, settings=settings)][-1] == "StageDone"
 
 
+@pytest.mark.long
 def test_workers_that_come_before_a_study_in_given_bounds_take_part(tmp_path):
     """The process that began them comes last, since it still loads its data."""
     settings = config(**{"study.num_trials": 3, "study.widen": False, "study.storage": f"sqlite:///{tmp_path}/s.db"})
@@ -227,6 +228,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     assert (folder / "out/summary.json").exists()
 
 
+@pytest.mark.long
 def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes_the_results_in_its_own_folder(
     tmp_path,
 ):

@@ -77,6 +77,7 @@ def test_a_model_that_is_too_large_is_not_trained_and_the_sampler_is_told_that_i
     assert not set(map(id, ranked(results))) & set(map(id, large))
 
 
+@pytest.mark.long
 def test_two_workers_end_together_at_their_limit(tmp_path):
     program = textwrap.dedent(f"""
         from tests.studies.bowl import Bowl
@@ -167,6 +168,7 @@ def test_a_slow_trial_ends_after_the_epoch_in_which_its_time_was_used_up(loops):
     assert 1 <= len(result.val_losses) < 20
 
 
+@pytest.mark.long
 def test_a_process_whose_trial_cannot_be_interrupted_stores_what_it_reached_and_ends_with_75(tmp_path):
     program = textwrap.dedent(f"""
         import signal, time

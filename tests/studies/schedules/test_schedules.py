@@ -351,6 +351,7 @@ def test_a_parameter_with_an_impossible_domain_is_refused(numbers, message):
         Parameter("x", *numbers)
 
 
+@pytest.mark.long
 def test_a_saved_model_with_a_cyclical_schedule_loads_after_studies_is_imported(tmp_path):
     """In a fresh process, in which `import studies` alone imports no Keras."""
     config = TrialConfig("sgd", "triangular", 0.1, 8, (("base_fraction", 0.2), ("num_cycles", 2)))

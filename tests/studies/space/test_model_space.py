@@ -18,6 +18,8 @@ from studies import (
 )
 from studies.space.model_hyperparameters import model_space
 
+pytestmark = pytest.mark.long
+
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
 

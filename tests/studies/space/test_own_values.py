@@ -18,6 +18,8 @@ from studies import (
     own_dimensions,
 )
 
+pytestmark = pytest.mark.long
+
 
 def build(hp):
     units = hp.Int("units", 8, 24, step=8)

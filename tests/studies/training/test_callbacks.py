@@ -13,6 +13,8 @@ from pipeline.digits_example import build_model
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trainer, TrialConfig, TrialState
 from tests.studies.recording import EPOCHS, NUM_STEPS, make_loops
 
+pytestmark = pytest.mark.long
+
 CONFIG = TrialConfig("adam", "triangular", 0.01, 32, (("num_cycles", 2.0),))
 Callback = keras.callbacks.Callback
 

@@ -8,6 +8,8 @@ import tensorflow as tf
 from lrrt import Loops
 from studies import StopTraining, Trainer, TrialCheckpoint, TrialConfig
 
+pytestmark = pytest.mark.long
+
 X = np.random.default_rng(0).random((24, 3)).astype("float32")
 Y = X @ np.array([[1.0], [-2.0], [0.5]], "float32")
 CONFIG = TrialConfig("adam", "fixed", 0.05, 4)
