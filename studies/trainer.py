@@ -31,6 +31,7 @@ from studies.training.trial_in_progress import TrialInProgress
 from studies.training.validation_data import check_validation
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
+from studies.user_code import tried
 
 if TYPE_CHECKING:
     import keras
@@ -137,9 +138,8 @@ class Trainer:
 
         A config whose model cannot be built is returned as it is, and fails when it is trained.
         """
-        try:
-            built = self.cache.as_built(config)
-        except Exception:  # the builder is the user's code, which may raise anything
+        built, _ = tried(lambda: self.cache.as_built(config))
+        if built is None:
             return config
         known = {*dict(built.own), *self.cache.loops.asked_hyperparameters}
         for name, value in self.cache.loops_of(built).asked_hyperparameters.items():

@@ -11,14 +11,15 @@ import sysconfig
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 OURS = ("lrrt", "studies", "pipeline")
 LAWS = (ValueError, TypeError)  # what this project's checks of data and models raise
 LIBRARIES = {"site-packages", "dist-packages"}
@@ -58,6 +59,20 @@ def user_code(law: str, *, remedy: str = "", raises: type[Exception] = UserFault
         if is_stop(error) or not is_of_user(error):
             raise
         raise raises(_sentence(error, law, remedy)) from error
+
+
+def tried(call: Callable[[], T]) -> tuple[T, None] | tuple[None, BaseException]:
+    """Call what runs a user's code somewhere in its space; return its result, or what it raised unless that is a stop.
+
+    A value for which the code raises, or leaves by `sys.exit`, is one that fails, and no end of the run.
+    """
+    try:
+        with left_as_found():
+            return call(), None
+    except BaseException as error:
+        if is_stop(error):
+            raise
+        return None, error
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, Tell
 from pipeline.console.stopping import Stopper
-from pipeline.failures import NoSuchTrial, NotFinished, TaskError
+from pipeline.failures import NoSuchTrial, NotFinished
 from pipeline.results.models import save_at, save_weights, save_whole
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner
@@ -17,6 +16,7 @@ from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.watching import StageWatcher
 from pipeline.steps.weights import weights_of
 from pipeline.task.fingerprints import study_fields
+from pipeline.task.guard import guarded
 from studies import TrialResult
 
 WHOLE, WEIGHTS = ".keras", ".weights.h5"
@@ -62,7 +62,9 @@ def export_trial(
     trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
     model = trainer.as_trained(trial, weights_of(run, trainer, trial))
     is_whole = path.name.endswith(WHOLE)
-    _save(path, partial(save_whole if is_whole else save_weights, model))
+    remedy = f"Give --to another ending: {WHOLE} for the whole model, {WEIGHTS} for its weights."
+    with guarded(f"The model must be saved as {path.name}, but that", remedy=remedy):
+        save_at(path, partial(save_whole if is_whole else save_weights, model))
     run.tell(
         StageDone(f"trial {number}, with the score {trial.score:.6g} after epoch {trial.best_epoch}, is in {path}")
     )
@@ -80,15 +82,3 @@ def _completed(results: list[TrialResult], number: int) -> TrialResult:
         why = trial.state.value + (f": {trial.error}" if trial.error else "")
         raise NoSuchTrial(f"--trial must be of a trial that was trained to its end, but trial {number} {why}.")
     return trial
-
-
-def _save(path: Path, save: Callable[[Path], None]) -> None:
-    try:
-        save_at(path, save)
-    except OSError:  # a fault of the disk, not of the model
-        raise
-    except Exception as error:  # saving runs the user's layers, which may raise anything
-        raise TaskError(
-            f"The model must be saved as {path.name}, but {type(error).__name__}: {error}. Give --to another ending: "
-            f"{WHOLE} for the whole model, {WEIGHTS} for its weights."
-        ) from error

@@ -20,7 +20,7 @@ from pipeline.steps.refitting import refit
 from pipeline.steps.weights import weights_of
 from studies import Trainer, TrialResult, ranked
 from studies.storage.whole_file import replacing
-from studies.user_code import described, is_of_user, is_stop
+from studies.user_code import UserFault, described, user_code
 
 if TYPE_CHECKING:
     import keras
@@ -141,22 +141,20 @@ def _save(run: Run, model: keras.Model, trial: TrialResult, whole: Path, weights
     build_model, values = run.config.task.build_model, dict(trial.config.own)
     code, reason = None, "no code loads what Keras saved of it"
     try:
-        save_at(whole, partial(save_whole, model))
-        code = code_for_whole(whole, _name_of(run, whole), build_model)
-    except BaseException as error:  # saving runs the user's layers, which may raise anything
-        if is_stop(error) or not is_of_user(error):
-            raise
-        reason = described(error)
+        with user_code("Saving the model"):
+            save_at(whole, partial(save_whole, model))
+            code = code_for_whole(whole, _name_of(run, whole), build_model)
+    except UserFault as fault:
+        reason = described(fault.__cause__ or fault)
     if code is not None:
         weights.unlink(missing_ok=True)
         return Saved(_name_of(run, whole), code)
     whole.unlink(missing_ok=True)
     place = weights.parent.name
     try:
-        save_at(weights, lambda path: save_weights(model, path))
-    except BaseException as error:
-        if is_stop(error) or not is_of_user(error):
-            raise
+        with user_code("Saving the weights"):
+            save_at(weights, lambda path: save_weights(model, path))
+    except UserFault:
         weights.unlink(missing_ok=True)
         arrays = weights.with_suffix(".npz")
         save_at(arrays, partial(_save_arrays, model))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lrrt.models import as_builder, check_is_new, seeded
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
-from pipeline.task.loading import import_function
+from pipeline.task.guard import guarded
+from pipeline.task.loading import import_builder, import_function
 from pipeline.task.tensorflow import import_keras
 
 if TYPE_CHECKING:
@@ -43,15 +44,11 @@ def check_task(config: StageConfig) -> Iterator[str]:
 
 
 def _check_builder(path: str) -> str:
-    source = import_function(path)
-    try:
+    source = import_builder(path)
+    with guarded(f"{path} must return a compiled model, it"):
         build = as_builder(source)
         models = [_compiled(build, path) for _ in range(2)]
         check_is_new(models[1], models[0])
-    except TaskError:
-        raise
-    except Exception as error:  # building a model runs the user's code, which may raise anything
-        raise TaskError(f"{path} must return a compiled model, it raised {type(error).__name__}: {error}") from error
     size = f"{models[0].count_params():,} parameters" if models[0].built else "not built before it sees data"
     return f"{path} builds a compiled model, {type(models[0]).__name__}, {size}."
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lrrt.models import seeded
 from studies.dimension import Value
 from studies.space.traits import optimizer_traits
+from studies.user_code import tried
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +37,7 @@ class Asked:
     scopes: Mapping[str, tuple[Value, ...]]
     optimizer: tuple[str, str] = ("", "")
     shapes: tuple[tuple[int, ...], ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def is_asked_again(self, values: Mapping[str, Value]) -> bool:
         """Say whether a build under these values takes the same way; a value that is not given is the default."""
@@ -52,15 +53,15 @@ def build_with(build: Build, values: Mapping[str, Value]) -> tuple[Asked, keras.
     import keras
 
     hp = _recorder(values)
-    model: keras.Model | None = None
-    error: Exception | None = None
-    try:
+
+    def built() -> keras.Model:
         with seeded(0), contextlib.redirect_stdout(io.StringIO()):  # a build may print its summary
             model = build(hp)
-            if not isinstance(model, keras.Model):
-                raise TypeError(f"A model builder must return a compiled keras.Model, got {type(model).__name__}.")
-    except Exception as raised:  # the user's code may raise anything somewhere in its space
-        model, error = None, raised
+        if not isinstance(model, keras.Model):
+            raise TypeError(f"A model builder must return a compiled keras.Model, got {type(model).__name__}.")
+        return model
+
+    model, error = tried(built)
     declared: dict[str, tuple[Any, ...]] = {}
     for one in hp.declared:
         declared[one.name] = (*declared.get(one.name, ()), one)

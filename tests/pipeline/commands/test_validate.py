@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 
 TASK = """
-import keras
+import keras, keras_tuner, sys
 
 def build_model():
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
@@ -23,6 +23,15 @@ def no_loss():
 
 def raising():
     raise OSError("weights.h5 is missing")
+
+def leaving():
+    sys.exit(0)
+
+class Hyper(keras_tuner.HyperModel):
+    def build(self, hp):
+        return build_model()
+
+hyper_model = Hyper()
 
 def no_model():
     return 3
@@ -72,6 +81,7 @@ def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
         ({"build_model": "nowhere:build_model"}, "importing 'nowhere' raised ModuleNotFoundError"),
         ({"build_model": "build_modle"}, "has no 'build_modle'; it has build_model"),
         ({"build_model": "raising"}, "it raised OSError: weights.h5 is missing"),
+        ({"build_model": "leaving"}, "it raised SystemExit: 0"),
         ({"build_model": "no_model"}, "must return a compiled keras.Model, got int"),
         ({"build_model": "no_loss"}, "must return a compiled model, got"),
         ({"build_model": "same_model"}, "must make a new model at each call"),
@@ -84,6 +94,14 @@ def test_a_task_that_no_run_could_use_is_refused_with_the_exit_code_of_bad_tasks
 
     assert code == 65
     assert message in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("model", ["Hyper", "hyper_model"])
+def test_a_hyper_model_is_taken_as_a_run_takes_it(validate, model):
+    code, shown = validate(build_model=model)
+
+    assert code == 0, shown
+    assert f"{model} builds a compiled model" in shown
 
 
 def test_every_mistake_is_told_at_once(validate):

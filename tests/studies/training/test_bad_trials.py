@@ -1,5 +1,7 @@
 """Trials for which there is no room, or nothing to judge them by, and trainings too short for their schedules."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from studies import (
     Trainer,
     TrialConfig,
     TrialState,
+    own_dimensions,
 )
 
 X, Y = np.zeros((64, 8), "float32"), np.zeros((64, 1), "float32")
@@ -51,6 +54,26 @@ def test_a_trial_whose_model_has_no_room_fails_alone():
 
     assert states == {(2, TrialState.COMPLETED), (TOO_MANY_UNITS, TrialState.FAILED)}
     assert error == "ResourceExhaustedError"
+
+
+def leaving(hp):
+    units = hp.Int("units", 1, 3)
+    if units == 3:
+        sys.exit(0)
+    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(units)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_a_trial_whose_builder_leaves_the_program_fails_alone():
+    loops = Loops(leaving, (X, Y), optimizers=["sgd"], validation_data=(X, Y))
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=(Dimension("units", (2, 3)),))
+    results = OptunaStudy(space).run(Trainer(loops, epochs=1), num_trials=6)
+    states = {(dict(result.config.own)["units"], result.state) for result in results}
+
+    assert len(results) == 6
+    assert states == {(2, TrialState.COMPLETED), (3, TrialState.FAILED)}
+    assert [one.name for one in own_dimensions(leaving)] == ["units"]
 
 
 def test_a_trial_that_runs_out_of_memory_lets_go_of_its_loop():
