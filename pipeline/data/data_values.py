@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from lrrt.hyper_models import takes_hyperparameters
-from studies.dimension import Condition, Dimension, Value
+from studies.dimension import Dimension, Value
+from studies.space.model_hyperparameters import dimension_of
 
 KEPT_SHARE = 0.25  # of the machine's memory, for data of other values than the last
 
@@ -74,29 +75,9 @@ def data_dimensions(load_data: Callable[..., Any]) -> tuple[Dimension, ...]:
     oracle = keras_tuner.oracles.RandomSearchOracle(objective=keras_tuner.Objective("val_loss", "min"))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         keras_tuner.engine.base_tuner.BaseTuner(oracle, load_data, directory=folder, project_name="space")
-    return tuple(_dimension(parameter) for parameter in oracle.get_space().space)
-
-
-def _dimension(parameter: Any) -> Dimension:
-    import keras_tuner
-
-    kinds = keras_tuner.engine.hyperparameters
-    name, default = parameter.name, parameter.default
-    conditions: tuple[Condition, ...] = tuple((one.name, tuple(one.values)) for one in parameter.conditions)
-    is_number = isinstance(parameter, kinds.Int | kinds.Float)
-    # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
-    if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
-        return Dimension(name, tuple(parameter.values), default=default, conditions=conditions)
-    return Dimension(
-        name,
-        (),
-        parameter.min_value,
-        parameter.max_value,
-        log=parameter.sampling == "log",
-        integer=isinstance(parameter, kinds.Int),
-        step=parameter.step,
-        default=default,
-        conditions=conditions,
+    return tuple(
+        dimension_of(one, tuple((scope.name, tuple(scope.values)) for scope in one.conditions))
+        for one in oracle.get_space().space
     )
 
 

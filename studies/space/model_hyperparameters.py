@@ -10,7 +10,7 @@ from typing import Any
 from lrrt.hyper_models import as_function, overrides_fit, takes_hyperparameters
 from lrrt.models import ModelSource
 from lrrt.optimizers import known_optimizers
-from studies.dimension import Dimension
+from studies.dimension import Condition, Dimension
 from studies.space.existence import conditions_of
 from studies.space.exploration import Exploration
 from studies.space.exploring import MAX_BUILDS, explore
@@ -121,10 +121,9 @@ def _left_out(name: str, *, is_choice: bool) -> str:
     )
 
 
-def _dimension(name: str, found: Exploration) -> Dimension:
-    parameter = found.homes[name].declared[name][0]
-    _check_is_declared_once(name, found)
-    default, conditions = parameter.default, conditions_of(name, found)
+def dimension_of(parameter: Any, conditions: tuple[Condition, ...]) -> Dimension:
+    """Return KerasTuner's hyperparameter, which exists under these conditions, as a dimension."""
+    name, default = parameter.name, parameter.default
     is_number, is_whole = hasattr(parameter, "min_value"), type(parameter).__name__ == "Int"
     # Only KerasTuner has steps that multiply and scales that are logarithmic from above.
     if not is_number or parameter.sampling == "reverse_log" or (parameter.sampling == "log" and parameter.step):
@@ -141,6 +140,11 @@ def _dimension(name: str, found: Exploration) -> Dimension:
         default=default,
         conditions=conditions,
     )
+
+
+def _dimension(name: str, found: Exploration) -> Dimension:
+    _check_is_declared_once(name, found)
+    return dimension_of(found.homes[name].declared[name][0], conditions_of(name, found))
 
 
 def _check_is_declared_once(name: str, found: Exploration) -> None:
