@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -78,6 +78,10 @@ class Objective:
     def cost(self, score: float) -> float:
         """Return a score with the sign that makes lower better."""
         return -score if self.is_maximised else score
+
+    def costs(self, scores: Iterable[float]) -> tuple[float, ...]:
+        """Return scores with the sign that makes lower better."""
+        return tuple(map(self.cost, scores))
 
     def score(self, cost: float) -> float:
         """Return the score of a cost."""

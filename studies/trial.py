@@ -118,7 +118,7 @@ class TrialResult:
     @property
     def costs(self) -> tuple[float, ...]:
         """The value of the objective in each epoch, with the sign that makes lower better."""
-        return tuple(map(self.objective.cost, self.scores))
+        return self.objective.costs(self.scores)
 
     @property
     def cost(self) -> float | None:

@@ -98,7 +98,7 @@ def is_worse_on_folds(costs: Sequence[float], best: Sequence[float]) -> bool:
 def best_on_folds(results: Iterable[TrialResult]) -> tuple[float, ...]:
     """Return the costs on folds of the completed trial with the best mean; empty if there is none."""
     whole = (result for result in results if result.state is TrialState.COMPLETED and result.fold_scores)
-    costs = (tuple(map(result.objective.cost, result.fold_scores)) for result in whole)
+    costs = (result.objective.costs(result.fold_scores) for result in whole)
     return min(costs, key=fmean, default=())
 
 

@@ -88,7 +88,7 @@ class TrialRun:
     @property
     def costs(self) -> tuple[float, ...]:
         """The value of the objective in each epoch so far, with the sign that makes lower better."""
-        return tuple(map(self.objective.cost, self.scores))
+        return self.objective.costs(self.scores)
 
     def metrics_so_far(self) -> dict[str, tuple[float, ...]]:
         """Return the values of each epoch besides the losses, by the key in Keras's logs."""

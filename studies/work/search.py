@@ -200,7 +200,7 @@ class Search:
         def is_pruned(ended: EpochEnded) -> bool:
             so_far.result = replace(ended.so_far(), state=TrialState.TIMED_OUT, error=HUNG)
             if ended.fold_scores is not None:
-                costs = tuple(map(ended.objective.cost, ended.fold_scores))
+                costs = ended.objective.costs(ended.fold_scores)
                 return is_worse_on_folds(costs, best_on_folds(results))
             return self.study.prunes and is_worse_than_its_peers(ended.so_far(), results)
 
