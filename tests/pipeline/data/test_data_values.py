@@ -1,7 +1,5 @@
 """Shows that hyperparameters of the data are searched, and that each trial and fold has the data of its values."""
 
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -47,10 +45,8 @@ def raising(hp):
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "value_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "value_tasks", raising=False)
+def config(write_module):
+    write_module("value_tasks", TASKS)
 
     def config(model="build_model", data="load_data", **study):
         own = {

@@ -1,7 +1,5 @@
 """Shows which rows judge a training: by class, by group, in order of time; and that a split that leaks is told."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -66,10 +64,8 @@ def linear():
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "split_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "split_tasks", raising=False)
+def config(write_module):
+    write_module("split_tasks", TASKS)
 
     def config(model, data, split="auto", **study):
         own = {

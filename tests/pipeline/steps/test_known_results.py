@@ -1,7 +1,6 @@
 """Shows that a study starts from what is known: configs of the user's own, and the trials of an earlier study."""
 
 import json
-import sys
 
 import jsonschema
 import pytest
@@ -38,10 +37,8 @@ def deeper(hp):
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "known_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "known_tasks", raising=False)
+def config(write_module):
+    write_module("known_tasks", TASKS)
 
     def config(model="constant", data="load_data", **study):
         own = {

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import sys
 from dataclasses import replace
 
 import jsonschema
@@ -85,10 +84,8 @@ def for_one_hot():
 
 
 @pytest.fixture
-def task(tmp_path, monkeypatch):
-    (tmp_path / "option_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "option_tasks", raising=False)  # of another test's folder
+def task(write_module):
+    write_module("option_tasks", TASKS)
 
     def task(model="plain", data="load_data", **overrides):
         own = {"task.build_model": f"option_tasks:{model}", "task.load_data": f"option_tasks:{data}"}

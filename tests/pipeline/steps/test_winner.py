@@ -1,7 +1,6 @@
 """Shows what is done with the best trials: the winner trained on all data, the models of a few, any trial's model."""
 
 import json
-import sys
 
 import jsonschema
 import keras
@@ -53,10 +52,8 @@ def constant():
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "winner_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "winner_tasks", raising=False)
+def config(write_module):
+    write_module("winner_tasks", TASKS)
 
     def config(data="apart", **study):
         own = {

@@ -68,10 +68,8 @@ def brittle(hp):
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "tuner_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "tuner_tasks", raising=False)  # of another test's folder
+def config(write_module):
+    write_module("tuner_tasks", TASKS)
 
     def config(model, **overrides):
         names = {"task.build_model": f"tuner_tasks:{model}", "task.load_data": "tuner_tasks:load_data"}

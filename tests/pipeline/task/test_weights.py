@@ -1,7 +1,6 @@
 """Shows what class weights and sample weights do to range tests, trials and folds; the true answers are known."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -58,10 +57,8 @@ def constant():
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "weight_tasks.py").write_text(TASKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "weight_tasks", raising=False)
+def config(write_module):
+    write_module("weight_tasks", TASKS)
 
     def config(model, data, class_weight=None, **study):
         own = {

@@ -1,7 +1,5 @@
 """Shows that workers which share a stage split, weigh, score and refit as one process does, and start from the same."""
 
-import sys
-
 import keras
 import pytest
 
@@ -27,10 +25,8 @@ def build_model():
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
-    (tmp_path / "shared_task.py").write_text(TASK)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "shared_task", raising=False)
+def config(write_module):
+    write_module("shared_task", TASK)
 
     def config(**study):
         own = {
