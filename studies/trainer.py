@@ -141,13 +141,11 @@ class Trainer:
         built, _ = tried(lambda: self.cache.as_built(config))
         if built is None:
             return config
-        known = {*dict(built.own), *self.cache.loops.asked_hyperparameters}
-        for name, value in self.cache.loops_of(built).asked_hyperparameters.items():
-            if name not in known:
-                self._note(
-                    f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the "
-                    f"builds before the study did; it keeps its default, {value!r}"
-                )
+        for name, value in self.cache.late_hyperparameters(built).items():
+            self._note(
+                f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the builds "
+                f"before the study did; it keeps its default, {value!r}"
+            )
         return built
 
     def train(

@@ -66,6 +66,12 @@ class LoopCache:
             return self.as_built(replace(config, own=own))
         return config
 
+    def late_hyperparameters(self, config: TrialConfig) -> dict[str, Any]:
+        """Return what a trial's model asks for, but neither its config has nor the default model; with its values."""
+        known = {*dict(config.own), *self.loops.asked_hyperparameters}
+        asked = self.loops_of(config).asked_hyperparameters
+        return {name: value for name, value in asked.items() if name not in known}
+
     def loops_of(self, config: TrialConfig) -> Loops:
         """Return the loops of a trial's model.
 
