@@ -88,7 +88,10 @@ def _how_sure(report: StageReport) -> Iterator[str]:
 def _why_this_optimizer(report: StageReport) -> Iterator[str]:
     rows = {row.name: row for row in optimizer_rows(report)}
     searched = report.space.range_of(report.best.config)
-    chosen = rows.pop(searched.label)
+    chosen = None if searched is None else rows.pop(searched.label, None)
+    if chosen is None:
+        yield "Its rate lies outside of the bounds that were searched here."
+        return
     if not rows:
         yield f"Only {chosen.name} was searched."
         return
