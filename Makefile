@@ -18,7 +18,7 @@ FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.ve
 done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults cluster-test lint format docs clean
+.PHONY: help run test faults cluster-test lint format docs benchmarks clean
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
@@ -28,6 +28,7 @@ help:
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
 	@echo "make docs     build the documentation into site/, without a warning"
+	@echo "make benchmarks  measure speed, memory and bounds, hours; ARGS=\"--quick\" some twenty minutes"
 	@echo "make clean    remove the environment and caches; results in out/ and state/ stay"
 
 run: $(READY)
@@ -56,6 +57,9 @@ format: $(READY)
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html; with search: $(BIN)/python -m http.server --directory site"
+
+benchmarks: $(READY)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
