@@ -61,7 +61,7 @@ PARTS = {
     ),
     "optimizers": Part("every_optimizer.py", "", "--tasks digits_mlp --optimizers sgd adam rmsprop lion"),
     "bounds": Part(f"bounds_quality.py {ORACLE}", "", None),
-    "searches": Part(f"study_quality.py {ORACLE}", "", "--look-up"),
+    "searches": Part(f"study_quality.py {ORACLE}", "", "--look-up --seeds 4"),
 }
 
 
