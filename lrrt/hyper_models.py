@@ -48,7 +48,11 @@ def required_parameters(function: Callable[..., Any]) -> list[str]:
     """Return the names of the arguments that a function must be given by position."""
     positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = inspect.signature(function).parameters.values()
-    return [found.name for found in parameters if found.default is found.empty and found.kind in positional]
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind in positional
+    ]
 
 
 def takes_hyperparameters(build_model: Any) -> bool:

@@ -169,12 +169,12 @@ class TrainingLoop:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
-        found, self.model.optimizer = self.model.optimizer, self.optimizer
+        before, self.model.optimizer = self.model.optimizer, self.optimizer
         try:
             with self.model.distribute_strategy.scope():
                 yield
         finally:
-            self.model.optimizer = found
+            self.model.optimizer = before
 
     def _compile(self) -> None:
         import tensorflow as tf

@@ -18,7 +18,7 @@ from pipeline.report.summary import StageReport
 from pipeline.results.manifest import check_results_owner, forget_changed_files
 from pipeline.run import Run, holding, holding_results
 from pipeline.sentences import about_source, beginning, conclusion, nothing_left
-from pipeline.state.ownership import check_range_tests, own
+from pipeline.state.ownership import check_range_tests, take
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
@@ -219,7 +219,7 @@ def _report(run: Run, prepared: Prepared, trained: TrainedStage) -> StageReport:
     opened = trained.opened
     if not run.owns_folders:  # the process that held them may have ended before it said whose they are
         write_task(run.directory, opened.task)
-        own(run.directory, opened.fields)
+        take(run.directory, opened.fields)
     if report := finished(run, opened):
         run.tell(StageDone(nothing_left(report)))
         return report

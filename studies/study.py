@@ -89,9 +89,9 @@ class Study:
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
-        wanted = None if objective is None else objectives_named(objective)
-        self.study, stored = open_study(name, database, objectives=wanted or (VAL_LOSS,), creates=creates)
-        self.objectives = objectives_of(self.study, wanted)
+        given = None if objective is None else objectives_named(objective)
+        self.study, stored = open_study(name, database, objectives=given or (VAL_LOSS,), creates=creates)
+        self.objectives = objectives_of(self.study, given)
         engine.expect(len(self.objectives))
         self.reader = TrialReader(self.objectives, max_gap, limits)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)

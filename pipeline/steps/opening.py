@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lrrt import RangeTestResult
 from pipeline.failures import NoBounds
 from pipeline.run import Run
-from pipeline.state.ownership import check_owner, own
+from pipeline.state.ownership import check_owner, take
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.earlier_results import earlier_results
 from pipeline.steps.given_bounds import check_bounds, config_within
@@ -134,7 +134,7 @@ def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, object
         NoUsableRange: if every optimizer's loss is not finite from the first step.
     """
     if run.owns_folders:
-        own(run.directory, fields)
+        take(run.directory, fields)
     attributes, warm = attributes_of(fields, run.given), earlier_results(run, task)
     studies = open_studies(run, bounds.result, task.own, objectives=objectives, attributes=attributes, warm=warm)
     return Opened(task, fields, bounds, studies)

@@ -136,7 +136,7 @@ def _for_epochs(part: Mapping[str, Any], epochs: int) -> RangeTestResult:
     result, tested_for = RangeTestResult.from_dict(part["range_test"]), part.get("epochs", epochs)
     if tested_for == epochs:
         return result
-    steps = {label: found.training_steps for label, found in result.bounds.items()}
+    steps = {label: bounds.training_steps for label, bounds in result.bounds.items()}
     return result.for_training({label: max(epochs * num // tested_for, 1) for label, num in steps.items() if num})
 
 
