@@ -16,6 +16,7 @@ from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.report.advice import advise
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise
+from pipeline.results.models import Saved, SavedModels
 from pipeline.sentences import conclusion
 from studies import (
     Dimension,
@@ -80,8 +81,8 @@ def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     test = {"loss": 0.25, "accuracy": 0.9}
     edge = at_edge(best, space)
-    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file, edge=edge)
-    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"), edge=edge)
+    report = StageReport(range_test, space, tuple(trials), best, overfitting, {}, Path("summary.json"), edge=edge)
+    return replace(report, summary=summarise(report, SavedModels(Saved(model_file), test)))
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +162,8 @@ def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_rang
     bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
     range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
     space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
-    summary = summarise(
-        range_test, space, TRIALS, report.best, report.overfitting, test=None, model_file="best/model.keras"
-    )
-    report = replace(report, range_test=range_test, space=space, summary=summary)
+    report = replace(report, range_test=range_test, space=space)
+    report = replace(report, summary=summarise(report, SavedModels(Saved("best/model.keras"))))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "sgd: the loss did not fall at any rate" in text
