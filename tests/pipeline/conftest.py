@@ -1,4 +1,6 @@
-"""What tests of the pipeline share: pictures without a drawing, for runs that are not about their pictures."""
+"""What tests of the pipeline share: pictures without a drawing, for what is not about pictures."""
+
+from contextlib import contextmanager
 
 import pytest
 
@@ -6,6 +8,19 @@ import pytest
 @pytest.fixture(scope="module")
 def blank_pictures():
     """Write each picture as a file that shows nothing: drawing is half of what a small run takes."""
+    with _undrawn():
+        yield
+
+
+@pytest.fixture
+def blank_pictures_here():
+    """The same for one test, in a module whose others look at pictures."""
+    with _undrawn():
+        yield
+
+
+@contextmanager
+def _undrawn():
     from matplotlib.figure import Figure
 
     with pytest.MonkeyPatch.context() as patch:
