@@ -42,6 +42,7 @@ needs_browser = pytest.mark.skipif(
     reason="no browser: the report was NOT opened in one. On Debian and Ubuntu: apt install chromium chromium-driver",
 )
 HOSTILE = "ValueError: <script>document.title='owned'</script> & \"Ünïcödé\" ../..'"
+text_alone = pytest.mark.usefixtures("blank_pictures_here")
 CONFIG = StageConfig(
     task=TaskConfig(build_model="my_task:build_model", load_data="my_task:load_data"),
     study=StudyConfig(num_trials=6, epochs=6),
@@ -149,13 +150,15 @@ def test_what_a_user_s_code_says_is_text_never_markup(html):
     assert "&lt;script&gt;" in html
 
 
-def test_a_study_of_one_trial_and_one_optimizer_has_a_report(html):
+@text_alone
+def test_a_study_of_one_trial_and_one_optimizer_has_a_report():
     report = report_of((trial(0, "sgd", 0.5),), edges=(("sgd", 0.2),))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "None: every trial was trained to its end" in text
 
 
+@text_alone
 def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_range():
     flat = RangeCurve(curve(0.1).lrs, (2.0,) * 100, stop=Stop.COMPLETED)
     report = report_of()
@@ -187,6 +190,7 @@ def test_findings_that_need_an_act_are_told(trials, expected):
     assert re.search(expected, " ".join(advise(report_of(trials))))
 
 
+@text_alone
 def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for():
     whole = trial(0, "sgd", 0.5)
     early, full = report_of((replace(whole, planned_epochs=9),)), report_of((replace(whole, planned_epochs=6),))
@@ -197,6 +201,7 @@ def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for
     assert [line for line in advise(full) if "raise [study] epochs" in line]
 
 
+@text_alone
 def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
     def again(number, *losses):
         trainings = tuple(
@@ -215,6 +220,7 @@ def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
     assert "0.11, 0.13" in text
 
 
+@text_alone
 def test_a_search_that_went_on_in_wider_bounds_says_why():
     report = report_of((trial(0, "sgd", 1.7),))
     widened = replace(report, widened=(report.edge,))
@@ -279,6 +285,7 @@ def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrollin
     assert shown["letters"] > 7  # pixels; a phone's are small
 
 
+@text_alone
 @pytest.mark.parametrize(("constant_loss", "is_beaten"), [(0.101, False), (1.0, True)])
 def test_a_best_trial_that_learnt_nothing_is_said_to_be_so_first_of_all(constant_loss, is_beaten):
     constant = ConstantAnswer(constant_loss, "the shares of the classes", 10_000)
