@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -60,7 +60,7 @@ def or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-class Named(str, Enum):
+class Named(StrEnum):
     """An enum whose members stand in plain data by their names in lower case, since their values are sentences.
 
     A member is text, so that `json.dumps` takes what `dataclasses.asdict` makes of a record.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lrrt.hyper_models import HP, one_argument
 from lrrt.models import as_builder, check_is_new, seeded

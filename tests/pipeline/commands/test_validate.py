@@ -95,7 +95,10 @@ def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
         ({"build_model": "no_loss"}, "must return a compiled model, got"),
         ({"build_model": "same_model"}, "must make a new model at each call"),
         ({"build_model": "of_two"}, "must take no argument, or one (KerasTuner's hp), got one that needs hp, units"),
-        ({"load_data": "load_from"}, "must take no argument, or one (KerasTuner's hp), got one that needs folder, name"),
+        (
+            {"load_data": "load_from"},
+            "must take no argument, or one (KerasTuner's hp), got one that needs folder, name",
+        ),
         ({"load_data": "load_by"}, "must take no argument, or one (KerasTuner's hp), got one that needs hp by keyword"),
         ({"callbacks": "callbacks"}, "must take no argument, or one (a trial's config), got one that needs config, mo"),
     ],
