@@ -106,8 +106,9 @@ class Loops:
         self.model = self._source if self._build_model is None else self._build(0)
         self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
-        if isinstance(self.batches, ArrayBatches):
-            self.batches = replace(self.batches, keeps_order=is_stateful(self.model))
+        keeps_order = is_stateful(self.model)
+        if isinstance(self.batches, ArrayBatches) and self.batches.keeps_order is not keeps_order:
+            self.batches = replace(self.batches, keeps_order=keeps_order)
         with left_in_its_state(self.model):
             self._required_batch_size = required_batch_size(self.model, self.batches)
             check_data(self.model, self.batches, "data")
