@@ -138,6 +138,12 @@ class FitLoop:
             )
         return logs
 
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        stream = stream_of(self.batches, num_batches, self.batches.plan(num_batches, rng))
+        with self._prepared():
+            return float(self.model.evaluate(stream, verbose=0, return_dict=True)["loss"]), self.penalty
+
     @property
     def penalty(self) -> float:
         """What regularizers of weights add to the validation loss now; those of activities cannot be told here."""
