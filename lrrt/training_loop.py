@@ -71,6 +71,7 @@ class TrainingLoop:
         self.probe = validation.sample(probe_size) if validation and monitor.on_validation else None
         """What a validation monitor is measured on."""
         self.metrics = EpochMetrics(model, monitor)
+        self._evaluation: ValidationLoop | None = None  # of training data, which is seldom asked for
         self._compile()
 
     @property
@@ -159,6 +160,13 @@ class TrainingLoop:
         self.metrics.begin()
         loss = self.validate()
         return {**self.metrics.read(), "loss": loss}
+
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        if self._evaluation is None:
+            self._evaluation = ValidationLoop(self.model, self.batches, self.metrics)
+        with self.running():
+            return self._evaluation.run(num_batches, rng)
 
     def snapshot(self) -> Values:
         """Copy all variables of the model, the states of its layers among them, on the device."""

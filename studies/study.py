@@ -48,8 +48,8 @@ class Study:
             The name of one of Keras's metrics will do. Of several, the first ranks and prunes trials; the engine learns
             from all, and further ones may be "num_parameters" and "seconds_per_step".
         prunes: whether trials are cut that are worse than their peers; see `studies.judging.pruning`.
-        max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
-            have; the engine sees the excess.
+        max_gap: the largest generalisation gap, validation minus training loss after the best epoch, that a trial may
+            have; the engine sees the excess. A `Trainer`'s training loss is then evaluated as its validation loss is.
         limits: end the study early, or leave out models; they may change from run to run.
         first_number: the number of the first trial; a study in wider bounds continues the numbers of the narrow one.
         known: results of another study, which the engine of a new study sees if they lie in the space and have values
