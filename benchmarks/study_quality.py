@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from oracle_tasks import LookedUpTask, Oracle, Task, TrainedTask
+from tables import Table, show
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trained, Watcher
 from studies.engines.observation import cost_for_engines
@@ -199,20 +200,25 @@ class Kept:
             write_text(self.file, json.dumps(self.found, default=asdict, indent=1))
 
 
-def print_task(name: str, samples: Samples) -> tuple[float, float]:
-    """Print what a task took; return the trials of ours to those of the best of the others, by means and by medians."""
-    print(f"\n{name}: {len(samples[OURS])} searches each; means, and the median of trials")
-    print(f"{'way':28s} {'trials':>8s} {'median':>8s} {'epochs':>8s} {'seconds':>8s} {'reached':>8s}")
-    rows = {way: [*_means(found), statistics.median(one.trials for one in found)] for way, found in samples.items()}
-    for way, (trials, epochs, seconds, reached, median) in rows.items():
-        print(f"{way:28s} {trials:8.2f} {median:8.2f} {epochs:8.1f} {seconds:8.2f} {reached:8.0%}")
-    trials, epochs, seconds, median = (
-        rows[OURS][i] / min(row[i] for way, row in rows.items() if way != OURS) for i in (0, 1, 2, 4)
-    )
-    print(f"{'ours to the best of the others':28s} {trials:6.2f} {median:8.2f} {epochs:8.2f} {seconds:8.2f}")
+def show_task(name: str, samples: Samples) -> tuple[float, float]:
+    """Show what a task took; return the trials of ours to those of the best of the others, by means and by medians."""
+    rows = {
+        way: (*_means(taken), statistics.median(one.trials for one in taken), spread_of(taken))
+        for way, taken in samples.items()
+    }
+    heads = ("", "trials", "epochs", "s", "reached", "median of trials", "half of them need")
+    title = f"{name}: {len(samples[OURS])} searches each, until within 2 % of the best"
+    show(Table(title, heads, tuple((way, *row) for way, row in rows.items())))
+    trials, median = (rows[OURS][i] / min(row[i] for way, row in rows.items() if way != OURS) for i in (0, 4))
     part = statistics.fmean(one.range_test for one in samples[OURS])
     print(f"range tests are {part:.2f} of ours' trials", flush=True)
     return trials, median
+
+
+def spread_of(taken: list[Reached]) -> str:
+    """Return between how many trials the middle half of the searches needed."""
+    low, _, high = statistics.quantiles((one.trials for one in taken), n=4)
+    return f"{low:.1f} to {high:.1f}"
 
 
 def _means(found: list[Reached]) -> list[float]:
@@ -233,9 +239,11 @@ def main() -> None:
     options = parser.parse_args()
     oracle, kept = Oracle(options.oracle), Kept(options.json)
     names = options.tasks or oracle.tasks.NAMES
-    ratios = [print_task(name, measure_task(oracle, name, kept, options)) for name in names]
-    mean, median = (statistics.median(found) for found in zip(*ratios, strict=True))
-    print(f"\ntrials, ours to the best of the others, on the median task: {mean:.2f} by means, {median:.2f} by medians")
+    ratios = {name: show_task(name, measure_task(oracle, name, kept, options)) for name in names}
+    middle = [statistics.median(column) for column in zip(*ratios.values(), strict=True)]
+    rows = (*((name, *both) for name, both in ratios.items()), ("the median task", *middle))
+    heads = ("", "of means", "of medians")
+    show(Table("Trials of ours to those of the best other, range tests included", heads, rows))
 
 
 if __name__ == "__main__":
