@@ -67,6 +67,11 @@ class XlaLoop:
         return "the model is on several devices" if strategy.num_replicas_in_sync > 1 else ""
 
     @property
+    def num_traces(self) -> int:
+        """How often the training was traced for XLA: once, whatever is trained, or never."""
+        return 0 if self._function is None else self._function.num_traces
+
+    @property
     def capacity(self) -> int:
         """The most steps of one call."""
         batches = self.loop.batches
