@@ -73,17 +73,18 @@ class ArrayBatches:
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         order, offsets = plan
-        return self._gathered(order[offsets[step] : offsets[step + 1]])
+        return self.gathered(order[offsets[step] : offsets[step + 1]])
 
     def sample(self, num_samples: int) -> Batch:
-        return self._gathered(np.arange(min(num_samples, self.num_samples)))
+        return self.gathered(np.arange(min(num_samples, self.num_samples)))
 
     def with_batch_size(self, batch_size: int, *, name: str = "data") -> ArrayBatches:
         """Return the same arrays, shared on the device, in batches of another size."""
         check_batch_size(batch_size, self.num_samples, name)
         return replace(self, batch_size=batch_size)
 
-    def _gathered(self, index: Any) -> Batch:
+    def gathered(self, index: Any) -> Batch:
+        """Return the batch of these samples."""
         import keras
 
         return as_batch(keras.tree.map_structure(lambda array: gather(array, index), self.arrays))

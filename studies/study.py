@@ -14,6 +14,7 @@ from studies.objective import VAL_LOSS, Objective, objectives_named
 from studies.sharing.board import Board
 from studies.sharing.progress import StudyProgress, progress_of
 from studies.sharing.shared_work import put_back, work_off
+from studies.sharing.stored_choices import StoredChoices
 from studies.sharing.stored_study import complete, objectives_of, open_study
 from studies.sharing.worker import Worker
 from studies.space.search_space import SearchSpace
@@ -175,6 +176,15 @@ class Study:
         """Return why the study needs no more trials than have ended, by its limits; None if it does."""
         return self.reader.reason_to_end(self._retry(self.board.table))
 
+    def share_choices(self, trainer: Trainer | CrossValidator, retry: Retrying | None = None) -> None:
+        """Let a trainer train as the study's trials are trained; a run of the study does so itself.
+
+        Args:
+            trainer: of trials of the study.
+            retry: calls the storage.
+        """
+        trainer.share_choices(StoredChoices(self.study, retry or self._retry), self.space, self.budget)
+
     def write_keras_tuner_project(self, folder: Path) -> None:
         """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""
         from studies.engines.keras_tuner_folder import write_project
@@ -198,6 +208,7 @@ class Study:
                 f"{trainer.objectives} for the trainer. Give both the same `objective`."
             )
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
+        self.share_choices(trainer, retry)
         job = Search(self, trainer, num_trials, watcher, retry)
         work_off(self.board, job, retry, waits=waits)
         return job.num_trained
