@@ -9,6 +9,7 @@ from typing import Any
 
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
+from studies.judging.halving import HYPERBAND, Prunes
 from studies.judging.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS, Objective, objectives_named
 from studies.sharing.board import Board
@@ -22,7 +23,7 @@ from studies.storage.retrying import Retrying
 from studies.trainer import Trainer
 from studies.trial import TrialResult
 from studies.work.cross_validation import CrossValidator
-from studies.work.search import HALVING, Prunes, Search
+from studies.work.search import Search
 from studies.work.trial_reader import TrialReader
 from studies.work.watcher import Watcher
 
@@ -95,7 +96,7 @@ class Study:
         self.study, stored = open_study(name, database, objectives=wanted or (VAL_LOSS,), creates=creates)
         self.objectives = objectives_of(self.study, wanted)
         engine.expect(len(self.objectives))
-        self.reader = TrialReader(self.objectives, max_gap, limits, halves=prunes == HALVING)
+        self.reader = TrialReader(self.objectives, max_gap, limits, halves=prunes == HYPERBAND)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
         known = [replace(one, objective=self.objective) for one in known]
         inside = [

@@ -92,6 +92,11 @@ class TrialResult:
         return has_ended and self.score is not None
 
     @property
+    def part(self) -> tuple[int, TrialState, int]:
+        """What distinguishes this result from those of earlier and later parts of the same trial."""
+        return self.number, self.state, len(self.train_losses)
+
+    @property
     def epochs_saved(self) -> int:
         """Epochs that were planned but not trained, because the trial was pruned, diverged or stopped improving."""
         if self.state in (TrialState.FAILED, TrialState.INFEASIBLE):

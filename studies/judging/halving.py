@@ -16,11 +16,16 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from studies.schedules.family import DECAY_PARTS
 from studies.schedules.marks import marks
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
+
+HYPERBAND = "hyperband"  # the name that Optuna and KerasTuner have for it
+Prunes = bool | Literal["hyperband"]
+"""Whether a study prunes: by the median of the peers if it is true, or by successive halving."""
 
 REDUCTION = 3  # of the trials at a rung one in so many goes on
 COMPARED = (TrialState.COMPLETED, TrialState.PRUNED, TrialState.TIMED_OUT)

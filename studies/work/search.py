@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses, further_costs
 from studies.engines.optuna_samplers import distribution
-from studies.judging.halving import behind, beyond_promotion, stays_behind
+from studies.judging.halving import Prunes, behind, beyond_promotion, stays_behind
 from studies.judging.pruning import best_on_folds, is_worse_on_folds, is_worse_than_its_peers
 from studies.objective import Objectives
 from studies.sharing.board import Board
@@ -26,8 +26,6 @@ from studies.work.cross_validation import CrossValidator
 from studies.work.trial_reader import TrialReader
 from studies.work.watcher import Watcher
 
-Prunes = bool | Literal["hyperband"]
-HALVING: Prunes = "hyperband"
 HUNG = "hung where Python cannot interrupt it, so that its process had to end"
 
 
@@ -78,7 +76,7 @@ class Search:
         self._numbers = range(0)
         self._distributions = {dimension.name: distribution(dimension) for dimension in study.space.dimensions()}
         self._is_exhausted = False
-        self._reported: set[tuple[int, str, int]] = set()
+        self._reported: set[tuple[int, TrialState, int]] = set()
         self._left: set[Key] = set()
 
     def on_look(self, table: Table) -> None:
@@ -87,9 +85,9 @@ class Search:
         self._numbers = range(first, first + num_trials)
         results = self.study.reader.results(table)
         for result in results:
-            if _shown(result) not in self._reported:
+            if result.part not in self._reported:
                 self.watcher.on_result(result)
-        self._reported = {_shown(result) for result in results}
+        self._reported = {result.part for result in results}
         if self.study.reader.halves:
             self._leave(beyond_promotion(results, sum(number not in table.ended for number in self._numbers)))
 
@@ -192,7 +190,7 @@ class Search:
         ):  # others may have ended since; the penalty depends on the worst
             results = self.study.reader.results(self.retry(self.study.board.table))
         self.num_trained += 1
-        self._reported.add(_shown(result))
+        self._reported.add(result.part)
         return self._stored(result, results)
 
     def _leave(self, results: Iterable[TrialResult]) -> None:
@@ -222,8 +220,3 @@ class Search:
             return ()
         costs = (cost, *further_costs(result, others, tuple(further)))
         return tuple(one.score(cost) for one, cost in zip((first, *further), costs, strict=True))
-
-
-def _shown(result: TrialResult) -> tuple[int, str, int]:
-    """Return what distinguishes the parts of a trial that a watcher hears of."""
-    return result.number, result.state.name, len(result.train_losses)
