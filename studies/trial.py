@@ -108,6 +108,11 @@ class TrialResult:
         return or_none(self.val_losses[self.best_epoch - 1] - train_loss)
 
     @property
+    def part(self) -> tuple[int, TrialState, int]:
+        """What distinguishes this result from those of earlier and later parts of the same trial."""
+        return self.number, self.state, len(self.train_losses)
+
+    @property
     def epochs_saved(self) -> int:
         """Epochs that were planned but not trained, because the trial was pruned, diverged or stopped improving."""
         if self.state in (TrialState.FAILED, TrialState.INFEASIBLE):
