@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from studies.engines.arms_engine import ARMS, ArmsEngine, ranges_of, with_any_rate
 from studies.engines.optuna_engine import OptunaEngine
 from studies.sharing.stored_study import SPACE, stored_attributes
 from studies.space.search_space import SearchSpace
@@ -15,7 +16,8 @@ class OptunaStudy(Study):
 
     Args:
         space: the space that is searched.
-        sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes).
+        sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes); or "arms",
+            for which the space's rates are no limits: a bandit over optimizers, each of which begins near its bounds.
         seed: the seed of the sampler's choices, together with the number of the trial.
         options: all other arguments of `studies.Study`.
 
@@ -26,7 +28,11 @@ class OptunaStudy(Study):
     """
 
     def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, **options: Any) -> None:
-        super().__init__(space, OptunaEngine(space, sampler=sampler, seed=seed), **options)
+        if sampler == ARMS:
+            wide = with_any_rate(space)
+            super().__init__(wide, ArmsEngine(wide, ranges_of(space), seed=seed), **options)
+        else:
+            super().__init__(space, OptunaEngine(space, sampler=sampler, seed=seed), **options)
 
     @classmethod
     def join(cls, storage: str, *, name: str = "lrrt", **options: Any) -> Self:
@@ -39,6 +45,12 @@ class OptunaStudy(Study):
 
         Raises:
             NoSuchStudy: if it does not exist.
+            ValueError: for the sampler "arms", since the stored space has no bounds.
         """
+        if options.get("sampler") == ARMS:
+            raise ValueError(
+                'A study with sampler="arms" must be opened with its bounds, which it does not store. Open it with '
+                "OptunaStudy(space, sampler='arms', storage=..., creates=False)."
+            )
         space = SearchSpace.from_dict(stored_attributes(storage, name)[SPACE])
         return cls(space, storage=storage, name=name, creates=False, **options)
