@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from studies.engines.arms_engine import ARMS, ArmsEngine, ranges_of, with_any_rate
+from studies.engines.arms import ARMS
+from studies.engines.arms_engine import ArmsEngine, ranges_in, with_any_rate
 from studies.engines.optuna_engine import OptunaEngine
 from studies.sharing.stored_study import SPACE, stored_attributes
 from studies.space.search_space import SearchSpace
@@ -16,8 +17,8 @@ class OptunaStudy(Study):
 
     Args:
         space: the space that is searched.
-        sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes); or "arms",
-            for which the space's rates are no limits: a bandit over optimizers, each of which begins near its bounds.
+        sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes); or
+            "arms", a bandit over optimizers: each begins inside its range of the space, which is no limit.
         seed: the seed of the sampler's choices, together with the number of the trial.
         options: all other arguments of `studies.Study`.
 
@@ -30,7 +31,7 @@ class OptunaStudy(Study):
     def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, **options: Any) -> None:
         if sampler == ARMS:
             wide = with_any_rate(space)
-            super().__init__(wide, ArmsEngine(wide, ranges_of(space), seed=seed), **options)
+            super().__init__(wide, ArmsEngine(wide, ranges_in(space), seed=seed), **options)
         else:
             super().__init__(space, OptunaEngine(space, sampler=sampler, seed=seed), **options)
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+ARMS = "arms"  # the name of the sampler
+
 # In 7 tasks of 7 the first rate of Adam, and in 6 that of RMSprop, lay nearer to the best of all six optimizers than
 # those of the four others in the mean; the same two come first whichever task is left out.
 FIRST = ("adam", "adamw", "nadam", "adamax", "rmsprop")

@@ -14,7 +14,6 @@ from studies.space.optimizer_range import OptimizerRange
 from studies.space.search_space import SearchSpace
 from studies.trial_config import is_rate_name
 
-ARMS = "arms"  # the name of this sampler
 PLACE = "place"  # the rate of any optimizer, in units of its bounds
 OPTIMIZER, BATCH_SIZE = "optimizer", "batch_size"
 ANY_RATE = (1e-10, 1e4)  # further than any bounds and what lies beyond them
@@ -57,9 +56,7 @@ class ArmsEngine:
 
     repeats_nothing = False
 
-    def __init__(
-        self, space: SearchSpace, ranges_of: RangesOf, *, seed: int = 0, first: Sequence[Values] = ()
-    ) -> None:
+    def __init__(self, space: SearchSpace, ranges_of: RangesOf, *, seed: int = 0, first: Sequence[Values] = ()) -> None:
         self._space, self._ranges_of, self._first = space, ranges_of, first
         self._order = in_order(tuple(dict.fromkeys(one.name for one in space.optimizers)))
         self._sampler = OptunaEngine(_PlacedSpace(space), sampler="tpe", seed=seed)
@@ -107,7 +104,7 @@ class ArmsEngine:
         return next(one for one in self._ranges[arm] if one.batch_size in (None, values[BATCH_SIZE]))
 
 
-def ranges_of(space: SearchSpace) -> RangesOf:
+def ranges_in(space: SearchSpace) -> RangesOf:
     """Return what finds an optimizer's bounds in a space that is narrowed to them."""
     return lambda optimizer: [one for one in space.optimizers if one.name == optimizer]
 
@@ -120,4 +117,3 @@ def with_any_rate(space: SearchSpace) -> SearchSpace:
     low, high = ANY_RATE
     ranges = (OptimizerRange(one.name, low, high, batch_size=one.batch_size) for one in space.optimizers)
     return replace(space, optimizers=tuple(ranges))
-

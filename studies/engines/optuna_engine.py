@@ -51,9 +51,7 @@ class OptunaEngine:
 
     repeats_nothing = False
 
-    def __init__(
-        self, space: Suggesting, *, sampler: str = "tpe", seed: int = 0, first: Sequence[Values] = ()
-    ) -> None:
+    def __init__(self, space: Suggesting, *, sampler: str = "tpe", seed: int = 0, first: Sequence[Values] = ()) -> None:
         check_sampler(sampler)
         self._num_objectives = 1
         self._sampler, self._seed = sampler, seed
