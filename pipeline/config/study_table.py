@@ -33,6 +33,7 @@ from pipeline.config.study_laws import (
     are_trials,
     belongs_to_engine,
     fits_the_objective,
+    has_walls,
     have_folds,
     have_trials,
     is_installed,
@@ -92,7 +93,8 @@ class StudyConfig(Table):
     momentum: MomentumOrNone = Field(None, description='[low, high], searched; beta_1 of Adam and its kind; or "none"')
     sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
         "tpe",
-        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
+        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}; "
+        '"arms" tests the range of an optimizer when the study turns to it, and may leave its bounds',
     )
     seed: Seed = Field(0, description="everything random comes from it")
     stop_after: CountOrZero = Field(
@@ -197,6 +199,7 @@ class StudyConfig(Table):
     _direction_law = check("direction")(fits_the_objective)
     _warmup_law = check("searches_warmup")(is_of_a_schedule)
     _sampler_law = check("sampler")(belongs_to_engine)
+    _widen_law = check("widen")(has_walls)
     _tensorboard_law = check("tensorboard")(is_installed)
     _top_law = check("top_retrained", "keep_top")(are_trials)
     _score_folds_law = check("score_folds")(is_not_halved)

@@ -21,13 +21,14 @@ from pipeline.results.tables import curves_csv, front_csv, trials_csv, trials_js
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
+from pipeline.steps.arms import about_arms, edge_of, shown_space
 from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.steps.weights import weights_of
 from pipeline.task.guard import guarded
-from studies import Evaluation, Retrained, Trainer, TrialResult, at_edge, check_overfitting, plot_losses
+from studies import Evaluation, Retrained, Trainer, TrialResult, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def _write_results(
 ) -> StageReport:
     assert opened.studies is not None, "results are written when a study has ended"
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
-    results = studies.results()
+    space, results = shown_space(run, range_test, studies.last), studies.results()
     best = winner_of(run.config, results, retrained)
     directory.summary.unlink(missing_ok=True)  # it shows that the other files are whole and agree
     write_range_test(directory, range_test)
+    write_json(directory.space, space_as_dict(space))
     _write_study(run, studies, retrained)
     run.stopper.check()
     if best is None:
@@ -84,16 +86,16 @@ def _write_results(
     models, evaluation = _saved_models(run, trainer, prepared, best, results)
     report = StageReport(
         range_test,
-        studies.space,
+        space,
         tuple(results),
         best,
         evaluation.with_gap(check_overfitting(best.train_losses, best.val_losses)),
         summary={},
         summary_path=directory.summary,
         retrained=tuple(retrained),
-        edge=at_edge(best, studies.space),
+        edge=edge_of(run.config, best, space),
         widened=studies.edges,
-        notes=opened.task.notes,
+        notes=(*opened.task.notes, *about_arms(run.config, results)),
         evaluation=evaluation,
         objectives=studies.last.objectives,
     )
@@ -105,7 +107,6 @@ def _write_study(run: Run, studies: Studies, retrained: Sequence[Retrained]) -> 
     """Write what was searched, and what each trial gave."""
     directory, results = run.directory, studies.results()
     write_text(directory.resolved_config, to_toml(run.config))
-    write_json(directory.space, space_as_dict(studies.space))
     write_text(directory.trials_csv, trials_csv(results))
     write_text(directory.trials_jsonl, trials_jsonl(results))
     write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))

@@ -55,6 +55,16 @@ def stored_range_tests(run: Run, task: TaskPrint) -> RangeTests | None:
     return _joined(job, table) if job.is_done(table) else None
 
 
+def range_tests_so_far(run: Run, task: TaskPrint) -> RangeTests | None:
+    """Return those range tests of earlier runs that hold for this one; None if none does."""
+    board = _stored_board(run)
+    if board is None:
+        return None
+    job, table = _Job(run, task, None), run.retry(board.table)
+    job.keys = {name: key for name, key in job.keys.items() if key in table.ended}
+    return _joined(job, table) if job.keys else None
+
+
 def some_are_stored(run: Run) -> bool:
     """Say whether there are range tests of any earlier run."""
     run.check_storage()
