@@ -67,6 +67,9 @@ class Sleeper:
     def check_space(self, space: SearchSpace) -> None:
         """Sleep at any values."""
 
+    def share_choices(self, choices: Any, space: SearchSpace, num_trials: int) -> None:
+        """Take none: nothing is compiled."""
+
     def as_built(self, config: Any) -> Any:
         """Return the config: there is no model that lacks some of it."""
         return config

@@ -15,6 +15,8 @@ from pipeline.cli import app
 from pipeline.task.example_files import example_names
 from pipeline.task.loading import load_task
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 SMALL = {"num_trials": 2, "epochs": 6, "schedules": '["fixed"]', "top_retrained": 0}
 SMALL_TEST = '[range_test]\nnum_steps = 60\nrepeats = 1\noptimizers = ["adam"]\n'
 

@@ -18,6 +18,7 @@ from pipeline.report.advice import advise
 from pipeline.report.answers import answers, headline
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise
+from pipeline.results.models import Saved, SavedModels
 from pipeline.sentences import conclusion
 from studies import (
     Dimension,
@@ -43,6 +44,7 @@ needs_browser = pytest.mark.skipif(
     reason="no browser: the report was NOT opened in one. On Debian and Ubuntu: apt install chromium chromium-driver",
 )
 HOSTILE = "ValueError: <script>document.title='owned'</script> & \"Ünïcödé\" ../..'"
+text_alone = pytest.mark.usefixtures("blank_pictures_here")
 CONFIG = StageConfig(
     task=TaskConfig(build_model="my_task:build_model", load_data="my_task:load_data"),
     study=StudyConfig(num_trials=6, epochs=6),
@@ -82,8 +84,8 @@ def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     test = {"loss": 0.25, "accuracy": 0.9}
     edge = at_edge(best, space)
-    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file, edge=edge)
-    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"), edge=edge)
+    report = StageReport(range_test, space, tuple(trials), best, overfitting, {}, Path("summary.json"), edge=edge)
+    return replace(report, summary=summarise(report, SavedModels(Saved(model_file), test)))
 
 
 @pytest.fixture(scope="module")
@@ -150,23 +152,23 @@ def test_what_a_user_s_code_says_is_text_never_markup(html):
     assert "&lt;script&gt;" in html
 
 
-def test_a_study_of_one_trial_and_one_optimizer_has_a_report(html):
+@text_alone
+def test_a_study_of_one_trial_and_one_optimizer_has_a_report():
     report = report_of((trial(0, "sgd", 0.5),), edges=(("sgd", 0.2),))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "None: every trial was trained to its end" in text
 
 
+@text_alone
 def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_range():
     flat = RangeCurve(curve(0.1).lrs, (2.0,) * 100, stop=Stop.COMPLETED)
     report = report_of()
     bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
     range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
     space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
-    summary = summarise(
-        range_test, space, TRIALS, report.best, report.overfitting, test=None, model_file="best/model.keras"
-    )
-    report = replace(report, range_test=range_test, space=space, summary=summary)
+    report = replace(report, range_test=range_test, space=space)
+    report = replace(report, summary=summarise(report, SavedModels(Saved("best/model.keras"))))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "sgd: the loss did not fall at any rate" in text
@@ -190,6 +192,7 @@ def test_findings_that_need_an_act_are_told(trials, expected):
     assert re.search(expected, " ".join(advise(report_of(trials))))
 
 
+@text_alone
 def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for():
     whole = trial(0, "sgd", 0.5)
     early, full = report_of((replace(whole, planned_epochs=9),)), report_of((replace(whole, planned_epochs=6),))
@@ -200,6 +203,7 @@ def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for
     assert [line for line in advise(full) if "raise [study] epochs" in line]
 
 
+@text_alone
 def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
     def again(number, *losses):
         trainings = tuple(
@@ -257,6 +261,7 @@ def test_bounds_and_best_trials_can_be_copied_as_text(html):
     assert re.search(r"\| sgd \| \S+ \| \S+ \| \S+ \| 4 \|", text)
 
 
+@text_alone
 def test_a_search_that_went_on_in_wider_bounds_says_why():
     report = report_of((trial(0, "sgd", 1.7),))
     widened = replace(report, widened=(report.edge,))
@@ -339,6 +344,7 @@ def test_printed_the_report_stays_whole(html, tmp_path):
         assert is_beside or is_below, "no table lies over a picture"
 
 
+@text_alone
 @pytest.mark.parametrize(("constant_loss", "is_beaten"), [(0.101, False), (1.0, True)])
 def test_a_best_trial_that_learnt_nothing_is_said_to_be_so_first_of_all(constant_loss, is_beaten):
     constant = ConstantAnswer(constant_loss, "the shares of the classes", 10_000)
