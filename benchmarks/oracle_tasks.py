@@ -150,6 +150,9 @@ class _Lookup:
     def check_space(self, space: SearchSpace) -> None:
         """Take any: what is looked up has no steps."""
 
+    def share_choices(self, choices: Any, space: SearchSpace, num_trials: int) -> None:
+        """Take none: nothing is compiled."""
+
     def as_built(self, config: TrialConfig) -> TrialConfig:
         """Return the config: there is no model that lacks some of it."""
         return config

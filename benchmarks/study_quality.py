@@ -10,16 +10,16 @@ not hours, and seconds say nothing.
 Each of a task's optimizers is searched for its fixed rate; a task's figures are means over optimizers and seeds, which
 is what searches cost in the long run, and medians, which leave out how unlucky a search can be. With `--together` one
 search chooses among all of the task's optimizers as well. All ways train with the same trainer, on loops traced before,
-from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached a target at
-the first trial whose best validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest; the scale is
-the loss before training minus the lowest. What counts is trained steps, those of range tests included, in units of a
+from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached a target
+at the first trial whose best validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest; the scale
+is the loss before training minus the lowest. What counts is trained steps, those of range tests included, in units of a
 full training. A target that was missed counts as one training more than were allowed.
 
 ours: our study with the sampler "arms"; the range test of an optimizer is run when the study turns to it.
 ours, bounds as walls: our study with "tpe", inside the bounds of range tests, which are all run first.
 ours, bounds x 10, / 10: "arms" with all bounds wrong by a decade.
-remembered box: our study with "tpe", without range tests, between the least and the greatest best rate of each optimizer
-on the other tasks.
+remembered box: our study with "tpe", without range tests, between the least and the greatest best rate of each
+optimizer on the other tasks.
 TPE: Optuna's sampler by its defaults; a trial that diverged is told as a penalty. With its Hyperband pruner or without.
 KerasTuner: its own BayesianOptimization, told the same penalty, and its own Hyperband, in 1e-5..1e-1.
 
@@ -43,6 +43,7 @@ from pathlib import Path
 from oracle_tasks import NEAR, LookedUpTask, Oracle, Task, TrainedTask
 from performance_profile import draw_profiles
 from searches import NEED_EPOCHS, OURS, WAYS, Reached, Search
+from tables import Table, show
 
 from studies import StopTraining
 from studies.storage.whole_file import write_text
@@ -95,27 +96,24 @@ class Kept:
 Ratios = tuple[tuple[float, float], ...]  # by means and by medians, for each target
 
 
-def print_task(name: str, samples: Samples) -> Ratios | None:
-    """Print what a task took; return the trainings of ours to those of the best of the others, for each target."""
-    print(f"\n{name}: {len(next(iter(samples.values())))} searches each; full trainings to each target: mean / median")
-    heads = "".join(f"{f'within {near:.0%}':>15s}{'missed':>8s}" for near in NEAR)
-    print(f"{'way':24s}{heads}{'range tests':>13s}{'seconds':>9s}")
+def show_task(name: str, samples: Samples) -> Ratios | None:
+    """Show what a task took; return the trainings of ours to those of the best of the others, for each target."""
+    heads = ("", *(head for near in NEAR for head in (f"within {near:.0%}", "median", "missed")), "range tests", "s")
+    rows = []
     for way, reached in samples.items():
-        cells = "".join(f"{f'{mean:.2f} / {median:.2f}':>15s}{missed:8d}" for mean, median, missed in _row(reached))
-        tests, seconds = (statistics.fmean(getattr(one, what) for one in reached) for what in ("range_test", "seconds"))
-        print(f"{way:24s}{cells}{tests:13.2f}{seconds:9.2f}", flush=True)
+        costs = [statistics.fmean(getattr(one, what) for one in reached) for what in ("range_test", "seconds")]
+        rows.append((way, *(cell for target in _row(reached) for cell in target), *costs))
+    title = (
+        f"{name}: full trainings to each target, {len(next(iter(samples.values())))} searches each, means and medians"
+    )
+    show(Table(title, heads, tuple(rows)))
     others = [_row(reached) for way, reached in samples.items() if not way.startswith(OURS)]
     if OURS not in samples or not others:
         return None
-    ratios = tuple(
+    return tuple(
         (own[0] / min(row[at][0] for row in others), own[1] / min(row[at][1] for row in others))
         for at, own in enumerate(_row(samples[OURS]))
     )
-    print(
-        f"{'to the best of others':24s}"
-        + "".join(f"{f'{mean:.2f} / {median:.2f}':>15s}{'':8s}" for mean, median in ratios)
-    )
-    return ratios
 
 
 def _row(reached: Sequence[Reached]) -> list[tuple[float, float, int]]:
@@ -130,15 +128,16 @@ def _row(reached: Sequence[Reached]) -> list[tuple[float, float, int]]:
     ]
 
 
-def print_all(ratios: Mapping[str, Ratios]) -> None:
-    """Print the ratios of all tasks: on the median task, and on the worst one."""
-    print("\nours to the best of the others, by means / by medians")
+def show_all(ratios: Mapping[str, Ratios]) -> None:
+    """Show the ratios of all tasks: on the median task, and on the worst one."""
+    rows = []
     for at, near in enumerate(NEAR):
         means, medians = zip(*(one[at] for one in ratios.values()), strict=True)
-        print(
-            f"within {near:.0%}: median task {statistics.median(means):.2f} / {statistics.median(medians):.2f}, "
-            f"worst task {max(means):.2f} / {max(medians):.2f}"
+        rows.append(
+            (f"within {near:.0%}", *(pick(one) for one in (means, medians) for pick in (statistics.median, max)))
         )
+    heads = ("", "means, median task", "worst task", "medians, median task", "worst task")
+    show(Table("Trainings of ours to those of the best of the others, range tests included", heads, tuple(rows)))
 
 
 def main() -> None:
@@ -159,10 +158,10 @@ def main() -> None:
     ratios = {}
     for name in options.tasks or oracle.tasks.NAMES:
         samples[name] = measure_task(oracle, name, kept, options)
-        if (of_task := print_task(name, samples[name])) is not None:
+        if (of_task := show_task(name, samples[name])) is not None:
             ratios[name] = of_task
     if ratios:
-        print_all(ratios)
+        show_all(ratios)
     if options.picture:
         draw_profiles(list(samples.values()), options.picture)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.one_batch import num_rows, run_on_batch, value_of
+from lrrt.one_batch import BrokenStep, num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
 from lrrt.penalties import penalty_of
 from lrrt.recorded_steps import Steps, data_ended
@@ -48,6 +48,7 @@ class FitLoop:
 
         Raises:
             MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
+            BrokenStep: where its step returns no loss, which `fit` would not help.
         """
         import tensorflow as tf
 
@@ -55,7 +56,7 @@ class FitLoop:
             return "the model was compiled with run_eagerly=True"
         try:
             self.loop.trace()
-        except (MemoryError, tf.errors.ResourceExhaustedError):
+        except (MemoryError, tf.errors.ResourceExhaustedError, BrokenStep):
             raise
         except Exception as error:  # the model's train_step is the user's code, which may raise anything
             why = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -136,6 +137,12 @@ class FitLoop:
                 stream, verbose=0, return_dict=True, callbacks=[_TestHooks(self.tell)]
             )
         return logs
+
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        stream = stream_of(self.batches, num_batches, self.batches.plan(num_batches, rng))
+        with self._prepared():
+            return float(self.model.evaluate(stream, verbose=0, return_dict=True)["loss"]), self.penalty
 
     @property
     def penalty(self) -> float:

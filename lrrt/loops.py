@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
@@ -14,6 +15,7 @@ from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, requir
 from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
+from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values, all_variables, assign, read
 
@@ -104,6 +106,9 @@ class Loops:
         self.model = self._source if self._build_model is None else self._build(0)
         self._initial_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
+        keeps_order = is_stateful(self.model)
+        if isinstance(self.batches, ArrayBatches) and self.batches.keeps_order is not keeps_order:
+            self.batches = replace(self.batches, keeps_order=keeps_order)
         with left_in_its_state(self.model):
             self._required_batch_size = required_batch_size(self.model, self.batches)
             check_data(self.model, self.batches, "data")

@@ -130,7 +130,7 @@ def run_range_tests(
             tests = stored_range_tests(run, task)
         run.tell(StageStarted(f"range tests: {'start' if tests is None else 'nothing left to do'}", directory.out))
         if tests is None:
-            prepared = run.prepare(config, run.stopper)
+            prepared = run.prepare(config, run.stopper, run.note)
             check_range_tests(directory, range_test_fields(config, prepared.known_by))
             tests = range_tests(run, prepared)
             if run.owns_folders:
@@ -174,7 +174,7 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
             forget_changed_files(run)
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
-            prepared = run.prepare(run.config, run.stopper)
+            prepared = run.prepare(run.config, run.stopper, run.note)
             about_task = *prepared.data_use.notes, *prepared.known_by.notes
             for text in (*about_source(run, opened, prepared), *about_task):
                 run.note(text)

@@ -14,6 +14,7 @@ from studies.engines.arms import ARMS
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
 from studies.engines.optuna_samplers import check_sampler
+from studies.judging.halving import HYPERBAND
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 
@@ -90,6 +91,16 @@ def have_trials(folds: int, info: ValidationInfo) -> int:
     if folds and info.data.get("top_retrained") == 0:
         raise ValueError(f"must come with `top_retrained >= 1`, the trials that are trained on folds, got {folds}.")
     return folds
+
+
+def is_not_halved(score_folds: int, info: ValidationInfo) -> int:
+    """Refuse successive halving of trials on folds, which pause at no epoch."""
+    if score_folds and info.data.get("prunes") == HYPERBAND:
+        raise ValueError(
+            f'must be 0 with prunes = "{HYPERBAND}", got {score_folds}. A trial on folds is cut after folds that are '
+            "clearly worse, whatever `prunes` is; leave one of the two out."
+        )
+    return score_folds
 
 
 def have_folds(is_of_folds: bool, info: ValidationInfo) -> bool:

@@ -86,7 +86,8 @@ class Studies:
 
     def have_ended(self, config: StageConfig) -> bool:
         """Say whether no trial is left: all have ended, or a limit has ended the last study."""
-        return len(self.results()) >= self.num_wanted(config) or self.last.reason_to_end() is not None
+        is_whole = len(self.results()) >= self.num_wanted(config) and not self.last.has_more()
+        return is_whole or self.last.reason_to_end() is not None
 
     def num_wanted(self, config: StageConfig) -> int:
         """Return how many trials there are to be in all."""

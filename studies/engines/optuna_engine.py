@@ -59,7 +59,7 @@ class OptunaEngine:
         self._suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self._study: optuna.Study | None = None
         self._asked: dict[int, tuple[optuna.Trial, Values]] = {}
-        self._known: set[int] = set()
+        self._known: dict[int, Observation] = {}
 
     def expect(self, num_objectives: int) -> None:
         """Hear how many costs each observation will have, before the first proposal."""
@@ -109,15 +109,17 @@ class OptunaEngine:
         return nearest.cost is None
 
     def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
-        """Return the study in memory, with all trials that have ended."""
+        """Return the study in memory, with all trials that have ended; a new one if one of them has gone on since."""
         import optuna
 
+        if any(self._known.get(one.number, one) != one for one in ended):
+            self._study, self._asked, self._known = None, {}, {}
         if self._study is None:
             with quiet_optuna():
                 self._study = optuna.create_study(directions=["minimize"] * self._num_objectives)
         for observation in sorted(ended, key=lambda one: one.number):
             if observation.number not in self._known:
-                self._known.add(observation.number)
+                self._known[observation.number] = observation
                 self._add_ended(self._study, observation)
         return self._study
 

@@ -159,5 +159,5 @@ def stored_results(storage: str, name: str = "lrrt") -> list[TrialResult]:
         StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
     """
     study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
-    ended = Table.of(study.get_trials(deepcopy=False)).ended
-    return [TrialResult.from_dict(ended[key].user_attrs[RESULT]) for key in sorted(ended)]
+    ended = Table.of(study.get_trials(deepcopy=False)).latest_parts()
+    return [TrialResult.from_dict(trial.user_attrs[RESULT]) for trial in ended]
