@@ -96,7 +96,7 @@ def test_a_stage_that_goes_on_has_the_trials_of_one_that_was_never_stopped(tmp_p
 def test_range_tests_that_were_all_run_before_change_no_trial(two_of_three, tmp_path):
     _, report, _ = two_of_three
     (tmp_path / "state").mkdir()
-    range_tests(bowl_run(config(3), tmp_path), prepare_bowl(config(3), None))
+    range_tests(bowl_run(config(3), tmp_path), prepare_bowl(config(3), None, None))
     with_all = run(tmp_path, 3)
     assert configs(with_all) == configs(report)
     assert list(with_all.range_test.bounds) == ["sgd", "adam", "lion"]
