@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt.curve import Floats, RangeCurve, Stop
-from lrrt.judging import more_would_help
+from lrrt.judging import more_would_help, shows_bounds
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
 from lrrt.training_loop import TrainingLoop
@@ -33,7 +33,7 @@ def record_curves(
 ) -> tuple[RangeCurve, ...]:
     """Record the curves of one optimizer: one where it shows its bounds clearly, more where they are in doubt.
 
-    If the first is in doubt, the losses of its batches at its initial weights are measured and taken out of it first.
+    If one is in doubt, the losses of its batches at its initial weights are measured and taken out of its noise first.
 
     Args:
         loops: the task.
@@ -82,14 +82,14 @@ def repeated(
         record: climbs these rates in the repeat of this number, from 0.
         rates: of the ramp, shape `(num_steps,)`.
         repeats: the most.
-        quieter: takes noise out of a curve; asked of the first one that leaves doubt, and of all after it.
+        quieter: takes noise out of a curve that leaves doubt; it stays as it was where that does not help.
     """
     curves: list[RangeCurve] = []
     while len(curves) < repeats and (not curves or more_would_help(curves)):
         repeat = len(curves)
         curve = record(rates, repeat)
-        if quieter is not None and (curves or more_would_help([curve])):
-            curve = quieter(curve, repeat)
+        if quieter is not None and more_would_help([curve]) and shows_bounds(paired := quieter(curve, repeat)):
+            curve = paired
         curves.append(curve)
         yield curve
 

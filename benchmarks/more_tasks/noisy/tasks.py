@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from more_tasks.installed import r_table
 from more_tasks.task import OPTIMIZERS, Array, Recipe, Task, sample, standardized
 
