@@ -15,6 +15,7 @@ from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, chec
 from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.training_loop import TrainingLoop
+from lrrt.untrained import UntrainedLosses
 from lrrt.variables import Values, all_variables, assign, read
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Loops:
         self._found = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
+        self.untrained = UntrainedLosses()
 
     @property
     def num_traces(self) -> dict[tuple[str, int], int]:
