@@ -30,61 +30,26 @@ Leaving one task out: the constants of our rules are fitted anew to the other ta
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import field_rules
-import numpy as np
-from numpy.typing import NDArray
-from recorded import HERE, Case, Recorded, read, replayed
-from truths import DRAWS, Answer, Score, Truth, print_header, print_row
-
-from lrrt import Bounds, RangeCurve
-from lrrt.factors import USUAL_LENGTH, WIDTH, lags
-from lrrt.reading import Shape, read_curve
-from lrrt.sharpening import sharpen
-from lrrt.short_trainings import Confirmation
+from evidence import Evidence, answer_of, confirmed_answer, evidence_of, median
+from recorded import HERE, Case, Recorded, read
+from refitted import fit_edges, leaving_one_out
+from truths import DRAWS, Answer, Truth, print_header, print_row
 
 FIELD_STEPS = 300  # three whole ramps
-STEPS_A_DECADE = 99 / 8  # of the default ramp
 SET_ASIDE = "set_aside"  # nothing is fitted to these
 OURS = "lrrt"
 CONFIRMED = "lrrt, confirmed"
 REMEMBERED = "remembered box of the other tasks"
 FIXED = "fixed 1e-5 to 1e-1"
 COMPARED = (OURS, f"{OURS}, one task left out", CONFIRMED, REMEMBERED, FIXED)
-# What is tried when constants are fitted anew.
-SHARPENING = tuple(itertools.product((0.02, 0.03, 0.05, 0.08, 0.12), (2, 2.5, 3), (0, 0.05, 0.1, 0.2, 0.3)))
-SHARP_WIDTH = 1.0
-NEAR = math.log(1.05)  # bounds that differ by less are the same
-SHRINKAGE = 1.0  # cases that an optimizer's own factor must outweigh
-
-Constants = tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was measured on one case.
-
-    `edge` and `diverged` are what is read from the curves that the bounds are of, None for curves without a fall;
-    `num_steps` what they took; `whole` three range curves with nothing cut off, none if the case has only cold probes;
-    `confirmed` the bounds that the short trainings of `confirmation` sharpened.
-    """
-
-    kind: str
-    full_steps: int
-    edge: float | None
-    diverged: float | None
-    bounds: Bounds
-    num_steps: int = 0
-    whole: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...] = ()
-    confirmed: Bounds | None = None
-    confirmation: Confirmation | None = None
 
 
 def main() -> None:
@@ -108,7 +73,7 @@ def main() -> None:
         if path is not None:
             path.write_text(json.dumps(as_json(answers[way]), indent=2))
     if len({task for task, _ in truths}) > 1:
-        answers |= leaving_one_out(evidence, truths)
+        answers |= leaving_one_out(OURS, evidence, truths)
     if len(parts) > 1:
         parts["all with range tests"] = [case for case, seen in evidence.items() if seen.whole]
     for name, cases in parts.items():
@@ -121,55 +86,6 @@ def main() -> None:
 
 def default_files() -> list[Path]:
     return [file for file in sorted(HERE.glob("*.json")) if file.stem != SET_ASIDE]
-
-
-def evidence_of(recorded: Mapping[Case, Recorded]) -> dict[Case, Evidence]:
-    """Judge what was recorded by the rule as it is now."""
-    known: dict[str, set[int]] = {}
-    evidence = {}
-    for (task, label), case in recorded.items():
-        curves = replayed(case, known.setdefault(task, set()))
-        seen = read_evidence(curves, case.kind, case.full_steps, case.bounds(curves))
-        whole = () if case.is_cold else tuple((case.lrs[: len(losses)], losses) for losses in case.ramps)
-        confirmed, was = None, case.confirmed
-        if was is not None and are_near(was, seen.bounds):
-            confirmed = seen.bounds
-            if case.confirmation is not None:
-                confirmed = sharpen(seen.bounds, case.confirmation, optimizer=case.kind)
-        confirmation = case.confirmation if confirmed is not None else None
-        evidence[task, label] = replace(seen, whole=whole, confirmed=confirmed, confirmation=confirmation)
-    return evidence
-
-
-def are_near(was: Bounds, now: Bounds) -> bool:
-    """Say whether short trainings for bounds as they were tell something of the bounds as they are now."""
-    if was.low is None or now.low is None or was.high is None or now.high is None:
-        return was.low == now.low
-    return max(abs(math.log(was.low / now.low)), abs(math.log(was.high / now.high))) < NEAR
-
-
-def read_evidence(curves: Sequence[RangeCurve], kind: str, full_steps: int, bounds: Bounds) -> Evidence:
-    """Read the edge of the curves that bounds are of, as for the bounds."""
-    readings = [read_curve(curve.judged()) for curve in curves]
-    falls = [reading for reading in readings if reading.shape is Shape.FALLS]
-    is_seen = 2 * len(falls) > len(curves)
-    return Evidence(
-        kind,
-        full_steps,
-        median(reading.edge for reading in falls) if is_seen else None,
-        median(reading.diverged for reading in falls) if is_seen else None,
-        bounds,
-        sum(max(curve.num_steps, len(curve.lrs)) for curve in curves),
-    )
-
-
-def answer_of(bounds: Bounds | None, num_steps: int) -> Answer:
-    return Answer() if bounds is None else Answer(bounds.low, bounds.high, bounds.suggested, num_steps)
-
-
-def confirmed_answer(seen: Evidence, bounds: Bounds | None) -> Answer:
-    spent = 0 if seen.confirmation is None else seen.confirmation.num_steps
-    return answer_of(bounds, seen.num_steps + spent)
 
 
 def around(rule: Callable[..., float | None]) -> Callable[[Evidence], Answer]:
@@ -213,12 +129,6 @@ def remembered(case: Case, truths: Mapping[Case, Truth], evidence: Mapping[Case,
         if other[0] != case[0] and seen.kind == evidence[case].kind
     ]
     return Answer(min(others), max(others), median(others)) if others else Answer()
-
-
-def median(rates: Iterable[float | None]) -> float | None:
-    """Return the median in log rate of what was read, None if nothing was."""
-    logs = [math.log(rate) for rate in rates if rate is not None]
-    return math.exp(statistics.median(logs)) if logs else None
 
 
 RULES: dict[str, Callable[[Evidence], Answer]] = {
@@ -271,86 +181,6 @@ def on_median_task(cases: Sequence[Case], given: Mapping[Case, Answer], truths: 
     for case in cases:
         tasks.setdefault(case[0], []).append(truths[case].score(given[case]).drawn[DRAWS.index(4)])
     return statistics.median(statistics.fmean(regrets) for regrets in tasks.values())
-
-
-def leaving_one_out(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Truth]) -> dict[str, dict[Case, Answer]]:
-    """Return what our rules say of each task with constants that were fitted to all others."""
-    sharpened = {
-        constants: {case: from_confirmation(seen, constants) for case, seen in evidence.items() if seen.confirmation}
-        for constants in SHARPENING
-    }
-    scores = {
-        constants: {case: truths[case].score(answer) for case, answer in answers.items()}
-        for constants, answers in sharpened.items()
-    }
-    from_edges: dict[Case, Answer] = {}
-    confirmed: dict[Case, Answer] = {}
-    for task in dict.fromkeys(task for task, _ in truths):
-        factors, exponent = fit_edges({case: seen for case, seen in evidence.items() if case[0] != task}, truths)
-        others = [case for case, seen in evidence.items() if case[0] != task and seen.confirmation]
-        constants = fit(scores, others, SHARP_WIDTH) if others else SHARPENING[0]
-        for case in (case for case in truths if case[0] == task):
-            from_edges[case] = from_edge(evidence[case], factors, exponent)
-            if evidence[case].confirmed is not None:
-                sharp = sharpened[constants].get(case)
-                confirmed[case] = sharp or confirmed_answer(evidence[case], evidence[case].confirmed)
-    return {f"{OURS}, one task left out": from_edges, f"{CONFIRMED}, one task left out": confirmed}
-
-
-def fit_edges(evidence: Mapping[Case, Evidence], truths: Mapping[Case, Truth]) -> tuple[dict[str, float], float]:
-    """Fit the centre of the good rates to each edge: a factor for each kind of optimizer, and the length's exponent.
-
-    Least squares in log rate; a factor is drawn towards the mean of all as by one more case. Networks whose moving
-    averages lag are left out: there is one, so that nothing remains to fit their lift to when it is scored.
-    """
-    cases = [case for case, seen in evidence.items() if seen.edge is not None and not is_lagging(seen)]
-    kinds = sorted({evidence[case].kind for case in cases})
-    below = np.array([math.log(truths[case].centre / (evidence[case].edge or math.nan)) for case in cases])
-    columns = [[1.0, log_length(evidence[case]), *(evidence[case].kind == kind for kind in kinds)] for case in cases]
-    matrix = np.array(columns, float)
-    shrinkage = np.diag([0.0, 1e-6, *[SHRINKAGE] * len(kinds)])
-    solved = np.linalg.solve(matrix.T @ matrix + shrinkage, matrix.T @ below)
-    factors = {kind: math.exp(solved[0] + own) for kind, own in zip(kinds, solved[2:], strict=True)}
-    return factors | {"": math.exp(solved[0])}, float(solved[1])
-
-
-def is_lagging(seen: Evidence) -> bool:
-    return lags(seen.bounds.training_steps, seen.bounds.averaging_steps)
-
-
-def log_length(seen: Evidence) -> float:
-    return math.log(seen.full_steps / STEPS_A_DECADE / USUAL_LENGTH)
-
-
-def from_edge(seen: Evidence, factors: Mapping[str, float], exponent: float) -> Answer:
-    """Answer with these factors; bounds that are read from a rise alone stay as they are."""
-    if seen.edge is None or seen.diverged is None:
-        return answer_of(seen.bounds, seen.num_steps)
-    suggested = seen.edge * factors.get(seen.kind, factors[""]) * math.exp(exponent * log_length(seen))
-    suggested = min(suggested, seen.diverged)
-    return Answer(suggested / WIDTH, min(WIDTH * suggested, seen.diverged), suggested, seen.num_steps)
-
-
-def fit(tried: Mapping[Constants, Mapping[Case, Score]], cases: Sequence[Case], widest: float) -> Constants:
-    """Return the constants that cover most at that median width and then have the least regret."""
-    rows = []
-    for constants, scores in tried.items():
-        widths = [width for case in cases if (width := scores[case].width) is not None]
-        if widths and statistics.median(widths) <= widest:
-            covers = sum(scores[case].covers[0] for case in cases)
-            rows.append((-covers, statistics.mean(scores[case].regret for case in cases), constants))
-    return min(rows)[2]
-
-
-def from_confirmation(seen: Evidence, constants: Constants) -> Answer:
-    """Answer with these constants of the sharpening, on the same short trainings: tolerance, reach, trusted."""
-    tolerance, reach, trusted = constants
-    assert seen.confirmation is not None
-    optimizer = seen.kind
-    sharpened = sharpen(
-        seen.bounds, seen.confirmation, optimizer=optimizer, tolerance=tolerance, reach=reach, trusted=trusted
-    )
-    return confirmed_answer(seen, sharpened)
 
 
 if __name__ == "__main__":
