@@ -41,7 +41,8 @@ import field_rules
 from evidence import Evidence, answer_of, confirmed_answer, evidence_of, median
 from recorded import HERE, Case, Recorded, read
 from refitted import fit_edges, leaving_one_out
-from truths import DRAWS, Answer, Truth, print_header, print_row
+from tables import Cell, Table, show
+from truths import DRAWS, HEADS, Answer, Truth, row_of
 
 FIELD_STEPS = 300  # three whole ramps
 SET_ASIDE = "set_aside"  # nothing is fitted to these
@@ -163,13 +164,14 @@ def print_part(
     truths: Mapping[Case, Truth],
 ) -> None:
     """Print one row for each way that says anything of these cases."""
-    print(f"\n{name}: {len(cases)} cases, {len({task for task, _ in cases})} tasks")
-    print_header()
+    rows: list[tuple[Cell, ...]] = []
     for way, given in answers.items():
         told = [case for case in cases if case in given]
         if any(given[case].suggested is not None for case in told):
-            name = way if len(told) == len(cases) else f"{way} ({len(told)} cases)"
-            print_row(name, [truths[case].score(given[case]) for case in told])
+            title = way if len(told) == len(cases) else f"{way} ({len(told)} cases)"
+            rows.append(row_of(title, [truths[case].score(given[case]) for case in told]))
+    num_tasks = len({task for task, _ in cases})
+    show(Table(f"{name}: {len(cases)} cases of {num_tasks} tasks", HEADS, tuple(rows)))
     compared = [way for way in COMPARED if all(case in answers.get(way, {}) for case in cases)]
     medians = {way: on_median_task(cases, answers[way], truths) for way in compared}
     print("best of 4, median task: " + ", ".join(f"{way} {median:.3f}" for way, median in medians.items()))

@@ -103,8 +103,8 @@ class RangeCurve:
             seen = rates[breakdown] * 10**HALF_WINDOW  # what the smoothed loss at the breakdown was made of
             stop, num_kept = Stop.DIVERGED, min(num_kept, int(np.searchsorted(rates, seen, side="right")))
         watched = () if monitor == LOSS else tuple(np.asarray(monitored, float)[:num_kept].tolist())
-        kept = tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist())
-        return cls(*kept, stop, seed, monitor, watched, num_steps=len(values))
+        measured = tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist())
+        return cls(*measured, stop, seed, monitor, watched, num_steps=len(values))
 
     def judged(self) -> RangeCurve:
         """Return the curve that bounds are read from: what was watched, where it was measured, less being better.
