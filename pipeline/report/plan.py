@@ -11,6 +11,7 @@ import numpy as np
 
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
+from lrrt.monitor import LOSS
 from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
@@ -160,7 +161,7 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
     """Return the cost of each range test, and of trainings by epochs at the mean over optimizers and batch sizes."""
     study = config.study
     tests = [
-        _price_range_test(config, measured[name, size])
+        _price_range_test(config, measured[name, size], is_first=name == config.range_test.optimizers[0])
         for name in config.range_test.optimizers
         for size in config.tested_batch_sizes
     ]
@@ -184,12 +185,13 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
     return (*tests, *(_price_epochs(name, number, once, measured) for name, (number, once) in epochs.items()))
 
 
-def _price_range_test(config: StageConfig, times: Measured) -> PlannedPart:
+def _price_range_test(config: StageConfig, times: Measured, *, is_first: bool) -> PlannedPart:
     test = config.range_test
     name = f"range test of {times.optimizer}"
     if len(config.tested_batch_sizes) > 1:
         name += f", batch_size={times.batch_size}"
-    num_steps = test.num_steps * test.repeats + NUM_RATES * test.confirm_steps
+    untrained = test.num_steps * test.repeats if is_first and test.monitor == LOSS.name else 0  # then all know them
+    num_steps = test.num_steps * test.repeats + untrained + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
     seconds, least = num_steps * times.step_s + looks_s + times.compile_s, parts_of(test.num_steps)[0]
     return PlannedPart(name, num_steps, 0, seconds, least, least * times.step_s + times.compile_s)
