@@ -26,27 +26,41 @@ class CompiledFunction:
     Args:
         function: takes and returns tensors.
         signature: the types of its arguments.
+        jit: whether XLA compiles it, as one program that needs no threads to hand operations about.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: Sequence[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], signature: Sequence[Any], *, jit: bool = False) -> None:
         import tensorflow as tf
 
         # TensorFlow warns of a function that is traced often; each loop's is one of its own, and partial says so.
-        self._function = tf.function(partial(function), input_signature=list(signature), autograph=False)
-        self._executor: Callable[[], AbstractContextManager[None]] | None = None
+        self._function = tf.function(
+            partial(function), input_signature=list(signature), autograph=False, jit_compile=jit or None
+        )
+        self._executor: Callable[[], AbstractContextManager[None]] | None = nullcontext if jit else None
         self._is_warm = False
+        self.trace_s = 0.0
+        """Seconds that its trace took."""
 
     @property
     def num_traces(self) -> int:
         """How often it was traced: 1 after its first call."""
         return int(self._function.experimental_get_tracing_count())
 
+    @property
+    def operations(self) -> set[str]:
+        """The names of TensorFlow's operations in it, once it is traced."""
+        graph = self._function.get_concrete_function().graph.as_graph_def()
+        functions = (graph.node, *(inner.node_def for inner in graph.library.function))
+        return {node.op for nodes in functions for node in nodes}
+
     def trace(self) -> None:
         """Trace it, where that has not been done; raises what the function raises."""
         if self._executor is None:
+            began = time.perf_counter()
             executor = _one_thread if _may_use_one_thread(self._function) else nullcontext
             self._function.get_concrete_function()
             self._executor = executor
+            self.trace_s = time.perf_counter() - began
 
     def __call__(self, *arguments: Any, num_steps: int) -> Any:
         """Run it for so many steps, which tell how long a step is."""

@@ -13,6 +13,7 @@ from lrrt.confirmation import confirm
 from lrrt.constant_answer import constant_answer
 from lrrt.curve import RangeCurve
 from lrrt.factors import averaging_steps_of, kind_of
+from lrrt.jit_choice import Jit, check_jit, choose
 from lrrt.judging import find_bounds
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
@@ -20,6 +21,7 @@ from lrrt.monitor import LOSS
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
 from lrrt.recording import record_curves
+from lrrt.untrained import UntrainedLosses
 from lrrt.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def range_test(
     monitor: str = "loss",
     monitor_mode: str = "auto",
     confirm_steps: int = 0,
+    jit: Jit = False,
     watcher: Watcher | None = None,
 ) -> RangeTestResult:
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
@@ -74,6 +77,7 @@ def range_test(
             samples of the validation data at every fifth step.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
         confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
+        jit: whether XLA trains; "auto" if that pays, see `lrrt.jit_choice`. Ramps are short, so that it seldom does.
         watcher: hears what happens.
 
     Returns:
@@ -112,6 +116,7 @@ def range_test(
             training_steps=training_steps,
             batch_sizes=batch_sizes,
             confirm_steps=confirm_steps,
+            jit=jit,
             watcher=watcher,
         )
         for one in chain([loops], more)
@@ -131,6 +136,7 @@ def run_range_test(
     batch_sizes: Sequence[int] | None = None,
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
+    jit: Jit = False,
     watcher: Watcher | None = None,
 ) -> RangeTestResult:
     """Test the rates of each of the loops' optimizers, at each batch size.
@@ -146,6 +152,7 @@ def run_range_test(
         batch_sizes: samples a batch; the loops' own where there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
+        jit: whether XLA trains; see `range_test`.
         watcher: hears what happens.
 
     Raises:
@@ -161,18 +168,25 @@ def run_range_test(
         if count is not None:
             _check_count(name, count, least=1)
     _check_confirmation(loops, confirm_steps)
+    check_jit(jit)
     watcher = watcher or Watcher()
     note = cache(watcher.on_note)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
+    untrained = UntrainedLosses()
     cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
     is_loss = loops.monitor == LOSS
     constant = constant_answer(loops.model, loops.batches, max_rows=LABELS_READ) if is_loss else None
     for label, case in cases.items():
         watcher.on_case_begin(label)
-        reason = loops.through_fit(case.optimizer, case.batch_size or None).reason
-        if reason:
-            note(f"range tests go through model.fit, which takes many times longer: {reason}")
+        fitting = loops.through_fit(case.optimizer, case.batch_size or None)
+        if fitting.reason:
+            note(f"range tests go through model.fit, which takes many times longer: {fitting.reason}")
+        else:
+            choice = choose(fitting.loop, jit, loops.initial_weights(seed), repeats * ramp.num_steps)
+            fitting.loop.uses_xla = choice.uses_xla
+            if choice.reason:
+                note(f"{label}: {choice.reason}")
         curves[label] = record_curves(
             loops,
             case.optimizer,
@@ -181,6 +195,7 @@ def run_range_test(
             repeats=repeats,
             seed=seed,
             on_repeat=partial(watcher.on_repeat_end, label),
+            untrained=untrained,
         )
         bounds[label] = find_bounds(
             curves[label],

@@ -184,6 +184,14 @@ def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt,
         assert "running as process " in lrrt("status", search)[1]
 
 
+def test_the_list_of_commands_says_in_whole_words_what_each_is_for(lrrt):
+    code, listed, _ = lrrt("--help")
+
+    assert code == 0
+    assert "..." not in listed.partition("Commands:")[2]
+    assert "  init      Print a config, or write an example's task.\n" in listed
+
+
 def test_completion_is_offered_for_shells(lrrt):
     assert "_LRRT_COMPLETE" in lrrt("--show-completion", "bash")[1] or shutil.which("bash") is None
 

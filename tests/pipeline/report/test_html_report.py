@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from lrrt.constant_answer import ConstantAnswer
 from pipeline.config.study_table import StudyConfig
 from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.report.advice import advise
+from pipeline.report.answers import answers, headline
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise
+from pipeline.results.models import Saved, SavedModels
 from pipeline.sentences import conclusion
 from studies import (
     Dimension,
@@ -81,8 +84,8 @@ def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     test = {"loss": 0.25, "accuracy": 0.9}
     edge = at_edge(best, space)
-    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file, edge=edge)
-    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"), edge=edge)
+    report = StageReport(range_test, space, tuple(trials), best, overfitting, {}, Path("summary.json"), edge=edge)
+    return replace(report, summary=summarise(report, SavedModels(Saved(model_file), test)))
 
 
 @pytest.fixture(scope="module")
@@ -164,10 +167,8 @@ def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_rang
     bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
     range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
     space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
-    summary = summarise(
-        range_test, space, TRIALS, report.best, report.overfitting, test=None, model_file="best/model.keras"
-    )
-    report = replace(report, range_test=range_test, space=space, summary=summary)
+    report = replace(report, range_test=range_test, space=space)
+    report = replace(report, summary=summarise(report, SavedModels(Saved("best/model.keras"))))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "sgd: the loss did not fall at any rate" in text
@@ -219,6 +220,45 @@ def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
     )
     assert "over 2 fresh seeds. In the study it reached 0.2 after epoch 6 of 6" in text
     assert "0.11, 0.13" in text
+
+
+def test_the_first_screen_answers_what_a_reader_asks():
+    constant = ConstantAnswer(1.2345, "the shares of the classes", 10_000)
+    report = replace(report_of(), evaluation=Evaluation(0.1, 0.08, 0.0, has_penalty=True, constant=constant))
+    replies = dict(answers(report))
+
+    assert headline(report) == (
+        "adam with a peak rate of 0.0100, schedule exponential, in batches of 32 is best: its validation loss is 0.100 "
+        "in epoch 6."
+    )
+    assert replies == {
+        "Is it any good?": "Its validation loss is 0.100; always answering the shares of the classes would have 1.23. "
+        "On the test data, which nothing was chosen by: loss 0.250, accuracy 0.900.",
+        "Can I trust it?": "It is one training, and the best validation loss of many is partly luck; top_retrained "
+        f"trains the best again. Its losses say: {report.overfitting.verdict.value}.",
+        "Why this optimizer?": "The best of 2 trials of adam has 0.100, their median 0.100; the best of 4 trials of "
+        "sgd has 0.200, their median 4.10.",
+        "What did it cost?": "9.0 s of training in 2,500 steps: range tests 16%, 6 trials 84%.",
+        "What do I run next?": next(line for line in advise(report) if not line.startswith("Use ")),
+    }
+
+
+def test_it_is_said_when_further_trainings_differ_by_more_than_the_optimizers():
+    def again(*losses):
+        trainings = [Training(f"seed {n}", replace(TRIALS[1], val_losses=(loss,))) for n, loss in enumerate(losses)]
+        return replace(report_of(), retrained=(Retrained(TRIALS[1], tuple(trainings), ()),))
+
+    assert "so sgd may be as good" in dict(answers(again(0.1, 0.4)))["Why this optimizer?"]
+    assert "may be as good" not in dict(answers(again(0.1, 0.11)))["Why this optimizer?"]
+    assert "in 2 further trainings on fresh seeds is 0.105 ±" in dict(answers(again(0.1, 0.11)))["Can I trust it?"]
+    assert headline(again(0.1, 0.11)).endswith("its validation loss is 0.105 in the mean of 2 fresh seeds.")
+
+
+def test_bounds_and_best_trials_can_be_copied_as_text(html):
+    text = Page(html).text
+
+    assert "| 1 | 0.1 | adam | 1.0e-02 | exponential | 32 |" in text
+    assert re.search(r"\| sgd \| \S+ \| \S+ \| \S+ \| 4 \|", text)
 
 
 @text_alone
@@ -282,8 +322,26 @@ def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrollin
     assert shown["title"] == "lrrt: my_task:build_model"
     assert shown["width"] <= shown["screen"] == width
     assert shown["height"] > 2000
+    assert shown["answered"] < (1600 if width == 360 else 800)  # two screens of a phone, one of a desk
     assert min(shown["pictures"]) > 50
     assert shown["letters"] > 7  # pixels; a phone's are small
+
+
+PAPER = 688  # pixels between the margins of A4
+
+
+@needs_browser
+def test_printed_the_report_stays_whole(html, tmp_path):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    laid_out = browser.printed(tmp_path / "report.html", folder=tmp_path / "profile", width=PAPER)
+
+    assert laid_out["nav"] == 0
+    assert laid_out["folded"] == 0  # nobody can unfold paper
+    assert max(laid_out["width"], *laid_out["tables"]) <= PAPER
+    for (left, right, top, bottom), (left_2, right_2, top_2, bottom_2) in combinations(laid_out["boxes"], 2):
+        is_beside = max(left, left_2) >= min(right, right_2) - 1
+        is_below = max(top, top_2) >= min(bottom, bottom_2) - 1
+        assert is_beside or is_below, "no table lies over a picture"
 
 
 @text_alone
