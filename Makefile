@@ -35,7 +35,7 @@ run: $(READY)
 	@$(BIN)/lrrt run $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m pytest -m "long or not long" $(or $(ARGS),tests/faults)
