@@ -3,8 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
+from lrrt.jit_choice import Jit
 from pipeline.config.storage_url import is_storage_url, without_password
 from pipeline.config.values import shown
 
@@ -45,9 +46,16 @@ def _job_time(text: str) -> str:
     return text
 
 
+def _jit(value: object) -> object:
+    if not isinstance(value, bool) and value != "auto":
+        raise ValueError(f'must be true, false or "auto", got {shown(value)}.')
+    return value
+
+
 Reference = Annotated[str, AfterValidator(_reference)]
 OptionalReference = Annotated[str, AfterValidator(lambda text: _reference(text) if text else text)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 JobTime = Annotated[str, AfterValidator(_job_time)]
 Metric = Annotated[str, AfterValidator(_metric)]
+JitOrAuto = Annotated[Jit, BeforeValidator(_jit)]
