@@ -37,9 +37,9 @@ RATE = 1e-3
 WORKERS_MIB = 4_096  # of GPU memory for each of two workers
 TOLERANCE = 2e-3  # a GPU adds up in another order, and multiplies in TF32
 ON_CPU, RESULTS, WORKER = "--on-cpu", "--results", "--worker"
-MISSING = """TensorFlow sees no GPU, so nothing was checked or measured on one: not the same results, not the times, not how busy
-it is, not memory, not two workers. It needs an NVIDIA GPU whose driver works (`nvidia-smi` lists it) and TensorFlow with
-CUDA: pip install "tensorflow[and-cuda]". What can be counted without one is above."""
+MISSING = """TensorFlow sees no GPU, so nothing was checked or measured on one: not the same results, not the times, not
+how busy it is, not memory, not two workers. It needs an NVIDIA GPU whose driver works (`nvidia-smi` lists it) and
+TensorFlow with CUDA: pip install "tensorflow[and-cuda]". What can be counted without one is above."""
 
 
 def seconds(act: Callable[[], object], times: int = 3) -> float:
