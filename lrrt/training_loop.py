@@ -96,9 +96,10 @@ class TrainingLoop:
         """Seconds that the trace of the training took."""
         return self._train.trace_s
 
-    def has_operation(self, kind: str) -> bool:
-        """Say whether the training, once traced, has operations whose TensorFlow names contain this."""
-        return any(kind in name for name in self._train.operations)
+    @property
+    def operations(self) -> set[str]:
+        """The names of TensorFlow's operations in the training, once it is traced."""
+        return self._train.operations
 
     @property
     def batches_per_update(self) -> int:

@@ -42,7 +42,7 @@ class XlaLoop:
         """Why the model cannot be trained under XLA, which compiles it to find out; "" where it can.
 
         Raises:
-            MemoryError, tf.errors.ResourceExhaustedError: where there is no room for it.
+            MemoryError: where there is no room for it.
         """
         if self._reason is None:
             began = time.perf_counter()
@@ -128,7 +128,7 @@ class XlaLoop:
         try:
             with self.loop.running():
                 self._function(*nothing, num_steps=1)
-        except (MemoryError, tf.errors.ResourceExhaustedError):
+        except MemoryError:
             raise
         except Exception as error:  # XLA reports what it lacks by errors of many kinds
             self._function = None
