@@ -46,7 +46,8 @@ from typing import Any
 import field_rules
 import numpy as np
 from numpy.typing import NDArray
-from truths import DRAWS, Answer, Score, Truth, print_header, print_row
+from tables import Cell, Table, show
+from truths import DRAWS, HEADS, Answer, Score, Truth, row_of
 
 from lrrt import Bounds, Loops, Ramp, RangeCurve, find_bounds, run_range_test
 from lrrt.confirmation import NUM_RATES, confirm
@@ -341,11 +342,13 @@ def print_part(
     truths: Mapping[Case, Truth],
 ) -> None:
     """Print one row for each way that says anything of these cases."""
-    print(f"\n{name}: {len(cases)} cases, {len({task for task, _ in cases})} tasks")
-    print_header()
-    for way, given in answers.items():
-        if any(given[case].suggested is not None for case in cases):
-            print_row(way, [truths[case].score(given[case]) for case in cases])
+    rows: list[tuple[Cell, ...]] = [
+        row_of(way, [truths[case].score(given[case]) for case in cases])
+        for way, given in answers.items()
+        if any(given[case].suggested is not None for case in cases)
+    ]
+    num_tasks = len({task for task, _ in cases})
+    show(Table(f"{name}: {len(cases)} cases of {num_tasks} tasks", HEADS, tuple(rows)))
     compared = [way for way in COMPARED if any(answers.get(way, {}).get(case, Answer()).suggested for case in cases)]
     medians = {way: on_median_task(cases, answers[way], truths) for way in compared}
     print("best of 4, median task: " + ", ".join(f"{way} {median:.3f}" for way, median in medians.items()))

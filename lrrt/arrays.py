@@ -23,12 +23,14 @@ class ArrayBatches:
     """Arrays that are gathered by a shuffled index; an epoch takes each sample once.
 
     Each pass over the data is shuffled anew and ends with a short batch where the batch size does not divide it.
-    `arrays` is x, x and y, or x, y and weights, each made of what `as_rows` returns.
+    `arrays` is x, x and y, or x, y and weights, each made of what `as_rows` returns. `keeps_order` is for models that
+    remember the batch before: every pass then has the order of the arrays.
     """
 
     arrays: tuple[Any, ...]
     num_samples: int
     batch_size: int
+    keeps_order: bool = False
 
     @property
     def num_batches(self) -> int:
@@ -53,7 +55,9 @@ class ArrayBatches:
 
         num_passes = math.ceil(num_steps / self.num_batches)
         one_pass = np.arange(self.num_samples, dtype=np.int64)
-        order = np.concatenate([one_pass if rng is None else rng.permutation(one_pass) for _ in range(num_passes)])
+        order = np.concatenate(
+            [one_pass if rng is None or self.keeps_order else rng.permutation(one_pass) for _ in range(num_passes)]
+        )
         starts = np.arange(self.num_batches, dtype=np.int32) * self.batch_size
         offsets = np.concatenate([starts + number * self.num_samples for number in range(num_passes)])
         offsets = np.append(offsets, num_passes * self.num_samples)[: num_steps + 1]
@@ -114,7 +118,10 @@ def array_batches(
     arrays = tuple(map_arrays(lambda value: as_rows(value, name), part) for part in parts)
     for labels in keras.tree.flatten(arrays[1:]):
         if labels.dtype == tf.string:
-            raise TypeError(f"Labels and weights of {name} must be numbers, got text: {_first_of(labels)!r:.80}.")
+            raise TypeError(
+                f"Labels and weights of {name} must be numbers, got text: {_first_of(labels)!r:.80}. Number the "
+                "classes, such as with numpy.unique(labels, return_inverse=True)[1]."
+            )
     num_samples = _count_samples(arrays, name)
     check_batch_size(batch_size, num_samples, name)
     if class_weight is not None:

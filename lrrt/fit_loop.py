@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.one_batch import num_rows, run_on_batch, value_of
+from lrrt.one_batch import BrokenStep, num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
 from lrrt.penalties import penalty_of
 from lrrt.recorded_steps import Steps, data_ended
@@ -48,6 +48,7 @@ class FitLoop:
 
         Raises:
             MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
+            BrokenStep: where its step returns no loss, which `fit` would not help.
         """
         import tensorflow as tf
 
@@ -55,7 +56,7 @@ class FitLoop:
             return "the model was compiled with run_eagerly=True"
         try:
             self.loop.trace()
-        except (MemoryError, tf.errors.ResourceExhaustedError):
+        except (MemoryError, tf.errors.ResourceExhaustedError, BrokenStep):
             raise
         except Exception as error:  # the model's train_step is the user's code, which may raise anything
             why = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -137,6 +138,12 @@ class FitLoop:
             )
         return logs
 
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        stream = stream_of(self.batches, num_batches, self.batches.plan(num_batches, rng))
+        with self._prepared():
+            return float(self.model.evaluate(stream, verbose=0, return_dict=True)["loss"]), self.penalty
+
     @property
     def penalty(self) -> float:
         """What regularizers of weights add to the validation loss now; those of activities cannot be told here."""
@@ -146,7 +153,7 @@ class FitLoop:
     def _prepared(self) -> Iterator[None]:
         """While the block runs, the model runs as this loop wants it; then it is again what it was."""
         model = self.model
-        found = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
+        before = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
         with self.loop.running():
             model.run_eagerly, model.steps_per_execution = bool(self.reason), 1
             model.train_function, model.test_function = self._functions
@@ -154,7 +161,7 @@ class FitLoop:
                 yield
             finally:
                 self._functions = model.train_function, model.test_function
-                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = found
+                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = before
 
 
 def stream_of(batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int] | None = None) -> Any:

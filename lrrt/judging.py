@@ -176,8 +176,10 @@ def _without_answer(readings: Sequence[Reading]) -> Bounds:
     most = shapes.most_common(1)[0][0]
     num_seen = len(readings) - shapes.total()
     verdict = Verdict.TOO_NOISY if num_seen else _NO_ANSWER[most]
-    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else _after(readings, was_needed=False)
-    return Bounds(None, None, None, verdict, verdict.value + told)
+    ending = (
+        f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else _after(readings, was_needed=False)
+    )
+    return Bounds(None, None, None, verdict, verdict.value + ending)
 
 
 def _steps_a_decade(lrs: Sequence[float], edge: float) -> int:

@@ -74,6 +74,7 @@ class TrainingLoop:
         self.probe = validation.sample(probe_size) if validation and monitor.on_validation else None
         """What a validation monitor is measured on."""
         self.metrics = EpochMetrics(model, monitor)
+        self._evaluation: ValidationLoop | None = None  # of training data, which is seldom asked for
         self.stops_at_once = not tf.config.list_physical_devices("GPU")
         """Whether a loss that is not finite ends a run at its step, or only what is recorded of it."""
         self.xla = XlaLoop(self)
@@ -191,6 +192,13 @@ class TrainingLoop:
         loss = self.validate()
         return {**self.metrics.read(), "loss": loss}
 
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        if self._evaluation is None:
+            self._evaluation = ValidationLoop(self.model, self.batches, self.metrics)
+        with self.running():
+            return self._evaluation.run(num_batches, rng)
+
     def snapshot(self) -> Values:
         """Copy all variables of the model, the states of its layers among them, on the device."""
         with self.running():
@@ -200,12 +208,12 @@ class TrainingLoop:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
-        found, self.model.optimizer = self.model.optimizer, self.optimizer
+        before, self.model.optimizer = self.model.optimizer, self.optimizer
         try:
             with self.model.distribute_strategy.scope():
                 yield
         finally:
-            self.model.optimizer = found
+            self.model.optimizer = before
 
     def _compile(self) -> None:
         import tensorflow as tf

@@ -60,6 +60,13 @@ def assign(variables: Sequence[Any], values: Values) -> None:
         variable.assign(value)
 
 
+def assign_weights(model: keras.Model, weights: Values) -> None:
+    """Give all variables of a model these values, the states of its recurrent layers reset."""
+    assign(all_variables(model), weights)
+    states = [state for layer in model._flatten_layers() for state in states_of(layer)]
+    assign(states, [np.zeros(state.shape) for state in states])
+
+
 class FreshOptimizer:
     """The values that an optimizer begins a run with.
 

@@ -68,7 +68,7 @@ def data_dimensions(load_data: Callable[..., Any]) -> tuple[Dimension, ...]:
 
     The data are loaded until every scope has been opened. A function without an argument has no hyperparameters.
     """
-    if not takes_hyperparameters(load_data):
+    if not takes_hyperparameters(load_data, "load_data"):
         return ()
     import keras_tuner
 

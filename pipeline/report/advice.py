@@ -13,6 +13,7 @@ from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late
 MANY = 0.3  # from this part on, diverging trials are worth a sentence
+USE = "Use "  # begins the sentence that tells how the model is loaded
 FEW_TRIALS = 8  # with fewer, late and early mean nothing
 
 _BY_OVERFITTING = {
@@ -54,7 +55,7 @@ def _about_model(report: StageReport) -> Iterator[str]:
     model, code = report.summary["best"]["model_file"], report.summary["best"].get("loading_code")
     if model:
         gives = f"{code} gives" if code else "it is"  # older summaries have no code
-        yield f"Use {model}: {gives} the best trial's model as it was after its best epoch."
+        yield f"{USE}{model}: {gives} the best trial's model as it was after its best epoch."
 
 
 def _about_data(report: StageReport) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
+from pipeline.steps.arms import has_arms
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
+from studies.engines.arms import in_order
 from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 
 MEASURED_STEPS = 10
@@ -144,8 +146,14 @@ def make_plan(config: StageConfig) -> Plan:
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
-    notes = *prepared.data_use.notes, *prepared.known_by.notes, *about_scores
+    notes = *prepared.data_use.notes, *prepared.known_by.notes, *about_scores, *_about_order(config)
     return Plan(measured, parts, config.study.epochs, notes)
+
+
+def _about_order(config: StageConfig) -> Iterator[str]:
+    if has_arms(config):
+        order = ", ".join(in_order(config.range_test.optimizers))
+        yield f"the study turns to {order} in this order, and tests an optimizer's range when it does"
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:

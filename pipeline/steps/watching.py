@@ -76,6 +76,14 @@ class StageWatcher(Watcher):
         if reason is not None:
             raise reason
 
+    def on_pause(self, key: Key, checkpoint: TrialCheckpoint) -> None:
+        """Store where a trial stays behind at a rung."""
+        checkpoint.save(self.run.directory.checkpoint(key))
+
+    def on_left(self, key: Key) -> None:
+        """Remove the checkpoint of a trial that stays behind for good."""
+        drop_checkpoint(self.run.directory, key)
+
     def on_training_end(self, name: str, trained: Trained) -> None:
         """Say what a further training showed."""
         drop_checkpoint(self.run.directory, self._key)
@@ -121,8 +129,8 @@ class SearchWatcher(StageWatcher):
 
     def on_result(self, result: TrialResult) -> None:
         """Say what a trial showed, of this process or of another, unless it had ended before the run began."""
-        if any(result.number == other.number for other in self.results):
+        if any(result.part == other.part for other in self.results):
             return
-        self.results.append(result)
+        self.results = [*(other for other in self.results if other.number != result.number), result]
         best = best_of(self.results, max_gap=self.run.config.study.max_gap)
         self.run.tell(TrialDone(result, best, len(self.results), self._num_trials))

@@ -60,9 +60,9 @@ class TaskPrint:
         return to_plain(self)
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Make the print again from the JSON of `as_dict`."""
-        return from_plain(cls, kept)
+        return from_plain(cls, fields)
 
 
 def print_of(config: StageConfig, loops: Loops, own: ModelSpace) -> TaskPrint:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.arrays import ArrayBatches
 from lrrt.constant_answer import ConstantAnswer, constant_answer
 from lrrt.loops import Loops
 from lrrt.one_batch import num_rows, run_on_batch
@@ -15,6 +14,7 @@ from lrrt.penalties import penalty_of
 from lrrt.plain import or_none
 from studies.objective import VAL_LOSS
 from studies.overfitting import OverfitReport
+from studies.training.training_loss import evaluated_part
 from studies.trial import TrialResult
 
 if TYPE_CHECKING:
@@ -63,14 +63,9 @@ def evaluate_trained(loops: Loops, model: keras.Model, result: TrialResult) -> E
         model: the result of `Trainer.as_trained`; the states of its layers are used up.
         result: the trial.
     """
-    train, validation = loops.batches, loops.validation
+    train, num_steps = evaluated_part(loops, result.config)
+    validation = loops.validation
     assert validation is not None, "trials are scored on validation data"
-    if isinstance(train, ArrayBatches):
-        train = train.with_batch_size(result.config.batch_size)
-        num_samples = validation.num_samples if isinstance(validation, ArrayBatches) else train.num_samples
-        num_steps = max(1, min(num_samples, train.num_samples) // train.batch_size)
-    else:
-        num_steps = min(loops.num_batches(result.config.batch_size), validation.num_batches)
     plan = train.plan(num_steps, np.random.default_rng(0))
     losses, sizes, penalties = [], [], []
     for step in range(num_steps):

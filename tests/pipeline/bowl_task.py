@@ -23,7 +23,7 @@ def bowl_run(config, folder, **options):
     return replace(run, prepare=prepare_bowl)
 
 
-def prepare_bowl(config, stopper):
+def prepare_bowl(config, stopper, on_note):
     """Stand in for `pipeline.task.preparation.prepare`."""
     return PreparedBowl(TaskPrint({"train": {"x": 1}}, {"curvature": CURVATURE}, (), source_of(config)))
 

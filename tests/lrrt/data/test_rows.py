@@ -1,10 +1,11 @@
-"""Ragged and sparse data, of TensorFlow and of SciPy, is taken as `fit` takes it, and a memmap stays on disk."""
+"""Tables, ragged and sparse data, of TensorFlow and of SciPy, are taken as `fit` takes them; a memmap stays on disk."""
 
 import subprocess
 import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import tensorflow as tf
@@ -42,6 +43,29 @@ def test_sparse_data_gives_the_curve_of_the_same_dense_data(convert, takes_spars
     losses = losses_of(lambda: dense(sparse=takes_sparse), convert(DENSE))
 
     np.testing.assert_allclose(losses, losses_of(dense, DENSE), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda frame: frame.astype("Float64"),
+        lambda frame: frame.assign(even=frame.pop(5) > 0),
+        lambda frame: frame.assign(even=(frame.pop(5) > 0).astype("boolean")),
+    ],
+    ids=["nullable", "booleans beside floats", "nullable booleans beside floats"],
+)
+def test_columns_of_a_table_may_be_of_any_kind_of_number(convert):
+    frame = convert(pd.DataFrame(DENSE).round())
+
+    assert losses_of(dense, frame) == losses_of(dense, frame.to_numpy().astype("float32"))
+
+
+def test_a_number_that_a_table_lacks_is_refused():
+    frame = pd.DataFrame(DENSE).astype("Float64")
+    frame.loc[3, 0] = pd.NA
+
+    with pytest.raises(ValueError, match="must be finite, got NaN or infinity in 1 of 40 samples, first in sample 3"):
+        losses_of(dense, frame)
 
 
 def test_sparse_batches_of_a_generator_are_trained_on():

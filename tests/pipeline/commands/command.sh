@@ -34,6 +34,7 @@ interrupt() {
         kill -0 $running 2>/dev/null || fail "lrrt $* ended before it said '$words': $(cat stderr.txt)"
         sleep 0.1
     done
+    sleep 0.3 # into the next trial
     kill -"$signal" $running
     { wait $running; } 2>/dev/null  # where bash says that it was killed
     local got=$?
@@ -43,11 +44,15 @@ interrupt() {
 
 # --- a config, checked ---
 expect 0 init
+[ ! -s stderr.txt ] || fail "init must say nothing, got $(cat stderr.txt)"
 cp stdout.txt search.toml
-sed -i 's/^num_trials = .*/num_trials = 90/; s/^epochs = .*/epochs = 6/; s/^repeats = .*/repeats = 1/; s/^top_retrained = .*/top_retrained = 0/' \
+sed -i 's/^num_trials = .*/num_trials = 90/; s/^epochs = .*/epochs = 20/; s/^repeats = .*/repeats = 1/; s/^top_retrained = .*/top_retrained = 0/' \
     search.toml
 sed -i 's/^optimizers = .*/optimizers = ["sgd"]/' search.toml
 expect 0 validate search.toml
+[ ! -s stdout.txt ] || fail "validate must print nothing, got $(cat stdout.txt)"
+[ "$(head -n 1 stderr.txt)" = "search.toml is a valid config." ] || fail "nothing else comes first: $(cat stderr.txt)"
+said "pipeline.digits_example:build_model builds a " stderr.txt
 [ ! -e out ] && [ ! -e state ] || fail "nothing may be written by now"
 
 # --- killed in the middle of a trial, as a full machine does, and as a scheduler does ---

@@ -528,16 +528,6 @@ def lrrt(tmp_path, monkeypatch, pytestconfig):
     return lambda *arguments: _lrrt(*arguments, cwd=tmp_path)
 
 
-def test_init_writes_a_config_that_validate_accepts(lrrt, tmp_path):
-    written = lrrt("init")
-    (tmp_path / "search.toml").write_text(written.stdout, encoding="utf-8")
-    checked = lrrt("validate", "search.toml")
-
-    assert (written.returncode, written.stderr) == (0, "")
-    assert (checked.returncode, checked.stdout) == (0, "")
-    assert checked.stderr.startswith("search.toml is a valid config.\npipeline.digits_example:build_model builds a ")
-
-
 def test_a_bad_config_ends_with_2_and_writes_nothing(lrrt, tmp_path):
     (tmp_path / "search.toml").write_text("[study]\nseeds = 1", encoding="utf-8")
 

@@ -198,7 +198,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     settings = config(
         **{
             "study.num_trials": 8,
-            "study.epochs": 150,
+            "study.epochs": 60,
             "study.patience": 1.0,
             "study.engine": "keras_tuner",
             "study.sampler": "random",

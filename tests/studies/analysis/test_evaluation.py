@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 
 from lrrt import Loops
-from studies import LoopCache, Trainer, TrialConfig, check_overfitting, evaluate_trained
+from lrrt.variables import assign_weights
+from studies import (
+    LoopCache,
+    OptimizerRange,
+    OptunaStudy,
+    SearchSpace,
+    Trainer,
+    TrialConfig,
+    check_overfitting,
+    evaluate_trained,
+)
+from studies.judging.ranking import excess_gap
 from studies.training.regularized import WITHOUT_PENALTIES
 
 L = keras.layers
@@ -45,6 +56,34 @@ def test_the_gap_is_that_of_losses_that_are_evaluated_alike():
     assert evaluation.train_loss == pytest.approx(on_all, rel=0.3)  # of 48 random samples
     assert report.generalisation_gap == result.score - evaluation.train_loss
     assert evaluation.train_loss < result.train_losses[result.best_epoch - 1]
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_study_with_a_largest_gap_judges_every_trial_by_evaluated_losses_and_trains_it_alike(run_eagerly):
+    def build():
+        model = build_model()
+        model.run_eagerly = run_eagerly
+        return model
+
+    data = (X[:60], Y[:60]), (X[60:], Y[60:])
+    loops = Loops(build, data[0], optimizers=["adam"], batch_size=16, validation_data=data[1])
+    space = SearchSpace((OptimizerRange("adam", 1e-3, 1e-1),), batch_sizes=(16,))
+    with_gap, without = (
+        OptunaStudy(space, sampler="random", max_gap=max_gap).run(Trainer(loops, epochs=2, on_note=str), num_trials=2)
+        for max_gap in (0.1, None)
+    )
+    model = loops.model
+    last = Trainer(loops, epochs=2, on_note=str).train(with_gap[1].config)
+    assign_weights(model, last.best_weights)
+
+    assert [one.val_losses for one in with_gap] == [one.val_losses for one in without]
+    assert [one.evaluated_train_loss for one in without] == [None, None]
+    assert with_gap[1].evaluated_train_loss == pytest.approx(
+        evaluate_trained(loops, model, last.result).train_loss, rel=1e-5
+    )
+    assert with_gap[1].generalisation_gap == with_gap[1].score - with_gap[1].evaluated_train_loss
+    assert excess_gap(with_gap[1], -1.0) == with_gap[1].generalisation_gap + 1.0
+    assert loops.num_traces == {("adam", 16): 0 if run_eagerly else 1}
 
 
 def test_a_penalty_is_told_as_a_part_of_the_score():
