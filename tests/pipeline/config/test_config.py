@@ -194,6 +194,7 @@ def test_a_value_out_of_its_domain_is_refused(load, line, law):
         ("sampler = 'tpr'", "must be one of .*Did you mean 'tpe'"),
         ("patience = 1.5", "a part of the epochs, from 0 to 1"),
         ("patience = true", "a part of the epochs"),
+        ('jit = "fast"', 'true, false or "auto"'),
         ("max_gap = -0.1", r'a number >= 0 or "none", got -0\.1'),
         ("momentum = [0.5, 1.0]", "`0 < low < high < 1` must hold"),
         ("weight_decay = [0.1, 0.01]", "`0 < low < high` must hold"),
