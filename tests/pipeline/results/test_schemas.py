@@ -55,8 +55,9 @@ KEYS = {
     ),
     "data": "split is_held_out class_weight notes",
     "narrowing": "original_decades searched_decades num_diverged",
-    "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved retraining",
+    "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved cuts retraining",
     "cost.epochs_saved": "completed pruned diverged",
+    "cost.cuts": "could_cut cut steps_saved",
     "cost.retraining": "trainings steps epochs seconds",
 }
 
