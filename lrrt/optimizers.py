@@ -19,7 +19,8 @@ CACHES = (f"{EXCLUDED}_cache",)  # what an optimizer looked up about the variabl
 def as_optimizers(
     optimizers: str | keras.Optimizer | Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer],
 ) -> dict[str, keras.Optimizer]:
-    """Return optimizers by label: a name is its own label, an optimizer has the lower-case name of its class.
+    """Return optimizers by label: a name is its own label, an optimizer has the lower-case name of its class,
+    also inside a LossScaleOptimizer.
 
     They are patterns for `fresh_optimizer` and are never trained with, nor changed.
 
@@ -153,6 +154,10 @@ def _holds_variables(value: Any) -> bool:
 
 
 def _label(item: object) -> str:
+    import keras
+
+    if isinstance(item, keras.optimizers.LossScaleOptimizer):
+        return _label(item.inner_optimizer)
     return item.lower() if isinstance(item, str) else type(item).__name__.lower()
 
 
@@ -160,7 +165,7 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
     import keras
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):
-        return item.inner_optimizer
+        return _pattern(item.inner_optimizer)
     if isinstance(item, keras.optimizers.MultiOptimizer):
         raise TypeError(
             "An optimizer must have one learning rate, which is set at each step, got a MultiOptimizer, each of whose "

@@ -91,7 +91,8 @@ class StudyConfig(Table):
     momentum: MomentumOrNone = Field(None, description='[low, high], searched; beta_1 of Adam and its kind; or "none"')
     sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
         "tpe",
-        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
+        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}; "
+        "random, qmc and grid learn nothing from trials, also not from those that fail",
     )
     seed: Seed = Field(0, description="everything random comes from it")
     stop_after: CountOrZero = Field(
