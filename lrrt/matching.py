@@ -10,7 +10,7 @@ from lrrt.arrays import ArrayBatches
 from lrrt.labels import check_labels
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
-from lrrt.variables import states_of
+from lrrt.variables import members, states_of
 
 if TYPE_CHECKING:
     import keras
@@ -147,7 +147,7 @@ def check_optimizers(model: keras.Model) -> None:
     others = [
         name
         for name, value in vars(model).items()
-        for one in ([] if name.startswith("_") else keras.tree.flatten(value))
+        for one in ([] if name.startswith("_") else members(value))
         if isinstance(one, keras.Optimizer) and one is not model.optimizer
     ]
     if others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lrrt.variables import members
 from lrrt.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -149,8 +150,7 @@ def _holds_variables(value: Any) -> bool:
     import keras
     import tensorflow as tf
 
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else [value]
-    return any(isinstance(one, keras.Variable | tf.Variable) for one in values)
+    return any(isinstance(one, keras.Variable | tf.Variable) for one in members(value))
 
 
 def _label(item: object) -> str:
