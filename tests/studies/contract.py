@@ -67,6 +67,7 @@ class StudyContract:
         return [(observation.values, observation.cost) for observation in seen if observation.number < 0]
 
     learning = ("tpe",)  # the samplers that learn from results
+    blind = ("random", "qmc")  # those that learn nothing
     imports = ""  # what `program` needs
     program = ""  # opens `study` in the folder `folder`, in a process of its own
 
@@ -180,6 +181,15 @@ class StudyContract:
             results = study.run(Bowl(raises=raises), num_trials=28)
             failed = [result.state is TrialState.FAILED for result in results]
             assert sum(failed[14:]) <= sum(failed[:14]) / 2, sampler
+
+    def test_a_sampler_that_learns_nothing_proposes_the_same_whether_trials_fail_or_not(self, tmp_path):
+        for sampler in self.blind:
+            configs = [
+                [result.config for result in study.run(Bowl(raises=lambda config, error=error: error), num_trials=6)]
+                for error in (None, MemoryError("no room"))
+                for study in [self.open(SMALL, tmp_path / f"{sampler} {error}", sampler=sampler)]
+            ]
+            assert configs[0] == configs[1], sampler
 
     def test_a_study_in_which_every_trial_raises_comes_to_its_end(self, sampler, tmp_path):
         results = self.open(SMALL, tmp_path, sampler=sampler).run(
