@@ -189,11 +189,19 @@ def test_a_value_out_of_its_domain_is_refused(load, line, law):
 @pytest.mark.parametrize(
     ("lines", "law"),
     [
+        ("prunes = 'fast'", 'true, false, "none", "median", "hyperband", got \'fast\''),
+        ("prunes = 1", "must be true, false, .* got 1"),
+        ("prunes = 'hyperband'\nscore_folds = 3", 'must be 0 with prunes = "hyperband", got 3'),
+        (
+            "engine = 'keras_tuner'\nsampler = 'bayesian'\nobjective = ['val_loss', 'num_parameters']",
+            "must not be 'bayesian' with several objectives, .* Take \"tpe\"",
+        ),
         ("sampler = 'bayesian'", r'one of "tpe", .* with engine "optuna", got \'bayesian\' of "keras_tuner"'),
         ("engine = 'keras_tuner'\nsampler = 'qmc'", r'one of .*"grid".* with engine "keras_tuner", got \'qmc\''),
         ("sampler = 'tpr'", "must be one of .*Did you mean 'tpe'"),
         ("patience = 1.5", "a part of the epochs, from 0 to 1"),
         ("patience = true", "a part of the epochs"),
+        ('jit = "fast"', 'true, false or "auto"'),
         ("max_gap = -0.1", r'a number >= 0 or "none", got -0\.1'),
         ("momentum = [0.5, 1.0]", "`0 < low < high < 1` must hold"),
         ("weight_decay = [0.1, 0.01]", "`0 < low < high` must hold"),
