@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lrrt.arrays import ArrayBatches
+from lrrt.labels import check_labels
 from lrrt.parts import Batch
-from lrrt.rows import DiskRows
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
-from lrrt.variables import states_of
+from lrrt.variables import members, states_of
 
 if TYPE_CHECKING:
     import keras
 
     from lrrt.batches import Batches
 
-BUILD_SAMPLES = 2  # rows of the batch that a model is built and tried with
 NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ?| \[Op:.*")  # Keras's bold letters, TensorFlow's names of nodes
 AROUND = ("Exception encountered when", "Arguments received by")  # lines of Keras's messages that say nothing of why
 
@@ -32,9 +30,12 @@ def fixed_batch_size(model: keras.Model) -> int | None:
 
 
 def build_size(model: keras.Model, batches: Batches) -> int:
-    """Return the samples of the batch that a model is built and tried with."""
+    """Return the samples of the batch that a model is built and tried with; at least 2, if the model leaves it open.
+
+    They are as many as no other axis of the data has, since a loss may take rows for columns that are as many.
+    """
     fixed = fixed_batch_size(model)
-    return fixed or (batches.batch_size if is_stateful(model) else 0) or BUILD_SAMPLES
+    return fixed or (batches.batch_size if is_stateful(model) else 0) or _other_than_widths(batches)
 
 
 def required_batch_size(model: keras.Model, batches: Batches) -> int | None:
@@ -74,20 +75,29 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
-        wanted = f", for inputs of shape {inputs}" if inputs else ""
+        expected = f", for inputs of shape {inputs}" if inputs else ""
         raise ValueError(
-            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{wanted} ({reason_of(error)})."
+            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{expected} ({reason_of(error)})."
             f"{_batch_remedy(model, x)}"
         ) from error
     if is_plain:
         try:
             _trace_loss(model, x, y, y_pred, sample_weight)
         except Exception as error:  # as may losses
+            weights = "" if sample_weight is None else f" and weights of shape {_shapes(sample_weight)}"
             raise ValueError(
-                f"{name} must have labels that the model's loss takes, got y of shape {_shapes(y)} for outputs of "
-                f"shape {_shapes(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
+                f"{name} must have labels{' and weights' if weights else ''} that the model's loss takes, got y of "
+                f"shape {_shapes(y)}{weights} for outputs of shape {_shapes(y_pred)} ({reason_of(error)})."
+                f"{_label_remedy(y, y_pred)}"
             ) from error
     return y_pred
+
+
+def _other_than_widths(batches: Batches) -> int:
+    import keras
+
+    widths = {width for spec in keras.tree.flatten(batches.element_spec) for width in spec.shape[1:]}
+    return next(size for size in itertools.count(2) if size not in widths)
 
 
 def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
@@ -117,15 +127,8 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
         if not has_step_of_its_own(model):
             raise
         return  # its own step may take what its call does not
-    if not _has_class_numbers(model) or not isinstance(batches, ArrayBatches) or len(batches.arrays) == 1:
-        return
-    labels, num_classes = batches.arrays[1], y_pred.shape[-1]
-    labels = np.asarray(labels.array if isinstance(labels, DiskRows) else labels)
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} "
-            f"outputs, got labels from {labels.min()} to {labels.max()}."
-        )
+    if isinstance(batches, ArrayBatches) and len(batches.arrays) > 1 and not has_step_of_its_own(model):
+        check_labels(model, batches.arrays[1], y_pred, name)
 
 
 def check_optimizers(model: keras.Model) -> None:
@@ -144,12 +147,13 @@ def check_optimizers(model: keras.Model) -> None:
     others = [
         name
         for name, value in vars(model).items()
-        if isinstance(value, keras.Optimizer) and value is not model.optimizer and not name.startswith("_")
+        for one in ([] if name.startswith("_") else members(value))
+        if isinstance(one, keras.Optimizer) and one is not model.optimizer
     ]
     if others:
         raise ValueError(
             "A model must train with the one optimizer of model.compile(optimizer=...), whose rate each step "
-            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(others)}."
+            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(dict.fromkeys(others))}."
         )
 
 
@@ -179,14 +183,6 @@ def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
         )
 
 
-def _has_class_numbers(model: keras.Model) -> bool:
-    import keras
-
-    return isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy) or (
-        model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
-    )
-
-
 def _shapes(tensors: Any) -> str:
     import keras
 
@@ -209,6 +205,18 @@ def _label_remedy(y: Any, y_pred: Any) -> str:
     import keras
 
     num_labels, num_outputs = len(keras.tree.flatten(y)), len(keras.tree.flatten(y_pred))
+    if num_labels == num_outputs == 1:
+        return _remedy_of_one(*keras.tree.flatten(y), *keras.tree.flatten(y_pred))
     if num_labels == num_outputs:
         return ""
     return f" Give as many y as the model has outputs, {num_outputs}, got {num_labels}; several as a tuple or a dict."
+
+
+def _remedy_of_one(y: Any, y_pred: Any) -> str:
+    """Say which loss fits labels that are one-hot, or that are class numbers."""
+    rank = len(y_pred.shape)
+    if len(y.shape) == rank and y.shape[-1] == y_pred.shape[-1] != 1:
+        return " One-hot labels go with categorical_crossentropy."
+    if len(y.shape) == rank - 1 and y_pred.shape[-1] != 1:
+        return " Class numbers go with sparse_categorical_crossentropy."
+    return ""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+class BrokenStep(ValueError):
+    """A step of the model's own returned something else than a dict of scalars with a loss."""
+
+
 def run_on_batch(
     model: keras.Model,
     run_step: Callable[[Batch], Any],
@@ -34,7 +38,7 @@ def run_on_batch(
         reset: the metrics that are; None for all.
 
     Raises:
-        ValueError: while it is traced, where the step returns no scalar of these names.
+        BrokenStep: while it is traced, where the step returns no scalar of these names.
     """
     import keras
     import tensorflow as tf
@@ -43,8 +47,8 @@ def run_on_batch(
     num_replicas = strategy.num_replicas_in_sync
 
     def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        for found in model.metrics if reset is None else reset:
-            found.reset_state()
+        for each in model.metrics if reset is None else reset:
+            each.reset_state()
         if num_replicas > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             size = num_rows(batch)
@@ -71,14 +75,14 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     """Return one scalar of what a step returned.
 
     Raises:
-        ValueError: where it is not there, or no scalar.
+        BrokenStep: where it is not there, or no scalar.
     """
     import tensorflow as tf
 
     if not isinstance(logs, dict) or name not in logs:
-        found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
-        raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
+        received = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
+        raise BrokenStep(f'A train_step or test_step must return a dict with the key "{name}", got {received}.')
     value = tf.convert_to_tensor(logs[name])
     if value.shape.num_elements() != 1:
-        raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
+        raise BrokenStep(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
     return tf.cast(tf.reshape(value, []), tf.float32)

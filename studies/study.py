@@ -15,6 +15,7 @@ from studies.objective import VAL_LOSS, Objective, objectives_named
 from studies.sharing.board import Board
 from studies.sharing.progress import StudyProgress, progress_of
 from studies.sharing.shared_work import put_back, work_off
+from studies.sharing.stored_choices import StoredChoices
 from studies.sharing.stored_study import complete, objectives_of, open_study
 from studies.sharing.worker import Worker
 from studies.space.search_space import SearchSpace
@@ -51,8 +52,8 @@ class Study:
             from all, and further ones may be "num_parameters" and "seconds_per_step".
         prunes: whether trials are cut that are worse than their peers, see `studies.judging.pruning`; "hyperband"
             promotes the best third at each rung instead, see `studies.judging.halving`.
-        max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
-            have; the engine sees the excess.
+        max_gap: the largest generalisation gap, validation minus training loss after the best epoch, that a trial may
+            have; the engine sees the excess. A `Trainer`'s training loss is then evaluated as its validation loss is.
         limits: end the study early, or leave out models; they may change from run to run.
         first_number: the number of the first trial; a study in wider bounds continues the numbers of the narrow one.
         known: results of another study, which the engine of a new study sees if they lie in the space and have values
@@ -92,9 +93,9 @@ class Study:
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
-        wanted = None if objective is None else objectives_named(objective)
-        self.study, stored = open_study(name, database, objectives=wanted or (VAL_LOSS,), creates=creates)
-        self.objectives = objectives_of(self.study, wanted)
+        given = None if objective is None else objectives_named(objective)
+        self.study, stored = open_study(name, database, objectives=given or (VAL_LOSS,), creates=creates)
+        self.objectives = objectives_of(self.study, given)
         engine.expect(len(self.objectives))
         self.reader = TrialReader(self.objectives, max_gap, limits, halves=prunes == HYPERBAND)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
@@ -182,6 +183,15 @@ class Study:
         """Return why the study needs no more trials than have ended, by its limits; None if it does."""
         return self.reader.reason_to_end(self._retry(self.board.table))
 
+    def share_choices(self, trainer: Trainer | CrossValidator, retry: Retrying | None = None) -> None:
+        """Let a trainer train as the study's trials are trained; a run of the study does so itself.
+
+        Args:
+            trainer: of trials of the study.
+            retry: calls the storage.
+        """
+        trainer.share_choices(StoredChoices(self.study, retry or self._retry), self.space, self.budget)
+
     def write_keras_tuner_project(self, folder: Path) -> None:
         """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""
         from studies.engines.keras_tuner_folder import write_project
@@ -205,6 +215,7 @@ class Study:
                 f"{trainer.objectives} for the trainer. Give both the same `objective`."
             )
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
+        self.share_choices(trainer, retry)
         job = Search(self, trainer, num_trials, watcher, retry)
         work_off(self.board, job, retry, waits=waits)
         return job.num_trained

@@ -10,6 +10,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from pipeline.config.number_values import MAX_COUNT
 from pipeline.config.values import listed
+from studies.engines.arms import ARMS
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
 from studies.engines.keras_tuner_engine import check_sampler as check_keras_tuner_sampler
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
@@ -18,8 +19,8 @@ from studies.judging.halving import HYPERBAND
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 
-SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
-SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
+SAMPLERS_OF = {"optuna": (*OPTUNA_SAMPLERS, ARMS), "keras_tuner": (*KERAS_TUNER_SAMPLERS, ARMS)}
+SAMPLERS = tuple(dict.fromkeys((*SAMPLERS_OF["optuna"], *SAMPLERS_OF["keras_tuner"])))
 
 
 def fits_the_objective(direction: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
@@ -56,6 +57,8 @@ def belongs_to_engine(sampler: str, info: ValidationInfo) -> str:
     if sampler not in known:
         others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
         raise ValueError(f'must be one of {listed(known)} with engine "{engine}", got {sampler!r} of {others[0]}.')
+    if sampler == ARMS:
+        return sampler
     objective = info.data.get("objective", "")
     check = check_keras_tuner_sampler if engine == "keras_tuner" else check_optuna_sampler
     try:
@@ -63,6 +66,13 @@ def belongs_to_engine(sampler: str, info: ValidationInfo) -> str:
     except (ImportError, ValueError) as error:
         raise ValueError(str(error).removeprefix("`sampler` ")) from None
     return sampler
+
+
+def has_walls(widen: bool, info: ValidationInfo) -> bool:
+    """Refuse to widen bounds that are no limits."""
+    if widen and info.data.get("sampler") == ARMS:
+        raise ValueError(f'must be false with sampler = "{ARMS}", whose rates may lie beyond the bounds, got true.')
+    return widen
 
 
 def is_installed(tensorboard: bool) -> bool:

@@ -87,7 +87,7 @@ def data_dimensions(load_data: Callable[..., Any]) -> Declared | None:
     The data are loaded until every scope has been opened; those of the defaults are kept, so that they need not be
     loaded again. Return None for a function without an argument, which is not called.
     """
-    if not takes_hyperparameters(load_data):
+    if not takes_hyperparameters(load_data, "load_data"):
         return None
     import keras_tuner
 

@@ -94,7 +94,7 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
 
 def _called(load_data: Callable[..., Any], values: Mapping[str, Value]) -> Any:
     """Call the user's `load_data()`, or `load_data(hp)` with these values and the defaults of the others."""
-    if not takes_hyperparameters(load_data):
+    if not takes_hyperparameters(load_data, "load_data"):
         return load_data()
     import keras_tuner
 

@@ -98,10 +98,11 @@ class Prepared:
             yield name, partial(make, index)
 
 
-Prepare = Callable[[StageConfig, Stopper], Prepared]
+OnNote = Callable[[str], None]
+Prepare = Callable[[StageConfig, Stopper, OnNote], Prepared]
 
 
-def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
+def prepare(config: StageConfig, stopper: Stopper | None = None, on_note: OnNote = lambda text: None) -> Prepared:
     """Import the task, load its data and build its model, so that their mistakes appear before any training.
 
     From then on this process trains on all devices that it sees.
@@ -110,6 +111,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         config: names the task's functions; the study's seed, batch sizes, epochs, schedules and folds are checked
             against the data.
         stopper: is asked after the import of Keras whether to stop; None never stops.
+        on_note: called with a sentence for the user if it takes long.
 
     Returns:
         The task, the loops of its trials and of its range tests, and its print.
@@ -125,10 +127,10 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     stopper.check()
     use_all_devices()
     with stopper.raising_at_limit():  # loading may take for ever
-        return _prepared(config, stopper)
+        return _prepared(config, stopper, on_note)
 
 
-def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
+def _prepared(config: StageConfig, stopper: Stopper, on_note: OnNote) -> Prepared:
     names = config.task
     declared = _declared(config)
     of_data = () if declared is None else declared.dimensions
@@ -145,7 +147,7 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         assert loops.validation is not None, "a task without validation data has some held out"
         _ = loops.validation.num_batches  # counted here, where the end of the time can stop it
-        of_model = model_space(task.build_model)
+        of_model = model_space(task.build_model, on_progress=on_note)
         own = _with_data(of_model, of_data)
         task = replace(task, model_names=tuple(dimension.name for dimension in of_model.dimensions))
         cache = make_cache(config, task, loops)

@@ -12,6 +12,7 @@ from studies.space.search_space import SearchSpace
 from studies.trainer import Trainer
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
+from studies.training.jit_chooser import Choices
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
 
@@ -55,6 +56,11 @@ class CrossValidator:
         """Refuse a space that does not fit one of the folds; see `Trainer.check_space`."""
         for trainer in self.trainers:
             trainer.check_space(space)
+
+    def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
+        """Train as the other trials of a study are trained; see `Trainer.share_choices`."""
+        for trainer in self.trainers:
+            trainer.share_choices(choices, space, num_trials)
 
     def train(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from studies.engines.observation import Engine, Observation, Values, cost_for_engines, excesses, further_costs
@@ -19,8 +20,10 @@ from studies.space.search_space import SearchSpace
 from studies.storage.retrying import Retrying
 from studies.trainer import Trainer
 from studies.training.ended import EpochEnded
+from studies.training.training_loss import with_evaluated_loss
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
+from studies.user_code import tried
 from studies.work.attempt import attempt
 from studies.work.cross_validation import CrossValidator
 from studies.work.trial_reader import TrialReader
@@ -181,6 +184,8 @@ class Search:
             is_pruned=is_pruned,
             limits=limits,
         )
+        if self.study.reader.max_gap is not None and isinstance(self.trainer, Trainer):
+            trained = tried(partial(with_evaluated_loss, self.trainer.cache, trained))[0] or trained
         check(True)
         self.watcher.on_trial_end(trained)
         result = trained.result

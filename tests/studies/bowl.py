@@ -48,6 +48,9 @@ class Bowl:
     def check_space(self, space):
         """Take any: its steps are enough for every schedule."""
 
+    def share_choices(self, choices, space, num_trials):
+        """Take none: nothing is compiled."""
+
     def as_built(self, config):
         """Return the config: every hyperparameter exists in every trial."""
         return config

@@ -11,6 +11,8 @@ from pipeline.failures import TaskError
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.task.preparation import prepare
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TASKS = """
 import keras, numpy as np
 LOADED = []
