@@ -193,7 +193,7 @@ def test_any_completed_trial_is_exported_with_the_score_that_it_had_and_others_a
         assert keras.saving.load_model(path).evaluate(x, y, verbose=0)[0] == pytest.approx(trial.score, rel=1e-5)
         assert [isinstance(event, Note) for event in events[:-1]] == [True] * (not is_best)
         assert f"with the score {trial.score:.6g}" in events[-1].text
-    with pytest.raises(NoSuchTrial, match=f"trial {diverged.number} stopped, because a loss was not finite"):
+    with pytest.raises(NoSuchTrial, match=f"got {diverged.number}, which was not: stopped, because a loss"):
         export_trial(settings, diverged.number, **where)
     with pytest.raises(NoSuchTrial, match="must be the number of 6 trials that have ended, got 6"):
         export_trial(settings, 6, **where)
