@@ -40,7 +40,8 @@ class ArrayBatches:
     def signature(self) -> tuple[Any, ...]:
         import tensorflow as tf
 
-        return tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)
+        # On a GPU, TensorFlow holds int32 in host memory: right for offsets, but an index would be copied each step.
+        return tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32)
 
     @property
     def element_spec(self) -> Any:
@@ -53,14 +54,14 @@ class ArrayBatches:
         import tensorflow as tf
 
         num_passes = math.ceil(num_steps / self.num_batches)
-        one_pass = np.arange(self.num_samples, dtype=np.int32)
+        one_pass = np.arange(self.num_samples, dtype=np.int64)
         order = np.concatenate(
             [one_pass if rng is None or self.keeps_order else rng.permutation(one_pass) for _ in range(num_passes)]
         )
         starts = np.arange(self.num_batches, dtype=np.int32) * self.batch_size
         offsets = np.concatenate([starts + number * self.num_samples for number in range(num_passes)])
         offsets = np.append(offsets, num_passes * self.num_samples)[: num_steps + 1]
-        return tf.constant(order[: offsets[-1]], tf.int32), tf.constant(offsets, tf.int32)
+        return tf.constant(order[: offsets[-1]], tf.int64), tf.constant(offsets, tf.int32)
 
     def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
         """Return the plan of one run in parts: they share its order."""
@@ -73,17 +74,18 @@ class ArrayBatches:
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         order, offsets = plan
-        return self._gathered(order[offsets[step] : offsets[step + 1]])
+        return self.gathered(order[offsets[step] : offsets[step + 1]])
 
     def sample(self, num_samples: int) -> Batch:
-        return self._gathered(np.arange(min(num_samples, self.num_samples)))
+        return self.gathered(np.arange(min(num_samples, self.num_samples)))
 
     def with_batch_size(self, batch_size: int, *, name: str = "data") -> ArrayBatches:
         """Return the same arrays, shared on the device, in batches of another size."""
         check_batch_size(batch_size, self.num_samples, name)
         return replace(self, batch_size=batch_size)
 
-    def _gathered(self, index: Any) -> Batch:
+    def gathered(self, index: Any) -> Batch:
+        """Return the batch of these samples."""
         import keras
 
         return as_batch(keras.tree.map_structure(lambda array: gather(array, index), self.arrays))

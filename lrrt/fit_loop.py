@@ -161,7 +161,7 @@ class FitLoop:
     def _prepared(self) -> Iterator[None]:
         """While the block runs, the model runs as this loop wants it; then it is again what it was."""
         model = self.model
-        found = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
+        before = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
         with self.loop.running():
             model.run_eagerly, model.steps_per_execution = bool(self.reason), 1
             model.train_function, model.test_function = self._functions
@@ -169,7 +169,7 @@ class FitLoop:
                 yield
             finally:
                 self._functions = model.train_function, model.test_function
-                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = found
+                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = before
 
 
 def stream_of(batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int] | None = None) -> Any:

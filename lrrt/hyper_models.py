@@ -53,7 +53,7 @@ def required_parameters(function: Callable[..., Any]) -> list[str]:
     except ValueError:
         return []
     variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-    return [found.name for found in parameters if found.default is found.empty and found.kind not in variable]
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in variable]
 
 
 def one_argument(function: Callable[..., Any], name: str, argument: str = HP) -> str | None:

@@ -18,6 +18,7 @@ from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.own_steps import check_test_step
 from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
+from lrrt.untrained import UntrainedLosses
 from lrrt.variables import Values, all_variables, assign, read
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Loops:
         self.hyperparameters = dict(hyperparameters or {})
         self._build_model = as_builder(self._source, hyperparameters)
         self.model = self._source if self._build_model is None else self._build(0)
-        self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
+        self._initial_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
         keeps_order = is_stateful(self.model)
         if isinstance(self.batches, ArrayBatches) and self.batches.keeps_order is not keeps_order:
@@ -117,14 +118,15 @@ class Loops:
             check_test_step(self.model, self.validation)
         check_exclusions(self.patterns, self.model)
         self.monitor = checked_monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
-        self._found = read(all_variables(self.model)) if self._build_model is None else None
+        self._initial_values = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
+        self.untrained = UntrainedLosses()
 
     @property
     def num_traces(self) -> dict[tuple[str, int], int]:
         """How often each (optimizer, batch size) was traced; 1 each, once it has run."""
-        return {key: kept.loop.num_traces for key, kept in self._loops.items()}
+        return {key: fit_loop.loop.num_traces for key, fit_loop in self._loops.items()}
 
     @property
     def asked_hyperparameters(self) -> dict[str, Any]:
@@ -144,8 +146,8 @@ class Loops:
         Raises:
             ValueError: for an unknown optimizer, or a batch size that does not fit the data.
         """
-        kept = self.through_fit(optimizer, batch_size)
-        return kept if kept.reason else kept.loop
+        fit_loop = self.through_fit(optimizer, batch_size)
+        return fit_loop if fit_loop.reason else fit_loop.loop
 
     def through_fit(self, optimizer: str, batch_size: int | None = None) -> FitLoop:
         """Return what trains through `model.fit`, whatever the model; its `loop` is the compiled one, not yet traced.
@@ -204,8 +206,8 @@ class Loops:
             ValueError: for a builder that does not make a new model.
         """
         if self._build_model is None:
-            assert self._found is not None, "what a compiled model came with is read when the loops are made"
-            return self._found
+            assert self._initial_values is not None, "what a compiled model came with is read when the loops are made"
+            return self._initial_values
         if seed not in self._drawn:
             made = self._build(seed)
             check_is_new(made, self.model)
@@ -220,10 +222,10 @@ class Loops:
         try:
             yield
         finally:
-            if self._found is not None:
-                assign(all_variables(self.model), self._found)
-                if len(self._found_metrics) == len(self.model.metrics_variables):
-                    assign(self.model.metrics_variables, self._found_metrics)
+            if self._initial_values is not None:
+                assign(all_variables(self.model), self._initial_values)
+                if len(self._initial_metrics) == len(self.model.metrics_variables):
+                    assign(self.model.metrics_variables, self._initial_metrics)
 
     def _build(self, seed: int) -> keras.Model:
         assert self._build_model is not None, "a compiled model is there already"

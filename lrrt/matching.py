@@ -75,9 +75,9 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
-        wanted = f", for inputs of shape {inputs}" if inputs else ""
+        expected = f", for inputs of shape {inputs}" if inputs else ""
         raise ValueError(
-            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{wanted} ({reason_of(error)})."
+            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{expected} ({reason_of(error)})."
             f"{_batch_remedy(model, x)}"
         ) from error
     if is_plain:

@@ -214,7 +214,7 @@ class HyperBuilder:
         hp = HyperParameters()
         hp.values = dict(self._values)
         model = self._build_model(hp)
-        self.asked = {found.name: hp.values[found.name] for found in hp.space if hp.is_active(found)}
+        self.asked = {parameter.name: hp.values[parameter.name] for parameter in hp.space if hp.is_active(parameter)}
         unknown = sorted(set(self._values) - set(self.asked))
         if unknown:
             raise UnknownHyperparameters(unknown, list(self.asked))

@@ -47,8 +47,8 @@ def run_on_batch(
     num_replicas = strategy.num_replicas_in_sync
 
     def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        for found in model.metrics if reset is None else reset:
-            found.reset_state()
+        for each in model.metrics if reset is None else reset:
+            each.reset_state()
         if num_replicas > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             size = num_rows(batch)
@@ -80,8 +80,8 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     import tensorflow as tf
 
     if not isinstance(logs, dict) or name not in logs:
-        found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
-        raise BrokenStep(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
+        received = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
+        raise BrokenStep(f'A train_step or test_step must return a dict with the key "{name}", got {received}.')
     value = tf.convert_to_tensor(logs[name])
     if value.shape.num_elements() != 1:
         raise BrokenStep(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')

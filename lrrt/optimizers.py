@@ -202,9 +202,9 @@ def known_optimizers() -> dict[str, type[keras.Optimizer]]:
     """Return Keras's optimizers by lower-case name; `keras.optimizers.get` does not know all of them."""
     import keras
 
-    classes = [found for found in vars(keras.optimizers).values() if isinstance(found, type)]
+    classes = [optimizer for optimizer in vars(keras.optimizers).values() if isinstance(optimizer, type)]
     return {
-        found.__name__.lower(): found
-        for found in classes
-        if issubclass(found, keras.Optimizer) and found.__name__ not in WRAPPERS
+        optimizer.__name__.lower(): optimizer
+        for optimizer in classes
+        if issubclass(optimizer, keras.Optimizer) and optimizer.__name__ not in WRAPPERS
     }

@@ -60,6 +60,7 @@ def export_trial(
     prepared = run.prepare(run.config, run.stopper, run.note)
     check_owner(run.directory, study_fields(run.config, prepared.known_by, run.given))
     trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
+    opened.studies.last.share_choices(trainer)
     model = trainer.as_trained(trial, weights_of(run, trainer, trial))
     is_whole = path.name.endswith(WHOLE)
     remedy = f"Give --to another ending: {WHOLE} for the whole model, {WEIGHTS} for its weights."

@@ -37,9 +37,9 @@ def pareto_front(results: Sequence[TrialResult], objectives: Objectives) -> list
     whole = [one for one in ranked(results) if len(costs[one.number]) == len(objectives)]
 
     def is_dominated(result: TrialResult) -> bool:
-        own = costs[result.number]
+        ours = costs[result.number]
         return any(
-            theirs != own and all(a <= b for a, b in zip(theirs, own, strict=True))
+            theirs != ours and all(a <= b for a, b in zip(theirs, ours, strict=True))
             for theirs in (costs[other.number] for other in whole)
         )
 
