@@ -15,6 +15,7 @@ from lrrt.monitor import LOSS
 from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
+from pipeline.report.cuts import planned_cuts
 from pipeline.steps.arms import has_arms
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
@@ -147,7 +148,14 @@ def make_plan(config: StageConfig) -> Plan:
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
-    notes = *prepared.data_use.notes, *prepared.known_by.notes, *about_scores, *_about_order(config)
+    about_cuts = filter(None, [planned_cuts(config.study)])
+    notes = (
+        *prepared.data_use.notes,
+        *prepared.known_by.notes,
+        *about_scores,
+        *_about_order(config),
+        *about_cuts,
+    )
     return Plan(measured, parts, config.study.epochs, notes)
 
 
