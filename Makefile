@@ -18,13 +18,14 @@ FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.ve
 done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults cluster-test lint format docs benchmarks clean
+.PHONY: help run test faults cluster-test gpu-check lint format docs benchmarks clean
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
 	@echo "make test     run the tests in JOBS=2 processes, or some: ARGS=\"tests/pipeline -x\""
 	@echo "make cluster-test  run the tests on a real Slurm and PostgreSQL, which it brings up on this machine"
 	@echo "make faults   run the whole campaign of faults, which takes up to an hour; its short part is in make test"
+	@echo "make gpu-check  check and measure everything on a GPU; without one, say what was not"
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
 	@echo "make docs     build the documentation into site/, without a warning"
@@ -35,13 +36,16 @@ run: $(READY)
 	@$(BIN)/lrrt run $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m pytest -m "long or not long" $(or $(ARGS),tests/faults)
 
 cluster-test: $(READY)
 	@if tests/cluster/packages.sh; then $(BIN)/python -m pytest $(or $(ARGS),tests/cluster); fi
+
+gpu-check: $(READY)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python benchmarks/on_gpu.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

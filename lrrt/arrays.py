@@ -40,7 +40,8 @@ class ArrayBatches:
     def signature(self) -> tuple[Any, ...]:
         import tensorflow as tf
 
-        return tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)
+        # On a GPU, TensorFlow holds int32 in host memory: right for offsets, but an index would be copied each step.
+        return tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32)
 
     @property
     def element_spec(self) -> Any:
@@ -53,14 +54,14 @@ class ArrayBatches:
         import tensorflow as tf
 
         num_passes = math.ceil(num_steps / self.num_batches)
-        one_pass = np.arange(self.num_samples, dtype=np.int32)
+        one_pass = np.arange(self.num_samples, dtype=np.int64)
         order = np.concatenate(
             [one_pass if rng is None or self.keeps_order else rng.permutation(one_pass) for _ in range(num_passes)]
         )
         starts = np.arange(self.num_batches, dtype=np.int32) * self.batch_size
         offsets = np.concatenate([starts + number * self.num_samples for number in range(num_passes)])
         offsets = np.append(offsets, num_passes * self.num_samples)[: num_steps + 1]
-        return tf.constant(order[: offsets[-1]], tf.int32), tf.constant(offsets, tf.int32)
+        return tf.constant(order[: offsets[-1]], tf.int64), tf.constant(offsets, tf.int32)
 
     def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
         """Return the plan of one run in parts: they share its order."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt.batches import Data
 from lrrt.bounds import Bounds
-from lrrt.confirmation import confirm
+from lrrt.confirmation import check_confirmation, confirm
 from lrrt.constant_answer import constant_answer
 from lrrt.curve import RangeCurve
 from lrrt.factors import averaging_steps_of, kind_of
@@ -21,7 +21,6 @@ from lrrt.monitor import LOSS
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
 from lrrt.recording import record_curves
-from lrrt.untrained import UntrainedLosses
 from lrrt.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -167,13 +166,13 @@ def run_range_test(
     for name, count in (("training_steps", training_steps), ("training_epochs", training_epochs)):
         if count is not None:
             _check_count(name, count, least=1)
-    _check_confirmation(loops, confirm_steps)
+    _check_count("confirm_steps", confirm_steps, least=0)
+    check_confirmation(loops, confirm_steps)
     check_jit(jit)
     watcher = watcher or Watcher()
     note = cache(watcher.on_note)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
-    untrained = UntrainedLosses()
     cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
     is_loss = loops.monitor == LOSS
     constant = constant_answer(loops.model, loops.batches, max_rows=LABELS_READ) if is_loss else None
@@ -195,7 +194,6 @@ def run_range_test(
             repeats=repeats,
             seed=seed,
             on_repeat=partial(watcher.on_repeat_end, label),
-            untrained=untrained,
         )
         bounds[label] = find_bounds(
             curves[label],
@@ -223,16 +221,6 @@ def _updates(loops: Loops, case: Case, epochs: int) -> int:
 def _check_count(name: str, value: int, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"`{name}` must be a whole number >= {least}, got {value!r}.")
-
-
-def _check_confirmation(loops: Loops, confirm_steps: int) -> None:
-    """Refuse now what would be refused after the ramps."""
-    _check_count("confirm_steps", confirm_steps, least=0)
-    if confirm_steps == 0:
-        return
-    if loops.validation is None:
-        raise ValueError("`confirm_steps` must come with `validation_data`, got none.")
-    _ = loops.validation.num_batches  # raises where it has no end
 
 
 def _test_model(loops: Loops, *, has_others: bool, **arguments: Any) -> RangeTestResult:

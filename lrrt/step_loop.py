@@ -31,6 +31,7 @@ class Trainable(Protocol):
     monitor: Monitor
     momentum: tf.Variable | None
     probe: Any
+    stops_at_once: bool
 
     def running(self) -> AbstractContextManager[None]: ...
 
@@ -44,7 +45,10 @@ def train_steps(
     momenta: tf.Tensor,
     num_steps: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    """Train a step with each of the first `num_steps` rates, up to the first loss that is not finite.
+    """Train a step with each of the first `num_steps` rates.
+
+    Where the loop `stops_at_once`, that is up to the first loss that is not finite. To know it, the host must wait for
+    each step, which on a GPU costs more than a few steps that are trained in vain.
 
     Args:
         loop: the model, its optimizer and what is recorded of each step.
@@ -76,14 +80,18 @@ def train_steps(
             sizes.write(step, num_rows(batch)),
             monitored.write(step, shown),
             shown,
-            tf.math.is_finite(loss),
+            tf.math.is_finite(loss) if loop.stops_at_once else True,
         )
+
+    def may_go_on(step: Any, *others: Any) -> Any:
+        is_finite = others[-1]
+        return (step < num_steps) & is_finite if loop.stops_at_once else step < num_steps
 
     def array(dtype: Any) -> tf.TensorArray:
         return tf.TensorArray(dtype, size=most_steps, element_shape=())
 
     step, losses, sizes, monitored, *_ = tf.while_loop(
-        lambda step, losses, sizes, monitored, last, is_finite: (step < num_steps) & is_finite,
+        may_go_on,
         body,
         (0, array(tf.float32), array(tf.int32), array(tf.float32), 0.0, True),
         parallel_iterations=1,
@@ -99,3 +107,11 @@ def _probed(loop: Trainable, step: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         return run_on_batch(loop.model, loop.model.test_step, loop.probe, loop.monitor.metric)[1]
 
     return tf.cond(tf.equal(step % loop.monitor.every, 0), measured, lambda: last)
+
+
+def up_to_the_end(*shown: tf.Tensor) -> list[NDArray[Any]]:
+    """Read back what `train_steps` returned: of each step up to the last, or the first whose loss is not finite."""
+    *recorded, num_steps = shown
+    read = [values.numpy()[: int(num_steps)] for values in recorded]
+    broken = np.flatnonzero(~np.isfinite(read[0]))
+    return [values[: broken[0] + 1] for values in read] if len(broken) else read

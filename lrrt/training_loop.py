@@ -18,7 +18,7 @@ from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.optimizers import check_is_used, scaled_for
 from lrrt.recorded_steps import Steps, data_ended
-from lrrt.step_loop import Rates, train_steps
+from lrrt.step_loop import Rates, train_steps, up_to_the_end
 from lrrt.validation_loop import ValidationLoop
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
 from lrrt.xla_loop import XlaLoop
@@ -55,6 +55,8 @@ class TrainingLoop:
         validation: Batches | None = None,
         monitor: Monitor = LOSS,
     ) -> None:
+        import tensorflow as tf
+
         self.model = model
         self.batches = batches
         self.validation = validation
@@ -73,6 +75,8 @@ class TrainingLoop:
         """What a validation monitor is measured on."""
         self.metrics = EpochMetrics(model, monitor)
         self._evaluation: ValidationLoop | None = None  # of training data, which is seldom asked for
+        self.stops_at_once = not tf.config.list_physical_devices("GPU")
+        """Whether a loss that is not finite ends a run at its step, or only what is recorded of it."""
         self.xla = XlaLoop(self)
         self.uses_xla = False
         """Whether XLA trains, which must have no `reason` against it."""
@@ -84,13 +88,19 @@ class TrainingLoop:
         return self._train.num_traces
 
     @property
+    def graph(self) -> Any:
+        """TensorFlow's graph of the training, once it is traced."""
+        return self._train.graph
+
+    @property
     def trace_s(self) -> float:
         """Seconds that the trace of the training took."""
         return self._train.trace_s
 
-    def has_operation(self, kind: str) -> bool:
-        """Say whether the training, once traced, has operations whose TensorFlow names contain this."""
-        return any(kind in name for name in self._train.operations)
+    @property
+    def operations(self) -> set[str]:
+        """The names of TensorFlow's operations in the training, once it is traced."""
+        return self._train.operations
 
     @property
     def batches_per_update(self) -> int:
@@ -157,9 +167,8 @@ class TrainingLoop:
         """Train by the plain graph, while the loop is `running`; return what each step showed."""
         import tensorflow as tf
 
-        tables = tf.constant(rates), tf.constant(momenta)
-        *recorded, num_steps = self._train(*tables, *plan, num_steps=len(rates))
-        return [values.numpy()[: int(num_steps)] for values in recorded]
+        arguments = [tf.constant(one) if isinstance(one, np.ndarray) else one for one in (rates, momenta, *plan)]
+        return up_to_the_end(*self._train(*arguments, num_steps=len(rates)))
 
     def validate(self) -> float:
         """Return the validation loss, as `model.evaluate` does: the mean over all samples; `penalty` has its penalties.

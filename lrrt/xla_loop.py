@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lrrt.arrays import ArrayBatches
 from lrrt.compiled_function import CompiledFunction
-from lrrt.step_loop import Rates, Trainable, train_steps
+from lrrt.step_loop import Rates, Trainable, train_steps, up_to_the_end
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -42,7 +42,7 @@ class XlaLoop:
         """Why the model cannot be trained under XLA, which compiles it to find out; "" where it can.
 
         Raises:
-            MemoryError, tf.errors.ResourceExhaustedError: where there is no room for it.
+            MemoryError: where there is no room for it.
         """
         if self._reason is None:
             began = time.perf_counter()
@@ -99,13 +99,14 @@ class XlaLoop:
             begin = end
 
     def _full(self, rates: Rates, momenta: Rates, order: NDArray[Any], offsets: NDArray[Any]) -> list[NDArray[Any]]:
+        import tensorflow as tf
+
         num_steps = len(rates)
         index = np.zeros((self.capacity, self.loop.batches.batch_size), np.int32)
         index[:num_steps] = order[offsets[0] : offsets[-1]].reshape(num_steps, -1)
         arguments = self._padded(rates), self._padded(momenta), index, np.int32(num_steps)
         assert self._function is not None, "compiled when the reason was asked for"
-        *recorded, num_done = self._function(*arguments, num_steps=num_steps)
-        return [values.numpy()[: int(num_done)] for values in recorded]
+        return up_to_the_end(*self._function(*map(tf.constant, arguments), num_steps=num_steps))
 
     def _padded(self, table: Rates) -> NDArray[np.float32]:
         padded = np.zeros(self.capacity if len(table) else 0, np.float32)
@@ -123,11 +124,11 @@ class XlaLoop:
             tf.TensorSpec([], tf.int32),
         ]
         self._function = CompiledFunction(self._steps, specs, jit=True)
-        nothing = [np.zeros(spec.shape, spec.dtype.as_numpy_dtype) for spec in specs]
+        nothing = [tf.zeros(spec.shape, spec.dtype) for spec in specs]
         try:
             with self.loop.running():
                 self._function(*nothing, num_steps=1)
-        except (MemoryError, tf.errors.ResourceExhaustedError):
+        except MemoryError:
             raise
         except Exception as error:  # XLA reports what it lacks by errors of many kinds
             self._function = None

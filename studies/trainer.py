@@ -27,6 +27,7 @@ from studies.training.momentum import rates_and_momenta
 from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objectives
+from studies.training.space_check import check_space
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.trained_model import trained_model
 from studies.training.trial_in_progress import TrialInProgress
@@ -128,16 +129,7 @@ class Trainer:
         Raises:
             ValueError: for the first of them; for a schedule, with the steps that it needs at the largest batch size.
         """
-        self.cache.loops.check_batch_sizes(space.batch_sizes)
-        batch_size = max(space.batch_sizes)
-        num_batches = self.cache.loops.num_batches(batch_size)
-        try:
-            space.check_num_steps(self.epochs * num_batches)
-        except ValueError as error:
-            raise ValueError(
-                f"Every schedule must fit into epochs={self.epochs}, of {num_batches} batches of {batch_size}, but "
-                f"{error}"
-            ) from None
+        check_space(space, self.cache.loops, self.epochs)
 
     def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
         """Train as the other trials of a study are trained; see `JitChooser.share`."""

@@ -67,6 +67,7 @@ def from_code():
     return module
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_the_tutorial_leads_from_nothing_to_the_best_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -41,7 +41,7 @@ from pipeline.config.study_laws import (
     is_of_a_schedule,
 )
 from pipeline.config.table import Table
-from pipeline.config.text_values import OneLine, Prunes, StorageUrl
+from pipeline.config.text_values import JitOrAuto, OneLine, Prunes, StorageUrl
 from pipeline.config.values import NONE, listed
 from studies.judging.limits import Limits
 from studies.judging.pruning import PATIENCE
@@ -94,6 +94,7 @@ class StudyConfig(Table):
     sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
         "tpe",
         description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}; "
+        "random, qmc and grid learn nothing from trials, also not from those that fail; "
         '"arms" tests the range of an optimizer when the study turns to it, and may leave its bounds',
     )
     seed: Seed = Field(0, description="everything random comes from it")
@@ -150,6 +151,11 @@ class StudyConfig(Table):
         "of epochs; the test data judge best/refitted.keras",
     )
     keep_top: Count = Field(1, description="models of so many of the best trials are saved; of the others in top/")
+    jit: JitOrAuto = Field(
+        "auto",
+        description='whether XLA compiles the training: true, false, or "auto" for where steps measured both ways show '
+        "that it pays; a study keeps to its choice, but another study may choose otherwise, and round otherwise",
+    )
     tensorboard: bool = Field(
         False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from lrrt.jit_choice import Jit
 from pipeline.config.storage_url import is_storage_url, without_password
 from pipeline.config.values import NONE, listed, shown
 from studies.judging import halving
@@ -56,6 +57,12 @@ def _job_time(text: str) -> str:
     return text
 
 
+def _jit(value: object) -> object:
+    if not isinstance(value, bool) and value != "auto":
+        raise ValueError(f'must be true, false or "auto", got {shown(value)}.')
+    return value
+
+
 def _prunes(value: object) -> bool | str:
     wanted = WAYS_TO_PRUNE.get(value) if isinstance(value, bool | str) else None
     if wanted is None:
@@ -71,4 +78,5 @@ StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 JobTime = Annotated[str, AfterValidator(_job_time)]
 Metric = Annotated[str, AfterValidator(_metric)]
+JitOrAuto = Annotated[Jit, BeforeValidator(_jit)]
 Prunes = Annotated[halving.Prunes, BeforeValidator(_prunes), WithJsonSchema({"enum": list(WAYS_TO_PRUNE)})]

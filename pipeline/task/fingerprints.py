@@ -100,7 +100,8 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
+    by_default = {"jit"} if config.study.jit == "auto" else set()  # a study of an earlier version has no such key
+    exclude = {*by_default, "num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),

@@ -68,6 +68,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             patience=study.patience,
             max_trial_s=study.max_trial_s,
             callbacks=task.callbacks,
+            jit=study.jit,
             on_note=on_note,
         )
 

@@ -80,6 +80,20 @@ def test_xla_stops_at_the_step_whose_loss_is_not_finite(normalised, broken):
     assert not np.isfinite(steps.losses[broken])
 
 
+def test_a_loop_that_does_not_stop_at_once_records_nothing_after_a_loss_that_is_not_finite():
+    """As on a GPU, where the look at each loss would cost more than the steps that are trained in vain."""
+    loops = Loops(with_batch_normalisation, data(), optimizers=["adam"], batch_size=BATCH_SIZE)
+    loop = loops.through_fit("adam").loop
+    loop.stops_at_once = False
+    rates = RATES.copy()
+    rates[2] = np.inf
+
+    steps, *_ = trained(loop, loops.initial_weights(0), rates, uses_xla=False)
+
+    assert len(steps.losses) == len(steps.sizes) == len(steps.monitored) == 4
+    assert np.isfinite(steps.losses[:3]).all()
+
+
 def test_xla_compiles_once_for_runs_of_any_length(normalised):
     loop, _ = normalised
     for num_steps in (1, 3, 13):
