@@ -4,7 +4,7 @@
     python examples/article --images 60000        # all of MNIST, if it can be fetched
 
 The same command goes on where it was left; it makes a page anew if there is none, or one of other options. The file
-`done` beside the page holds its range tests and trainings.
+`done` beside the page holds its range tests and trainings: delete it to run them once more.
 
 What the article shows, what it asks and what its readers ask: a section each, with numbers of our own runs.
 """
