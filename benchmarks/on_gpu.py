@@ -34,6 +34,7 @@ from lrrt.training_loop import TrainingLoop
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer
 
 RATE = 1e-3
+NUM_TRIALS = 200  # over which memory must stay flat
 WORKERS_MIB = 4_096  # of GPU memory for each of two workers
 TOLERANCE = 2e-3  # a GPU adds up in another order, and multiplies in TF32
 ON_CPU, RESULTS, WORKER = "--on-cpu", "--results", "--worker"
@@ -213,7 +214,8 @@ def main(arguments: list[str]) -> int:
     print("\nTwo workers on one device:")
     two_workers(first[1])
     if gpus:
-        memory.main()
+        early, late = memory.measure(memory.by_lrrt, NUM_TRIALS)
+        print(f"Resident memory: {early:.0f} MiB after {memory.TENTH} trials, {late:.0f} after {NUM_TRIALS}")
         print(f"TensorFlow's own memory on the GPU: {tf.config.experimental.get_memory_info('GPU:0')}")
     return 0
 
