@@ -65,7 +65,7 @@ def compare(title: str, samples: Mapping[str, Sequence[float]], *, ours: str) ->
     return Table(title, ("", *SPREAD, "times ours"), tuple(rows))
 
 
-SPREAD = ("median", "least", "most", "of")
+SPREAD = ("median", "least", "most", "runs")
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float, int]:

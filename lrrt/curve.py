@@ -19,7 +19,6 @@ DELTA_WINDOW = 20  # steps; the moving average of the article's loss-delta pictu
 HALF_WINDOW = 0.25  # decades on either side of a running median: 7 points of the default ramp, enough to lose a spike
 PLATEAU = 1.0  # decades at the start that give the starting level, an eighth of the ramp at the most
 MIN_PLATEAU = 5  # points
-BEFORE = 0.5  # decades
 SIGNIFICANT = 4.0  # standard errors; pure noise exceeds it in about 5 % of curves, at any number of steps
 RESOLUTION = 1e-6  # of the loss; a smaller drop is rounding of 32-bit floats
 BLOCK = 1024  # points smoothed at a time
@@ -194,16 +193,17 @@ def errors_of(lrs: ArrayLike, losses: ArrayLike, *, are_local: bool = False) -> 
     """Return the standard error of each smoothed loss, in the losses' own unit: the same for all, or each its own.
 
     Differences to untrained losses scatter the more the further the weights have moved. There each error is that of the
-    differences of neighbours from half a decade before to the end of what a smoothed loss is made of. None is so small
-    that mere rounding would be more than noise.
+    losses which a smoothed one is made of. None is so small that mere rounding would be more than noise.
     """
     least = max(RESOLUTION / SIGNIFICANT * abs(starting_level(lrs, losses)), float(np.finfo(float).tiny))
     logs, changes = np.log10(np.asarray(lrs, float)), np.abs(np.diff(np.asarray(losses, float)))
     if not are_local or len(changes) < MIN_PLATEAU:
         return np.full(len(logs), max(noise_of(lrs, losses), least))
-    last = np.clip(_windows(logs)[1] - 1, MIN_PLATEAU, len(changes))
-    first = np.minimum(np.searchsorted(logs, logs - BEFORE - SLACK), last - MIN_PLATEAU)
-    return np.maximum(_error_of(_medians(changes, first, last), window_sizes(lrs)), least)
+    first, last = _windows(logs)
+    last = np.clip(last - 1, MIN_PLATEAU, len(changes))
+    return np.maximum(
+        _error_of(_medians(changes, np.minimum(first, last - MIN_PLATEAU), last), last - first + 1), least
+    )
 
 
 def _error_of(change: Any, num_losses: Any) -> Any:

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from lrrt.batches import Batches
 from lrrt.one_batch import BrokenStep, num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
-from lrrt.penalties import penalty_of
+from lrrt.penalties import has_activity_penalty, penalty_of
 from lrrt.recorded_steps import Steps, data_ended
 from lrrt.training_loop import TrainingLoop
+from lrrt.validation_loop import evaluate_batchwise
 from lrrt.variables import Values, assign
 
 NO_MORE = 0  # in place of the size of a batch
@@ -140,14 +141,21 @@ class FitLoop:
 
     def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
         """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
-        stream = stream_of(self.batches, num_batches, self.batches.plan(num_batches, rng))
+        if not self.reason:
+            return self.loop.evaluate(num_batches, rng)
         with self._prepared():
-            return float(self.model.evaluate(stream, verbose=0, return_dict=True)["loss"]), self.penalty
+            return evaluate_batchwise(self.model, self.batches, num_batches, rng)
 
     @property
     def penalty(self) -> float:
-        """What regularizers of weights add to the validation loss now; those of activities cannot be told here."""
-        return float(penalty_of(self.model, of_activities=False))
+        """What regularizers add to the validation loss now; those of activities take another look at the data."""
+        if self.validation is None or not has_activity_penalty(self.model):
+            return float(penalty_of(self.model))
+        if not self.reason:
+            self.loop.validate()
+            return self.loop.penalty
+        with self._prepared():
+            return evaluate_batchwise(self.model, self.validation, self.validation.num_batches)[1]
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:

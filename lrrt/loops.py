@@ -17,6 +17,7 @@ from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
+from lrrt.untrained import UntrainedLosses
 from lrrt.variables import Values, all_variables, assign, read
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Loops:
         self._initial_values = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
+        self.untrained = UntrainedLosses()
 
     @property
     def num_traces(self) -> dict[tuple[str, int], int]:

@@ -10,7 +10,7 @@ from lrrt.arrays import ArrayBatches
 from lrrt.labels import check_labels
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
-from lrrt.variables import states_of
+from lrrt.variables import members, states_of
 
 if TYPE_CHECKING:
     import keras
@@ -147,12 +147,13 @@ def check_optimizers(model: keras.Model) -> None:
     others = [
         name
         for name, value in vars(model).items()
-        if isinstance(value, keras.Optimizer) and value is not model.optimizer and not name.startswith("_")
+        for one in ([] if name.startswith("_") else members(value))
+        if isinstance(one, keras.Optimizer) and one is not model.optimizer
     ]
     if others:
         raise ValueError(
             "A model must train with the one optimizer of model.compile(optimizer=...), whose rate each step "
-            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(others)}."
+            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(dict.fromkeys(others))}."
         )
 
 

@@ -21,7 +21,6 @@ from lrrt.monitor import LOSS
 from lrrt.ramp import Ramp
 from lrrt.range_result import Case, RangeTestResult
 from lrrt.recording import record_curves
-from lrrt.untrained import UntrainedLosses
 from lrrt.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -174,7 +173,6 @@ def run_range_test(
     note = cache(watcher.on_note)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
     bounds: dict[str, Bounds] = {}
-    untrained = UntrainedLosses()
     cases = _cases(loops, optimizers or loops.labels, batch_sizes, hyperparameters or {})
     is_loss = loops.monitor == LOSS
     constant = constant_answer(loops.model, loops.batches, max_rows=LABELS_READ) if is_loss else None
@@ -196,7 +194,6 @@ def run_range_test(
             repeats=repeats,
             seed=seed,
             on_repeat=partial(watcher.on_repeat_end, label),
-            untrained=untrained,
         )
         bounds[label] = find_bounds(
             curves[label],

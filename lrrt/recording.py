@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrrt.curve import Floats, RangeCurve, Stop
-from lrrt.judging import more_would_help
+from lrrt.judging import more_would_help, shows_bounds
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
 from lrrt.training_loop import TrainingLoop
-from lrrt.untrained import UntrainedLosses
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop
@@ -29,11 +29,10 @@ def record_curves(
     repeats: int,
     seed: int,
     on_repeat: Callable[[int], None],
-    untrained: UntrainedLosses | None = None,
 ) -> tuple[RangeCurve, ...]:
     """Record the curves of one optimizer: one where it shows its bounds clearly, more where they are in doubt.
 
-    If the first is in doubt, the losses of its batches at its initial weights are measured and taken out of it first.
+    If one is in doubt, the losses of its batches at its initial weights are measured and taken out of its noise first.
 
     Args:
         loops: the task.
@@ -43,10 +42,8 @@ def record_curves(
         repeats: the most curves; number i draws its weights and its order of the data from `seed + i`.
         seed: of the first.
         on_repeat: told which repeat has ended, from 1.
-        untrained: what was measured so for other optimizers of the same loops and ramp.
     """
     loop = loops.get(optimizer, batch_size)
-    untrained = untrained or UntrainedLosses()
 
     def parts(rates: Floats, seed: int) -> Iterator[tuple[Floats, Floats]]:
         loop.restart(loops.initial_weights(seed))
@@ -59,7 +56,7 @@ def record_curves(
         def measure(rate: float) -> Floats:
             return np.concatenate([losses for losses, _ in parts(np.full(len(rates), rate), seed + repeat)])
 
-        return untrained.taken_out(curve, loop, measure)
+        return loops.untrained.taken_out(curve, loop, measure, len(rates))
 
     curves = []
     for curve in repeated(record, rates, repeats, quieter):
@@ -82,14 +79,15 @@ def repeated(
         record: climbs these rates in the repeat of this number, from 0.
         rates: of the ramp, shape `(num_steps,)`.
         repeats: the most.
-        quieter: takes noise out of a curve; asked of the first one that leaves doubt, and of all after it.
+        quieter: takes noise out of a curve that leaves doubt; it stays as it was where that does not help.
     """
     curves: list[RangeCurve] = []
     while len(curves) < repeats and (not curves or more_would_help(curves)):
         repeat = len(curves)
         curve = record(rates, repeat)
-        if quieter is not None and (curves or more_would_help([curve])):
+        if quieter is not None and more_would_help([curve]):
             curve = quieter(curve, repeat)
+            curve = curve if shows_bounds(curve) else replace(curve, untrained=())
         curves.append(curve)
         yield curve
 

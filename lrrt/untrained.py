@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.curve import Floats, RangeCurve, plateau_size
+from lrrt.curve import MIN_PLATEAU, Floats, RangeCurve, plateau_size
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop
@@ -26,10 +26,10 @@ class UntrainedLosses:
     """
 
     def __init__(self) -> None:
-        self._losses: dict[tuple[int, int, int], Floats] = {}
+        self._losses: dict[tuple[int, ...], Floats] = {}
 
     def taken_out(
-        self, curve: RangeCurve, loop: TrainingLoop | FitLoop, measure: Callable[[float], Floats]
+        self, curve: RangeCurve, loop: TrainingLoop | FitLoop, measure: Callable[[float], Floats], num_steps: int
     ) -> RangeCurve:
         """Return the curve with the untrained losses of its batches, if they make it less noisy.
 
@@ -37,10 +37,13 @@ class UntrainedLosses:
             curve: of a ramp whose seed says which repeat it is.
             loop: what trained it; batches that are gone once they are taken cannot be measured again.
             measure: trains the ramp's steps at this rate, from its weights on its batches, and returns their losses.
+            num_steps: of the whole ramp.
         """
         if getattr(loop.batches, "is_read_once", False) or curve.seed is None or curve.monitored:
             return curve
-        key = (loop.batches.batch_size, loop.batches_per_update, curve.seed)
+        if len(curve.lrs) < MIN_PLATEAU:
+            return curve
+        key = (loop.batches.batch_size, loop.batches_per_update, curve.seed, num_steps)
         if key not in self._losses:
             self._losses[key] = measure(STILL)
             curve = replace(curve, num_steps=curve.num_steps + len(self._losses[key]))

@@ -70,3 +70,17 @@ class ValidationLoop:
             lambda step, *_: step < num_batches, body, (0, zero, zero, zero), parallel_iterations=1
         )
         return total / count, penalties / count
+
+
+def evaluate_batchwise(
+    model: keras.Model, batches: Batches, num_batches: int, rng: np.random.Generator | None = None
+) -> tuple[float, float]:
+    """Return what `ValidationLoop.run` does, of a model that cannot be traced or is evaluated only once."""
+    plan = batches.plan(num_batches, rng)
+    losses, sizes, penalties = [], [], []
+    for step in range(num_batches):
+        batch = batches.take(step, *plan)
+        losses.append(float(run_on_batch(model, model.test_step, batch)[0]))
+        sizes.append(int(num_rows(batch)))
+        penalties.append(float(penalty_of(model)))
+    return float(np.average(losses, weights=sizes)), float(np.average(penalties, weights=sizes))

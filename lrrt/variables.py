@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,13 @@ def beside(model: keras.Model) -> list[Any]:
         attributes = [*vars(layer).values(), *states_of(layer)]
         others |= {id(one): one for one in attributes if isinstance(one, keras.Variable | tf.Variable)}
     return [variable for key, variable in others.items() if key not in listed]
+
+
+def members(value: Any) -> Iterable[Any]:
+    """Return what a list, tuple, set or dict holds; of anything else, that alone."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple | set) else [value]
 
 
 def num_parameters(model: keras.Model) -> int:

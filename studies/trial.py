@@ -122,6 +122,7 @@ class TrialResult:
     @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def score(self) -> float | None:
+        """The best value of the objective, or its mean over the folds; None if no epoch has one."""
         if self.fold_scores:
             return fmean(self.fold_scores)
         return None if self.best_epoch is None else self.scores[self.best_epoch - 1]
@@ -129,6 +130,7 @@ class TrialResult:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def best_epoch(self) -> PositiveInt | None:
+        """The epoch of the best value, counted from 1; None if no epoch has one."""
         return self.objective.best_epoch(self.scores)
 
     @property

@@ -128,7 +128,7 @@ def test_each_name_that_the_pipeline_exports_is_there():
         pipeline.run_stages  # noqa: B018
 
 
-@pytest.mark.parametrize("target", ["help", "run", "test", "lint", "format", "docs", "clean"])
+@pytest.mark.parametrize("target", ["help", "run", "test", "lint", "format", "docs", "benchmarks", "clean"])
 def test_make_knows_each_target(root, target):
     ended = subprocess.run(["make", "-n", target], cwd=root, capture_output=True, text=True, timeout=60, check=False)
 

@@ -3,7 +3,8 @@
     python examples/article                       # some minutes on two cores; the page is out/article/README.md
     python examples/article --images 60000        # all of MNIST, if it can be fetched
 
-The same command goes on where it was left; it makes a page anew where there is none, or one of other options.
+The same command goes on where it was left; it makes a page anew if there is none, or one of other options. The file
+`trained` beside the page holds the trainings that were done.
 
 What the article shows, what it asks and what its readers ask: a section each, with numbers of our own runs.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shelve
 import sys
 import time
 from functools import partial
@@ -39,7 +41,6 @@ def main() -> None:
 
     began = time.monotonic()
     images = load_images(options.images)
-    laboratory = Laboratory(images, options.epochs)
     libraries = ", ".join(f"{name} {version}" for name, version in versions().items())
     opening = (
         f"Made by `python examples/article --images {options.images} --epochs {options.epochs}` on {images.source}: "
@@ -47,8 +48,11 @@ def main() -> None:
         "network, batches of 250. Every number is of one training from the same initial weights. "
         f"Versions: {libraries}."
     )
-    sections = {make.__name__: partial(make, laboratory) for make in (*CLAIMS, *QUESTIONS)}
-    page = write_page(sections, options.out, heading="The article on the range test, run again", opening=opening)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with shelve.open(str(options.out / "trained")) as trained:
+        laboratory = Laboratory(images, options.epochs, trained)
+        sections = {make.__name__: partial(make, laboratory) for make in (*CLAIMS, *QUESTIONS)}
+        page = write_page(sections, options.out, heading="The article on the range test, run again", opening=opening)
     print(f"done in {time.monotonic() - began:.0f} s", file=sys.stderr)
     print(page)
 

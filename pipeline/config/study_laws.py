@@ -12,8 +12,9 @@ from pipeline.config.number_values import MAX_COUNT
 from pipeline.config.values import listed
 from studies.engines.arms import ARMS
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
+from studies.engines.keras_tuner_engine import check_sampler as check_keras_tuner_sampler
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
-from studies.engines.optuna_samplers import check_sampler
+from studies.engines.optuna_samplers import check_sampler as check_optuna_sampler
 from studies.judging.halving import HYPERBAND
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
@@ -56,11 +57,14 @@ def belongs_to_engine(sampler: str, info: ValidationInfo) -> str:
     if sampler not in known:
         others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
         raise ValueError(f'must be one of {listed(known)} with engine "{engine}", got {sampler!r} of {others[0]}.')
-    if engine == "optuna" and sampler != ARMS:
-        try:
-            check_sampler(sampler)
-        except ImportError as error:
-            raise ValueError(str(error)) from None
+    if sampler == ARMS:
+        return sampler
+    objective = info.data.get("objective", "")
+    check = check_keras_tuner_sampler if engine == "keras_tuner" else check_optuna_sampler
+    try:
+        check(sampler, num_objectives=1 if isinstance(objective, str) else len(objective))
+    except (ImportError, ValueError) as error:
+        raise ValueError(str(error).removeprefix("`sampler` ")) from None
     return sampler
 
 

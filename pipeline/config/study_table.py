@@ -94,6 +94,7 @@ class StudyConfig(Table):
     sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
         "tpe",
         description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}; "
+        "random, qmc and grid learn nothing from trials, also not from those that fail; "
         '"arms" tests the range of an optimizer when the study turns to it, and may leave its bounds',
     )
     seed: Seed = Field(0, description="everything random comes from it")

@@ -87,7 +87,7 @@ def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[s
     if len(trials) >= FEW_TRIALS and best.number >= LATE * len(trials):
         yield (
             f"The best trial came late, as number {best.number} of {len(trials)}: more trials may find a better one. "
-            f"--trials {2 * len(trials)} goes on from here."
+            f"The same command with --trials {2 * len(trials)} goes on from here."
         )
     diverged = sum(trial.state.name == "DIVERGED" for trial in trials)
     if diverged > MANY * len(trials):

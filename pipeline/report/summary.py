@@ -12,6 +12,7 @@ from typing import Any, Final
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, to_plain
 from pipeline.data.data_use import DataUse
+from pipeline.report.cuts import cuts_of
 from pipeline.results.models import SavedModels
 from pipeline.results.summary_file import (
     Best,
@@ -127,6 +128,7 @@ def summarise(report: StageReport, models: SavedModels, origin: Origin = Origin(
             trial_seconds=round(sum(trial.seconds for trial in trials), 3),
             epochs=sum(len(trial.train_losses) * max(1, len(trial.fold_scores)) for trial in trials),
             epochs_saved=_epochs_saved(trials),
+            cuts=cuts_of(trials),
             retraining=_cost_of([training.result for one in report.retrained for training in one.trainings]),
         ),
     )

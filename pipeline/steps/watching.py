@@ -62,7 +62,8 @@ class StageWatcher(Watcher):
         self._key = key
         checkpoint = read_checkpoint(self.run.directory, key)
         if checkpoint is not None:
-            done = f"epoch {checkpoint.epoch} of {checkpoint.epochs}"
+            of_fold = f" on fold {len(checkpoint.folds) + 1}" if checkpoint.folds else ""
+            done = f"epoch {checkpoint.epoch} of {checkpoint.epochs}{of_fold}"
             self.run.tell(Note(f"trial {checkpoint.number} goes on after {done}"))
         return checkpoint
 

@@ -42,7 +42,8 @@ class _PlacedSpace:
 class ArmsEngine:
     """A bandit over optimizers, with one sampler for the values of all of them.
 
-    An optimizer's bounds are asked for when the study first turns to it, and its first trial has the suggested rate.
+    An optimizer's bounds are asked for when the study first turns to it, and its first trial has the suggested rate,
+    unless trials of another study show more.
     Rates are searched as places in the bounds: what is learnt on one optimizer serves the others, and rates beyond the
     bounds stay possible at a low weight, see `studies.engines.places`. So the bounds are a prior and no part of the
     space, which must have every rate that is possible, see `with_any_rate`.
@@ -74,7 +75,7 @@ class ArmsEngine:
         fixed = dict(self._first[number]) if number < len(self._first) else {}
         arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number))
         turned = {arm, *(one.arm for one in tried)}
-        if arm not in {one.arm for one in tried}:
+        if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in ended), *running)):
             fixed = {PLACE: MIDDLE, **fixed}
         placed = self._sampler.propose_with(
             number,

@@ -33,16 +33,21 @@ def losses_of(build_model, x, **arguments):
     return lrrt.range_test(build_model, (x, Y), **options).curves["sgd"][0].losses
 
 
+@pytest.fixture(scope="module")
+def dense_losses():
+    return losses_of(dense, DENSE)
+
+
 @pytest.mark.parametrize(
     "convert",
     [scipy.sparse.csr_matrix, scipy.sparse.coo_array, scipy.sparse.dok_array, tf.sparse.from_dense],
     ids=["csr_matrix", "coo_array", "dok_array", "SparseTensor"],
 )
 @pytest.mark.parametrize("takes_sparse", [False, True])
-def test_sparse_data_gives_the_curve_of_the_same_dense_data(convert, takes_sparse):
+def test_sparse_data_gives_the_curve_of_the_same_dense_data(convert, takes_sparse, dense_losses):
     losses = losses_of(lambda: dense(sparse=takes_sparse), convert(DENSE))
 
-    np.testing.assert_allclose(losses, losses_of(dense, DENSE), rtol=1e-4)
+    np.testing.assert_allclose(losses, dense_losses, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +134,8 @@ def on_disk(tmp_path):
     return np.load(tmp_path / "x.npy", mmap_mode="r")
 
 
-def test_a_memmap_gives_the_curve_of_the_same_array(on_disk):
-    np.testing.assert_array_equal(losses_of(dense, on_disk), losses_of(dense, DENSE))
+def test_a_memmap_gives_the_curve_of_the_same_array(on_disk, dense_losses):
+    np.testing.assert_array_equal(losses_of(dense, on_disk), dense_losses)
 
 
 def test_a_memmap_is_validated_on(on_disk):

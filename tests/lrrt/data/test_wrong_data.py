@@ -132,6 +132,12 @@ def test_a_compiled_model_is_left_as_it_was_when_its_data_is_refused():
             keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD())),
             "one learning rate, which is set at each step, got a MultiOptimizer",
         ),
+        (
+            keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD()))
+            ),
+            "one learning rate, which is set at each step, got a MultiOptimizer",
+        ),
     ],
 )
 def test_what_is_no_optimizer_with_one_rate_is_refused_by_name(optimizers, message):

@@ -41,8 +41,7 @@ KEYS = {
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
         "objective metrics num_parameters seconds_per_step evaluated_train_loss fold_scores mean_score spread test "
-        "model_file loading_code "
-        "refitted overfitting overfitting_sentence evaluation at_edge"
+        "model_file loading_code refitted overfitting overfitting_sentence evaluation at_edge"
     ),
     "best.overfitting": "verdict reason num_epochs best_epoch best_val_loss generalisation_gap rise noise",
     "best.refitted": "model_file epochs train_loss test",
@@ -55,8 +54,9 @@ KEYS = {
     ),
     "data": "split is_held_out class_weight notes",
     "narrowing": "original_decades searched_decades num_diverged",
-    "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved retraining",
+    "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved cuts retraining",
     "cost.epochs_saved": "completed pruned diverged",
+    "cost.cuts": "could_cut cut steps_saved",
     "cost.retraining": "trainings steps epochs seconds",
 }
 

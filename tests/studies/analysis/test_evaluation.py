@@ -110,6 +110,33 @@ def test_trials_whose_models_differ_are_scored_without_penalties():
     assert notes == [WITHOUT_PENALTIES]
 
 
+class AtBatches(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        """Send the trial through `model.fit`."""
+
+
+@pytest.mark.parametrize("way", ["in the loop", "run_eagerly", "through fit"])
+def test_penalties_of_activities_are_left_out_whichever_way_a_trial_is_trained(way):
+    def build(hp):
+        penalty = keras.regularizers.L1(hp.Float("strength", 0.001, 0.1))
+        model = keras.Sequential(
+            [L.Input((6,)), L.Dense(8, "relu", activity_regularizer=penalty), L.Dense(2, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=way == "run_eagerly")
+        return model
+
+    loops = Loops(build, (X[:60], Y[:60]), optimizers=["adam"], batch_size=16, validation_data=(X[60:], Y[60:]))
+    callbacks = (lambda: [AtBatches()]) if way == "through fit" else None
+    trainer = Trainer(loops, epochs=1, on_note=str, callbacks=callbacks)
+    one = trainer.train(TrialConfig("adam", "fixed", 0.02, 16, own=(("strength", 0.05),)))
+    plain = keras.Sequential([L.Input((6,)), L.Dense(8, "relu"), L.Dense(2, "softmax")])
+    plain.compile("adam", "sparse_categorical_crossentropy")
+    plain.set_weights(trainer.as_trained(one.result, one.best_weights).get_weights())
+
+    assert one.result.score == pytest.approx(plain.evaluate(X[60:], Y[60:], verbose=0), rel=1e-4)
+    assert one.result.train_losses[0] < 2.0  # with its penalty it is more
+
+
 def test_a_search_on_random_labels_is_not_called_healthy():
     chance, _, of_chance = trained(build_model, RNG.integers(0, 2, 240))
     result, _, evaluation = trained(build_model, Y)

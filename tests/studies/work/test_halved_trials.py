@@ -1,5 +1,7 @@
 """Shows that a promoted trial of a real training goes on from its kept weights, and what happens if they are lost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,9 @@ from studies import (
     TrialState,
     best_of,
 )
+from studies.engines.keras_tuner_engine import keras_tuner_engine
+from studies.engines.observation import Observation
+from studies.engines.optuna_engine import OptunaEngine
 from tests.studies.bowl import Bowl, Heard
 
 SPACE = SearchSpace(
@@ -69,6 +74,18 @@ def test_a_promoted_trial_whose_weights_are_lost_is_trained_from_its_start_to_th
     assert [(one.number, one.state, one.val_losses, one.num_steps) for one in lost] == [
         (one.number, one.state, one.val_losses, one.num_steps) for one in kept
     ]
+
+
+@pytest.mark.parametrize(("make", "sampler"), [(OptunaEngine, "tpe"), (keras_tuner_engine, "bayesian")])
+def test_an_engine_that_heard_of_a_trial_before_it_was_promoted_proposes_as_one_that_did_not(make, sampler):
+    space = SearchSpace((OptimizerRange("sgd", 1e-3, 1.0),))
+    others = {"optimizer": "sgd", "schedule": "fixed", "batch_size": 32}
+    ended = [Observation(n, {**others, "lr__sgd": 0.002 * 1.4**n}, cost=0.01 * n**2) for n in range(16)]
+    promoted = [replace(one, cost=0.01 * (15 - one.number) ** 2) for one in ended]
+    before, fresh = make(space, sampler=sampler), make(space, sampler=sampler)
+    other = before.propose(20, ended, [])
+
+    assert before.propose(20, promoted, []) == fresh.propose(20, promoted, []) != other
 
 
 def test_a_checkpoint_is_forgotten_as_soon_as_its_trial_stays_behind_for_good():
