@@ -45,7 +45,7 @@ def show_counts(name: str, loop: TrainingLoop) -> None:
         ("operations without a GPU kernel", counts.on_host),
     ):
         listed = ", ".join(f"{operations} ({count})" for operations, count in sorted(found.items()))
-        print(f"  {name}: {what} a step: {found.total()}{f': {listed}' if listed else ''}")
+        print(f"  {name}: {what} a step, at most: {found.total()}{f': {listed}' if listed else ''}")
 
 
 def results_of(task: Task) -> dict[str, list[float]]:
