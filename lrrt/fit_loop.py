@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.one_batch import num_rows, run_on_batch, value_of
+from lrrt.one_batch import NO_VALUE, num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
 from lrrt.penalties import penalty_of
 from lrrt.recorded_steps import Steps, data_ended
@@ -48,6 +48,7 @@ class FitLoop:
 
         Raises:
             MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
+            ValueError: where the step returns no loss; `fit` would record none either.
         """
         import tensorflow as tf
 
@@ -58,6 +59,8 @@ class FitLoop:
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise
         except Exception as error:  # the model's train_step is the user's code, which may raise anything
+            if str(error).startswith(NO_VALUE):
+                raise
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             return f"the model's train_step cannot run in a graph ({why})"
         return ""

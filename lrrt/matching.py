@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lrrt.arrays import ArrayBatches
+from lrrt.labels import check_class_numbers, check_shapes
 from lrrt.parts import Batch
-from lrrt.rows import DiskRows
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
 from lrrt.variables import states_of
 
@@ -71,6 +69,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
             "autoencoder (x, x)."
         )
     try:
+        _check_number(model, x)
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
@@ -87,6 +86,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
                 f"{name} must have labels that the model's loss takes, got y of shape {_shapes(y)} for outputs of "
                 f"shape {_shapes(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
             ) from error
+        check_shapes(model, y, y_pred, name)
     return y_pred
 
 
@@ -101,9 +101,7 @@ def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: 
 
 
 def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
-    """Refuse data that does not fit a complete model, and class labels that the model has no output for.
-
-    Such labels raise on a CPU, and give NaN on a GPU.
+    """Refuse data that does not fit a complete model.
 
     Raises:
         ValueError: saying what does not fit.
@@ -117,15 +115,7 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
         if not has_step_of_its_own(model):
             raise
         return  # its own step may take what its call does not
-    if not _has_class_numbers(model) or not isinstance(batches, ArrayBatches) or len(batches.arrays) == 1:
-        return
-    labels, num_classes = batches.arrays[1], y_pred.shape[-1]
-    labels = np.asarray(labels.array if isinstance(labels, DiskRows) else labels)
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"The labels of {name} must lie in 0..{num_classes - 1}, one for each of the model's {num_classes} "
-            f"outputs, got labels from {labels.min()} to {labels.max()}."
-        )
+    check_class_numbers(model, batches, y_pred.shape[-1], name)
 
 
 def check_optimizers(model: keras.Model) -> None:
@@ -170,6 +160,15 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
 
 
+def _check_number(model: keras.Model, x: Any) -> None:
+    """Refuse more arrays than a model has inputs, of which Keras takes the first ones, but for names that are left."""
+    import keras
+
+    inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)
+    if inputs and isinstance(x, tuple | list) and len(arrays) > len(inputs):
+        raise ValueError(f"{len(arrays)} arrays for {len(inputs)} inputs")
+
+
 def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
     """Refuse data whose last batch would be shorter than the model takes."""
     if required and isinstance(batches, ArrayBatches) and batches.num_samples % required:
@@ -177,14 +176,6 @@ def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
             f"{name} must have a multiple of {required} samples, since the model takes no other batches, got "
             f"{batches.num_samples}. Leave {batches.num_samples % required} out."
         )
-
-
-def _has_class_numbers(model: keras.Model) -> bool:
-    import keras
-
-    return isinstance(model.loss, keras.losses.SparseCategoricalCrossentropy) or (
-        model.loss in ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy)
-    )
 
 
 def _shapes(tensors: Any) -> str:

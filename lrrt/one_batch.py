@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+NO_VALUE = "A train_step or test_step must return"  # how a message begins if a step shows no loss
+
 
 def run_on_batch(
     model: keras.Model,
@@ -76,9 +78,9 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     import tensorflow as tf
 
     if not isinstance(logs, dict) or name not in logs:
-        found = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
-        raise ValueError(f'A train_step or test_step must return a dict with the key "{name}", got {found}.')
+        found = (", ".join(map(str, logs)) or "no key") if isinstance(logs, dict) else type(logs).__name__
+        raise ValueError(f'{NO_VALUE} a dict with the key "{name}", got {found}.')
     value = tf.convert_to_tensor(logs[name])
     if value.shape.num_elements() != 1:
-        raise ValueError(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
+        raise ValueError(f'{NO_VALUE} a scalar as "{name}", got the shape {value.shape}.')
     return tf.cast(tf.reshape(value, []), tf.float32)

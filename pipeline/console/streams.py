@@ -19,9 +19,9 @@ def make_usable() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-    sys.stdin = sys.stdin or _opened(0, "r")
-    sys.stdout = sys.stdout or _opened(1, "w")
-    sys.stderr = sys.stderr or _opened(2, "w")
+    sys.stdin = _usable(sys.stdin, 0, "r")
+    sys.stdout = _usable(sys.stdout, 1, "w")
+    sys.stderr = _usable(sys.stderr, 2, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads file names that are not UTF-8
 
@@ -35,6 +35,10 @@ def say(text: str, stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def _usable(stream: TextIO | None, number: int, mode: str) -> TextIO:
+    return _opened(number, mode) if stream is None or stream.closed else stream
 
 
 def _opened(number: int, mode: str) -> TextIO:

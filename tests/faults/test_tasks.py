@@ -77,5 +77,5 @@ def test_what_a_task_may_do_changes_nothing_in_the_process(run, fault, tmp_path)
     assert os.getcwd() == str(tmp_path)
     written = {path.name for path in (tmp_path / "out/best").iterdir()}
     assert "losses.png" in written
-    assert written & {"model.keras", "model.weights.h5"}
+    assert written & {"model.keras", "model.weights.h5", "model.weights.npz"}
     assert ([*warnings.filters], np.geterr(), signal.getsignal(signal.SIGTERM)) == before
