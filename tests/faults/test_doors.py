@@ -19,7 +19,7 @@ import collections, functools
 import keras, numpy as np
 
 COUNTS = collections.Counter()
-AT, LEAVES = None, None
+AT, LEAVES = eval(open("door.txt").read())  # not in this file, whose changes would make it another study
 
 def door(name):
     COUNTS[name] += 1
@@ -130,8 +130,8 @@ def run(tmp_path, monkeypatch, capsys):
     before = signal.signal(signal.SIGINT, lambda number, frame: None)  # as in the command, Python's own is not set
 
     def run(at=None, leaves="None"):
-        text = TASK.replace("AT, LEAVES = None, None", f"AT, LEAVES = {at!r}, {leaves}")
-        (tmp_path / "doors_task.py").write_text(text)
+        (tmp_path / "doors_task.py").write_text(TASK)
+        (tmp_path / "door.txt").write_text(f"{at!r}, {leaves}")
         sys.modules.pop("doors_task", None)
         code = 0
         try:
