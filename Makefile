@@ -18,7 +18,7 @@ FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.ve
 done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults audit cluster-test lint format docs clean
+.PHONY: help run test faults audit cluster-test gpu-check lint format docs benchmarks clean
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
@@ -26,16 +26,18 @@ help:
 	@echo "make cluster-test  run the tests on a real Slurm and PostgreSQL, which it brings up on this machine"
 	@echo "make faults   run the whole campaign of faults, which takes up to an hour; its short part is in make test"
 	@echo "make audit    look for holes: in this code with bandit, in what it depends on with pip-audit, which asks PyPI"
+	@echo "make gpu-check  check and measure everything on a GPU; without one, say what was not"
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
 	@echo "make docs     build the documentation into site/, without a warning"
+	@echo "make benchmarks  measure speed, memory and bounds, hours; ARGS=\"--quick\" some twenty minutes"
 	@echo "make clean    remove the environment and caches; results in out/ and state/ stay"
 
 run: $(READY)
 	@$(BIN)/lrrt run $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m pytest -m "long or not long" $(or $(ARGS),tests/faults)
@@ -47,6 +49,9 @@ audit: $(READY)
 
 cluster-test: $(READY)
 	@if tests/cluster/packages.sh; then $(BIN)/python -m pytest $(or $(ARGS),tests/cluster); fi
+
+gpu-check: $(READY)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python benchmarks/on_gpu.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -62,6 +67,9 @@ format: $(READY)
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html; with search: $(BIN)/python -m http.server --directory site"
+
+benchmarks: $(READY)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ import numpy as np
 import sklearn.datasets
 from make_oracle import best_of_training
 from numpy.typing import NDArray
+from tables import Cell, Table, show
 from truths import Answer, Truth
 
 from lrrt import Loops, Ramp, run_range_test
@@ -49,17 +51,18 @@ TASKS = {"digits_mlp": digits_mlp, "diabetes_raw": diabetes_raw}
 
 
 def main() -> None:
-    """Test, train, and print a line for each case."""
+    """Test, train, and print a row for each case."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS))
     options = parser.parse_args()
-    for name in options.tasks:
-        score_task(name, options.optimizers)
+    rows = [row for name in options.tasks for row in score_task(name, options.optimizers)]
+    heads = ("", "optimizer", "", "low", "high", "suggested", "best of the grid", "regret", "verdict")
+    show(Table("Bounds of each optimizer, against trainings at a grid of rates", heads, tuple(rows)))
 
 
-def score_task(name: str, optimizers: list[str]) -> None:
-    """Print what the range test says of each optimizer on a task, and how good its rates are."""
+def score_task(name: str, optimizers: list[str]) -> Iterator[tuple[Cell, ...]]:
+    """Yield what the range test says of each optimizer on a task, and how good its rates are."""
     (x, y), build_model = TASKS[name]()
     order = np.random.default_rng(7).permutation(len(x))
     train, held_out = np.split(order, [int(len(x) * (1 - VALIDATION))])
@@ -75,12 +78,9 @@ def score_task(name: str, optimizers: list[str]) -> None:
         bounds, truth = result.bounds[label], truth_of(loops, label)
         score = truth.score(Answer(bounds.low, bounds.high, bounds.suggested))
         holds = "no answer" if bounds.low is None else "holds" if score.covers[0] else "WRONG"
-        rates = "-" if bounds.low is None else f"{bounds.low:.1e} to {bounds.high:.1e}, {bounds.suggested:.1e}"
-        print(
-            f"{name:14s}{label:20s}{holds:10s}{rates:32s}best {truth.best:.1e}  regret {score.regret:.3f}  "
-            f"{bounds.verdict.name}",
-            flush=True,
-        )
+        rates = [None if rate is None else f"{rate:.1e}" for rate in (bounds.low, bounds.high, bounds.suggested)]
+        yield (name, label, holds, *rates, f"{truth.best:.1e}", score.regret, bounds.verdict.name)
+        print(f"{name} {label}: {holds}", file=sys.stderr, flush=True)
         loops.drop(label)
 
 

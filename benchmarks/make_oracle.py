@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from bounds_quality import compiled, load_tasks
+from recorded import compiled, load_tasks
 
 from lrrt import Loops
 

@@ -8,6 +8,7 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -15,11 +16,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from lrrt import Case, Loops, Ramp, RangeCurve, RangeTestResult, find_bounds, run_range_test
+from lrrt.factors import averaging_steps_of
 from lrrt.recording import climbed, parts_of, repeated
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, Trainer, TrialConfig, TrialResult, TrialState
 from studies.objective import VAL_LOSS
 
-NEAR = 0.02  # of the scale, which is the loss before training minus the lowest
+NEAR = (0.01, 0.02, 0.05)  # of the scale, which is the loss before training minus the lowest
 RAMP_STEPS = 100  # of the oracle's curves, those of the default call
 
 
@@ -31,8 +33,11 @@ class Task(Protocol):
     epochs: int
     steps_per_epoch: int
 
-    def range_test(self, seed: int) -> RangeTestResult:
-        """Test the rates of all optimizers."""
+    def range_test(self, seed: int, optimizers: Sequence[str]) -> RangeTestResult:
+        """Test the rates of some optimizers."""
+
+    def remembered(self, label: str) -> tuple[float, float]:
+        """Return the least and the greatest of an optimizer's best rates on the other tasks."""
 
     def trainer(self, seed: int) -> Any:
         """Return what trains trials."""
@@ -45,15 +50,27 @@ class Oracle:
         self.tasks = _load_module(folder / "tasks.py")
         self.truth: dict[str, Any] = json.loads((folder / "oracle.json").read_text(encoding="utf-8"))
 
-    def target(self, name: str, optimizers: Sequence[str]) -> float:
-        """Return the loss that is within 2 % of the scale of the lowest one that these optimizers reach on a task."""
+    def targets(self, name: str, optimizers: Sequence[str]) -> tuple[float, ...]:
+        """Return the losses that are within each part of `NEAR` of the lowest one that these optimizers reach."""
         cases = [self.truth[name][label] for label in optimizers]
         start = max(case["init_val_loss"] for case in cases)
-        means = []
-        for case in cases:
-            runs = [[start if loss is None else min(loss, start) for loss in seed] for seed in case["best_val_loss"]]
-            means += [statistics.fmean(losses) for losses in zip(*runs, strict=True)]
-        return min(means) + NEAR * (start - min(means))
+        lowest = min(min(_means(case, start)) for case in cases)
+        return tuple(lowest + near * (start - lowest) for near in NEAR)
+
+    def remembered(self, name: str, label: str) -> tuple[float, float]:
+        """Return the least and the greatest of an optimizer's best rates on all tasks but this one."""
+        others = [cases[label] for other, cases in self.truth.items() if other != name]
+        best = []
+        for case in others:
+            means = _means(case, case["init_val_loss"])
+            best.append(case["rates"][means.index(min(means))])
+        return min(best), max(best)
+
+
+def _means(case: Mapping[str, Any], start: float) -> list[float]:
+    """Return the mean over the seeds at each rate of a case; what diverged is as bad as untrained."""
+    runs = [[start if loss is None else min(loss, start) for loss in seed] for seed in case["best_val_loss"]]
+    return [statistics.fmean(losses) for losses in zip(*runs, strict=True)]
 
 
 class TrainedTask:
@@ -61,6 +78,7 @@ class TrainedTask:
 
     def __init__(self, oracle: Oracle, name: str, optimizers: Sequence[str]) -> None:
         task = oracle.tasks.load(name)
+        self.remembered = partial(oracle.remembered, name)
 
         def build() -> Any:
             model = task.build()
@@ -81,9 +99,9 @@ class TrainedTask:
             one = SearchSpace((OptimizerRange(label, 1e-5, 1e-1),), batch_sizes=(self.batch_size,))
             OptunaStudy(one).run(once, num_trials=1)
 
-    def range_test(self, seed: int) -> RangeTestResult:
-        """Run the default call."""
-        return run_range_test(self.loops, Ramp(), seed=seed)
+    def range_test(self, seed: int, optimizers: Sequence[str]) -> RangeTestResult:
+        """Run them as a stage does, for trainings of all epochs."""
+        return run_range_test(self.loops, Ramp(), optimizers=optimizers, seed=seed, training_epochs=self.epochs)
 
     def trainer(self, seed: int) -> Trainer:
         """Return a trainer without early stopping, as the oracle trained."""
@@ -99,17 +117,20 @@ class LookedUpTask:
 
     def __init__(self, oracle: Oracle, name: str, optimizers: Sequence[str]) -> None:
         task = oracle.tasks.load(name)
+        self.remembered = partial(oracle.remembered, name)
         self.optimizers, self.epochs, self.batch_size = tuple(optimizers), task.epochs, task.batch_size
         self.steps_per_epoch = -(-len(task.x) // task.batch_size)
+        self._averaging_steps = averaging_steps_of(task.build())
         self._cases = {label: oracle.truth[name][label] for label in optimizers}
 
-    def range_test(self, seed: int) -> RangeTestResult:
-        """Judge the oracle's curves."""
-        curves = {label: _curves(case) for label, case in self._cases.items()}
+    def range_test(self, seed: int, optimizers: Sequence[str]) -> RangeTestResult:
+        """Judge the oracle's curves as a stage does, for trainings of all epochs."""
+        curves = {label: _curves(self._cases[label]) for label in optimizers}
+        lengths = {"training_steps": self.epochs * self.steps_per_epoch, "averaging_steps": self._averaging_steps}
         first = next(iter(curves.values()))[0]
         return RangeTestResult(
             curves,
-            {label: find_bounds(repeats, optimizer=label) for label, repeats in curves.items()},
+            {label: find_bounds(repeats, optimizer=label, **lengths) for label, repeats in curves.items()},
             {label: Case(label, label, self.batch_size) for label in curves},
             Ramp(first.lrs[0], 1e2, RAMP_STEPS),
             seed,
@@ -117,17 +138,20 @@ class LookedUpTask:
 
     def trainer(self, seed: int) -> _Lookup:
         """Return what looks trials up."""
-        return _Lookup(self._cases, seed, self.epochs)
+        return _Lookup(self._cases, seed, self.epochs, self.steps_per_epoch)
 
 
 class _Lookup:
     objectives, max_trial_s = (VAL_LOSS,), None
 
-    def __init__(self, cases: Mapping[str, Any], seed: int, epochs: int) -> None:
-        self.cases, self.seed, self.epochs = cases, seed, epochs
+    def __init__(self, cases: Mapping[str, Any], seed: int, epochs: int, steps_per_epoch: int) -> None:
+        self.cases, self.seed, self.epochs, self.steps_per_epoch = cases, seed, epochs, steps_per_epoch
 
     def check_space(self, space: SearchSpace) -> None:
         """Take any: what is looked up has no steps."""
+
+    def share_choices(self, choices: Any, space: SearchSpace, num_trials: int) -> None:
+        """Take none: nothing is compiled."""
 
     def as_built(self, config: TrialConfig) -> TrialConfig:
         """Return the config: there is no model that lacks some of it."""
@@ -143,8 +167,12 @@ class _Lookup:
             known = [(rate, loss) for rate, loss in zip(grid, losses, strict=True) if loss is not None]
             state = TrialState.COMPLETED
             reached = min(start, float(np.interp(math.log(config.lr), *zip(*known, strict=True))))
+        num_epochs = (
+            1 if state is TrialState.DIVERGED else self.epochs
+        )  # what the oracle has no loss of ended in its first
         curve = (start, *[reached] * (self.epochs - 1))
-        return Trained(TrialResult(number, config, state, curve, curve, planned_epochs=self.epochs), None)
+        steps = num_epochs * self.steps_per_epoch
+        return Trained(TrialResult(number, config, state, curve, curve, steps, planned_epochs=self.epochs), None)
 
 
 def _curves(case: Mapping[str, Any]) -> tuple[RangeCurve, ...]:

@@ -1,6 +1,6 @@
 """Milliseconds of a range test: our default call against the same ramp driven by a callback of `fit`.
 
-    python benchmarks/range_test_speed.py
+    python benchmarks/range_test_speed.py [--pairs 9]
 
 The digits MLP (two dense layers), batches of 32, Adam, three repeats of at most 100 steps from 1e-7 to 10: ours ends a
 ramp where the loss has broken down, and begins the later ones near that; `fit` takes all steps. Both ways are warm:
@@ -9,18 +9,18 @@ what each traces at its first call is not counted.
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import keras
 import numpy as np
 from study_speed import digits_mlp
-from tables import print_table
+from tables import compare, show
 
 from lrrt import Loops, Ramp
 from lrrt.range_test import run_range_test
 from pipeline.digits_example import load_data
 
-NUM_PAIRS = 9
 REPEATS = 3
 OURS, FIT = "lrrt, the compiled loop", "the same ramp as a callback of fit"
 
@@ -44,6 +44,9 @@ class FitRamp(keras.callbacks.Callback):
 
 def main() -> None:
     """Measure in turn and print."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--pairs", type=int, default=9, help="of a range test of each way")
+    num_pairs = parser.parse_args().pairs
     data, ramp, build_model = load_data()["train"], Ramp(), digits_mlp().build_model
     loops = Loops(build_model, data, optimizers=["adam"])
     model = build_model()
@@ -65,14 +68,14 @@ def main() -> None:
     a_step: dict[str, list[float]] = {way: [] for way in ways}
     for run in ways.values():
         run()
-    for _ in range(NUM_PAIRS):
+    for _ in range(num_pairs):
         for way, run in ways.items():
             began = time.perf_counter()
             num_steps = run()
             whole[way].append((time.perf_counter() - began) * 1e3)
             a_step[way].append(whole[way][-1] / num_steps)
-    print_table("Range test, digits MLP, batch 32, a step", "ms", a_step, ours=OURS)
-    print_table("Range test, digits MLP, batch 32, three repeats", "ms", whole, ours=OURS)
+    show(compare("A step of a range test, digits MLP, batches of 32, ms", a_step, ours=OURS))
+    show(compare("A range test of three repeats, digits MLP, batches of 32, ms", whole, ours=OURS))
 
 
 if __name__ == "__main__":

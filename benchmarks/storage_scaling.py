@@ -26,6 +26,7 @@ import multiprocessing
 import os
 import secrets
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -36,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from tables import Cell, Table, cell_text, show
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState, Watcher
 from studies.objective import VAL_LOSS
@@ -64,6 +66,9 @@ class Sleeper:
 
     def check_space(self, space: SearchSpace) -> None:
         """Sleep at any values."""
+
+    def share_choices(self, choices: Any, space: SearchSpace, num_trials: int) -> None:
+        """Take none: nothing is compiled."""
 
     def as_built(self, config: Any) -> Any:
         """Return the config: there is no model that lacks some of it."""
@@ -129,7 +134,7 @@ def work(url: str, name: str, seconds: float, seed: int, start: Any, ended: Any)
     ended.put((sleeper.trained, time.monotonic() - began, time.process_time() - began_cpu))
 
 
-def measure(url: str, num_workers: int, seconds: float, trials_each: int, num_training: int) -> tuple[str, ...]:
+def measure(url: str, num_workers: int, seconds: float, trials_each: int, num_training: int) -> tuple[Cell, ...]:
     """Run so many workers to their end and return a row of the table."""
     name, num_trials, database = secrets.token_hex(4), num_workers * trials_each, Database(url)
     study = OptunaStudy(SPACE, storage=url, name=name, grace_s=GRACE_S)
@@ -163,17 +168,17 @@ def measure(url: str, num_workers: int, seconds: float, trials_each: int, num_tr
     overheads = [(own_s - seconds * len(numbers)) / len(numbers) for numbers, own_s, _ in reports if numbers]
     return (
         url.partition(":")[0].partition("+")[0],
-        f"{seconds:g}",
-        str(num_workers),
-        str(num_training),
-        str(num_trials),
-        str(num_trials - len(results)),
-        str(results.total() - len(results) + len(trained) - len(set(trained))),
-        f"{1000 * statistics.mean(overheads):.0f}",
-        f"{1000 * sum(cpu for _, _, cpu in reports) / num_trials:.0f}",
-        f"{num_trials * seconds / (num_workers * wall):.3f}",
-        f"{transactions / num_trials:.0f}" if database else "-",
-        f"{max(seen, default=0) / num_workers:.1f}" if database else "-",
+        seconds,
+        num_workers,
+        num_training,
+        num_trials,
+        num_trials - len(results),
+        results.total() - len(results) + len(trained) - len(set(trained)),
+        1000 * statistics.mean(overheads),
+        1000 * sum(cpu for _, _, cpu in reports) / num_trials,
+        num_trials * seconds / (num_workers * wall),
+        transactions / num_trials if database else None,
+        max(seen, default=0) / num_workers if database else None,
     )
 
 
@@ -189,13 +194,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         urls = [chosen.storage] if chosen.storage else []
         urls += [] if chosen.no_sqlite else [f"sqlite:///{Path(folder) / 'study.db'}"]
-        print("  ".join(f"{head:>12s}" for head in HEADS))
+        rows = []
         for url in urls:
             for seconds in chosen.seconds:
                 for num_workers in chosen.workers:
                     for num_training in chosen.training:
                         row = measure(url, num_workers, seconds, chosen.trials_each, num_training)
-                        print("  ".join(f"{cell:>12s}" for cell in row), flush=True)
+                        rows.append(row)
+                        print("  ".join(map(cell_text, row)), file=sys.stderr, flush=True)
+    show(Table("Workers that share a study whose trials sleep", HEADS, tuple(rows)))
 
 
 if __name__ == "__main__":

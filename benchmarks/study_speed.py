@@ -1,7 +1,9 @@
 """Seconds a trial: our study against an Optuna objective with `fit` and against KerasTuner's RandomSearch.
 
-    python benchmarks/study_speed.py                      # the digits MLP and, where Fashion-MNIST is, the convnet
-    python benchmarks/study_speed.py digits_mlp
+    python benchmarks/study_speed.py digits_mlp [--trials 9]
+    python benchmarks/study_speed.py convnet [--trials 6]      # where Fashion-MNIST is, see examples/fashion_mnist.py
+
+The convnet is not trained by XLA, which makes convolutions on a CPU many times slower.
 
 Same model, data, epochs, batch size and range of rates (Adam, 1e-5 to 1e-1, fixed). Each way does its trials in one
 process, as a user would run it, and is warm after one trial that is not counted. Ours keeps its study in SQLite on
@@ -10,6 +12,7 @@ disk, KerasTuner in its directory, Optuna's in memory.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import sys
 import tempfile
@@ -17,13 +20,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
 import keras_tuner
 import numpy as np
 import optuna
-from tables import print_table
+from tables import compare, show
 
 from lrrt import Loops
 from pipeline.digits_example import load_data as load_digits
@@ -45,7 +49,6 @@ class Task:
     validation: tuple[np.ndarray, np.ndarray]
     batch_size: int
     epochs: int
-    num_trials: int
 
 
 def digits_mlp() -> Task:
@@ -60,7 +63,7 @@ def digits_mlp() -> Task:
         return model
 
     data = load_digits()
-    return Task(build_model, data["train"], data["validation"], 32, 12, 9)
+    return Task(build_model, data["train"], data["validation"], 32, 12)
 
 
 def convnet() -> Task:
@@ -69,7 +72,7 @@ def convnet() -> Task:
 
     data = fashion_mnist.load_data(num_samples=4_000)
     validation = tuple(part[:1_000] for part in data["validation"])
-    return Task(fashion_mnist.build_model, data["train"], validation, 250, 4, 6)
+    return Task(fashion_mnist.build_model, data["train"], validation, 250, 4)
 
 
 def with_rate(task: Task, rate: float) -> keras.Model:
@@ -79,12 +82,12 @@ def with_rate(task: Task, rate: float) -> keras.Model:
     return model
 
 
-def by_lrrt(task: Task, folder: str) -> Iterator[None]:
+def by_lrrt(task: Task, folder: str, num_trials: int, *, jit: bool = False) -> Iterator[None]:
     """Do one trial at each `next`: one study runs in a thread that waits after each trial."""
     loops = Loops(
         task.build_model, task.train, optimizers=["adam"], batch_size=task.batch_size, validation_data=task.validation
     )
-    trainer = Trainer(loops, epochs=task.epochs, patience=None)
+    trainer = Trainer(loops, epochs=task.epochs, patience=None, jit=jit)
     space = SearchSpace((OptimizerRange("adam", LOW, HIGH),), ("fixed",), (task.batch_size,))
     may_go_on, has_ended = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -97,12 +100,12 @@ def by_lrrt(task: Task, folder: str) -> Iterator[None]:
 
     def search() -> None:
         may_go_on.acquire()
-        study = OptunaStudy(space, storage=f"sqlite:///{folder}/study.db")
-        study.run(trainer, num_trials=task.num_trials + 1, watcher=Waiting())
+        study = OptunaStudy(space, storage=f"sqlite:///{folder}/study-{jit}.db")
+        study.run(trainer, num_trials=num_trials + 1, watcher=Waiting())
 
     thread = threading.Thread(target=search)
     thread.start()
-    for _ in range(task.num_trials + 1):
+    for _ in range(num_trials + 1):
         may_go_on.release()
         has_ended.acquire()
         yield
@@ -110,7 +113,7 @@ def by_lrrt(task: Task, folder: str) -> Iterator[None]:
     thread.join()
 
 
-def by_optuna(task: Task, folder: str) -> Iterator[None]:
+def by_optuna(task: Task, folder: str, num_trials: int) -> Iterator[None]:
     """Do one trial at each `next`."""
 
     def objective(trial: optuna.Trial) -> float:
@@ -129,7 +132,7 @@ def by_optuna(task: Task, folder: str) -> Iterator[None]:
         yield
 
 
-def by_keras_tuner(task: Task, folder: str) -> Iterator[None]:
+def by_keras_tuner(task: Task, folder: str, num_trials: int) -> Iterator[None]:
     """Do one trial at each `next`."""
 
     def build(hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -144,30 +147,44 @@ def by_keras_tuner(task: Task, folder: str) -> Iterator[None]:
         yield
 
 
-WAYS = {OURS: by_lrrt, "Optuna, fit in the objective": by_optuna, "KerasTuner RandomSearch": by_keras_tuner}
+OURS_IN_XLA = f"{OURS}, jit = true"
+WAYS = {
+    OURS: by_lrrt,
+    OURS_IN_XLA: partial(by_lrrt, jit=True),
+    "Optuna, fit in the objective": by_optuna,
+    "KerasTuner RandomSearch": by_keras_tuner,
+}
 
 
-def main(names: list[str]) -> None:
-    """Measure each task: a few trials of each way in turn."""
-    for name in names:
-        task = {"digits_mlp": digits_mlp, "convnet": convnet}[name]()
-        with tempfile.TemporaryDirectory() as folder:
-            running = {way: run(task, folder) for way, run in WAYS.items()}
-            samples: dict[str, list[float]] = {way: [] for way in WAYS}
+TASKS = {"digits_mlp": digits_mlp, "convnet": convnet}
+
+
+def main() -> None:
+    """Measure a task: a few trials of each way in turn."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--trials", type=int, default=9, help=f"of each way, {IN_A_ROW} in a row")
+    options = parser.parse_args()
+    task = TASKS[options.task]()
+    ways = {way: run for way, run in WAYS.items() if options.task == "digits_mlp" or way != OURS_IN_XLA}
+    samples: dict[str, list[float]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        running = {way: run(task, folder, options.trials) for way, run in ways.items()}
+        for way, trials in running.items():
+            began = time.perf_counter()
+            next(trials)
+            print(f"{options.task}: first trial of {way}: {time.perf_counter() - began:.2f} s")
+        for _ in range(options.trials // IN_A_ROW):
             for way, trials in running.items():
-                began = time.perf_counter()
-                next(trials)
-                print(f"{name}: first trial of {way}: {time.perf_counter() - began:.2f} s")
-            for _ in range(task.num_trials // IN_A_ROW):
-                for way, trials in running.items():
-                    for _ in range(IN_A_ROW):
-                        began = time.perf_counter()
-                        next(trials)
-                        samples[way].append(time.perf_counter() - began)
-            next(running[OURS], None)  # lets the study's thread end
-        title = f"A trial of {name}: {len(task.train[0])} samples, batch {task.batch_size}, {task.epochs} epochs"
-        print_table(title, "s a trial", samples, ours=OURS)
+                for _ in range(IN_A_ROW):
+                    began = time.perf_counter()
+                    next(trials)
+                    samples[way].append(time.perf_counter() - began)
+        for way in ways.keys() & {OURS, OURS_IN_XLA}:
+            next(running[way], None)  # lets the study's thread end
+    what = f"{len(task.train[0]):,} samples, batches of {task.batch_size}, {task.epochs} epochs"
+    show(compare(f"A trial of {options.task}, {what}, s", samples, ours=OURS))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["digits_mlp", "convnet"])
+    main()

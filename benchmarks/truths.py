@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tables import Cell
 
 GOOD = (0.05, 0.02, 0.01)  # of the scale
 DRAWS = (1, 2, 4, 8)
@@ -124,29 +125,22 @@ def wilson(successes: int, total: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def print_header() -> None:
-    shares = "".join(f"{f'covers {good:.0%}':>17s}" for good in GOOD)
-    drawn = "".join(f"{f'best of {draws}':>10s}" for draws in DRAWS)
-    print(f"{'':40s}{shares}{'contains':>9s}{'width':>6s}{'regret':>8s}{'median':>8s}{drawn}{'steps':>7s}")
+HEADS = (
+    *("", *(f"covers {good:.0%}" for good in GOOD), "95 % of the first", "contains", "width"),
+    *("regret", "median regret", *(f"best of {draws}" for draws in DRAWS), "steps"),
+)
 
 
-def print_row(way: str, scores: Sequence[Score]) -> None:
-    """Print shares with their intervals, median width, mean and median regret, mean regret of draws, mean steps."""
+def row_of(way: str, scores: Sequence[Score]) -> tuple[Cell, ...]:
+    """Return shares with an interval, median width, mean and median regret, mean regret of draws, mean steps."""
     widths = [score.width for score in scores if score.width is not None]
-    regrets = [score.regret for score in scores]
-    shares = f"{'-':>17s}" * len(GOOD) + f"{'-':>9s}{'-':>6s}"
+    shares: tuple[Cell, ...] = (None,) * (len(GOOD) + 3)
     if widths:
-        shares = "".join(_share([score.covers[i] for score in scores]) for i in range(len(GOOD)))
-        contains = statistics.mean(score.contains for score in scores)
-        shares += f"{contains:9.3f}{statistics.median(widths):6.2f}"
-    drawn = "".join(f"{statistics.mean(score.drawn[i] for score in scores):10.3f}" for i in range(len(DRAWS)))
-    steps = statistics.mean(score.num_steps for score in scores)
-    print(
-        f"{way:40s}{shares}{statistics.mean(regrets):8.3f}{statistics.median(regrets):8.3f}{drawn}"
-        f"{f'{steps:.0f}' if steps else '-':>7s}"
-    )
-
-
-def _share(values: Sequence[bool]) -> str:
-    low, high = wilson(sum(values), len(values))
-    return f"{statistics.mean(values):7.3f} {low:.2f}-{high:.2f}"
+        covers = [statistics.fmean(score.covers[i] for score in scores) for i in range(len(GOOD))]
+        interval = wilson(sum(score.covers[0] for score in scores), len(scores))
+        contains = statistics.fmean(score.contains for score in scores)
+        shares = (*covers, "{:.2f} to {:.2f}".format(*interval), contains, float(statistics.median(widths)))
+    regrets = [score.regret for score in scores]
+    drawn = [statistics.fmean(score.drawn[i] for score in scores) for i in range(len(DRAWS))]
+    steps = statistics.fmean(score.num_steps for score in scores)
+    return (way, *shares, statistics.fmean(regrets), float(statistics.median(regrets)), *drawn, steps or None)

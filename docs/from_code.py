@@ -70,7 +70,7 @@ def commands() -> str:
         rows = [_row(one) for one in (*arguments, *options)]
         table = ["| | default | |", "|---|---|---|", *rows] if rows else ["It has no options."]
         head = [f"## lrrt {name}", "", (command.help or "").strip(), "", f"Usage: `{usage} [OPTIONS]`", ""]
-        parts.append("\n".join([*head, f"Example: `{COMMANDS[name][1]}`", "", *table]))
+        parts.append("\n".join([*head, f"Example: `{COMMANDS[name][2]}`", "", *table]))
     return "\n\n".join(parts)
 
 

@@ -1,6 +1,6 @@
 """A variational autoencoder as Keras's own example has it: no `call`, a `train_step` of its own, x without labels.
 
-lrrt run examples/autoencoder.toml --app-dir examples
+lrrt init --example autoencoder && lrrt run autoencoder.toml
 """
 
 from __future__ import annotations

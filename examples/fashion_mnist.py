@@ -1,7 +1,7 @@
 """Fashion-MNIST from its four idx files, with the article's convolutional network.
 
     apt-get install dataset-fashion-mnist        # or set FASHION_MNIST to a folder that holds the four files
-    lrrt run examples/fashion_mnist.toml --app-dir examples
+    lrrt init --example fashion_mnist && lrrt run fashion_mnist.toml
 
 FASHION_MNIST_SAMPLES trains on so many of the 54,000 images, for a quick look.
 """

@@ -1,6 +1,6 @@
 """Breast cancer as scikit-learn ships it, with a KerasTuner HyperModel that chooses how many layers there are.
 
-lrrt run examples/layers.toml --app-dir examples
+lrrt init --example layers && lrrt run layers.toml
 """
 
 from __future__ import annotations

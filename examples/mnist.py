@@ -1,6 +1,6 @@
 """MNIST as Keras fetches it (a network is needed the first time), with the article's convolutional network.
 
-lrrt run examples/mnist.toml --app-dir examples
+lrrt init --example mnist && lrrt run mnist.toml
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The recording is real, and comes with Matplotlib, so that no network is needed. It is split by time: what is validated
 and tested on comes after what is trained on.
 
-lrrt run examples/series.toml --app-dir examples
+lrrt init --example series && lrrt run series.toml
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Texts: tell which package of Python's standard library a docstring is from; the model's first layer reads text.
 
-lrrt run examples/texts.toml --app-dir examples
+lrrt init --example texts && lrrt run texts.toml
 """
 
 from __future__ import annotations

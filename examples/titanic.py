@@ -2,7 +2,7 @@
 
 The table ships with scikit-learn, among the data of its tests.
 
-lrrt run examples/titanic.toml --app-dir examples
+lrrt init --example titanic && lrrt run titanic.toml
 """
 
 from __future__ import annotations

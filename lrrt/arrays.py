@@ -23,12 +23,14 @@ class ArrayBatches:
     """Arrays that are gathered by a shuffled index; an epoch takes each sample once.
 
     Each pass over the data is shuffled anew and ends with a short batch where the batch size does not divide it.
-    `arrays` is x, x and y, or x, y and weights, each made of what `as_rows` returns.
+    `arrays` is x, x and y, or x, y and weights, each made of what `as_rows` returns. `keeps_order` is for models that
+    remember the batch before: every pass then has the order of the arrays.
     """
 
     arrays: tuple[Any, ...]
     num_samples: int
     batch_size: int
+    keeps_order: bool = False
 
     @property
     def num_batches(self) -> int:
@@ -38,7 +40,8 @@ class ArrayBatches:
     def signature(self) -> tuple[Any, ...]:
         import tensorflow as tf
 
-        return tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int32)
+        # On a GPU, TensorFlow holds int32 in host memory: right for offsets, but an index would be copied each step.
+        return tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32)
 
     @property
     def element_spec(self) -> Any:
@@ -51,12 +54,14 @@ class ArrayBatches:
         import tensorflow as tf
 
         num_passes = math.ceil(num_steps / self.num_batches)
-        one_pass = np.arange(self.num_samples, dtype=np.int32)
-        order = np.concatenate([one_pass if rng is None else rng.permutation(one_pass) for _ in range(num_passes)])
+        one_pass = np.arange(self.num_samples, dtype=np.int64)
+        order = np.concatenate(
+            [one_pass if rng is None or self.keeps_order else rng.permutation(one_pass) for _ in range(num_passes)]
+        )
         starts = np.arange(self.num_batches, dtype=np.int32) * self.batch_size
         offsets = np.concatenate([starts + number * self.num_samples for number in range(num_passes)])
         offsets = np.append(offsets, num_passes * self.num_samples)[: num_steps + 1]
-        return tf.constant(order[: offsets[-1]], tf.int32), tf.constant(offsets, tf.int32)
+        return tf.constant(order[: offsets[-1]], tf.int64), tf.constant(offsets, tf.int32)
 
     def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
         """Return the plan of one run in parts: they share its order."""
@@ -69,17 +74,18 @@ class ArrayBatches:
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         order, offsets = plan
-        return self._gathered(order[offsets[step] : offsets[step + 1]])
+        return self.gathered(order[offsets[step] : offsets[step + 1]])
 
     def sample(self, num_samples: int) -> Batch:
-        return self._gathered(np.arange(min(num_samples, self.num_samples)))
+        return self.gathered(np.arange(min(num_samples, self.num_samples)))
 
     def with_batch_size(self, batch_size: int, *, name: str = "data") -> ArrayBatches:
         """Return the same arrays, shared on the device, in batches of another size."""
         check_batch_size(batch_size, self.num_samples, name)
         return replace(self, batch_size=batch_size)
 
-    def _gathered(self, index: Any) -> Batch:
+    def gathered(self, index: Any) -> Batch:
+        """Return the batch of these samples."""
         import keras
 
         return as_batch(keras.tree.map_structure(lambda array: gather(array, index), self.arrays))
@@ -112,7 +118,10 @@ def array_batches(
     arrays = tuple(map_arrays(lambda value: as_rows(value, name), part) for part in parts)
     for labels in keras.tree.flatten(arrays[1:]):
         if labels.dtype == tf.string:
-            raise TypeError(f"Labels and weights of {name} must be numbers, got text: {_first_of(labels)!r:.80}.")
+            raise TypeError(
+                f"Labels and weights of {name} must be numbers, got text: {_first_of(labels)!r:.80}. Number the "
+                "classes, such as with numpy.unique(labels, return_inverse=True)[1]."
+            )
     num_samples = _count_samples(arrays, name)
     if len(arrays) == MAX_PARTS and not any(
         np.any(weights) for weights in keras.tree.flatten(_with_labels(arrays)[2:])

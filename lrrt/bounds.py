@@ -37,7 +37,8 @@ class Bounds:
     `averaging_steps`, the updates that the network's moving averages run over; None without any. `doubt`, why the rates
     are uncertain whatever the curves look like; it is part of the reason.
 
-    A record is not JSON: give `json.dumps` its `to_dict()`, or for all of a result's `result.to_dict()["bounds"]`.
+    A record is not JSON: give `json.dumps` its `to_dict()`, or for all of a result's `result.to_dict()["bounds"]`. What
+    `dataclasses.asdict` makes will do too; there the verdict is its sentence.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.

@@ -43,7 +43,9 @@ class Standing:
 def compare(curves: Mapping[str, Sequence[RangeCurve]], bounds: Mapping[str, Bounds]) -> tuple[Standing, ...]:
     """Order the cases of a range test by the best smoothed value that they reached, best first."""
     standings = [_standing(label, repeats, bounds[label]) for label, repeats in curves.items()]
-    return tuple(sorted(standings, key=lambda found: (found.best is None, found.monitor.sign * (found.best or 0.0))))
+    return tuple(
+        sorted(standings, key=lambda standing: (standing.best is None, standing.monitor.sign * (standing.best or 0.0)))
+    )
 
 
 def title_of(standings: Sequence[Standing]) -> str:
@@ -54,14 +56,14 @@ def title_of(standings: Sequence[Standing]) -> str:
 
 def in_words(standings: Sequence[Standing]) -> str:
     """Answer "which optimizer produces lowest loss?" as far as the test can, with its caveat."""
-    seen = [found for found in standings if found.best is not None]
+    seen = [standing for standing in standings if standing.best is not None]
     if not seen:
         return "No optimizer had a finite loss."
     first = seen[0]
     best = f"{score_text(first.best)} at lr {rate_text(first.lr)}"
     if len(seen) == 1:
         return f"{first.label} reached a {first.monitor.name} of {best}. {CAVEAT}"
-    rivals = [found.label for found in seen[1:] if first.overlaps(found)]
+    rivals = [standing.label for standing in seen[1:] if first.overlaps(standing)]
     doubt = f", but its repeats overlap with those of {', '.join(rivals)}, so the order may be chance" if rivals else ""
     return f"{first.label} reached the {title_of(seen)}, {best}{doubt}. {CAVEAT}"
 

@@ -26,35 +26,56 @@ class CompiledFunction:
     Args:
         function: takes and returns tensors.
         signature: the types of its arguments.
+        jit: whether XLA compiles it, as one program that needs no threads to hand operations about.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: Sequence[Any]) -> None:
+    def __init__(self, function: Callable[..., Any], signature: Sequence[Any], *, jit: bool = False) -> None:
         import tensorflow as tf
 
         # TensorFlow warns of a function that is traced often; each loop's is one of its own, and partial says so.
-        self._function = tf.function(partial(function), input_signature=list(signature), autograph=False)
-        self._executor: Callable[[], AbstractContextManager[None]] | None = None
+        self._function = tf.function(
+            partial(function), input_signature=list(signature), autograph=False, jit_compile=jit or None
+        )
+        self._jit = jit
+        self._traced: Callable[..., Any] | None = None
+        self._executor: Callable[[], AbstractContextManager[None]] = nullcontext
         self._is_warm = False
+        self.trace_s = 0.0
+        """Seconds that its trace took."""
 
     @property
     def num_traces(self) -> int:
         """How often it was traced: 1 after its first call."""
         return int(self._function.experimental_get_tracing_count())
 
+    @property
+    def graph(self) -> Any:
+        """TensorFlow's graph of it, once it is traced."""
+        return self._function.get_concrete_function().graph
+
+    @property
+    def operations(self) -> set[str]:
+        """The names of TensorFlow's operations in it, once it is traced."""
+        graph = self.graph.as_graph_def()
+        functions = (graph.node, *(inner.node_def for inner in graph.library.function))
+        return {node.op for nodes in functions for node in nodes}
+
     def trace(self) -> None:
         """Trace it, where that has not been done; raises what the function raises."""
-        if self._executor is None:
-            executor = _one_thread if _may_use_one_thread(self._function) else nullcontext
-            self._function.get_concrete_function()
-            self._executor = executor
+        if self._traced is None:
+            began = time.perf_counter()
+            if not self._jit and _may_use_one_thread(self._function):
+                self._executor = _one_thread
+            self._traced = self._function.get_concrete_function()
+            self.trace_s = time.perf_counter() - began
 
     def __call__(self, *arguments: Any, num_steps: int) -> Any:
-        """Run it for so many steps, which tell how long a step is."""
+        """Run it on tensors, for so many steps, which tell how long a step is."""
         self.trace()
-        assert self._executor is not None, "chosen when it was traced"
+        assert self._traced is not None, "it was just traced"
         began = time.perf_counter()
         with self._executor():
-            outputs = self._function(*arguments)
+            outputs = self._traced(*arguments)
         if self._is_warm and time.perf_counter() - began > SHORT_STEP_S * num_steps:
             self._executor = nullcontext
         self._is_warm = True  # the first call has optimised the graph too

@@ -30,6 +30,19 @@ NUM_LOOKS = 5  # validations a rate; the lowest counts, as it does in a full tra
 SETTLED = 1 / 3  # the last part of the steps, whose mean is the training loss that was reached
 
 
+def check_confirmation(loops: Loops, num_steps: int) -> None:
+    """Refuse before the ramps what `confirm` would refuse after them.
+
+    Raises:
+        ValueError: if there are steps, but no validation data, or such without an end.
+    """
+    if num_steps == 0:
+        return
+    if loops.validation is None:
+        raise ValueError("`confirm_steps` must come with `validation_data`, got none.")
+    _ = loops.validation.num_batches  # raises if it has no end
+
+
 def confirm(
     loops: Loops, label: str, bounds: Bounds, *, num_steps: int, seed: int = 0, batch_size: int | None = None
 ) -> tuple[Bounds, Confirmation | None]:

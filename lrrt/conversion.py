@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from typing import Any
 
@@ -12,6 +13,7 @@ from lrrt.rows import DiskRows, SparseRows, values_of
 
 NUMBERS = "biuf"  # kinds of NumPy's dtypes
 TEXT = "SU"
+OF_TIMES = "Turn it into numbers, such as seconds since a date."
 CHECKED_ROWS = 1024  # of an array on disk, read and looked at together
 
 
@@ -80,6 +82,8 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
             f"{name} must hold arrays with one row a sample, got {type(value).__name__} of rows that differ in length "
             f"({error}). Pad them with keras.utils.pad_sequences, or pass tf.ragged.constant(...)."
         ) from error
+    if array.dtype == object and _kinds(value) <= set(NUMBERS):  # booleans beside floats, or pandas' nullable numbers
+        array = value.to_numpy("float64", na_value=math.nan)
     if array.ndim == 0:
         raise TypeError(f"{name} must hold arrays with one row a sample, got {type(value).__name__}: {value!r:.80}.")
     if array.ndim == 1 and hasattr(value, "to_frame"):  # a pandas Series, which `fit` takes for one column as well
@@ -95,9 +99,16 @@ def _as_array(value: Any, name: str) -> NDArray[Any]:
     return array
 
 
+def _kinds(value: Any) -> set[str]:
+    """Return the kinds of the columns of a pandas DataFrame or Series; "O" for all else."""
+    dtypes: Any = getattr(value, "dtypes", None)
+    columns = dtypes if hasattr(dtypes, "items") else [dtypes]
+    return {getattr(dtype, "kind", "O") for dtype in columns}
+
+
 def _remedy(dtype: np.dtype[Any]) -> str:
     if dtype.kind in "mM":
-        return " Turn it into numbers, such as seconds since a date."
+        return f" {OF_TIMES}"
     if dtype.kind == "c":
         return " Give real and imaginary parts as columns."
     return " Give each field to an input of its own, as {name: array[name]}, or stack them." if dtype.names else ""
@@ -129,10 +140,19 @@ def _check_objects(array: NDArray[Any], value: Any, name: str) -> None:
         raise TypeError(
             f"{name} must hold numbers or text in one array, got both in a {type(value).__name__}. {remedy}"
         )
+    remedy = OF_TIMES if isinstance(first, datetime.date | datetime.timedelta) else _remedy_of(first)
     raise TypeError(
         f"{name} must hold arrays with one row a sample, of numbers or of text, got {type(value).__name__} of "
-        f'{type(first).__name__} objects: {first!r:.80}. Convert them, such as with .astype("float32").'
+        f"{type(first).__name__} objects: {first!r:.80}. {remedy}"
     )
+
+
+def _remedy_of(item: Any) -> str:
+    try:
+        float(item)
+    except (TypeError, ValueError):
+        return "Turn each of them into numbers."
+    return 'Convert them, such as with .astype("float32").'
 
 
 def _from_scipy(matrix: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,9 @@ class RangeCurve:
     """Loss against learning rate in one range test: `losses[i]` is the loss of the batch trained on at `lrs[i]`.
 
     Where something else than the training loss was watched, `monitored[i]` is what it was at `lrs[i]`, and `monitor`
-    says what and how often; then bounds are read from it. `num_steps` counts the training steps that it took, where
+    says what and how often; then bounds are read from it. `untrained[i]` is the loss of the same batch at the weights
+    that the ramp began with, if it was measured: their difference is what was learnt, without what the batch's samples
+    are like. `num_steps` counts the training steps that it took, where
     they are more than those kept; what was trained after a breakdown is not.
 
     Raises:
@@ -53,6 +55,7 @@ class RangeCurve:
     monitor: Monitor = LOSS
     monitored: Losses = ()
     num_steps: int = 0  # older files do not have it
+    untrained: Losses = ()
 
     def __post_init__(self) -> None:
         if len(self.lrs) != len(self.losses):
@@ -61,6 +64,11 @@ class RangeCurve:
             raise ValueError(
                 f"Each rate must have one value of {self.monitor.name!r}, and none for the loss itself, got "
                 f"{len(self.lrs)} rates and {len(self.monitored)} values."
+            )
+        if len(self.untrained) not in (0, len(self.lrs)):
+            raise ValueError(
+                f"Each rate must have one untrained loss, or none must, got {len(self.lrs)} rates and "
+                f"{len(self.untrained)} untrained losses."
             )
         if not all(0 < lr < math.inf for lr in self.lrs) or any(
             a >= b for a, b in zip(self.lrs, self.lrs[1:], strict=False)
@@ -95,11 +103,18 @@ class RangeCurve:
             seen = rates[breakdown] * 10**HALF_WINDOW  # what the smoothed loss at the breakdown was made of
             stop, num_kept = Stop.DIVERGED, min(num_kept, int(np.searchsorted(rates, seen, side="right")))
         watched = () if monitor == LOSS else tuple(np.asarray(monitored, float)[:num_kept].tolist())
-        kept = tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist())
-        return cls(*kept, stop, seed, monitor, watched, num_steps=len(values))
+        measured = tuple(rates[:num_kept].tolist()), tuple(values[:num_kept].tolist())
+        return cls(*measured, stop, seed, monitor, watched, num_steps=len(values))
 
     def judged(self) -> RangeCurve:
-        """Return the curve that bounds are read from: what was watched, where it was measured, less being better."""
+        """Return the curve that bounds are read from: what was watched, where it was measured, less being better.
+
+        If the batches' untrained losses are known, each loss is moved by as much as its batch's lies off their mean.
+        """
+        if self.untrained:
+            untrained = np.asarray(self.untrained, float)
+            losses = tuple((np.asarray(self.losses, float) - (untrained - untrained.mean())).tolist())
+            return replace(self, losses=losses)
         if self.monitor == LOSS:
             return self
         sign = self.monitor.sign
@@ -168,34 +183,55 @@ def starting_level(lrs: ArrayLike, losses: ArrayLike) -> float:
 
 
 def noise_of(lrs: ArrayLike, losses: ArrayLike) -> float:
-    """Return the standard error of one smoothed loss, from the differences of neighbours up to the lowest point.
+    """Return the standard error of one smoothed loss, from the differences of neighbours up to the lowest point."""
+    changes = np.abs(np.diff(np.asarray(losses, float)))
+    up_to = max(int(np.argmin(smooth(lrs, losses))), plateau_size(lrs))
+    return float(_error_of(np.median(changes[:up_to]), np.median(window_sizes(lrs))))
+
+
+def errors_of(lrs: ArrayLike, losses: ArrayLike, *, are_local: bool = False) -> Floats:
+    """Return the standard error of each smoothed loss, in the losses' own unit: the same for all, or each its own.
+
+    Differences to untrained losses scatter the more the further the weights have moved. There each error is that of the
+    losses which a smoothed one is made of. None is so small that mere rounding would be more than noise.
+    """
+    least = max(RESOLUTION / SIGNIFICANT * abs(starting_level(lrs, losses)), float(np.finfo(float).tiny))
+    logs, changes = np.log10(np.asarray(lrs, float)), np.abs(np.diff(np.asarray(losses, float)))
+    if not are_local or len(changes) < MIN_PLATEAU:
+        return np.full(len(logs), max(noise_of(lrs, losses), least))
+    first, last = _windows(logs)
+    last = np.clip(last - 1, MIN_PLATEAU, len(changes))
+    return np.maximum(
+        _error_of(_medians(changes, np.minimum(first, last - MIN_PLATEAU), last), last - first + 1), least
+    )
+
+
+def _error_of(change: Any, num_losses: Any) -> Any:
+    """Return the standard error of a median of losses whose neighbours differ by so much, in the median.
 
     1.4826 times the median absolute value is the standard deviation of normal noise (Hampel 1974), a difference of
     two has sqrt(2) times that of one, and a median of n has 1.25 / sqrt(n) of it.
     """
-    values = np.asarray(losses, float)
-    up_to = max(int(np.argmin(smooth(lrs, losses))), plateau_size(lrs)) + 1
-    single = 1.4826 * float(np.median(np.abs(np.diff(values[:up_to])))) / np.sqrt(2)
-    return float(1.25 * single / np.sqrt(np.median(window_sizes(lrs))))
+    return 1.25 * 1.4826 / math.sqrt(2) * change / np.sqrt(num_losses)
 
 
-def least_drop(lrs: ArrayLike, losses: ArrayLike) -> float:
-    """Return what the smoothed loss must fall by for the fall to be more than noise, in the losses' own unit."""
-    return max(SIGNIFICANT * noise_of(lrs, losses), RESOLUTION * abs(starting_level(lrs, losses)))
-
-
-def find_breakdown(lrs: ArrayLike, losses: ArrayLike) -> int | None:
+def find_breakdown(lrs: ArrayLike, losses: ArrayLike, errors: Floats | None = None) -> int | None:
     """Find the first step at which the smoothed loss has diverged, given losses that are finite.
 
     It has where it stands above the starting level after it had fallen below it, both by more than noise. The unit is
     the noise, so that losses which are negative, near zero, shifted or scaled are judged alike.
+
+    Args:
+        lrs: ascending rates, shape `(num_points,)`.
+        losses: the loss at each.
+        errors: of the smoothed losses, see `errors_of`.
     """
     if len(np.asarray(losses)) < MIN_PLATEAU:
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # diverging losses may span all of float64
-        smoothed, start = smooth(lrs, losses), starting_level(lrs, losses)
-        least = least_drop(lrs, losses)
-        broken = (start - np.minimum.accumulate(smoothed) > least) & (smoothed - start > least)
+        rise = smooth(lrs, losses) - starting_level(lrs, losses)
+        least = SIGNIFICANT * (errors_of(lrs, losses) if errors is None else errors)
+        broken = np.logical_or.accumulate(-rise > least) & (rise > least)
     return int(broken.argmax()) if broken.any() else None
 
 

@@ -29,14 +29,16 @@ class EpochMetrics:
 
         self.model = model
         self._adds_up = monitor == LOSS
-        own = [found for found in model.metrics if not hasattr(found, "metrics")]  # what has them holds those compiled
-        sums = [found for found in own if _is_a_sum(found) and found.name != "loss"]
-        self.of_step = own if self._adds_up else model.metrics
+        metrics = [
+            metric for metric in model.metrics if not hasattr(metric, "metrics")
+        ]  # what has them holds those compiled
+        sums = [metric for metric in metrics if _is_a_sum(metric) and metric.name != "loss"]
+        self.of_step = metrics if self._adds_up else model.metrics
         """What is reset before each step."""
-        self._unknown = [found for found in own if found not in sums]
-        self._summed = [variable for found in sums for variable in found.variables] if self._adds_up else []
+        self._unknown = [metric for metric in metrics if metric not in sums]
+        self._summed = [variable for metric in sums for variable in metric.variables] if self._adds_up else []
         with model.distribute_strategy.scope():
-            self._sums = [tf.Variable(tf.zeros_like(found.value), trainable=False) for found in self._summed]
+            self._sums = [tf.Variable(tf.zeros_like(metric.value), trainable=False) for metric in self._summed]
 
     def begin(self) -> None:
         """Forget what was shown before."""

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lrrt.batches import Batches
-from lrrt.one_batch import NO_VALUE, num_rows, run_on_batch, value_of
+from lrrt.one_batch import BrokenStep, num_rows, run_on_batch, value_of
 from lrrt.optimizers import check_is_used
-from lrrt.penalties import penalty_of
+from lrrt.penalties import has_activity_penalty, penalty_of
 from lrrt.recorded_steps import Steps, data_ended
 from lrrt.training_loop import TrainingLoop
+from lrrt.validation_loop import evaluate_batchwise
 from lrrt.variables import Values, assign
 
 NO_MORE = 0  # in place of the size of a batch
@@ -48,7 +49,7 @@ class FitLoop:
 
         Raises:
             MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
-            ValueError: where the step returns no loss; `fit` would record none either.
+            BrokenStep: where its step returns no loss, which `fit` would not help.
         """
         import tensorflow as tf
 
@@ -56,11 +57,9 @@ class FitLoop:
             return "the model was compiled with run_eagerly=True"
         try:
             self.loop.trace()
-        except (MemoryError, tf.errors.ResourceExhaustedError):
+        except (MemoryError, tf.errors.ResourceExhaustedError, BrokenStep):
             raise
         except Exception as error:  # the model's train_step is the user's code, which may raise anything
-            if str(error).startswith(NO_VALUE):
-                raise
             why = f"{type(error).__name__}: {error}".splitlines()[0]
             return f"the model's train_step cannot run in a graph ({why})"
         return ""
@@ -140,16 +139,29 @@ class FitLoop:
             )
         return logs
 
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        if not self.reason:
+            return self.loop.evaluate(num_batches, rng)
+        with self._prepared():
+            return evaluate_batchwise(self.model, self.batches, num_batches, rng)
+
     @property
     def penalty(self) -> float:
-        """What regularizers of weights add to the validation loss now; those of activities cannot be told here."""
-        return float(penalty_of(self.model, of_activities=False))
+        """What regularizers add to the validation loss now; those of activities take another look at the data."""
+        if self.validation is None or not has_activity_penalty(self.model):
+            return float(penalty_of(self.model))
+        if not self.reason:
+            self.loop.validate()
+            return self.loop.penalty
+        with self._prepared():
+            return evaluate_batchwise(self.model, self.validation, self.validation.num_batches)[1]
 
     @contextmanager
     def _prepared(self) -> Iterator[None]:
         """While the block runs, the model runs as this loop wants it; then it is again what it was."""
         model = self.model
-        found = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
+        before = model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function
         with self.loop.running():
             model.run_eagerly, model.steps_per_execution = bool(self.reason), 1
             model.train_function, model.test_function = self._functions
@@ -157,7 +169,7 @@ class FitLoop:
                 yield
             finally:
                 self._functions = model.train_function, model.test_function
-                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = found
+                model.run_eagerly, model.steps_per_execution, model.train_function, model.test_function = before
 
 
 def stream_of(batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int] | None = None) -> Any:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+HP = "KerasTuner's hp"
+
 
 def is_hyper_model(model: Any) -> bool:
     """Say whether something is one of KerasTuner's HyperModels, or a class of them; KerasTuner is not imported."""
@@ -45,15 +47,45 @@ def overrides_fit(model: Any) -> bool:
 
 
 def required_parameters(function: Callable[..., Any]) -> list[str]:
-    """Return the names of the arguments that a function must be given by position."""
-    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(function).parameters.values()
-    return [found.name for found in parameters if found.default is found.empty and found.kind in positional]
+    """Return the names of the arguments without a default; of a function of C, whose arguments are not known, none."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return []
+    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [one.name for one in parameters if one.default is one.empty and one.kind not in variable]
 
 
-def takes_hyperparameters(build_model: Any) -> bool:
-    """Say whether a model builder needs one argument, which is KerasTuner's `hp`."""
-    return len(required_parameters(as_function(build_model))) == 1
+def one_argument(function: Callable[..., Any], name: str, argument: str = HP) -> str | None:
+    """Return the name of the one argument that a user's function needs; None if it needs none.
+
+    Args:
+        function: builds a model, loads data or makes callbacks.
+        name: what messages call the function.
+        argument: what it is given, for messages.
+
+    Raises:
+        TypeError: if the function needs several, or one that it takes by keyword alone.
+    """
+    required = required_parameters(function)
+    if not required:
+        return None
+    by_keyword = inspect.signature(function).parameters[required[0]].kind is inspect.Parameter.KEYWORD_ONLY
+    if len(required) > 1 or by_keyword:
+        raise TypeError(
+            f"{name} must take no argument, or one ({argument}), got one that needs {', '.join(required)}"
+            f"{' by keyword' if by_keyword else ''}."
+        )
+    return required[0]
+
+
+def takes_hyperparameters(function: Any, name: str = "A model builder") -> bool:
+    """Say whether a model builder, or what loads data, needs one argument, which is KerasTuner's `hp`.
+
+    Raises:
+        TypeError: for a function that needs more.
+    """
+    return one_argument(as_function(function), name) is not None
 
 
 def _made(kind: type[Any]) -> Any:

@@ -13,6 +13,7 @@ from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, LAGGING_ROOM, ROOM, WI
 from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
+SURE_LOCALLY = 10.0  # where each smoothed loss has its own, from some six differences: 1 % of curves of noise exceed it
 LOWER = "; lower start_lr"
 BELOW_RAMP = f"low lies below the first rate that was tried, where nothing was seen{LOWER}"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
@@ -72,7 +73,7 @@ def find_bounds(
     readings = _readings(curves)
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
-        no_answer = _without_answer(readings)
+        no_answer = _without_answer(curves, readings)
         reason = _watched(curves, no_answer.reason)
         if optimizer in FROM_NOTHING:
             reason = f"{reason.replace(LOWER, '')}; {FROM_NOTHING[optimizer]}"
@@ -91,7 +92,7 @@ def find_bounds(
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
     if optimizer in FROM_NOTHING and (verdict is Verdict.FOUND or BELOW_RAMP in reason):
         verdict, reason = Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {FROM_NOTHING[optimizer]}"
-    reason = _watched(curves, reason + _after(readings, was_needed=verdict is Verdict.FOUND))
+    reason = _watched(curves, reason + _after(curves, readings, was_needed=verdict is Verdict.FOUND))
     return Bounds(
         low=low,
         high=high,
@@ -115,6 +116,16 @@ def more_would_help(curves: Sequence[RangeCurve]) -> bool:
     return any(reading.edge is None for reading in readings) or _doubt(readings, readings) is not None
 
 
+def shows_bounds(curve: RangeCurve) -> bool:
+    """Say whether a curve with untrained losses falls and rises without doubt, so that it is worth more than without.
+
+    >>> shows_bounds(RangeCurve((1e-3, 1e-2), (2.0, 1.0)))
+    False
+    """
+    (reading,) = _readings([curve])
+    return reading.confidence > SURE_LOCALLY and not reading.is_open
+
+
 def _readings(curves: Sequence[RangeCurve]) -> list[Reading]:
     return [_with_room(read_curve(curve.judged()), curve.lrs[:1]) for curve in curves]
 
@@ -131,12 +142,17 @@ def _judge(
     return Verdict.LOW_CONFIDENCE, f"{Verdict.LOW_CONFIDENCE.value}: {doubt}"
 
 
-def _after(readings: Sequence[Reading], *, was_needed: bool) -> str:
-    """Say after how many curves that is the verdict, and what of the first one left doubt if others dispelled it."""
+def _after(curves: Sequence[RangeCurve], readings: Sequence[Reading], *, was_needed: bool) -> str:
+    """Say after how many curves that is the verdict, and what of the first one left doubt if others dispelled it.
+
+    If untrained losses dispelled some, it says so as well.
+    """
     first = readings[:1]
     doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
     why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
-    return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{why})"
+    less = f", less the untrained losses of {'its' if len(readings) == 1 else 'their'} batches"
+    quieter = less if any(curve.untrained for curve in curves) else ""
+    return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{quieter}{why})"
 
 
 def _watched(curves: Sequence[RangeCurve], reason: str) -> str:
@@ -171,13 +187,17 @@ def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
     return reading
 
 
-def _without_answer(readings: Sequence[Reading]) -> Bounds:
+def _without_answer(curves: Sequence[RangeCurve], readings: Sequence[Reading]) -> Bounds:
     shapes = Counter(reading.shape for reading in readings if reading.edge is None)
     most = shapes.most_common(1)[0][0]
     num_seen = len(readings) - shapes.total()
     verdict = Verdict.TOO_NOISY if num_seen else _NO_ANSWER[most]
-    told = f" ({num_seen} of {len(readings)} repeats showed bounds)" if num_seen else _after(readings, was_needed=False)
-    return Bounds(None, None, None, verdict, verdict.value + told)
+    ending = (
+        f" ({num_seen} of {len(readings)} repeats showed bounds)"
+        if num_seen
+        else _after(curves, readings, was_needed=False)
+    )
+    return Bounds(None, None, None, verdict, verdict.value + ending)
 
 
 def _steps_a_decade(lrs: Sequence[float], edge: float) -> int:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
@@ -14,7 +15,9 @@ from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, requir
 from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
+from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
+from lrrt.untrained import UntrainedLosses
 from lrrt.variables import Values, all_variables, assign, read
 
 if TYPE_CHECKING:
@@ -102,22 +105,26 @@ class Loops:
         self.hyperparameters = dict(hyperparameters or {})
         self._build_model = as_builder(self._source, hyperparameters)
         self.model = self._source if self._build_model is None else self._build(0)
-        self._found_metrics = read(self.model.metrics_variables) if self.model.compiled else []
+        self._initial_metrics = read(self.model.metrics_variables) if self.model.compiled else []
         complete(self.model, self.batches)
+        keeps_order = is_stateful(self.model)
+        if isinstance(self.batches, ArrayBatches) and self.batches.keeps_order is not keeps_order:
+            self.batches = replace(self.batches, keeps_order=keeps_order)
         with left_in_its_state(self.model):
             self._required_batch_size = required_batch_size(self.model, self.batches)
             check_data(self.model, self.batches, "data")
             check_data(self.model, self.validation, "validation_data")
         check_exclusions(self.patterns, self.model)
         self.monitor = checked_monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
-        self._found = read(all_variables(self.model)) if self._build_model is None else None
+        self._initial_values = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self._drawn: OrderedDict[int, Values] = OrderedDict()
+        self.untrained = UntrainedLosses()
 
     @property
     def num_traces(self) -> dict[tuple[str, int], int]:
         """How often each (optimizer, batch size) was traced; 1 each, once it has run."""
-        return {key: kept.loop.num_traces for key, kept in self._loops.items()}
+        return {key: fit_loop.loop.num_traces for key, fit_loop in self._loops.items()}
 
     @property
     def asked_hyperparameters(self) -> dict[str, Any]:
@@ -137,8 +144,8 @@ class Loops:
         Raises:
             ValueError: for an unknown optimizer, or a batch size that does not fit the data.
         """
-        kept = self.through_fit(optimizer, batch_size)
-        return kept if kept.reason else kept.loop
+        fit_loop = self.through_fit(optimizer, batch_size)
+        return fit_loop if fit_loop.reason else fit_loop.loop
 
     def through_fit(self, optimizer: str, batch_size: int | None = None) -> FitLoop:
         """Return what trains through `model.fit`, whatever the model; its `loop` is the compiled one, not yet traced.
@@ -197,8 +204,8 @@ class Loops:
             ValueError: for a builder that does not make a new model.
         """
         if self._build_model is None:
-            assert self._found is not None, "what a compiled model came with is read when the loops are made"
-            return self._found
+            assert self._initial_values is not None, "what a compiled model came with is read when the loops are made"
+            return self._initial_values
         if seed not in self._drawn:
             made = self._build(seed)
             check_is_new(made, self.model)
@@ -213,10 +220,10 @@ class Loops:
         try:
             yield
         finally:
-            if self._found is not None:
-                assign(all_variables(self.model), self._found)
-                if len(self._found_metrics) == len(self.model.metrics_variables):
-                    assign(self.model.metrics_variables, self._found_metrics)
+            if self._initial_values is not None:
+                assign(all_variables(self.model), self._initial_values)
+                if len(self._initial_metrics) == len(self.model.metrics_variables):
+                    assign(self.model.metrics_variables, self._initial_metrics)
 
     def _build(self, seed: int) -> keras.Model:
         assert self._build_model is not None, "a compiled model is there already"

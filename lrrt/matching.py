@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
-from lrrt.labels import check_class_numbers, check_shapes
+from lrrt.labels import check_labels, check_shapes
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
-from lrrt.variables import states_of
+from lrrt.variables import members, states_of
 
 if TYPE_CHECKING:
     import keras
 
     from lrrt.batches import Batches
 
-BUILD_SAMPLES = 2  # rows of the batch that a model is built and tried with
 NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ?| \[Op:.*")  # Keras's bold letters, TensorFlow's names of nodes
 AROUND = ("Exception encountered when", "Arguments received by")  # lines of Keras's messages that say nothing of why
 
@@ -30,9 +30,12 @@ def fixed_batch_size(model: keras.Model) -> int | None:
 
 
 def build_size(model: keras.Model, batches: Batches) -> int:
-    """Return the samples of the batch that a model is built and tried with."""
+    """Return the samples of the batch that a model is built and tried with; at least 2, if the model leaves it open.
+
+    They are as many as no other axis of the data has, since a loss may take rows for columns that are as many.
+    """
     fixed = fixed_batch_size(model)
-    return fixed or (batches.batch_size if is_stateful(model) else 0) or BUILD_SAMPLES
+    return fixed or (batches.batch_size if is_stateful(model) else 0) or _other_than_widths(batches)
 
 
 def required_batch_size(model: keras.Model, batches: Batches) -> int | None:
@@ -73,21 +76,30 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
-        wanted = f", for inputs of shape {inputs}" if inputs else ""
+        expected = f", for inputs of shape {inputs}" if inputs else ""
         raise ValueError(
-            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{wanted} ({reason_of(error)})."
+            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{expected} ({reason_of(error)})."
             f"{_batch_remedy(model, x)}"
         ) from error
     if is_plain:
         try:
             _trace_loss(model, x, y, y_pred, sample_weight)
         except Exception as error:  # as may losses
+            weights = "" if sample_weight is None else f" and weights of shape {_shapes(sample_weight)}"
             raise ValueError(
-                f"{name} must have labels that the model's loss takes, got y of shape {_shapes(y)} for outputs of "
-                f"shape {_shapes(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
+                f"{name} must have labels{' and weights' if weights else ''} that the model's loss takes, got y of "
+                f"shape {_shapes(y)}{weights} for outputs of shape {_shapes(y_pred)} ({reason_of(error)})."
+                f"{_label_remedy(y, y_pred)}"
             ) from error
         check_shapes(model, y, y_pred, name)
     return y_pred
+
+
+def _other_than_widths(batches: Batches) -> int:
+    import keras
+
+    widths = {width for spec in keras.tree.flatten(batches.element_spec) for width in spec.shape[1:]}
+    return next(size for size in itertools.count(2) if size not in widths)
 
 
 def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
@@ -101,7 +113,9 @@ def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: 
 
 
 def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
-    """Refuse data that does not fit a complete model.
+    """Refuse data that does not fit a complete model, and class labels that the model has no output for.
+
+    Such labels raise on a CPU, and give NaN on a GPU.
 
     Raises:
         ValueError: saying what does not fit.
@@ -115,7 +129,8 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
         if not has_step_of_its_own(model):
             raise
         return  # its own step may take what its call does not
-    check_class_numbers(model, batches, y_pred.shape[-1], name)
+    if isinstance(batches, ArrayBatches) and len(batches.arrays) > 1 and not has_step_of_its_own(model):
+        check_labels(model, batches.arrays[1], y_pred, name)
 
 
 def check_optimizers(model: keras.Model) -> None:
@@ -134,12 +149,13 @@ def check_optimizers(model: keras.Model) -> None:
     others = [
         name
         for name, value in vars(model).items()
-        if isinstance(value, keras.Optimizer) and value is not model.optimizer and not name.startswith("_")
+        for one in ([] if name.startswith("_") else members(value))
+        if isinstance(one, keras.Optimizer) and one is not model.optimizer
     ]
     if others:
         raise ValueError(
             "A model must train with the one optimizer of model.compile(optimizer=...), whose rate each step "
-            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(others)}."
+            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(dict.fromkeys(others))}."
         )
 
 
@@ -161,7 +177,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _check_number(model: keras.Model, x: Any) -> None:
-    """Refuse more arrays than a model has inputs, of which Keras takes the first ones, but for names that are left."""
+    """Refuse more arrays than a model has inputs, of which Keras would take the first ones."""
     import keras
 
     inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)
@@ -200,6 +216,18 @@ def _label_remedy(y: Any, y_pred: Any) -> str:
     import keras
 
     num_labels, num_outputs = len(keras.tree.flatten(y)), len(keras.tree.flatten(y_pred))
+    if num_labels == num_outputs == 1:
+        return _remedy_of_one(*keras.tree.flatten(y), *keras.tree.flatten(y_pred))
     if num_labels == num_outputs:
         return ""
     return f" Give as many y as the model has outputs, {num_outputs}, got {num_labels}; several as a tuple or a dict."
+
+
+def _remedy_of_one(y: Any, y_pred: Any) -> str:
+    """Say which loss fits labels that are one-hot, or that are class numbers."""
+    rank = len(y_pred.shape)
+    if len(y.shape) == rank and y.shape[-1] == y_pred.shape[-1] != 1:
+        return " One-hot labels go with categorical_crossentropy."
+    if len(y.shape) == rank - 1 and y_pred.shape[-1] != 1:
+        return " Class numbers go with sparse_categorical_crossentropy."
+    return ""

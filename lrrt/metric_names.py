@@ -46,8 +46,8 @@ def _flat(metrics: list[Any]) -> Iterator[Any]:
 
 def _number(name: str, base: str) -> int | None:
     """Return the number after a name: 0 for "auc", 2 for "auc_2"; None for another name."""
-    found = re.fullmatch(rf"{re.escape(base)}(?:_(\d+))?", name)
-    return None if found is None else int(found[1] or 0)
+    match = re.fullmatch(rf"{re.escape(base)}(?:_(\d+))?", name)
+    return None if match is None else int(match[1] or 0)
 
 
 def _snake_case(name: str) -> str:

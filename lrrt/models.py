@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrrt.batches import Batches
-from lrrt.hyper_models import as_function, required_parameters
+from lrrt.hyper_models import as_function, takes_hyperparameters
 from lrrt.matching import build_size, check_optimizers, predicted
 from lrrt.metric_names import rename_metrics
 from lrrt.parts import Batch
@@ -42,17 +42,12 @@ def as_builder(
     is_model = isinstance(model, keras.Model)
     if not is_model and not callable(model):
         raise TypeError(f"A model must be a function that builds one or a compiled keras.Model, got {model!r:.80}.")
-    required = [] if is_model else required_parameters(model)
-    if len(required) > 1:
-        raise TypeError(
-            "A model builder must take no argument, or one (KerasTuner's hp), got one that needs "
-            f"{', '.join(required)}."
-        )
-    if hyperparameters and not required:
+    takes_hp = not is_model and takes_hyperparameters(model)
+    if hyperparameters and not takes_hp:
         raise TypeError(f"Hyperparameters must go to a build(hp), got {dict(hyperparameters)!r} for {model!r:.80}.")
     if is_model:
         return None
-    return HyperBuilder(model, hyperparameters or {}) if required else model
+    return HyperBuilder(model, hyperparameters or {}) if takes_hp else model
 
 
 def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batches) -> keras.Model:
@@ -218,7 +213,7 @@ class HyperBuilder:
         hp = HyperParameters()
         hp.values = dict(self._values)
         model = self._build_model(hp)
-        self.asked = {found.name: hp.values[found.name] for found in hp.space if hp.is_active(found)}
+        self.asked = {parameter.name: hp.values[parameter.name] for parameter in hp.space if hp.is_active(parameter)}
         unknown = sorted(set(self._values) - set(self.asked))
         if unknown:
             raise UnknownHyperparameters(unknown, list(self.asked))

@@ -70,7 +70,7 @@ class Monitor:
         if self == LOSS:
             return of_loss
         words = OPPOSITES if self.is_maximised else {}
-        turned = re.sub(r"[a-z]+", lambda found: words.get(found[0], found[0]), of_loss)
+        turned = re.sub(r"[a-z]+", lambda match: words.get(match[0], match[0]), of_loss)
         return re.sub(r"\bthe loss\b|\ba loss\b", lambda _: self.name, turned)
 
 
@@ -142,9 +142,9 @@ def direction_of(name: str, model: Any = None) -> str | None:
     metric = name.removeprefix(ON_VALIDATION)
     if _is_called(metric, "loss") or _is_called(metric, "error"):
         return "min"
-    for key, found in ({} if model is None else _metrics_of(model)).items():
-        if (key == metric or _is_called(metric, found.name)) and hasattr(found, "_direction"):
-            return {"up": "max", "down": "min"}.get(found._direction)
+    for key, each in ({} if model is None else _metrics_of(model)).items():
+        if (key == metric or _is_called(metric, each.name)) and hasattr(each, "_direction"):
+            return {"up": "max", "down": "min"}.get(each._direction)
     bare = re.sub(r"_\d+$", "", metric).lower()
     ups, downs = ([one for one in names if _is_called(bare, one)] for names in (MAXIMISED, MINIMISED))
     if not ups and not downs:

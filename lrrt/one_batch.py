@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-NO_VALUE = "A train_step or test_step must return"  # how a message begins if a step shows no loss
+
+class BrokenStep(ValueError):
+    """A step of the model's own returned something else than a dict of scalars with a loss."""
 
 
 def run_on_batch(
@@ -36,7 +38,7 @@ def run_on_batch(
         reset: the metrics that are; None for all.
 
     Raises:
-        ValueError: while it is traced, where the step returns no scalar of these names.
+        BrokenStep: while it is traced, where the step returns no scalar of these names.
     """
     import keras
     import tensorflow as tf
@@ -45,8 +47,8 @@ def run_on_batch(
     num_replicas = strategy.num_replicas_in_sync
 
     def on_replica(batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        for found in model.metrics if reset is None else reset:
-            found.reset_state()
+        for each in model.metrics if reset is None else reset:
+            each.reset_state()
         if num_replicas > 1:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             size = num_rows(batch)
@@ -73,14 +75,14 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     """Return one scalar of what a step returned.
 
     Raises:
-        ValueError: where it is not there, or no scalar.
+        BrokenStep: where it is not there, or no scalar.
     """
     import tensorflow as tf
 
     if not isinstance(logs, dict) or name not in logs:
-        found = (", ".join(map(str, logs)) or "no key") if isinstance(logs, dict) else type(logs).__name__
-        raise ValueError(f'{NO_VALUE} a dict with the key "{name}", got {found}.')
+        received = (", ".join(map(str, logs)) or "no key") if isinstance(logs, dict) else type(logs).__name__
+        raise BrokenStep(f'A train_step or test_step must return a dict with the key "{name}", got {received}.')
     value = tf.convert_to_tensor(logs[name])
     if value.shape.num_elements() != 1:
-        raise ValueError(f'{NO_VALUE} a scalar as "{name}", got the shape {value.shape}.')
+        raise BrokenStep(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')
     return tf.cast(tf.reshape(value, []), tf.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lrrt.variables import members
 from lrrt.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ CACHES = (f"{EXCLUDED}_cache",)  # what an optimizer looked up about the variabl
 def as_optimizers(
     optimizers: str | keras.Optimizer | Iterable[str | keras.Optimizer] | Mapping[str, str | keras.Optimizer],
 ) -> dict[str, keras.Optimizer]:
-    """Return optimizers by label: a name is its own label, an optimizer has the lower-case name of its class.
+    """Return optimizers by label: a name is its own label, an optimizer has the lower-case name of its class,
+    also inside a LossScaleOptimizer.
 
     They are patterns for `fresh_optimizer` and are never trained with, nor changed.
 
@@ -148,11 +150,14 @@ def _holds_variables(value: Any) -> bool:
     import keras
     import tensorflow as tf
 
-    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple | set) else [value]
-    return any(isinstance(one, keras.Variable | tf.Variable) for one in values)
+    return any(isinstance(one, keras.Variable | tf.Variable) for one in members(value))
 
 
 def _label(item: object) -> str:
+    import keras
+
+    if isinstance(item, keras.optimizers.LossScaleOptimizer):
+        return _label(item.inner_optimizer)
     return item.lower() if isinstance(item, str) else type(item).__name__.lower()
 
 
@@ -160,7 +165,7 @@ def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
     import keras
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):
-        return item.inner_optimizer
+        return _pattern(item.inner_optimizer)
     if isinstance(item, keras.optimizers.MultiOptimizer):
         raise TypeError(
             "An optimizer must have one learning rate, which is set at each step, got a MultiOptimizer, each of whose "
@@ -197,9 +202,9 @@ def known_optimizers() -> dict[str, type[keras.Optimizer]]:
     """Return Keras's optimizers by lower-case name; `keras.optimizers.get` does not know all of them."""
     import keras
 
-    classes = [found for found in vars(keras.optimizers).values() if isinstance(found, type)]
+    classes = [optimizer for optimizer in vars(keras.optimizers).values() if isinstance(optimizer, type)]
     return {
-        found.__name__.lower(): found
-        for found in classes
-        if issubclass(found, keras.Optimizer) and found.__name__ not in WRAPPERS
+        optimizer.__name__.lower(): optimizer
+        for optimizer in classes
+        if issubclass(optimizer, keras.Optimizer) and optimizer.__name__ not in WRAPPERS
     }

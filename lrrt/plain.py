@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -60,8 +60,11 @@ def or_none(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-class Named(Enum):
-    """An enum whose members stand in plain data by their names in lower case, since their values are sentences."""
+class Named(StrEnum):
+    """An enum whose members stand in plain data by their names in lower case, since their values are sentences.
+
+    A member is text, so that `json.dumps` takes what `dataclasses.asdict` makes of a record.
+    """
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -106,7 +106,7 @@ def _draw_all(
     scale_rates(axes, num_labels=10)
     for number, (label, repeats) in enumerate(curves.items()):
         colour, style = COLOURS[number % len(COLOURS)], LINE_STYLES[number % len(LINE_STYLES)]
-        series = [found for found in (read(curve) for curve in repeats if curve.lrs) if len(found[1])]
+        series = [one for one in (read(curve) for curve in repeats if curve.lrs) if len(one[1])]
         if series:
             lrs, least, middle, most = _band(series)
             axes.fill_between(lrs, least, most, color=colour, alpha=0.18, linewidth=0)
@@ -128,8 +128,8 @@ def _band(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
     end = sorted(lrs[-1] for lrs, _ in series)[len(series) // 2]
     rates = np.unique(np.concatenate([lrs[lrs <= end] for lrs, _ in series]))
     values = np.full((len(series), len(rates)), np.nan)
-    for row, (lrs, found) in zip(values, series, strict=True):
-        row[np.searchsorted(rates, lrs[lrs <= end])] = found[lrs <= end]
+    for row, (lrs, shown) in zip(values, series, strict=True):
+        row[np.searchsorted(rates, lrs[lrs <= end])] = shown[lrs <= end]
     return rates, np.nanmin(values, axis=0), np.nanmedian(values, axis=0), np.nanmax(values, axis=0)
 
 

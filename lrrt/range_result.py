@@ -117,13 +117,13 @@ class RangeTestResult:
         """
 
         def judged(label: str, curves: tuple[RangeCurve, ...]) -> Bounds:
-            found = self.bounds[label]
+            before = self.bounds[label]
             steps = training_steps if isinstance(training_steps, int) else training_steps.get(label)
             if not curves:
-                return found
-            kind, averaging_steps = self.cases[label].kind, found.averaging_steps
+                return before
+            kind, averaging_steps = self.cases[label].kind, before.averaging_steps
             again = find_bounds(curves, optimizer=kind, training_steps=steps, averaging_steps=averaging_steps)
-            return again.doubted(found.doubt)
+            return again.doubted(before.doubt)
 
         return replace(self, bounds={label: judged(label, curves) for label, curves in self.curves.items()})
 
@@ -140,10 +140,10 @@ class RangeTestResult:
         return plot_loss_deltas(self.curves, self.bounds, ax=ax)
 
     def __repr__(self) -> str:
-        found = ", ".join(
+        ranges = ", ".join(
             f"{label} {rate_text(one.low)} to {rate_text(one.high)}" for label, one in self.bounds.items()
         )
-        return f"<RangeTestResult: {shorten(found, REPR_WIDTH, placeholder=', ...')}>"
+        return f"<RangeTestResult: {shorten(ranges, REPR_WIDTH, placeholder=', ...')}>"
 
     def __str__(self) -> str:
         rows = [self._head(), *map(self._row, self.standings())]
@@ -153,7 +153,7 @@ class RangeTestResult:
 
     def _repr_html_(self) -> str:
         head = "<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in self._head()) + "</tr>"
-        rows = ("".join(f"<td>{escape(cell)}</td>" for cell in self._row(found)) for found in self.standings())
+        rows = ("".join(f"<td>{escape(cell)}</td>" for cell in self._row(standing)) for standing in self.standings())
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         picture = io.StringIO()
         self.plot().savefig(picture, format="svg")
@@ -225,10 +225,10 @@ class RangeTestResult:
             tests[0].seed,
         )
 
-    def _row(self, found: Standing) -> tuple[str, ...]:
-        bounds = self.bounds[found.label]
+    def _row(self, standing: Standing) -> tuple[str, ...]:
+        bounds = self.bounds[standing.label]
         rates = (rate_text(bounds.low), rate_text(bounds.high), rate_text(bounds.suggested))
-        return (found.label, *rates, score_text(found.best), rate_text(found.lr), bounds.reason)
+        return (standing.label, *rates, score_text(standing.best), rate_text(standing.lr), bounds.reason)
 
     def _head(self) -> tuple[str, ...]:
         return ("", "low", "high", "suggested", title_of(self.standings()), "at lr", "")

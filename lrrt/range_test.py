@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt.batches import Data
 from lrrt.bounds import Bounds
-from lrrt.confirmation import confirm
+from lrrt.confirmation import check_confirmation, confirm
 from lrrt.constant_answer import constant_answer
 from lrrt.curve import RangeCurve
 from lrrt.factors import averaging_steps_of, kind_of
+from lrrt.jit_choice import Jit, check_jit, choose
 from lrrt.judging import find_bounds
 from lrrt.loops import Loops
 from lrrt.models import ModelSource
@@ -46,6 +47,7 @@ def range_test(
     monitor: str = "loss",
     monitor_mode: str = "auto",
     confirm_steps: int = 0,
+    jit: Jit = False,
     watcher: Watcher | None = None,
 ) -> RangeTestResult:
     """Find, for each optimizer, the bounds inside which its learning rate is worth searching.
@@ -74,6 +76,7 @@ def range_test(
             samples of the validation data at every fifth step.
         monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
         confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
+        jit: whether XLA trains; "auto" if that pays, see `lrrt.jit_choice`. Ramps are short, so that it seldom does.
         watcher: hears what happens.
 
     Returns:
@@ -112,6 +115,7 @@ def range_test(
             training_steps=training_steps,
             batch_sizes=batch_sizes,
             confirm_steps=confirm_steps,
+            jit=jit,
             watcher=watcher,
         )
         for one in chain([loops], more)
@@ -131,6 +135,7 @@ def run_range_test(
     batch_sizes: Sequence[int] | None = None,
     confirm_steps: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
+    jit: Jit = False,
     watcher: Watcher | None = None,
 ) -> RangeTestResult:
     """Test the rates of each of the loops' optimizers, at each batch size.
@@ -146,6 +151,7 @@ def run_range_test(
         batch_sizes: samples a batch; the loops' own where there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
+        jit: whether XLA trains; see `range_test`.
         watcher: hears what happens.
 
     Raises:
@@ -160,7 +166,9 @@ def run_range_test(
     for name, count in (("training_steps", training_steps), ("training_epochs", training_epochs)):
         if count is not None:
             _check_count(name, count, least=1)
-    _check_confirmation(loops, confirm_steps)
+    _check_count("confirm_steps", confirm_steps, least=0)
+    check_confirmation(loops, confirm_steps)
+    check_jit(jit)
     watcher = watcher or Watcher()
     note = cache(watcher.on_note)
     curves: dict[str, tuple[RangeCurve, ...]] = {}
@@ -170,9 +178,14 @@ def run_range_test(
     constant = constant_answer(loops.model, loops.batches, max_rows=LABELS_READ) if is_loss else None
     for label, case in cases.items():
         watcher.on_case_begin(label)
-        reason = loops.through_fit(case.optimizer, case.batch_size or None).reason
-        if reason:
-            note(f"range tests go through model.fit, which takes many times longer: {reason}")
+        fitting = loops.through_fit(case.optimizer, case.batch_size or None)
+        if fitting.reason:
+            note(f"range tests go through model.fit, which takes many times longer: {fitting.reason}")
+        else:
+            choice = choose(fitting.loop, jit, loops.initial_weights(seed), repeats * ramp.num_steps)
+            fitting.loop.uses_xla = choice.uses_xla
+            if choice.reason:
+                note(f"{label}: {choice.reason}")
         curves[label] = record_curves(
             loops,
             case.optimizer,
@@ -208,16 +221,6 @@ def _updates(loops: Loops, case: Case, epochs: int) -> int:
 def _check_count(name: str, value: int, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"`{name}` must be a whole number >= {least}, got {value!r}.")
-
-
-def _check_confirmation(loops: Loops, confirm_steps: int) -> None:
-    """Refuse now what would be refused after the ramps."""
-    _check_count("confirm_steps", confirm_steps, least=0)
-    if confirm_steps == 0:
-        return
-    if loops.validation is None:
-        raise ValueError("`confirm_steps` must come with `validation_data`, got none.")
-    _ = loops.validation.num_batches  # raises where it has no end
 
 
 def _test_model(loops: Loops, *, has_others: bool, **arguments: Any) -> RangeTestResult:

@@ -6,13 +6,12 @@ from enum import Enum
 import numpy as np
 
 from lrrt.curve import (
-    RESOLUTION,
+    SIGNIFICANT,
     Floats,
     RangeCurve,
     count_finite,
+    errors_of,
     find_breakdown,
-    least_drop,
-    noise_of,
     plateau_size,
     smooth,
     starting_level,
@@ -22,6 +21,7 @@ MIN_POINTS = 10  # below this no noise can be measured
 FALLEN = 0.9  # the part of the drop that counts as "has fallen": the bottom's first touch, not its noisy minimum
 LOST = 0.75  # the part of the drop whose loss ends the good rates: what has unlearnt all may stay below where it began
 REGAINED = 0.5  # the part of the drop that must be lost again, or the upper end of the curve is open
+SURELY = 2.0  # standard errors that the lowest loss is taken too high, so that it is not one that scatters far
 MAYBE = 2.5  # standard errors; half of all curves of pure noise stay below
 RISEN = 8.0  # standard errors, twice what a fall needs: nothing was learnt, so only a clear rise tells
 HUGE, SMALLER = 1e300, 2.0**-16  # losses beyond it are scaled, which moves no rate, so that no difference overflows
@@ -75,17 +75,19 @@ def read_curve(curve: RangeCurve) -> Reading:
     losses = losses[:num_finite]
     losses = losses * (SMALLER if np.abs(losses).max() > HUGE else 1.0)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # losses may span all of float64
-        return _read(rates[:num_finite], losses, end, breaks_off)
+        errors = errors_of(rates[:num_finite], losses, are_local=bool(curve.untrained))
+        return _read(rates[:num_finite], losses, errors, end, breaks_off)
 
 
-def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Reading:
+def _read(rates: Floats, losses: Floats, errors: Floats, end: float, breaks_off: bool) -> Reading:
     smoothed, start = smooth(rates, losses), starting_level(rates, losses)
-    breakdown = find_breakdown(rates, losses)
+    breakdown = find_breakdown(rates, losses, errors)
     until = len(rates) if breakdown is None else breakdown + 1
-    lowest = int(smoothed[:until].argmin())
+    lowest = int((smoothed + SURELY * errors)[:until].argmin())
     drop = start - float(smoothed[lowest])
-    if drop <= least_drop(rates, losses) or lowest < plateau_size(rates):
-        return _read_without_fall(rates, losses, drop, breaks_off)
+    confidence = float(np.max(((start - smoothed) / errors)[: lowest + 1]))
+    if confidence <= SIGNIFICANT or lowest < plateau_size(rates):
+        return _read_without_fall(rates, losses, errors, breaks_off)
     height = (smoothed[:until] - smoothed[lowest]) / drop  # 0 at the lowest point, 1 at the starting level
     fallen = int(np.argmax(height <= 1 - FALLEN))
     lost = np.flatnonzero(height[fallen:] > LOST)
@@ -96,7 +98,7 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
     unstable = float(rates[valley.stop]) if len(lost) else end
     return Reading(
         Shape.FALLS,
-        confidence=drop / max(noise_of(rates, losses), float(np.finfo(float).tiny)),
+        confidence=confidence,
         edge=float(np.sqrt(rates[fallen]) * np.sqrt(unstable)),
         lowest=float(rates[bottom]),
         steepest=float(rates[int(np.gradient(smoothed[:until], np.log(rates[:until]))[: bottom + 1].argmin())]),
@@ -105,13 +107,12 @@ def _read(rates: Floats, losses: Floats, end: float, breaks_off: bool) -> Readin
     )
 
 
-def _read_without_fall(rates: Floats, losses: Floats, drop: float, breaks_off: bool) -> Reading:
+def _read_without_fall(rates: Floats, losses: Floats, errors: Floats, breaks_off: bool) -> Reading:
     rise = smooth(rates, losses) - starting_level(rates, losses)
-    error, resolution = noise_of(rates, losses), RESOLUTION * abs(starting_level(rates, losses))
-    risen = np.flatnonzero(rise > max(RISEN * error, 2 * resolution))
+    risen = np.flatnonzero(rise > RISEN * errors)
     if len(risen):
         diverged = float(rates[risen[0]])
         return Reading(Shape.FALLS_UNSEEN, edge=diverged / EDGE_BELOW_DIVERGED, diverged=diverged)
     if breaks_off:
         return Reading(Shape.NON_FINITE)
-    return Reading(Shape.NOISY if drop > max(MAYBE * error, resolution) else Shape.FLAT)
+    return Reading(Shape.NOISY if bool(np.any(-rise > MAYBE * errors)) else Shape.FLAT)

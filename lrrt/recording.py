@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lrrt.curve import Floats, RangeCurve, Stop
-from lrrt.judging import more_would_help
+from lrrt.judging import more_would_help, shows_bounds
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
 from lrrt.training_loop import TrainingLoop
@@ -31,6 +32,8 @@ def record_curves(
 ) -> tuple[RangeCurve, ...]:
     """Record the curves of one optimizer: one where it shows its bounds clearly, more where they are in doubt.
 
+    If one is in doubt, the losses of its batches at its initial weights are measured and taken out of its noise first.
+
     Args:
         loops: the task.
         optimizer: which of the loops' optimizers.
@@ -42,19 +45,32 @@ def record_curves(
     """
     loop = loops.get(optimizer, batch_size)
 
+    def parts(rates: Floats, seed: int) -> Iterator[tuple[Floats, Floats]]:
+        loop.restart(loops.initial_weights(seed))
+        return _parts(loop, rates, seed, loops.monitor.every)
+
     def record(rates: Floats, repeat: int) -> RangeCurve:
-        loop.restart(loops.initial_weights(seed + repeat))
-        parts = _parts(loop, rates, seed + repeat, loops.monitor.every)
-        return climbed(rates, parts, seed=seed + repeat, monitor=loops.monitor)
+        return climbed(rates, parts(rates, seed + repeat), seed=seed + repeat, monitor=loops.monitor)
+
+    def quieter(curve: RangeCurve, repeat: int) -> RangeCurve:
+        def measure(rate: float) -> Floats:
+            return np.concatenate([losses for losses, _ in parts(np.full(len(rates), rate), seed + repeat)])
+
+        return loops.untrained.taken_out(curve, loop, measure, len(rates))
 
     curves = []
-    for curve in repeated(record, rates, repeats):
+    for curve in repeated(record, rates, repeats, quieter):
         curves.append(curve)
         on_repeat(len(curves))
     return tuple(curves)
 
 
-def repeated(record: Callable[[Floats, int], RangeCurve], rates: Floats, repeats: int) -> Iterator[RangeCurve]:
+def repeated(
+    record: Callable[[Floats, int], RangeCurve],
+    rates: Floats,
+    repeats: int,
+    quieter: Callable[[RangeCurve, int], RangeCurve] | None = None,
+) -> Iterator[RangeCurve]:
     """Yield the curve of each repeat, up to the one with which the bounds are without doubt.
 
     Further ones would hardly move them: in 74 of 94 real cases one curve is enough, and then three score alike.
@@ -63,11 +79,17 @@ def repeated(record: Callable[[Floats, int], RangeCurve], rates: Floats, repeats
         record: climbs these rates in the repeat of this number, from 0.
         rates: of the ramp, shape `(num_steps,)`.
         repeats: the most.
+        quieter: takes noise out of a curve that leaves doubt; it stays as it was where that does not help.
     """
     curves: list[RangeCurve] = []
     while len(curves) < repeats and (not curves or more_would_help(curves)):
-        curves.append(record(rates, len(curves)))
-        yield curves[-1]
+        repeat = len(curves)
+        curve = record(rates, repeat)
+        if quieter is not None and more_would_help([curve]):
+            curve = quieter(curve, repeat)
+            curve = curve if shows_bounds(curve) else replace(curve, untrained=())
+        curves.append(curve)
+        yield curve
 
 
 def parts_of(num_steps: int, every: int = 1) -> list[int]:

@@ -81,8 +81,8 @@ def _outside(bounds: Bounds, seen: Confirmation) -> str:
     assert bounds.high is not None
     below = sum(lr < bounds.low / NEARLY for lr in seen.lrs)
     above = sum(lr > bounds.high * NEARLY for lr in seen.lrs)
-    told = [f"{number} {side} the bounds" for number, side in ((below, "below"), (above, "above")) if number]
-    return f", {' and '.join(told)}" if told else ""
+    counts = [f"{number} {side} the bounds" for number, side in ((below, "below"), (above, "above")) if number]
+    return f", {' and '.join(counts)}" if counts else ""
 
 
 def _beyond(best: int, num_rates: int) -> str:

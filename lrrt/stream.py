@@ -79,16 +79,16 @@ class StreamBatches:
                 f"Batches of {self.name} trained on at several rates must fit into {KEPT_BYTES:.1e} bytes, got "
                 f"{num_steps} batches of {num_bytes:.1e} bytes from a generator. {ITERATED_AGAIN}"
             )
-        kept = list(self.open_stream(num_steps, None))
-        if len(kept) < num_steps:
+        batches = list(self.open_stream(num_steps, None))
+        if len(batches) < num_steps:
             raise ValueError(
-                f"{self.name} must last for {num_steps} more steps, but it ended after {len(kept)}. {ITERATED_AGAIN}"
+                f"{self.name} must last for {num_steps} more steps, but it ended after {len(batches)}. {ITERATED_AGAIN}"
             )
 
-        def open_kept(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:
-            return tf.data.Dataset.from_generator(lambda: iter(kept[:num_steps]), output_signature=self.element_spec)
+        def open_again(num_steps: int, rng: np.random.Generator | None) -> tf.data.Dataset:
+            return tf.data.Dataset.from_generator(lambda: iter(batches[:num_steps]), output_signature=self.element_spec)
 
-        return replace(self, open_stream=open_kept, is_read_once=False)
+        return replace(self, open_stream=open_again, is_read_once=False)
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:
         return plan[0].get_next()

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
@@ -16,11 +16,12 @@ from lrrt.epoch_metrics import EpochMetrics
 from lrrt.matching import fixed_batch_size
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
-from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.optimizers import check_is_used, scaled_for
 from lrrt.recorded_steps import Steps, data_ended
+from lrrt.step_loop import Rates, train_steps, up_to_the_end
 from lrrt.validation_loop import ValidationLoop
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
+from lrrt.xla_loop import XlaLoop
 
 if TYPE_CHECKING:
     import keras
@@ -54,6 +55,8 @@ class TrainingLoop:
         validation: Batches | None = None,
         monitor: Monitor = LOSS,
     ) -> None:
+        import tensorflow as tf
+
         self.model = model
         self.batches = batches
         self.validation = validation
@@ -71,12 +74,33 @@ class TrainingLoop:
         self.probe = validation.sample(probe_size) if validation and monitor.on_validation else None
         """What a validation monitor is measured on."""
         self.metrics = EpochMetrics(model, monitor)
+        self._evaluation: ValidationLoop | None = None  # of training data, which is seldom asked for
+        self.stops_at_once = not tf.config.list_physical_devices("GPU")
+        """Whether a loss that is not finite ends a run at its step, or only what is recorded of it."""
+        self.xla = XlaLoop(self)
+        self.uses_xla = False
+        """Whether XLA trains, which must have no `reason` against it."""
         self._compile()
 
     @property
     def num_traces(self) -> int:
         """How often the training function was traced; 1 after its first run, and for ever."""
         return self._train.num_traces
+
+    @property
+    def graph(self) -> Any:
+        """TensorFlow's graph of the training, once it is traced."""
+        return self._train.graph
+
+    @property
+    def trace_s(self) -> float:
+        """Seconds that the trace of the training took."""
+        return self._train.trace_s
+
+    @property
+    def operations(self) -> set[str]:
+        """The names of TensorFlow's operations in the training, once it is traced."""
+        return self._train.operations
 
     @property
     def batches_per_update(self) -> int:
@@ -121,8 +145,8 @@ class TrainingLoop:
         """
         import tensorflow as tf
 
-        table = tf.constant(np.asarray(rates, np.float32))
-        moving = tf.constant(np.asarray([] if momenta is None else momenta, np.float32))
+        table = np.asarray(rates, np.float32)
+        moving = np.asarray([] if momenta is None else momenta, np.float32)
         if len(moving) != (0 if self.momentum is None else len(table)):
             raise ValueError(
                 "`momenta` must have one for each rate where the loop has a variable for it, and none elsewhere, got "
@@ -131,12 +155,20 @@ class TrainingLoop:
         with self.running():
             try:
                 plan = self.batches.plan(len(table), rng) if plan is None else plan
-                *recorded, num_steps = self._train(table, moving, *plan, num_steps=len(table))
+                recorded = (
+                    self.xla.train(table, moving, *plan) if self.uses_xla else self.in_graph(table, moving, *plan)
+                )
             except tf.errors.OutOfRangeError:
                 raise data_ended(len(table)) from None
-        done = int(num_steps)
         check_is_used(self.optimizer, self.model)
-        return Steps(*(values.numpy()[:done] for values in recorded))
+        return Steps(*recorded)
+
+    def in_graph(self, rates: Rates, momenta: Rates, *plan: Any) -> list[NDArray[Any]]:
+        """Train by the plain graph, while the loop is `running`; return what each step showed."""
+        import tensorflow as tf
+
+        arguments = [tf.constant(one) if isinstance(one, np.ndarray) else one for one in (rates, momenta, *plan)]
+        return up_to_the_end(*self._train(*arguments, num_steps=len(rates)))
 
     def validate(self) -> float:
         """Return the validation loss, as `model.evaluate` does: the mean over all samples; `penalty` has its penalties.
@@ -160,6 +192,13 @@ class TrainingLoop:
         loss = self.validate()
         return {**self.metrics.read(), "loss": loss}
 
+    def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
+        if self._evaluation is None:
+            self._evaluation = ValidationLoop(self.model, self.batches, self.metrics)
+        with self.running():
+            return self._evaluation.run(num_batches, rng)
+
     def snapshot(self) -> Values:
         """Copy all variables of the model, the states of its layers among them, on the device."""
         with self.running():
@@ -169,12 +208,12 @@ class TrainingLoop:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
-        found, self.model.optimizer = self.model.optimizer, self.optimizer
+        before, self.model.optimizer = self.model.optimizer, self.optimizer
         try:
             with self.model.distribute_strategy.scope():
                 yield
         finally:
-            self.model.optimizer = found
+            self.model.optimizer = before
 
     def _compile(self) -> None:
         import tensorflow as tf
@@ -190,45 +229,7 @@ class TrainingLoop:
     def _train_steps(self, rates: tf.Tensor, momenta: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
         import tensorflow as tf
 
-        num_steps = tf.shape(rates)[0]
-
-        def body(step: Any, losses: Any, sizes: Any, monitored: Any, last: Any, _: Any) -> tuple[Any, ...]:
-            batch = self.batches.take(step, *plan)
-            self.optimizer.learning_rate = rates[step]
-            if self.momentum is not None:
-                self.momentum.assign(momenta[step])
-            fresh = self.metrics.of_step
-            loss, shown = run_on_batch(self.model, self.model.train_step, batch, self.monitor.metric, reset=fresh)
-            self.metrics.add_step()
-            shown = self._probed(step, last) if self.probe is not None else shown
-            return (
-                step + 1,
-                losses.write(step, loss),
-                sizes.write(step, num_rows(batch)),
-                monitored.write(step, shown),
-                shown,
-                tf.math.is_finite(loss),
-            )
-
-        def array(dtype: Any) -> tf.TensorArray:
-            return tf.TensorArray(dtype, size=num_steps, element_shape=())
-
-        step, losses, sizes, monitored, *_ = tf.while_loop(
-            lambda step, losses, sizes, monitored, last, is_finite: (step < num_steps) & is_finite,
-            body,
-            (0, array(tf.float32), array(tf.int32), array(tf.float32), 0.0, True),
-            parallel_iterations=1,
-        )
-        return losses.stack(), sizes.stack(), monitored.stack(), step
-
-    def _probed(self, step: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-        """Return what the monitor shows on the probe, measured anew at every so many steps."""
-        import tensorflow as tf
-
-        def measured() -> tf.Tensor:
-            return run_on_batch(self.model, self.model.test_step, self.probe, self.monitor.metric)[1]
-
-        return tf.cond(tf.equal(step % self.monitor.every, 0), measured, lambda: last)
+        return train_steps(self, lambda step: self.batches.take(step, *plan), rates, momenta, tf.shape(rates)[0])
 
     def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
         assign(self.variables, weights)

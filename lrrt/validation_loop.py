@@ -1,8 +1,10 @@
-"""Validate: one compiled loop over the validation data, for the mean loss and the part of it that is penalties."""
+"""Evaluate: one compiled loop over data, for the mean loss and the part of it that is penalties."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
@@ -18,11 +20,11 @@ PENALTY = "penalty of lrrt"  # the key of what regularizers added, among the met
 
 
 class ValidationLoop:
-    """The model's `test_step` over all validation data, traced once.
+    """The model's `test_step` over all of some data, or a part of it, traced once.
 
     Args:
         model: a compiled model.
-        batches: the validation data.
+        batches: the data.
         metrics: of the model; a step adds to them.
     """
 
@@ -30,18 +32,26 @@ class ValidationLoop:
         self.model = model
         self.batches = batches
         self.metrics = metrics
-        self._steps_of = CompiledFunction(self._steps, batches.signature)
-
-    def run(self) -> tuple[float, float]:
-        """Return the mean loss over all samples, as `model.evaluate` does, and what of it regularizers added."""
-        num_batches = self.batches.num_batches
-        loss, penalty = self._steps_of(*self.batches.plan(num_batches, None), num_steps=num_batches)
-        return float(loss), float(penalty)
-
-    def _steps(self, *plan: Any) -> tuple[tf.Tensor, tf.Tensor]:
         import tensorflow as tf
 
-        num_batches = self.batches.num_batches
+        self._steps_of = CompiledFunction(self._steps, [tf.TensorSpec([], tf.int32), *batches.signature])
+
+    def run(self, num_batches: int | None = None, rng: np.random.Generator | None = None) -> tuple[float, float]:
+        """Return the mean loss over samples, as `model.evaluate` does, and what of it regularizers added.
+
+        Args:
+            num_batches: so many batches are looked at; None for all.
+            rng: draws their samples; None takes them in order.
+        """
+        import tensorflow as tf
+
+        num_batches = num_batches or self.batches.num_batches
+        plan = self.batches.plan(num_batches, rng)
+        loss, penalty = self._steps_of(tf.constant(num_batches), *plan, num_steps=num_batches)
+        return float(loss), float(penalty)
+
+    def _steps(self, num_batches: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        import tensorflow as tf
 
         def with_penalty(batch: Any) -> Any:
             logs = self.model.test_step(batch)
@@ -61,3 +71,17 @@ class ValidationLoop:
             lambda step, *_: step < num_batches, body, (0, zero, zero, zero), parallel_iterations=1
         )
         return total / count, penalties / count
+
+
+def evaluate_batchwise(
+    model: keras.Model, batches: Batches, num_batches: int, rng: np.random.Generator | None = None
+) -> tuple[float, float]:
+    """Return what `ValidationLoop.run` does, of a model that cannot be traced or is evaluated only once."""
+    plan = batches.plan(num_batches, rng)
+    losses, sizes, penalties = [], [], []
+    for step in range(num_batches):
+        batch = batches.take(step, *plan)
+        losses.append(float(run_on_batch(model, model.test_step, batch)[0]))
+        sizes.append(int(num_rows(batch)))
+        penalties.append(float(penalty_of(model)))
+    return float(np.average(losses, weights=sizes)), float(np.average(penalties, weights=sizes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,13 @@ def beside(model: keras.Model) -> list[Any]:
     return [variable for key, variable in others.items() if key not in listed]
 
 
+def members(value: Any) -> Iterable[Any]:
+    """Return what a list, tuple, set or dict holds; of anything else, that alone."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple | set) else [value]
+
+
 def num_parameters(model: keras.Model) -> int:
     """Count the numbers in a model's weights, also of one without `call`, which Keras never calls built."""
     return sum(math.prod(weight.shape) for weight in model.weights)
@@ -58,6 +65,13 @@ def assign(variables: Sequence[Any], values: Values) -> None:
     """Give variables these values, in their order."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def assign_weights(model: keras.Model, weights: Values) -> None:
+    """Give all variables of a model these values, the states of its recurrent layers reset."""
+    assign(all_variables(model), weights)
+    states = [state for layer in model._flatten_layers() for state in states_of(layer)]
+    assign(states, [np.zeros(state.shape) for state in states])
 
 
 class FreshOptimizer:

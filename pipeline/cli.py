@@ -12,19 +12,32 @@ from pipeline.commands.train import export, range_, run, search
 from pipeline.console.hanging import without_teardown
 from pipeline.console.streams import make_usable, say
 
-COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
-    "init": (init, "lrrt init > search.toml"),
-    "validate": (validate, "lrrt validate search.toml"),
-    "plan": (plan, "lrrt plan search.toml"),
-    "range": (range_, "lrrt range search.toml --out bounds --state bounds-state"),
-    "search": (search, "lrrt search search.toml --range adam=1e-4:1e-2 --range sgd=1e-3:1"),
-    "run": (run, "lrrt run search.toml --trials 80 --out runs/1/out --state runs/1/state"),
-    "worker": (worker, "lrrt worker search.toml"),
-    "submit": (submit, "lrrt submit search.toml --workers 16 --dry-run"),
-    "status": (status, "lrrt status search.toml --json"),
-    "export": (export, "lrrt export search.toml --trial 17 --to model.keras"),
-    "report": (report, "lrrt report search.toml --out runs/1/out --state runs/1/state"),
-    "schema": (schema, "lrrt schema summary > summary.schema.json"),
+# By name: the function, what the list of commands says of it, an example.
+COMMANDS: dict[str, tuple[Callable[..., None], str, str]] = {
+    "init": (init, "Print a config, or write an example's task.", "lrrt init > search.toml"),
+    "validate": (validate, "Check a config and the task's functions.", "lrrt validate search.toml"),
+    "plan": (plan, "Estimate the cost of a run.", "lrrt plan search.toml"),
+    "range": (range_, "Run the range tests only.", "lrrt range search.toml --out bounds --state bounds-state"),
+    "search": (
+        search,
+        "Run the study only, inside bounds that exist.",
+        "lrrt search search.toml --range adam=1e-4:1e-2 --range sgd=1e-3:1",
+    ),
+    "run": (
+        run,
+        "Run the whole stage: range tests, then the study.",
+        "lrrt run search.toml --trials 80 --out runs/1/out --state runs/1/state",
+    ),
+    "worker": (worker, "Join a stage that other processes run.", "lrrt worker search.toml"),
+    "submit": (submit, "Hand the whole stage to the cluster.", "lrrt submit search.toml --workers 16 --dry-run"),
+    "status": (status, "Report the progress of a run.", "lrrt status search.toml --json"),
+    "export": (export, "Save the model of any trial.", "lrrt export search.toml --trial 17 --to model.keras"),
+    "report": (
+        report,
+        "Write report.html of a finished run again.",
+        "lrrt report search.toml --out runs/1/out --state runs/1/state",
+    ),
+    "schema": (schema, "Print the JSON Schema of a file.", "lrrt schema summary > summary.schema.json"),
 }
 
 app = typer.Typer(
@@ -34,8 +47,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help starts faster and fits narrow terminals
     pretty_exceptions_enable=False,
 )
-for _name, (_command, _example) in COMMANDS.items():
-    app.command(_name, epilog=f"Example: {_example}")(_command)
+for _name, (_command, _short, _example) in COMMANDS.items():
+    app.command(_name, short_help=_short, epilog=f"Example: {_example}")(_command)
 
 
 def main() -> None:

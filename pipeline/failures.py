@@ -41,6 +41,12 @@ class NoSuchTrial(Failure, ValueError):
     exit_code = BAD_USAGE
 
 
+class WouldOverwrite(Failure, ValueError):
+    """A file would be written over one of the user's."""
+
+    exit_code = BAD_USAGE
+
+
 class BadWarmStart(Failure, ValueError):
     """There are no earlier results to start from, or they are another model's."""
 

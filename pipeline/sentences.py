@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lrrt.words import rate_text, score_text
 from pipeline.report.summary import StageReport
 from pipeline.run import Run
+from pipeline.steps.arms import has_arms
 from pipeline.steps.opening import Opened
 from pipeline.task.fingerprints import study_fields
 
@@ -19,14 +20,16 @@ def beginning(run: Run, opened: Opened | None) -> str:
     """Say whether a run starts or goes on, and what is done."""
     if opened is None:
         number = run.config.study.num_trials
-        first = "range tests, then " if run.given is None else ""
+        first = "range tests, then " if run.given is None and not has_arms(run.config) else ""
         return (
             f"start: {first}{number} trial{'' if number == 1 else 's'}{'' if run.given is None else ' in given bounds'}"
         )
     num_done, num_wanted = 0, run.config.study.num_trials
     if opened.studies is not None:
         num_done, num_wanted = len(opened.studies.results()), opened.studies.num_wanted(run.config)
-    known = "range tests are done" if run.given is None else "bounds were given"
+    tested = opened.bounds.result.bounds
+    of_some = f" of {', '.join(tested)}" if has_arms(run.config) else ""
+    known = f"range tests{of_some} are done" if run.given is None else "bounds were given"
     return f"resume: {known}, {num_done} of {num_wanted} trials have ended"
 
 

@@ -54,7 +54,7 @@ def run_worker(
     run = replace(Run.make(config, out, state, on_event, stopper), worker=Worker.here(worker_id), owns_folders=False)
     run = with_given(run if bounds is None else within(run, bounds), must_exist=not config.study.storage)
     run.tell(StageStarted(f"worker {run.worker.id} joins the study in {address(run.storage)}", run.directory.state))
-    train(run, run.prepare(run.config, run.stopper))
+    train(run, run.prepare(run.config, run.stopper, run.note))
     run.tell(StageDone(f"worker {run.worker.id}: nothing is left to do"))
 
 

@@ -18,11 +18,20 @@ from pipeline.report.summary import StageReport
 from pipeline.results.manifest import check_results_owner, forget_changed_files
 from pipeline.run import Run, holding, holding_results
 from pipeline.sentences import about_source, beginning, conclusion, nothing_left
-from pipeline.state.ownership import check_range_tests, own
+from pipeline.state.ownership import check_range_tests, take
 from pipeline.state.stored import read_task, write_task
 from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
-from pipeline.steps.opening import Opened, bounds_of, check_some_bounds, earlier, narrow, take_folders, with_given
+from pipeline.steps.opening import (
+    Opened,
+    bounds_of,
+    bounds_so_far,
+    check_some_bounds,
+    earlier,
+    narrow,
+    take_folders,
+    with_given,
+)
 from pipeline.steps.range_tests import range_tests, stored_range_tests
 from pipeline.steps.retraining import train_again
 from pipeline.steps.search import search_and_widen
@@ -121,7 +130,7 @@ def run_range_tests(
             tests = stored_range_tests(run, task)
         run.tell(StageStarted(f"range tests: {'start' if tests is None else 'nothing left to do'}", directory.out))
         if tests is None:
-            prepared = run.prepare(config, run.stopper)
+            prepared = run.prepare(config, run.stopper, run.note)
             check_range_tests(directory, range_test_fields(config, prepared.known_by))
             tests = range_tests(run, prepared)
             if run.owns_folders:
@@ -165,7 +174,7 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
             forget_changed_files(run)
         before = opened.studies.results() if opened is not None and opened.studies is not None else []
         with helped(run, workers) as trained_run:
-            prepared = run.prepare(run.config, run.stopper)
+            prepared = run.prepare(run.config, run.stopper, run.note)
             about_task = *prepared.data_use.notes, *prepared.known_by.notes
             for text in (*about_source(run, opened, prepared), *about_task):
                 run.note(text)
@@ -205,21 +214,22 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     trainer = prepared.trainer(run.config, on_note)
     fields = take_folders(run, prepared.known_by)
     bounds = bounds_of(run, prepared)
-    opened = narrow(run, prepared.known_by, fields, bounds, trainer.objectives)
+    opened = narrow(run, prepared, fields, bounds, trainer.objectives)
     if run.owns_folders:
         write_range_test(run.directory, bounds.result)
     assert opened.studies is not None, "a space that was narrowed has a study"
     scorer = prepared.scorer(run.config, trainer, on_note)
     studies = search_and_widen(run, opened.studies, scorer, fields=fields, before=before)
     retrained = train_again(run, prepared, scorer, studies.results())
-    return TrainedStage(replace(opened, studies=studies), retrained, trainer)
+    tested = bounds_so_far(run, prepared.known_by) or bounds  # a study with arms has tested more of them
+    return TrainedStage(replace(opened, bounds=tested, studies=studies), retrained, trainer)
 
 
 def _report(run: Run, prepared: Prepared, trained: TrainedStage) -> StageReport:
     opened = trained.opened
     if not run.owns_folders:  # the process that held them may have ended before it said whose they are
         write_task(run.directory, opened.task)
-        own(run.directory, opened.fields)
+        take(run.directory, opened.fields)
     if report := finished(run, opened):
         run.tell(StageDone(nothing_left(report)))
         return report

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from studies.engines.arms import ARMS
+from studies.engines.arms_engine import ArmsEngine, ranges_in, with_any_rate
 from studies.engines.optuna_engine import OptunaEngine
 from studies.sharing.stored_study import SPACE, stored_attributes
 from studies.space.search_space import SearchSpace
@@ -15,7 +17,8 @@ class OptunaStudy(Study):
 
     Args:
         space: the space that is searched.
-        sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes).
+        sampler: "tpe", "random", "qmc", or, if their packages are installed, "gp" (torch) or "cmaes" (cmaes); or
+            "arms", a bandit over optimizers: each begins inside its range of the space, which is no limit.
         seed: the seed of the sampler's choices, together with the number of the trial.
         options: all other arguments of `studies.Study`.
 
@@ -26,7 +29,11 @@ class OptunaStudy(Study):
     """
 
     def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, **options: Any) -> None:
-        super().__init__(space, OptunaEngine(space, sampler=sampler, seed=seed), **options)
+        if sampler == ARMS:
+            wide = with_any_rate(space)
+            super().__init__(wide, ArmsEngine(wide, ranges_in(space), seed=seed), **options)
+        else:
+            super().__init__(space, OptunaEngine(space, sampler=sampler, seed=seed), **options)
 
     @classmethod
     def join(cls, storage: str, *, name: str = "lrrt", **options: Any) -> Self:
@@ -39,6 +46,12 @@ class OptunaStudy(Study):
 
         Raises:
             NoSuchStudy: if it does not exist.
+            ValueError: for the sampler "arms", since the stored space has no bounds.
         """
+        if options.get("sampler") == ARMS:
+            raise ValueError(
+                'A study with sampler="arms" must be opened with its bounds, which it does not store. Open it with '
+                "OptunaStudy(space, sampler='arms', storage=..., creates=False)."
+            )
         space = SearchSpace.from_dict(stored_attributes(storage, name)[SPACE])
         return cls(space, storage=storage, name=name, creates=False, **options)

@@ -9,11 +9,13 @@ from typing import Any
 
 from studies.engines.observation import Engine, observe
 from studies.engines.optuna_samplers import quiet_optuna
+from studies.judging.halving import HYPERBAND, Prunes
 from studies.judging.limits import NO_LIMITS, Limits
 from studies.objective import VAL_LOSS, Objective, objectives_named
 from studies.sharing.board import Board
 from studies.sharing.progress import StudyProgress, progress_of
 from studies.sharing.shared_work import put_back, work_off
+from studies.sharing.stored_choices import StoredChoices
 from studies.sharing.stored_study import complete, objectives_of, open_study
 from studies.sharing.worker import Worker
 from studies.space.search_space import SearchSpace
@@ -22,7 +24,8 @@ from studies.storage.retrying import Retrying
 from studies.trainer import Trainer
 from studies.trial import TrialResult
 from studies.work.cross_validation import CrossValidator
-from studies.work.search import Search, TrialReader
+from studies.work.search import Search
+from studies.work.trial_reader import TrialReader
 from studies.work.watcher import Watcher
 
 GRACE_S = 60.0  # without a sign of life; a worker that is offline for longer loses only one trial's work
@@ -47,9 +50,10 @@ class Study:
         objective: what trials are scored by; None takes that of the stored study, or the validation loss for a new one.
             The name of one of Keras's metrics will do. Of several, the first ranks and prunes trials; the engine learns
             from all, and further ones may be "num_parameters" and "seconds_per_step".
-        prunes: whether trials are cut that are worse than their peers; see `studies.judging.pruning`.
-        max_gap: the largest generalisation gap, validation minus training loss at the best epoch, that a trial may
-            have; the engine sees the excess.
+        prunes: whether trials are cut that are worse than their peers, see `studies.judging.pruning`; "hyperband"
+            promotes the best third at each rung instead, see `studies.judging.halving`.
+        max_gap: the largest generalisation gap, validation minus training loss after the best epoch, that a trial may
+            have; the engine sees the excess. A `Trainer`'s training loss is then evaluated as its validation loss is.
         limits: end the study early, or leave out models; they may change from run to run.
         first_number: the number of the first trial; a study in wider bounds continues the numbers of the narrow one.
         known: results of another study, which the engine of a new study sees if they lie in the space and have values
@@ -74,7 +78,7 @@ class Study:
         storage: str | None = None,
         name: str = "lrrt",
         objective: Objective | str | Sequence[Objective | str] | None = None,
-        prunes: bool = False,
+        prunes: Prunes = False,
         max_gap: float | None = None,
         limits: Limits = NO_LIMITS,
         first_number: int = 0,
@@ -89,11 +93,11 @@ class Study:
         self._retry = Retrying(storage or IN_MEMORY)
         with quiet_optuna():
             database = None if storage is None else open_storage(storage, creates=creates)
-        wanted = None if objective is None else objectives_named(objective)
-        self.study, stored = open_study(name, database, objectives=wanted or (VAL_LOSS,), creates=creates)
-        self.objectives = objectives_of(self.study, wanted)
+        given = None if objective is None else objectives_named(objective)
+        self.study, stored = open_study(name, database, objectives=given or (VAL_LOSS,), creates=creates)
+        self.objectives = objectives_of(self.study, given)
         engine.expect(len(self.objectives))
-        self.reader = TrialReader(self.objectives, max_gap, limits)
+        self.reader = TrialReader(self.objectives, max_gap, limits, halves=prunes == HYPERBAND)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)
         known = [replace(one, objective=self.objective) for one in known]
         inside = [
@@ -171,9 +175,22 @@ class Study:
         """Return the trials that have ended, in the order of their numbers."""
         return self.reader.results(self._retry(self.board.table))
 
+    def has_more(self) -> bool:
+        """Say whether trials that have ended at a rung are in training again, or are to be."""
+        return self.reader.has_more(self._retry(self.board.table))
+
     def reason_to_end(self) -> str | None:
         """Return why the study needs no more trials than have ended, by its limits; None if it does."""
         return self.reader.reason_to_end(self._retry(self.board.table))
+
+    def share_choices(self, trainer: Trainer | CrossValidator, retry: Retrying | None = None) -> None:
+        """Let a trainer train as the study's trials are trained; a run of the study does so itself.
+
+        Args:
+            trainer: of trials of the study.
+            retry: calls the storage.
+        """
+        trainer.share_choices(StoredChoices(self.study, retry or self._retry), self.space, self.budget)
 
     def write_keras_tuner_project(self, folder: Path) -> None:
         """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""
@@ -198,6 +215,7 @@ class Study:
                 f"{trainer.objectives} for the trainer. Give both the same `objective`."
             )
         retry = Retrying(self._retry.url, self._retry.give_up_after_s, watcher.on_wait)
+        self.share_choices(trainer, retry)
         job = Search(self, trainer, num_trials, watcher, retry)
         work_off(self.board, job, retry, waits=waits)
         return job.num_trained

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lrrt.jit_choice import Jit
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR
 from lrrt.variables import Values, num_parameters
@@ -20,11 +21,13 @@ from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, want_batches
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, OnEpoch, Trained
+from studies.training.jit_chooser import Choices, JitChooser
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import rates_and_momenta
 from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objectives
+from studies.training.space_check import check_space
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.trained_model import trained_model
 from studies.training.trial_in_progress import TrialInProgress
@@ -65,6 +68,8 @@ class Trainer:
             thread it also ends a callback that hangs.
         callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the
             callbacks, and that they are new each time.
+        jit: whether XLA trains, which draws other numbers for dropout: True, False, or "auto" where steps measured both
+            ways show that it pays, see `lrrt.jit_choice`. A study stores what was chosen, for all trials of a kind.
         on_note: called with a sentence for the user about how trials are trained.
 
     Raises:
@@ -85,6 +90,7 @@ class Trainer:
         patience: float | None = PATIENCE,
         max_trial_s: float | None = None,
         callbacks: CallbackFactory | None = None,
+        jit: Jit = "auto",
         on_note: Callable[[str], None] = _LOG.warning,
     ) -> None:
         if epochs < 1:
@@ -102,6 +108,7 @@ class Trainer:
         self.max_trial_s = max_trial_s
         self._callbacks = CallbackMaker(callbacks)
         self._note = cache(on_note)
+        self._jit = JitChooser(jit, self._note)
         example = TrialConfig(self.cache.loops.labels[0], "fixed", START_LR, self.cache.loops.batch_size or 1)
         _ = [self._callbacks.make(example) for _ in range(2)]  # both exist until the second is checked
 
@@ -122,16 +129,11 @@ class Trainer:
         Raises:
             ValueError: for the first of them; for a schedule, with the steps that it needs at the largest batch size.
         """
-        self.cache.loops.check_batch_sizes(space.batch_sizes)
-        batch_size = max(space.batch_sizes)
-        num_batches = self.cache.loops.num_batches(batch_size)
-        try:
-            space.check_num_steps(self.epochs * num_batches)
-        except ValueError as error:
-            raise ValueError(
-                f"Every schedule must fit into epochs={self.epochs}, of {num_batches} batches of {batch_size}, but "
-                f"{error}"
-            ) from None
+        check_space(space, self.cache.loops, self.epochs)
+
+    def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
+        """Train as the other trials of a study are trained; see `JitChooser.share`."""
+        self._jit.share(choices, space, num_trials)
 
     def as_built(self, config: TrialConfig) -> TrialConfig:
         """Return a trial's config without the hyperparameters that its model does not ask for under these values.
@@ -231,7 +233,11 @@ class Trainer:
         if reason:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         loops = self.cache.loops_of(config)
-        hooks = Hooks(callbacks, fitting, epochs=self.epochs, steps=loops.num_batches(config.batch_size))
+        weights, num_batches = loops.initial_weights(self.seed), loops.num_batches(config.batch_size)
+        if not reason:
+            num_steps = self.epochs * num_batches
+            fitting.loop.uses_xla = self._jit.uses_xla(config, fitting.loop, weights, num_steps)
+        hooks = Hooks(callbacks, fitting, epochs=self.epochs, steps=num_batches)
         has_metrics = len(fitting.model.metrics) > 1  # besides the loss
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
@@ -245,5 +251,5 @@ class Trainer:
                 run.take_up(resume)
                 return run, resume.seconds
             self._note("a trial that was interrupted begins again, because the memory of its callbacks is not stored")
-        run.begin(loops.initial_weights(self.seed))
+        run.begin(weights)
         return run, 0.0

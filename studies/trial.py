@@ -57,7 +57,9 @@ class TrialResult:
 
     `score` is the best value of the objective; None if no epoch had a finite one. `best_epoch` is the epoch with that
     value. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded. `metrics`
-    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy". If the
+    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy".
+    `evaluated_train_loss` is the training loss after the best epoch, evaluated as the validation loss is, on about as
+    many random samples; None if no limit of the gap between the two asked for it. If the
     trial was trained on folds, `fold_scores` are its scores on them, whose mean is its score.
     """
 
@@ -75,6 +77,7 @@ class TrialResult:
     fold_scores: Losses = ()
     num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
     seconds_per_step: float = 0.0  # in the median of its epochs; 0 if it was not recorded
+    evaluated_train_loss: float | None = None
 
     def value_of(self, objective: Objective) -> float | None:
         """Return the value of any objective: of an epoch's, that at the best epoch; None if it has none."""
@@ -92,6 +95,24 @@ class TrialResult:
         return has_ended and self.score is not None
 
     @property
+    def generalisation_gap(self) -> float | None:
+        """Validation minus training loss after the best epoch; None if they give none.
+
+        The training loss is the evaluated one; where it is not known, the mean over that epoch.
+        """
+        if self.best_epoch is None or not self.val_losses:
+            return None
+        train_loss = self.evaluated_train_loss
+        if train_loss is None:
+            train_loss = self.train_losses[self.best_epoch - 1]
+        return or_none(self.val_losses[self.best_epoch - 1] - train_loss)
+
+    @property
+    def part(self) -> tuple[int, TrialState, int]:
+        """What distinguishes this result from those of earlier and later parts of the same trial."""
+        return self.number, self.state, len(self.train_losses)
+
+    @property
     def epochs_saved(self) -> int:
         """Epochs that were planned but not trained, because the trial was pruned, diverged or stopped improving."""
         if self.state in (TrialState.FAILED, TrialState.INFEASIBLE):
@@ -101,6 +122,7 @@ class TrialResult:
     @computed_field  # type: ignore[prop-decorator]  # mypy supports no decorator on a property
     @property
     def score(self) -> float | None:
+        """The best value of the objective, or its mean over the folds; None if no epoch has one."""
         if self.fold_scores:
             return fmean(self.fold_scores)
         return None if self.best_epoch is None else self.scores[self.best_epoch - 1]
@@ -108,6 +130,7 @@ class TrialResult:
     @computed_field  # type: ignore[prop-decorator]
     @property
     def best_epoch(self) -> PositiveInt | None:
+        """The epoch of the best value, counted from 1; None if no epoch has one."""
         return self.objective.best_epoch(self.scores)
 
     @property

@@ -128,9 +128,14 @@ def rate_name(optimizer: str, batch_size: int | None = None) -> str:
     return f"lr__{optimizer}" if batch_size is None else f"lr__{optimizer}__{batch_size}"
 
 
+def is_rate_name(name: str) -> bool:
+    """Say whether a flat parameter name is that of an optimizer's rate."""
+    return name.startswith("lr__")
+
+
 def is_reserved(name: str) -> bool:
     """Say whether a flat parameter name is one of ours, which a user's model must not use."""
-    return name in RESERVED or name.startswith(("lr__", *(f"{family}__" for family in FAMILIES)))
+    return name in RESERVED or is_rate_name(name) or name.startswith(tuple(f"{family}__" for family in FAMILIES))
 
 
 def momentum_name(optimizer: keras.Optimizer) -> str:

@@ -1,9 +1,19 @@
 """What all tests share."""
 
+import gc
+import os
 import sys
 
 import hypothesis
 import pytest
+
+from tests.undrawn import undrawn
+
+# Several processes share the cores, and small models gain nothing from threads. Read when TensorFlow is imported.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tracing makes many objects that live on; to look through them again and again took a tenth of the time.
+gc.set_threshold(50_000, 20, 100)
 
 hypothesis.settings.register_profile("lrrt", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("lrrt")
@@ -19,3 +29,17 @@ def write_module(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def blank_pictures():
+    """Draw no pictures in a module."""
+    with undrawn():
+        yield
+
+
+@pytest.fixture
+def blank_pictures_here():
+    """Draw no pictures in one test, if others of its module look at them."""
+    with undrawn():
+        yield

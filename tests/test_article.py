@@ -1,5 +1,7 @@
 """The article's range test runs again on real images, and its pictures and readings are drawn from it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -24,12 +26,8 @@ def test_the_articles_pictures_are_drawn_and_its_package_reads_the_lowest_loss_a
     from claims import deltas, losses, running_mean, schemes
     from page import write_page
 
-    page = write_page(
-        (make() for make in (lambda: losses(laboratory), lambda: deltas(laboratory), schemes)),
-        tmp_path,
-        heading="Again",
-        opening="On digits.",
-    )
+    sections = {make.__name__: partial(make, laboratory) for make in (losses, deltas, schemes)}
+    page = write_page(sections, tmp_path, heading="Again", opening="On digits.")
     curve = laboratory.tested.curves["adam"][0]
 
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", "losses.png", "deltas.png", "schemes.png"}
@@ -44,3 +42,29 @@ def test_a_running_mean_begins_anew_with_each_epoch(article):
 
     curve = RangeCurve((0.1, 0.2, 0.3, 0.4), (4.0, 2.0, 8.0, 0.0))
     assert running_mean(curve, 2).tolist() == [4.0, 3.0, 8.0, 4.0]
+
+
+def test_a_page_goes_on_where_it_was_left_and_begins_anew_with_another_opening(article, tmp_path):
+    from page import Section, write_page
+
+    made = []
+
+    def make(name, fails=False):
+        made.append(name)
+        if fails:
+            raise KeyboardInterrupt
+        return Section(name.title(), "Claimed.", "Seen.", [("head",), (name,)])
+
+    def write(opening, **fails):
+        sections = {name: partial(make, name, fails=name in fails) for name in ("first", "second", "third")}
+        return write_page(sections, tmp_path, heading="Again", opening=opening).read_text(encoding="utf-8")
+
+    with pytest.raises(KeyboardInterrupt):
+        write("On digits.", second=True)
+    continued = write("On digits.")
+    assert made == ["first", "second", "second", "third"]
+    made.clear()
+    assert write("On digits.") == continued
+    assert made == []
+    assert write("On letters.") == continued.replace("digits", "letters")
+    assert made == ["first", "second", "third"]

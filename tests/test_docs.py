@@ -1,11 +1,14 @@
 """What the documentation says is run, looked up or built here, so that it stays true."""
 
+import ast
 import importlib.util
+import inspect
 import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from studies import FAMILIES
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+ALL_PAGES = (ROOT / "README.md", *PAGES)
 TASK = {"build_model": "my_task:build_model", "load_data": "my_task:load_data"}
 # A block with a title is a file, or is for another folder.
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,8 +44,8 @@ def blocks(page, language):
 
 def each_block(language):
     return [
-        pytest.param(head, text, id=f"{page.relative_to(DOCS)}-{number}")
-        for page in PAGES
+        pytest.param(head, text, id=f"{page.relative_to(ROOT)}-{number}")
+        for page in ALL_PAGES
         for number, (head, text) in enumerate(blocks(page, language))
     ]
 
@@ -63,6 +67,7 @@ def from_code():
     return module
 
 
+@pytest.mark.usefixtures("blank_pictures_here")
 def test_the_tutorial_leads_from_nothing_to_the_best_model(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -108,6 +113,36 @@ def test_every_command_is_one_that_there_is_with_options_that_it_has(head, text)
         commands[command].make_context(command, arguments)
 
 
+def test_every_block_of_code_is_of_a_language_whose_blocks_are_checked():
+    fences = {(page.name, kind) for page in ALL_PAGES for kind in re.findall(r"^```(.*?)(?: .*)?$", read(page), re.M)}
+
+    assert {kind for _, kind in fences} == {"", "sh", "python", "toml", "text"}
+    for page in ALL_PAGES:
+        lines = re.findall(r"^```.*$", read(page), re.M)
+        assert all(lines[::2]), page
+        assert [line for line in lines[::2] if line == "```"] == [], page
+
+
+def test_every_script_and_target_that_is_named_is_there_with_its_options():
+    targets = set(re.findall(r"^([a-z-]+):", read(ROOT / "Makefile"), re.M))
+    named = [
+        line.strip()
+        for page in (*ALL_PAGES, ROOT / "CONTRIBUTING.md")
+        for line in re.findall(r"^[^`#\n|]+$|`[^`\n]+`", read(page), re.M)
+    ]
+    commands = [line.strip("`").partition("#")[0] for line in named if re.match(r"`?(?:python|make) [\w-]", line)]
+    scripts = [words for line in commands if (words := line.split())[0] == "python" and "/" in words[1]]
+
+    assert len(scripts) > 10
+    for _, script, *words in scripts:
+        path = ROOT / script
+        source = read(path / "__main__.py" if path.is_dir() else path)
+        assert [word for word in words if word.startswith("--") and f'"{word}"' not in source] == [], script
+    for line in commands:
+        command, *words = line.split()
+        assert command != "make" or {word for word in words if re.fullmatch("[a-z-]+", word)} <= targets, line
+
+
 @pytest.mark.parametrize(("head", "text"), each_block("toml"))
 def test_every_config_is_valid(head, text):
     StageConfig.model_validate({"task": TASK, **tomllib.loads(text)})
@@ -149,6 +184,32 @@ def test_every_schedule_is_explained_with_its_picture(from_code):
 
     assert re.findall(r"^## (\w+)$", shown, flags=re.MULTILINE) == list(FAMILIES)
     assert {picture.stem for picture in (DOCS / "schedules").glob("*.png")} == set(FAMILIES)
+
+
+def functions_of(exported):
+    """Give an exported function, or the public methods of an exported class."""
+    if inspect.isfunction(exported):
+        yield exported
+    for name, member in vars(exported).items() if inspect.isclass(exported) else ():
+        function = getattr(member, "__func__", getattr(member, "fget", member))
+        if inspect.isfunction(function) and not name.startswith("_"):
+            yield function
+
+
+@pytest.mark.parametrize("package", [lrrt, studies, pipeline], ids=lambda package: package.__name__)
+def test_every_public_function_has_a_docstring_that_names_what_it_raises(package):
+    public = [function for name in package.__all__ for function in functions_of(getattr(package, name))]
+    raising = [
+        function
+        for function in public
+        if any(
+            isinstance(node, ast.Raise) and node.exc is not None
+            for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function))))
+        )
+    ]
+
+    assert [function.__qualname__ for function in public if not function.__doc__] == []
+    assert [function.__qualname__ for function in raising if "Raises:" not in function.__doc__] == []
 
 
 def test_every_file_named_is_there():

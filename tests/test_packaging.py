@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -54,12 +55,22 @@ def test_every_dependency_has_a_lower_bound(project):
         assert re.fullmatch(r"[a-z0-9-]+(\[[a-z]+\])?>=[0-9.]+", entry)
 
 
-def test_the_three_packages_are_published_with_their_types(project, root):
-    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == [f"{package}*" for package in PACKAGES]
-    for package in PACKAGES:
-        assert (root / package / "py.typed").exists()
-        folders = [folder for folder in (root / package).rglob("*") if folder.is_dir() and folder.name != "__pycache__"]
-        assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+def test_the_three_packages_and_the_examples_are_published_and_no_tests(root):
+    code = (
+        "import json, setuptools\n"
+        "from distutils.core import run_setup\n"
+        "built = run_setup('setup.py', stop_after='init')\n"
+        "print(json.dumps([built.packages, built.package_dir]))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=True
+    )
+    packages, folders = json.loads(ended.stdout)
+
+    files = [file for package in PACKAGES for file in (root / package).rglob("*.py")]
+    assert set(packages) == {".".join(file.relative_to(root).parts[:-1]) for file in files} | {"pipeline.examples"}
+    assert folders == {"pipeline.examples": "examples"}
+    assert [package for package in PACKAGES if not (root / package / "py.typed").exists()] == []
 
 
 MOST_FILES = 13  # in a folder; more than that cannot be taken in at a glance
@@ -117,7 +128,7 @@ def test_each_name_that_the_pipeline_exports_is_there():
         pipeline.run_stages  # noqa: B018
 
 
-@pytest.mark.parametrize("target", ["help", "run", "test", "lint", "format", "docs", "clean"])
+@pytest.mark.parametrize("target", ["help", "run", "test", "lint", "format", "docs", "benchmarks", "clean"])
 def test_make_knows_each_target(root, target):
     ended = subprocess.run(["make", "-n", target], cwd=root, capture_output=True, text=True, timeout=60, check=False)
 

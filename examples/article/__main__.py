@@ -3,6 +3,9 @@
     python examples/article                       # some minutes on two cores; the page is out/article/README.md
     python examples/article --images 60000        # all of MNIST, if it can be fetched
 
+The same command goes on where it was left; it makes a page anew if there is none, or one of other options. The file
+`trained` beside the page holds the trainings that were done.
+
 What the article shows, what it asks and what its readers ask: a section each, with numbers of our own runs.
 """
 
@@ -10,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shelve
 import sys
 import time
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -27,22 +31,28 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="of each training [%(default)s]")
     options = parser.parse_args()
 
-    from claims import claims
+    from claims import CLAIMS
     from images import load_images
     from laboratory import Laboratory
     from page import write_page
-    from questions import questions
+    from questions import QUESTIONS
+
+    from pipeline.results.versions import versions
 
     began = time.monotonic()
     images = load_images(options.images)
-    laboratory = Laboratory(images, options.epochs)
+    libraries = ", ".join(f"{name} {version}" for name, version in versions().items())
     opening = (
         f"Made by `python examples/article --images {options.images} --epochs {options.epochs}` on {images.source}: "
         f"{len(images.train[0])} images to train on, {len(images.validation[0])} to validate on, the article's "
-        "network, batches of 250. Every number is of one training from the same initial weights."
+        "network, batches of 250. Every number is of one training from the same initial weights. "
+        f"Versions: {libraries}."
     )
-    heading = "The article on the range test, run again"
-    page = write_page(chain(claims(laboratory), questions(laboratory)), options.out, heading=heading, opening=opening)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with shelve.open(str(options.out / "trained")) as trained:
+        laboratory = Laboratory(images, options.epochs, trained)
+        sections = {make.__name__: partial(make, laboratory) for make in (*CLAIMS, *QUESTIONS)}
+        page = write_page(sections, options.out, heading="The article on the range test, run again", opening=opening)
     print(f"done in {time.monotonic() - began:.0f} s", file=sys.stderr)
     print(page)
 

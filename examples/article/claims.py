@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from laboratory import NUM_EPOCHS, OPTIMIZERS, Laboratory
 from matplotlib.figure import Figure
@@ -23,16 +21,6 @@ DECAYS = {  # the article's four, as it draws them, and Adam's static rate
 }
 ARTICLES_ADAM = 10**-3.95
 FEW_IMAGES, MANY_EPOCHS = 200, 40
-
-
-def claims(laboratory: Laboratory) -> Iterator[Section]:
-    """Yield a section for each thing that the article shows."""
-    yield losses(laboratory)
-    yield deltas(laboratory)
-    yield choice(laboratory)
-    yield schemes()
-    yield static_rate(laboratory)
-    yield overfitting(laboratory)
 
 
 def running_mean(curve: RangeCurve, num_batches: int) -> NDArray[np.float64]:
@@ -102,7 +90,7 @@ def choice(laboratory: Laboratory) -> Section:
     )
 
 
-def schemes() -> Section:
+def schemes(_: Laboratory) -> Section:
     """Draw the article's four decay schemes."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -162,3 +150,6 @@ def _decades(laboratory: Laboratory, optimizer: str) -> float:
 def rate_in_words(lr: float | None) -> str:
     """Return a rate with two digits."""
     return "-" if lr is None else f"{lr:.1e}"
+
+
+CLAIMS = (losses, deltas, choice, schemes, static_rate, overfitting)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ MIN_STEPS = 60  # of the range test, with fewer images than the article has
 
 @dataclass(frozen=True)
 class Laboratory:
-    """The images, and what is trained on them."""
+    """The images, and what is trained on them; `trained` are trainings that were done, which no section does again."""
 
     images: Images
     epochs: int = NUM_EPOCHS
+    trained: MutableMapping[str, TrialResult] = field(default_factory=dict)
 
     @property
     def num_batches(self) -> int:
@@ -71,7 +72,10 @@ class Laboratory:
     ) -> TrialResult:
         """Train the article's network from the same initial weights; the score is its best validation loss."""
         config = TrialConfig(optimizer, schedule, lr, batch_size, tuple(sorted(parameters.items())))
-        return self.trainer.train(config).result
+        key = f"{self.images.source}, {len(self.images.train[0])} images, {self.epochs} epochs, {config}"
+        if key not in self.trained:
+            self.trained[key] = self.trainer.train(config).result
+        return self.trained[key]
 
     def overfit(self, count: int, epochs: int, lr: float) -> TrialResult:
         """Train with Adam on a few images for long."""

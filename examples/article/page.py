@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,18 +42,34 @@ class Section:
         return "\n\n".join(parts)
 
 
-def write_page(sections: Iterable[Section], folder: Path, *, heading: str, opening: str) -> Path:
-    """Write the pictures as each section is made, then the page; return its path."""
+def write_page(sections: Mapping[str, Callable[[], Section]], folder: Path, *, heading: str, opening: str) -> Path:
+    """Make each section, and write the page with it and its pictures; return the page's path.
+
+    Sections that a page with the same opening has are left as they are, so that a call goes on where one ended.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for section in sections:
-        for name, figure in section.pictures.items():
-            figure.savefig(folder / f"{name}.png", dpi=DPI)
-        written.append(section.as_markdown())
-        print(f"{section.heading}: {section.finding}")
     path = folder / "README.md"
-    path.write_text("\n\n".join([f"# {heading}", opening, *written]) + "\n", encoding="utf-8")
+    top = f"# {heading}\n\n{opening}"
+    written = _written(path, top)
+    for name, make in sections.items():
+        if name in written:
+            continue
+        section = make()
+        for picture, figure in section.pictures.items():
+            figure.savefig(folder / f"{picture}.png", dpi=DPI)
+        written[name] = section.as_markdown()
+        print(f"{section.heading}: {section.finding}", flush=True)
+        texts = [f"<!-- {name} -->\n\n{written[name]}" for name in sections if name in written]
+        path.write_text("\n\n".join([top, *texts]) + "\n", encoding="utf-8")
     return path
+
+
+def _written(path: Path, top: str) -> dict[str, str]:
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not text.startswith(f"{top}\n"):
+        return {}
+    _, *pairs = re.split(r"^<!-- (\w+) -->$", text, flags=re.MULTILINE)
+    return {name: section.strip() for name, section in zip(pairs[::2], pairs[1::2], strict=True)}
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -16,16 +16,6 @@ SPEEDS = (0.5, 0.05, 0.005)  # of the start, at the end
 BATCH_SIZES = (50, 250, 1000)
 ADAMS_OWN = 1e-3
 DEFAULT, OURS = "Keras's default", "lrrt's suggestion"
-
-
-def questions(laboratory: Laboratory) -> Iterator[Section]:
-    """Yield a section for each question."""
-    yield start_and_speed(laboratory)
-    yield batch_sizes(laboratory)
-    yield architectures(laboratory)
-    yield monitors(laboratory)
-    yield readings(laboratory)
-    yield adam(laboratory)
 
 
 def start_and_speed(laboratory: Laboratory) -> Section:
@@ -169,3 +159,6 @@ def _score(laboratory: Laboratory, optimizer: str, lr: float, schedule: str = "f
 
 def _span(bounds: lrrt.Bounds) -> str:
     return "none" if bounds.low is None else f"{bounds.low:.1e} to {bounds.high:.1e}"
+
+
+QUESTIONS = (start_and_speed, batch_sizes, architectures, monitors, readings, adam)

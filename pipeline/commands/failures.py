@@ -31,10 +31,10 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
     """Turn what the block raises into a message on stderr and the exit code of the process."""
     try:
         yield
-    except (Exception, KeyboardInterrupt, SystemExit) as failure:
+    except (Exception, KeyboardInterrupt, SystemExit) as raised:
         from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
 
-        failure = _of_task(failure)
+        failure = _of_task(raised)
         code = exit_code(failure)
         if verbose and code in WITH_TRACEBACK:
             traceback.print_exception(failure)

@@ -10,13 +10,33 @@ from pipeline.commands.failures import exit_codes
 from pipeline.commands.invocation import load, prepare
 from pipeline.commands.options import AppDir, AsJson, Config, OptionalConfig, Out, Quiet, Seed, State, Trials, Verbose
 from pipeline.console.streams import say
+from pipeline.task.example_files import example_names, write_example
+
+EXAMPLES = example_names()
 
 
-def init() -> None:
-    """Print a commented config, which runs unchanged."""
-    from pipeline.config.toml import template
+def init(
+    example: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Write the files of an example into this folder instead: {', '.join(EXAMPLES)}.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print a commented config, which runs unchanged; or write an example's config and task, which do so too."""
+    if example is None:
+        from pipeline.config.toml import template
 
-    say(template().rstrip(), sys.stdout)
+        say(template().rstrip(), sys.stdout)
+        return
+    if example not in EXAMPLES:
+        raise typer.BadParameter(f"must be one of {', '.join(EXAMPLES)}, got {example!r}.", param_hint="'--example'")
+    with exit_codes(verbose=False):
+        config = write_example(example, Path())
+        say(f"Next: lrrt run {config}", sys.stderr)
+        say(str(config), sys.stdout)
 
 
 def validate(config: Config, quiet: Quiet = False, verbose: Verbose = False, app_dir: AppDir = Path()) -> None:

@@ -10,14 +10,17 @@ from pydantic_core.core_schema import ValidationInfo
 
 from pipeline.config.number_values import MAX_COUNT
 from pipeline.config.values import listed
+from studies.engines.arms import ARMS
 from studies.engines.keras_tuner_engine import SAMPLERS as KERAS_TUNER_SAMPLERS
+from studies.engines.keras_tuner_engine import check_sampler as check_keras_tuner_sampler
 from studies.engines.optuna_samplers import SAMPLERS as OPTUNA_SAMPLERS
-from studies.engines.optuna_samplers import check_sampler
+from studies.engines.optuna_samplers import check_sampler as check_optuna_sampler
+from studies.judging.halving import HYPERBAND
 from studies.objective import OF_TRIALS, TRAIN_LOSS, VAL_LOSS
 from studies.schedules.families import FAMILIES
 
-SAMPLERS = tuple(dict.fromkeys((*OPTUNA_SAMPLERS, *KERAS_TUNER_SAMPLERS)))
-SAMPLERS_OF = {"optuna": OPTUNA_SAMPLERS, "keras_tuner": KERAS_TUNER_SAMPLERS}
+SAMPLERS_OF = {"optuna": (*OPTUNA_SAMPLERS, ARMS), "keras_tuner": (*KERAS_TUNER_SAMPLERS, ARMS)}
+SAMPLERS = tuple(dict.fromkeys((*SAMPLERS_OF["optuna"], *SAMPLERS_OF["keras_tuner"])))
 
 
 def fits_the_objective(direction: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
@@ -54,12 +57,22 @@ def belongs_to_engine(sampler: str, info: ValidationInfo) -> str:
     if sampler not in known:
         others = [f'"{name}"' for name, samplers in SAMPLERS_OF.items() if sampler in samplers]
         raise ValueError(f'must be one of {listed(known)} with engine "{engine}", got {sampler!r} of {others[0]}.')
-    if engine == "optuna":
-        try:
-            check_sampler(sampler)
-        except ImportError as error:
-            raise ValueError(str(error)) from None
+    if sampler == ARMS:
+        return sampler
+    objective = info.data.get("objective", "")
+    check = check_keras_tuner_sampler if engine == "keras_tuner" else check_optuna_sampler
+    try:
+        check(sampler, num_objectives=1 if isinstance(objective, str) else len(objective))
+    except (ImportError, ValueError) as error:
+        raise ValueError(str(error).removeprefix("`sampler` ")) from None
     return sampler
+
+
+def has_walls(widen: bool, info: ValidationInfo) -> bool:
+    """Refuse to widen bounds that are no limits."""
+    if widen and info.data.get("sampler") == ARMS:
+        raise ValueError(f'must be false with sampler = "{ARMS}", whose rates may lie beyond the bounds, got true.')
+    return widen
 
 
 def is_installed(tensorboard: bool) -> bool:
@@ -82,6 +95,16 @@ def have_trials(folds: int, info: ValidationInfo) -> int:
     if folds and info.data.get("top_retrained") == 0:
         raise ValueError(f"must come with `top_retrained >= 1`, the trials that are trained on folds, got {folds}.")
     return folds
+
+
+def is_not_halved(score_folds: int, info: ValidationInfo) -> int:
+    """Refuse successive halving of trials on folds, which pause at no epoch."""
+    if score_folds and info.data.get("prunes") == HYPERBAND:
+        raise ValueError(
+            f'must be 0 with prunes = "{HYPERBAND}", got {score_folds}. A trial on folds is cut after folds that are '
+            "clearly worse, whatever `prunes` is; leave one of the two out."
+        )
+    return score_folds
 
 
 def have_folds(is_of_folds: bool, info: ValidationInfo) -> bool:

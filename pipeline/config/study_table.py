@@ -33,13 +33,15 @@ from pipeline.config.study_laws import (
     are_trials,
     belongs_to_engine,
     fits_the_objective,
+    has_walls,
     have_folds,
     have_trials,
     is_installed,
+    is_not_halved,
     is_of_a_schedule,
 )
 from pipeline.config.table import Table
-from pipeline.config.text_values import OneLine, StorageUrl
+from pipeline.config.text_values import JitOrAuto, OneLine, Prunes, StorageUrl
 from pipeline.config.values import NONE, listed
 from studies.judging.limits import Limits
 from studies.judging.pruning import PATIENCE
@@ -91,7 +93,9 @@ class StudyConfig(Table):
     momentum: MomentumOrNone = Field(None, description='[low, high], searched; beta_1 of Adam and its kind; or "none"')
     sampler: Literal[SAMPLERS] = Field(  # type: ignore[valid-type]  # the lists of the engines, so that none is missing
         "tpe",
-        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}",
+        description=f"with optuna {_samplers('optuna')}; with keras_tuner {_samplers('keras_tuner')}; "
+        "random, qmc and grid learn nothing from trials, also not from those that fail; "
+        '"arms" tests the range of an optimizer when the study turns to it, and may leave its bounds',
     )
     seed: Seed = Field(0, description="everything random comes from it")
     stop_after: CountOrZero = Field(
@@ -107,9 +111,11 @@ class StudyConfig(Table):
     patience: Patience = Field(
         PATIENCE, description='a trial ends if it has not improved for this part of its epochs; 0 or "none": never'
     )
-    prunes: bool = Field(
+    prunes: Prunes = Field(
         False,
-        description="true cuts trials, and their further folds, that are worse than their peers' at the same phase",
+        description='"median", or true, cuts trials, and their further folds, that are worse than their peers\' at the '
+        'same phase; "hyperband" halves successively: at half and three quarters of its schedule a trial pauses, and '
+        'goes on if it is among the best third; or "none", false',
     )
     max_gap: Gap = Field(
         None, description='the largest validation loss minus training loss that the best trial may have; or "none"'
@@ -145,6 +151,11 @@ class StudyConfig(Table):
         "of epochs; the test data judge best/refitted.keras",
     )
     keep_top: Count = Field(1, description="models of so many of the best trials are saved; of the others in top/")
+    jit: JitOrAuto = Field(
+        "auto",
+        description='whether XLA compiles the training: true, false, or "auto" for where steps measured both ways show '
+        "that it pays; a study keeps to its choice, but another study may choose otherwise, and round otherwise",
+    )
     tensorboard: bool = Field(
         False, description="true writes each trial's losses, rates and hyperparameters to tensorboard/ in the results"
     )
@@ -194,7 +205,9 @@ class StudyConfig(Table):
     _direction_law = check("direction")(fits_the_objective)
     _warmup_law = check("searches_warmup")(is_of_a_schedule)
     _sampler_law = check("sampler")(belongs_to_engine)
+    _widen_law = check("widen")(has_walls)
     _tensorboard_law = check("tensorboard")(is_installed)
     _top_law = check("top_retrained", "keep_top")(are_trials)
+    _score_folds_law = check("score_folds")(is_not_halved)
     _folds_law = check("folds")(have_trials)
     _of_folds_law = check("stratified", "mixes_validation")(have_folds)

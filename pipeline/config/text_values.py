@@ -1,12 +1,24 @@
 """Check texts of a config: references to functions, metrics, URLs, times of jobs."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from lrrt.jit_choice import Jit
 from pipeline.config.storage_url import is_storage_url, without_password
-from pipeline.config.values import shown
+from pipeline.config.values import NONE, listed, shown
+from studies.judging import halving
+from studies.judging.halving import HYPERBAND
+
+WAYS_TO_PRUNE: Mapping[bool | str, bool | str] = {
+    True: True,
+    False: False,
+    NONE: False,
+    "median": True,
+    HYPERBAND: HYPERBAND,
+}
 
 
 def _metric(name: str) -> str:
@@ -45,9 +57,26 @@ def _job_time(text: str) -> str:
     return text
 
 
+def _jit(value: object) -> object:
+    if not isinstance(value, bool) and value != "auto":
+        raise ValueError(f'must be true, false or "auto", got {shown(value)}.')
+    return value
+
+
+def _prunes(value: object) -> bool | str:
+    wanted = WAYS_TO_PRUNE.get(value) if isinstance(value, bool | str) else None
+    if wanted is None:
+        raise ValueError(
+            f"must be true, false, {listed(way for way in WAYS_TO_PRUNE if isinstance(way, str))}, got {shown(value)}."
+        )
+    return wanted
+
+
 Reference = Annotated[str, AfterValidator(_reference)]
 OptionalReference = Annotated[str, AfterValidator(lambda text: _reference(text) if text else text)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 JobTime = Annotated[str, AfterValidator(_job_time)]
 Metric = Annotated[str, AfterValidator(_metric)]
+JitOrAuto = Annotated[Jit, BeforeValidator(_jit)]
+Prunes = Annotated[halving.Prunes, BeforeValidator(_prunes), WithJsonSchema({"enum": list(WAYS_TO_PRUNE)})]

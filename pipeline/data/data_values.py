@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from lrrt.hyper_models import takes_hyperparameters
@@ -37,16 +38,24 @@ class DataOfValues(Generic[T]):
     Args:
         load: loads the task for values of hyperparameters by name.
         names: the hyperparameters of `load_data`.
+        first: values whose data are loaded already, and the task with them.
         max_bytes: so many bytes of data are kept at most, and those of the last values in any case; None for a quarter
             of this machine's memory.
     """
 
     def __init__(
-        self, load: Callable[[Mapping[str, Value]], T], names: tuple[str, ...], max_bytes: int | None = None
+        self,
+        load: Callable[[Mapping[str, Value]], T],
+        names: tuple[str, ...],
+        max_bytes: int | None = None,
+        *,
+        first: tuple[Mapping[str, Value], T] | None = None,
     ) -> None:
         self._load, self.names = load, names
         self._max_bytes = _memory_bytes() * KEPT_SHARE if max_bytes is None else max_bytes
         self._tasks: OrderedDict[tuple[tuple[str, Value], ...], T] = OrderedDict()
+        if first is not None:
+            self._tasks[self.key(first[0])] = first[1]
 
     def __call__(self, values: Mapping[str, Value]) -> T:
         """Return the task with the data for these values, of which those of the model are ignored."""
@@ -63,22 +72,41 @@ class DataOfValues(Generic[T]):
         return tuple((name, values[name]) for name in self.names if name in values)
 
 
-def data_dimensions(load_data: Callable[..., Any]) -> tuple[Dimension, ...]:
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a `load_data(hp)` declares, and what it returned for its defaults."""
+
+    dimensions: tuple[Dimension, ...]
+    defaults: Mapping[str, Value]
+    data: Any
+
+
+def data_dimensions(load_data: Callable[..., Any]) -> Declared | None:
     """Return the hyperparameters that a `load_data(hp)` declares, including those in conditional scopes.
 
-    The data are loaded until every scope has been opened. A function without an argument has no hyperparameters.
+    The data are loaded until every scope has been opened; those of the defaults are kept, so that they need not be
+    loaded again. Return None for a function without an argument, which is not called.
     """
-    if not takes_hyperparameters(load_data):
-        return ()
+    if not takes_hyperparameters(load_data, "load_data"):
+        return None
     import keras_tuner
+
+    first: list[tuple[Mapping[str, Value], Any]] = []
+
+    def load(hp: Any) -> Any:
+        data = load_data(hp)
+        if not first:
+            first.append((dict(hp.values), data))
+        return data
 
     oracle = keras_tuner.oracles.RandomSearchOracle(objective=keras_tuner.Objective("val_loss", "min"))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        keras_tuner.engine.base_tuner.BaseTuner(oracle, load_data, directory=folder, project_name="space")
-    return tuple(
+        keras_tuner.engine.base_tuner.BaseTuner(oracle, load, directory=folder, project_name="space")
+    dimensions = (
         dimension_of(one, tuple((scope.name, tuple(scope.values)) for scope in one.conditions))
         for one in oracle.get_space().space
     )
+    return Declared(tuple(dimensions), *first[0])
 
 
 def _num_bytes(task: HasData) -> int:

@@ -161,10 +161,10 @@ def _arrays(data: Any, what: str) -> ArrayBatches:
 def _split_of(config: StageConfig, task: Task, data: Any, num_rows: int) -> Split:
     if config.study.stratified and class_numbers(data) is None:
         raise TaskError("Stratified folds must have labels that are one class a row. Set [study] stratified = false.")
-    wanted = "stratified" if config.study.stratified else config.task.split
-    uses_groups = wanted in ("auto", "group")
+    name = "stratified" if config.study.stratified else config.task.split
+    uses_groups = name in ("auto", "group")
     groups = group_numbers(task.groups, num_rows, config.task.load_data) if uses_groups else None
-    return split_of(wanted, data, num_rows, groups)
+    return split_of(name, data, num_rows, groups)
 
 
 def _taken(data: Any, rows: Any) -> Any:

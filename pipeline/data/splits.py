@@ -96,11 +96,11 @@ class Split:
             raise TaskError(str(error)) from error
 
 
-def split_of(wanted: str, arrays: Any, num_rows: int, groups: NDArray[np.int64] | None) -> Split:
-    """Return the split that is wanted; "auto" is by group if there are groups, by class if there are classes.
+def split_of(name: str, arrays: Any, num_rows: int, groups: NDArray[np.int64] | None) -> Split:
+    """Return the split of this name; "auto" is by group if there are groups, by class if there are classes.
 
     Args:
-        wanted: the config's key.
+        name: the config's key.
         arrays: the data, (x,), (x, y) or (x, y, sample_weight).
         num_rows: its number of rows.
         groups: the group number of each row; None if the task has none.
@@ -108,12 +108,12 @@ def split_of(wanted: str, arrays: Any, num_rows: int, groups: NDArray[np.int64] 
     Raises:
         TaskError: if the data lacks what the split needs, or has a class with one row, or one group.
     """
-    classes = class_numbers(arrays) if wanted in ("auto", "stratified") else None
-    kind = wanted
-    if wanted == "auto":
+    classes = class_numbers(arrays) if name in ("auto", "stratified") else None
+    kind = name
+    if name == "auto":
         kind = "group" if groups is not None else "random" if classes is None else "stratified"
     if kind == "stratified":
-        _check_classes(classes, wanted)
+        _check_classes(classes, name)
         return Split(kind, num_rows, classes=classes)
     if kind == "group":
         _check_groups(groups)
@@ -155,14 +155,14 @@ def _with_each_class(classes: NDArray[np.int64], train: Any, held: Any, rng: np.
     return train, held
 
 
-def _check_classes(classes: NDArray[np.int64] | None, wanted: str) -> None:
+def _check_classes(classes: NDArray[np.int64] | None, name: str) -> None:
     if classes is None:
         raise TaskError(
             f'A stratified split must have labels that are one class a row, got others. {ANOTHER} "auto" chooses.'
         )
     numbers, counts = np.unique(classes, return_counts=True)
     if counts.min() < 2:
-        chosen = "" if wanted == "stratified" else "Labels that are class numbers are split stratified. "
+        chosen = "" if name == "stratified" else "Labels that are class numbers are split stratified. "
         raise TaskError(
             f"{chosen}Each class must have two rows, one to train on and one to judge by, got one of class "
             f'{numbers[counts.argmin()]}. Add or drop rows of that class, or set [task] split = "random".'

@@ -13,6 +13,7 @@ from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late
 MANY = 0.3  # from this part on, diverging trials are worth a sentence
+USE = "Use "  # begins the sentence that tells how the model is loaded
 FEW_TRIALS = 8  # with fewer, late and early mean nothing
 
 _BY_OVERFITTING = {
@@ -54,7 +55,7 @@ def _about_model(report: StageReport) -> Iterator[str]:
     model, code = report.summary["best"]["model_file"], report.summary["best"].get("loading_code")
     if model:
         gives = f"{code} gives" if code else "it is"  # older summaries have no code
-        yield f"Use {model}: {gives} the best trial's model as it was after its best epoch."
+        yield f"{USE}{model}: {gives} the best trial's model as it was after its best epoch."
 
 
 def _about_data(report: StageReport) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[s
     if len(trials) >= FEW_TRIALS and best.number >= LATE * len(trials):
         yield (
             f"The best trial came late, as number {best.number} of {len(trials)}: more trials may find a better one. "
-            f"--trials {2 * len(trials)} goes on from here."
+            f"The same command with --trials {2 * len(trials)} goes on from here."
         )
     diverged = sum(trial.state.name == "DIVERGED" for trial in trials)
     if diverged > MANY * len(trials):

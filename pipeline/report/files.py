@@ -12,29 +12,23 @@ from pipeline.config.toml import to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
 from pipeline.report.reading import read_summary
-from pipeline.report.summary import StageReport, summarise
+from pipeline.report.summary import Origin, StageReport, summarise
 from pipeline.results.manifest import changed_files, update_manifest, write_manifest
-from pipeline.results.models import save_best, save_refitted, save_top, test_metrics
+from pipeline.results.models import SavedModels, save_best, save_refitted, save_top, test_metrics
 from pipeline.results.plain_text import without_control
 from pipeline.results.space_file import space_as_dict
 from pipeline.results.tables import curves_csv, front_csv, trials_csv, trials_jsonl, trials_retrained_jsonl
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
+from pipeline.steps.arms import about_arms, edge_of, shown_space
 from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
 from pipeline.steps.retraining import winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.steps.weights import weights_of
 from pipeline.task.guard import guarded
-from studies import (
-    Retrained,
-    Trainer,
-    TrialResult,
-    at_edge,
-    check_overfitting,
-    plot_losses,
-)
+from studies import Evaluation, Retrained, Trainer, TrialResult, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text
 
 if TYPE_CHECKING:
@@ -80,22 +74,51 @@ def _write_results(
 ) -> StageReport:
     assert opened.studies is not None, "results are written when a study has ended"
     directory, studies, range_test = run.directory, opened.studies, opened.bounds.result
-    space, results = studies.space, studies.results()
+    space, results = shown_space(run, range_test, studies.last), studies.results()
     best = winner_of(run.config, results, retrained)
     directory.summary.unlink(missing_ok=True)  # it shows that the other files are whole and agree
     write_range_test(directory, range_test)
-    write_text(directory.resolved_config, to_toml(run.config))
     write_json(directory.space, space_as_dict(space))
+    _write_study(run, studies, retrained)
+    run.stopper.check()
+    if best is None:
+        raise NoTrialCompleted(_failures(results))
+    models, evaluation = _saved_models(run, trainer, prepared, best, results)
+    report = StageReport(
+        range_test,
+        space,
+        tuple(results),
+        best,
+        evaluation.with_gap(check_overfitting(best.train_losses, best.val_losses)),
+        summary={},
+        summary_path=directory.summary,
+        retrained=tuple(retrained),
+        edge=edge_of(run.config, best, space),
+        widened=studies.edges,
+        notes=(*opened.task.notes, *about_arms(run.config, results)),
+        evaluation=evaluation,
+        objectives=studies.last.objectives,
+    )
+    origin = Origin(prepared.data_use, opened.task.model, _warm_start(studies), opened.bounds.seconds)
+    return _write_report(run, replace(report, summary=summarise(report, models, origin)))
+
+
+def _write_study(run: Run, studies: Studies, retrained: Sequence[Retrained]) -> None:
+    """Write what was searched, and what each trial gave."""
+    directory, results = run.directory, studies.results()
+    write_text(directory.resolved_config, to_toml(run.config))
     write_text(directory.trials_csv, trials_csv(results))
     write_text(directory.trials_jsonl, trials_jsonl(results))
     write_text(directory.trials_retrained, trials_retrained_jsonl(retrained))
     if run.config.study.engine == "keras_tuner":
         studies.last.write_keras_tuner_project(directory.keras_tuner / NAME)
-    run.stopper.check()
-    if best is None:
-        raise NoTrialCompleted(_failures(results))
-    overfitting = check_overfitting(best.train_losses, best.val_losses)
-    write_json(directory.best / "config.json", best.as_dict())
+
+
+def _saved_models(
+    run: Run, trainer: Trainer, prepared: Prepared, best: TrialResult, results: Sequence[TrialResult]
+) -> tuple[SavedModels, Evaluation]:
+    """Save the models; return them, and what the winner's shows of the data."""
+    write_json(run.directory.best / "config.json", best.as_dict())
     with guarded("The best model must be made again, but that", stopper=run.stopper):
         model = trainer.as_trained(best, weights_of(run, trainer, best))
     saved = save_best(run, model, best)
@@ -104,41 +127,21 @@ def _write_results(
         test = test_metrics(prepared, model, best)
         evaluation = prepared.evaluate(trainer, model, best)
     run.stopper.check()
-    overfitting = evaluation.with_gap(overfitting)
-    _write_figure(directory.best / "losses.png", plot_losses(best.curves(), overfitting))
-    edge, widened = at_edge(best, space), studies.edges
-    summary = summarise(
-        range_test,
-        space,
-        results,
-        best,
-        overfitting,
-        test=test,
-        model_file=saved.file,
-        loading_code=saved.loading_code,
-        evaluation=evaluation,
-        refitted=save_refitted(run, prepared, best),
-        top=save_top(run, trainer, results, best, saved.file),
-        range_test_seconds=opened.bounds.seconds,
-        retrained=retrained,
-        edge=edge,
-        widened=widened,
-        objectives=studies.last.objectives,
-        data=prepared.data_use,
-        model=opened.task.model,
-        warm_start=_warm_start(studies),
-    )
-    findings = range_test, space, tuple(results), best, overfitting, summary, directory.summary
-    report = StageReport(
-        *findings, tuple(retrained), edge, widened, opened.task.notes, evaluation, studies.last.objectives
-    )
+    refitted = save_refitted(run, prepared, best)
+    top = save_top(run, trainer, results, best, saved.file)
+    return SavedModels(saved, test, refitted, top), evaluation
+
+
+def _write_report(run: Run, report: StageReport) -> StageReport:
+    """Write the report, the manifest, and the summary last; return the report with the summary that was written."""
+    _write_figure(run.directory.best / "losses.png", plot_losses(report.best.curves(), report.overfitting))
     if report.front:
-        write_text(directory.front_csv, front_csv(report.front, report.objectives))
+        write_text(run.directory.front_csv, front_csv(report.front, report.objectives))
     write_html(run, report)
-    text = json_text(summary)
+    text = json_text(report.summary)
     write_manifest(run, summary=text)
-    write_text(directory.summary, text)
-    return replace(report, summary=read_summary(directory))
+    write_text(run.directory.summary, text)
+    return replace(report, summary=read_summary(run.directory))
 
 
 def rewrite_html(run: Run, report: StageReport) -> None:

@@ -14,8 +14,9 @@ from lrrt.words import duration_text, rate_text, score_text
 from pipeline.config.tables import StageConfig
 from pipeline.config.toml import to_toml
 from pipeline.report.advice import advise
+from pipeline.report.answers import answers, further_trainings, headline, short
 from pipeline.report.pictures import plot_front, plot_history, plot_narrowing, plot_optimizers
-from pipeline.report.rows import BestRow, best_rows, endings, optimizer_rows, row_of
+from pipeline.report.rows import BestRow, as_text, best_rows, endings, optimizer_rows, row_of
 from pipeline.report.summary import StageReport
 from pipeline.report.value_pictures import plot_importances, plot_parallel, plot_slices
 from pipeline.results.versions import versions
@@ -60,7 +61,9 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
 
     # All text of the user's task is escaped. Only pictures are markup, and matplotlib escapes their text.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count)
+    environment.filters.update(
+        rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count, short=short
+    )
     template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     best = best_rows(report.trials, config.study.max_gap, report.evaluation)
     all_pictures = dict(pictures)
@@ -74,10 +77,14 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         best_row=row_of(report.best, report.evaluation),
         decades_tested=math.log10(report.range_test.ramp.end_lr / report.range_test.ramp.start_lr),
         summary=report.summary,
+        headline=headline(report),
+        answers=answers(report),
+        again=further_trainings(report),
         advice=advise(report),
         pictures={name: Markup(svg) for name, svg in all_pictures.items()},
         optimizers=optimizer_rows(report),
         best_rows=best,
+        tables_as_text=as_text(optimizer_rows(report), best),
         loss_pictures=[(row, Markup(svg)) for row, svg in _loss_pictures(best)],
         endings=endings(report.trials),
         saved_by=SAVED_BY,

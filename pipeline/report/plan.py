@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,16 @@ import numpy as np
 
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
+from lrrt.monitor import LOSS
 from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
+from pipeline.report.cuts import planned_cuts
+from pipeline.steps.arms import has_arms
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
+from studies.engines.arms import in_order
 from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 
 MEASURED_STEPS = 10
@@ -144,15 +148,28 @@ def make_plan(config: StageConfig) -> Plan:
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
-    notes = *prepared.data_use.notes, *prepared.known_by.notes, *about_scores
+    about_cuts = filter(None, [planned_cuts(config.study)])
+    notes = (
+        *prepared.data_use.notes,
+        *prepared.known_by.notes,
+        *about_scores,
+        *_about_order(config),
+        *about_cuts,
+    )
     return Plan(measured, parts, config.study.epochs, notes)
+
+
+def _about_order(config: StageConfig) -> Iterator[str]:
+    if has_arms(config):
+        order = ", ".join(in_order(config.range_test.optimizers))
+        yield f"the study turns to {order} in this order, and tests an optimizer's range when it does"
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
     """Return the cost of each range test, and of trainings by epochs at the mean over optimizers and batch sizes."""
     study = config.study
     tests = [
-        _price_range_test(config, measured[name, size])
+        _price_range_test(config, measured[name, size], is_first=name == config.range_test.optimizers[0])
         for name in config.range_test.optimizers
         for size in config.tested_batch_sizes
     ]
@@ -176,12 +193,13 @@ def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> 
     return (*tests, *(_price_epochs(name, number, once, measured) for name, (number, once) in epochs.items()))
 
 
-def _price_range_test(config: StageConfig, times: Measured) -> PlannedPart:
+def _price_range_test(config: StageConfig, times: Measured, *, is_first: bool) -> PlannedPart:
     test = config.range_test
     name = f"range test of {times.optimizer}"
     if len(config.tested_batch_sizes) > 1:
         name += f", batch_size={times.batch_size}"
-    num_steps = test.num_steps * test.repeats + NUM_RATES * test.confirm_steps
+    untrained = test.num_steps * test.repeats if is_first and test.monitor == LOSS.name else 0  # then all know them
+    num_steps = test.num_steps * test.repeats + untrained + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
     seconds, least = num_steps * times.step_s + looks_s + times.compile_s, parts_of(test.num_steps)[0]
     return PlannedPart(name, num_steps, 0, seconds, least, least * times.step_s + times.compile_s)

@@ -15,9 +15,10 @@ from pipeline.results.manifest import changed_files
 from pipeline.run import Run
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_task
+from pipeline.steps.arms import about_arms, edge_of, shown_space
 from pipeline.steps.retraining import stored_retrained
 from pipeline.steps.stage_studies import Studies
-from studies import Evaluation, OverfitReport, at_edge
+from studies import Evaluation, OverfitReport
 
 
 def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> StageReport:
@@ -26,7 +27,8 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
     Raises:
         CorruptState: if the summary is not what was written.
     """
-    results = studies.results()
+    space, results = shown_space(run, range_test, studies.last), studies.results()
+    task = read_task(run.directory)
     try:
         summary = read_summary(run.directory)
         best = next(result for result in results if result.number == summary["best"]["number"])
@@ -38,16 +40,16 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         ) from error
     return StageReport(
         range_test,
-        studies.space,
+        space,
         tuple(results),
         best,
         from_plain(OverfitReport, summary["best"]["overfitting"]),
         summary,
         run.directory.summary,
         stored_retrained(run, results),
-        at_edge(best, studies.space),
+        edge_of(run.config, best, space),
         studies.edges,
-        () if (task := read_task(run.directory)) is None else task.notes,
+        (*(() if task is None else task.notes), *about_arms(run.config, results)),
         None if evaluation is None else from_plain(Evaluation, evaluation),
         studies.last.objectives,
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from lrrt.words import rate_text, score_text
 from pipeline.report.summary import StageReport
 from studies import (
     Evaluation,
@@ -140,6 +141,31 @@ def endings(trials: Iterable[TrialResult]) -> list[Ending]:
             groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
     all_endings = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
     return sorted(all_endings, key=lambda ending: -len(ending.numbers))
+
+
+def as_text(optimizers: Iterable[OptimizerRow], best: Iterable[BestRow]) -> str:
+    """Return the bounds and the best trials as two tables of Markdown, which a page or a message takes."""
+    bounds = [
+        (row.name, rate_text(row.low), rate_text(row.high), rate_text(row.suggested), str(row.num_trials))
+        for row in optimizers
+    ]
+    trials = [
+        (
+            str(row.trial.number),
+            score_text(row.trial.score),
+            row.trial.config.optimizer_name,
+            rate_text(row.trial.config.lr),
+            row.schedule,
+            str(row.trial.config.batch_size),
+        )
+        for row in best
+    ]
+    first = _markdown(("optimizer", "low", "high", "suggested", "trials"), bounds)
+    return f"{first}\n\n{_markdown(('trial', 'score', 'optimizer', 'rate', 'schedule', 'batch size'), trials)}"
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))
 
 
 def completed(trials: Iterable[TrialResult]) -> list[TrialResult]:

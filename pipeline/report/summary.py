@@ -5,23 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, to_plain
 from pipeline.data.data_use import DataUse
+from pipeline.report.cuts import cuts_of
+from pipeline.results.models import SavedModels
 from pipeline.results.summary_file import (
     Best,
     Cost,
     EpochsSaved,
     Narrowing,
-    RefittedModel,
     RetrainedTrial,
     SearchedRange,
     Summary,
-    TopModel,
     TrainingCost,
 )
 from pipeline.results.versions import versions
@@ -78,101 +78,87 @@ class StageReport:
         return pareto_front(self.trials, self.objectives) if len(self.objectives) > 1 else []
 
 
-def summarise(
-    range_test: RangeTestResult,
-    space: SearchSpace,
-    trials: Sequence[TrialResult],
-    best: TrialResult,
-    overfitting: OverfitReport,
-    *,
-    test: Mapping[str, float] | None,
-    model_file: str | None,
-    loading_code: str | None = None,
-    evaluation: Evaluation | None = None,
-    refitted: RefittedModel | None = None,
-    top: Sequence[TopModel] = (),
-    range_test_seconds: float = 0.0,
-    retrained: Sequence[Retrained] = (),
-    edge: AtEdge | None = None,
-    widened: Sequence[AtEdge] = (),
-    objectives: Objectives = (VAL_LOSS,),
-    data: DataUse | None = None,
-    model: Mapping[str, Any] | None = None,
-    warm_start: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a study came from.
 
-    Args:
-        range_test: the result of the range tests.
-        space: the space that was searched.
-        trials: all trials that have ended.
-        best: the winner among them.
-        overfitting: the verdict on the winner's losses.
-        test: the winner's metrics on the test data, by name; None if the task has no test data.
-        model_file: the file of the winner's model in the folder of the results; None if it cannot be saved.
-        loading_code: the Python code that loads that file in the folder of the results.
-        evaluation: what the winner's model shows of the data.
-        refitted: the winner trained again on training and validation data; None if that was not asked for.
-        top: the models of the best few trials, the winner's first.
-        range_test_seconds: the duration of the range tests.
-        retrained: the best few trials with their further trainings, the best mean first.
-        edge: the end of its bounds at which the winner's rate lies, if any.
-        widened: the edge of the best rate each time that the search went on in wider bounds.
-        objectives: of the study; several have a Pareto front.
+    Attributes:
         data: how the data was split and used.
         model: the facts that distinguish the model with its default hyperparameters from others.
         warm_start: the earlier study from which this one started, if any.
+        range_test_seconds: the duration of the range tests.
     """
-    front = pareto_front(trials, objectives) if len(objectives) > 1 else ()
+
+    data: DataUse = field(default_factory=DataUse)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    warm_start: Mapping[str, Any] | None = None
+    range_test_seconds: float = 0.0
+
+
+def summarise(report: StageReport, models: SavedModels, origin: Origin = Origin()) -> dict[str, Any]:
+    """Return the content of summary.json: plain data, with None for numbers that are missing or not finite.
+
+    Args:
+        report: the findings; its `summary` is not read.
+        models: the models that were saved.
+        origin: what the study came from.
+    """
+    trials = report.trials
     states = Counter(trial.state.name.lower() for trial in trials)
-    again = next((one for one in retrained if one.trial.number == best.number), None)
+    searched = {one.label: _searched(one, report) for one in report.space.optimizers}
     summary = Summary(
         schema_version=SCHEMA_VERSION,
         status="done",
         versions=versions(),
-        best=Best(
-            **{field.name: getattr(best, field.name) for field in fields(best)},
-            mean_score=None if again is None else again.mean_score,
-            spread=None if again is None else again.judged.spread,
-            test=test,
-            model_file=model_file,
-            loading_code=loading_code,
-            refitted=refitted,
-            overfitting=overfitting,
-            overfitting_sentence=overfitting.verdict.value,
-            evaluation=evaluation,
-            at_edge=edge,
-        ),
-        pareto_front=tuple(trial.number for trial in front),
-        top=tuple(top),
-        retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in retrained),
-        bounds={one.label: _searched(one, range_test, space, trials) for one in space.optimizers},
-        widened=tuple(widened),
-        data=data or DataUse(),
-        model=model or {},
-        warm_start=warm_start,
-        narrowing=_narrowing(range_test, space, states["diverged"]),
+        best=_best(report, models),
+        pareto_front=tuple(trial.number for trial in report.front),
+        top=models.top,
+        retrained=tuple(from_plain(RetrainedTrial, one.as_dict()) for one in report.retrained),
+        bounds=searched,
+        widened=report.widened,
+        data=origin.data,
+        model=origin.model,
+        warm_start=origin.warm_start,
+        narrowing=_narrowing(report.range_test, report.space, states["diverged"]),
         num_trials={"ended": len(trials), **states},
         cost=Cost(
-            range_test_steps=range_test.num_steps,
-            range_test_seconds=range_test_seconds,
+            range_test_steps=report.range_test.num_steps,
+            range_test_seconds=origin.range_test_seconds,
             trial_steps=sum(trial.num_steps for trial in trials),
             trial_seconds=round(sum(trial.seconds for trial in trials), 3),
             epochs=sum(len(trial.train_losses) * max(1, len(trial.fold_scores)) for trial in trials),
             epochs_saved=_epochs_saved(trials),
-            retraining=_cost_of([training.result for one in retrained for training in one.trainings]),
+            cuts=cuts_of(trials),
+            retraining=_cost_of([training.result for one in report.retrained for training in one.trainings]),
         ),
     )
     plain: dict[str, Any] = to_plain(summary)
     return plain
 
 
-def _searched(
-    searched: OptimizerRange, range_test: RangeTestResult, space: SearchSpace, trials: Sequence[TrialResult]
-) -> SearchedRange:
+def _best(report: StageReport, models: SavedModels) -> Best:
+    best = report.best
+    again = next((one for one in report.retrained if one.trial.number == best.number), None)
+    return Best(
+        **{one.name: getattr(best, one.name) for one in fields(best)},
+        mean_score=None if again is None else again.mean_score,
+        spread=None if again is None else again.judged.spread,
+        test=models.test,
+        model_file=models.best.file,
+        loading_code=models.best.loading_code,
+        refitted=models.refitted,
+        overfitting=report.overfitting,
+        overfitting_sentence=report.overfitting.verdict.value,
+        evaluation=report.evaluation,
+        at_edge=report.edge,
+    )
+
+
+def _searched(searched: OptimizerRange, report: StageReport) -> SearchedRange:
+    range_test, space = report.range_test, report.space
     tested = _tested(searched, range_test, space)
     high = searched.highest_peak(space.schedules)
-    inside = [trial for trial in trials if space.range_of(trial.config) == searched]
+    inside = [trial for trial in report.trials if space.range_of(trial.config) == searched]
     return SearchedRange(
         low=searched.low,
         high=high,

@@ -57,9 +57,10 @@ def export_trial(
     if opened is None or opened.studies is None:
         raise NotFinished(f"{run.directory.state} must hold a study with trials to export. Run `lrrt run` first.")
     trial = _completed(list(opened.studies.results()), number)
-    prepared = run.prepare(run.config, run.stopper)
+    prepared = run.prepare(run.config, run.stopper, run.note)
     check_owner(run.directory, study_fields(run.config, prepared.known_by, run.given))
     trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
+    opened.studies.last.share_choices(trainer)
     model = trainer.as_trained(trial, weights_of(run, trainer, trial))
     is_whole = path.name.endswith(WHOLE)
     remedy = f"Give --to another ending: {WHOLE} for the whole model, {WEIGHTS} for its weights."

@@ -28,7 +28,7 @@ def code_for_whole(file: Path, name: str, build_model: str) -> str | None:
     module = build_model.partition(":")[0]
     objects = _objects(file, module)
     named = ", ".join(f'"{key}": {path}' for key, (path, _) in objects.items())
-    custom = {key: found for key, (_, found) in objects.items()}
+    custom = {key: value for key, (_, value) in objects.items()}
     modules = ", ".join(dict.fromkeys([module, *(path.rpartition(".")[0] for path, _ in objects.values())]))
     ways: list[tuple[str, str, bool, dict[str, Any]]] = [
         ("import keras", "", False, {}),
@@ -75,7 +75,7 @@ def _objects(file: Path, task_module: str) -> dict[str, tuple[str, Any]]:
     """Return the user's classes and functions that a saved model names, by that name, with where they are."""
     with zipfile.ZipFile(file) as saved:
         config = json.loads(saved.read(CONFIG))
-    found: dict[str, tuple[str, Any]] = {}
+    objects: dict[str, tuple[str, Any]] = {}
     for one in _dicts(config):
         is_function = one.get("class_name") == "function" and isinstance(one.get("config"), str)
         name = one["config"] if is_function else one.get("class_name")
@@ -85,9 +85,9 @@ def _objects(file: Path, task_module: str) -> dict[str, tuple[str, Any]]:
         for place in (module, task_module):
             value = getattr(sys.modules.get(place), name, None)
             if value is not None and place != "builtins":
-                found[name if is_function else one.get("registered_name") or name] = f"{place}.{name}", value
+                objects[name if is_function else one.get("registered_name") or name] = f"{place}.{name}", value
                 break
-    return found
+    return objects
 
 
 def _dicts(data: Any) -> Iterator[dict[str, Any]]:

@@ -56,9 +56,9 @@ def write_manifest(run: Run, *, summary: str) -> None:
     """Write the name of each result with its size and SHA-256, and those of the summary, which is written last."""
     directory = run.directory
     content = summary.encode()
-    own: Entry = {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    entry: Entry = {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     files = {_name(directory, path): _entry(path) for path in directory.results()}
-    files[_name(directory, directory.summary)] = own
+    files[_name(directory, directory.summary)] = entry
     write_json(directory.manifest, {OWNER: identity_of(run), "files": files})
 
 

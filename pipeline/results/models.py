@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,23 @@ class Saved:
 
     file: str | None = None
     loading_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModels:
+    """The models of a study that were saved.
+
+    Attributes:
+        best: the winner's.
+        test: the winner's metrics on the test data, by name; None if the task has no test data.
+        refitted: the winner trained again on training and validation data; None if that was not asked for.
+        top: the models of the best few trials, the winner's first.
+    """
+
+    best: Saved = Saved()
+    test: Mapping[str, float] | None = None
+    refitted: RefittedModel | None = None
+    top: tuple[TopModel, ...] = ()
 
 
 def save_best(run: Run, model: keras.Model, best: TrialResult) -> Saved:

@@ -17,7 +17,7 @@ FILES = {
     "bounds": (BoundsFile, "bounds.json: what range tests found"),
 }
 MAY_GROW = (Best, Bounds, RangeCurve)  # readers must accept unknown keys in these
-MAY_LACK = {RangeCurve: ("monitor", "monitored", "num_steps")}  # keys that older files do not have
+MAY_LACK = {RangeCurve: ("monitor", "monitored", "num_steps", "untrained")}  # keys that older files do not have
 
 
 def schema_of(file: Literal["config", "summary", "bounds"]) -> dict[str, Any]:

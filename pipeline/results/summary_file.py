@@ -115,6 +115,15 @@ class EpochsSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class Cuts:
+    """Trials that reached a mark of their schedule, where pruning may cut them, those cut, and their steps saved."""
+
+    could_cut: NonNegativeInt
+    cut: NonNegativeInt
+    steps_saved: NonNegativeInt
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingCost:
     """The cost of further trainings."""
 
@@ -134,6 +143,7 @@ class Cost:
     trial_seconds: float
     epochs: NonNegativeInt
     epochs_saved: EpochsSaved
+    cuts: Cuts
     retraining: TrainingCost
 
 

@@ -40,9 +40,9 @@ def _fault(uri: str) -> str:
     """Return what SQLite finds wrong with a file; "" if it finds nothing, or cannot look now."""
     try:
         with contextlib.closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as connection:
-            (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError:  # busy, or not readable: who opens it for work says so
         return ""
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if told == "ok" else str(told).splitlines()[-1]
+    return "" if answer == "ok" else str(answer).splitlines()[-1]

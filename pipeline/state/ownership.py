@@ -15,7 +15,7 @@ FORMAT = 2  # of the files in a state folder
 _ABSENT = "absent"
 
 
-def own(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
+def take(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
     """Take a run directory for one study; return the SHA-256 of the study's definition.
 
     Args:
@@ -35,7 +35,7 @@ def own(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
 
 
 def check_owner(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
-    """Raise the errors of `own` if the directory was taken for other fields, but do not take it."""
+    """Raise the errors of `take` if the directory was taken for other fields, but do not take it."""
     if directory.fingerprint.exists():
         lines = differences(_stored_fields(directory), fields)
         if lines:
@@ -67,13 +67,13 @@ def check_range_tests(directory: RunDirectory, fields: Mapping[str, Any]) -> Non
         )
 
 
-def differences(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Return a line for each field that differs.
 
     >>> differences({"study": {"epochs": 3, "seed": 0}}, {"study": {"epochs": 5, "seed": 0}})
     ['  study.epochs: was 3, now 5']
     """
-    old, new = (flat(json.loads(as_json(fields))) for fields in (kept, wanted))
+    old, new = (flat(json.loads(as_json(fields))) for fields in (stored, given))
     differing = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
     return [f"  {key}: was {_value_text(old, key)}, now {_value_text(new, key)}" for key in differing]
 

@@ -49,9 +49,11 @@ def earlier_results(run: Run, task: TaskPrint) -> WarmStart | None:
         raise BadWarmStart("\n".join([f"--warm-start must be a study of the same model, but {source} is not:", *lines]))
     if not results:
         raise BadWarmStart(f"--warm-start must have trials that have ended, but {source} has none.")
-    wanted, scored = run.config.study.objectives[0], results[0].objective.name
-    if scored != wanted:
-        raise BadWarmStart(f"--warm-start must be a study of the objective {wanted}, but that of {source} is {scored}.")
+    objective, scored = run.config.study.objectives[0], results[0].objective.name
+    if scored != objective:
+        raise BadWarmStart(
+            f"--warm-start must be a study of the objective {objective}, but that of {source} is {scored}."
+        )
     return warm_start_from(source, results, run.config.study.max_gap)
 
 

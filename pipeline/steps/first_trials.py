@@ -63,12 +63,12 @@ def first_values(run: Run, space: SearchSpace, warm: WarmStart | None) -> tuple[
     values: list[Values] = []
     for number, table in enumerate(run.config.study.first, 1):
         place = f"[[study.first]] number {number}"
-        wanted = _with_optimizer(named(table, space, place), space)
-        outside = _outside(wanted, space)
+        completed = _with_optimizer(named(table, space, place), space)
+        outside = _outside(completed, space)
         if outside:
             run.note_once(f"{place} is left out, since it does not lie in the space: {outside}")
         else:
-            values.append(wanted)
+            values.append(completed)
     inside = [one for one in (() if warm is None else warm.best) if not _outside(one, space)]
     return (*values, *inside[:NUM_WARM])
 

@@ -23,17 +23,17 @@ def read_bounds(path: Path) -> RangeTestResult:
         NoBounds: where the file is missing, is no bounds.json, or has bounds for no optimizer.
     """
     try:
-        found = RangeTestResult.from_json(path.read_text(encoding="utf-8"))
+        result = RangeTestResult.from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise NoBounds(f"--bounds must be a bounds.json that can be read, got {path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NoBounds(f"--bounds must be a bounds.json, but {path} cannot be read as one: {error!r:.200}.") from None
-    unknown = [case.optimizer for case in found.cases.values() if case.optimizer not in OPTIMIZERS]
+    unknown = [case.optimizer for case in result.cases.values() if case.optimizer not in OPTIMIZERS]
     if unknown:
         raise NoBounds(f"{path} must have bounds of Keras optimizers by name, got {unknown[0]!r}.")
-    if not found.bounds:
+    if not result.bounds:
         raise NoBounds(f"{path} must have bounds of one optimizer at least, got none.")
-    return found
+    return result
 
 
 def check_bounds(config: StageConfig, bounds: RangeTestResult) -> None:
@@ -81,11 +81,11 @@ def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
 
 def bounds_by_hand(config: StageConfig, ranges: Mapping[str, tuple[float, float]]) -> RangeTestResult:
     """Return ranges in the form of a range test without curves; the middle, in log rate, stands for the suggestion."""
-    wanted = config.range_test
+    options = config.range_test
     bounds = {
         name: Bounds(low, high, math.sqrt(low * high), Verdict.FOUND, "given by hand, not tested")
         for name, (low, high) in ranges.items()
     }
     cases = {name: Case(name, name, batch_size=config.range_test_batch_size) for name in ranges}
-    ramp = Ramp(wanted.start_lr, wanted.end_lr, wanted.num_steps)
+    ramp = Ramp(options.start_lr, options.end_lr, options.num_steps)
     return RangeTestResult(dict.fromkeys(ranges, ()), bounds, cases, ramp, config.study.seed)

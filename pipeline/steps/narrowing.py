@@ -22,7 +22,7 @@ def space_of(config: StageConfig, bounds: RangeTestResult, own: Sequence[Dimensi
     Raises:
         NoUsableRange: if every optimizer's loss is not finite from the first step.
     """
-    if all(found.verdict is Verdict.NON_FINITE for found in bounds.bounds.values()):
+    if all(one.verdict is Verdict.NON_FINITE for one in bounds.bounds.values()):
         raise NoUsableRange(reasons(bounds))
     study = config.study
     options: dict[str, Any] = {
@@ -45,11 +45,11 @@ def check_usable(bounds: RangeTestResult) -> None:
     Raises:
         NoUsableRange: with the reason of each.
     """
-    if all(found.low is None for found in bounds.bounds.values()):
+    if all(one.low is None for one in bounds.bounds.values()):
         raise NoUsableRange(reasons(bounds))
 
 
 def reasons(bounds: RangeTestResult) -> str:
     """Return why no optimizer has bounds, as a sentence each."""
-    every = "; ".join(f"{label}: {found.reason}" for label, found in bounds.bounds.items())
+    every = "; ".join(f"{label}: {one.reason}" for label, one in bounds.bounds.items())
     return f"No optimizer has a learning rate worth searching. {every}."

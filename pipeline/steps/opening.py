@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 from lrrt import RangeTestResult
 from pipeline.failures import NoBounds
 from pipeline.run import Run
-from pipeline.state.ownership import check_owner, own
+from pipeline.state.ownership import check_owner, take
 from pipeline.state.stored import read_task, write_task
+from pipeline.steps.arms import first_usable, has_arms, ranges_on_demand
 from pipeline.steps.earlier_results import earlier_results
 from pipeline.steps.given_bounds import check_bounds, config_within
-from pipeline.steps.range_tests import RangeTests, range_tests, some_are_stored, stored_range_tests, why_not_stored
+from pipeline.steps.range_tests import (
+    RangeTests,
+    range_tests,
+    range_tests_so_far,
+    some_are_stored,
+    stored_range_tests,
+    why_not_stored,
+)
 from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
 from pipeline.task.fingerprints import Fields, TaskPrint, is_unchanged, study_fields
 from studies import NoSuchStudy
@@ -54,7 +62,7 @@ def earlier(run: Run) -> Opened | None:
         return None
     fields = study_fields(run.config, task, run.given)
     check_owner(run.directory, fields)
-    bounds = stored_range_tests(run, task) if run.given is None else RangeTests(run.given, 0.0)
+    bounds = bounds_so_far(run, task)
     if bounds is None:
         return None
     try:
@@ -62,6 +70,13 @@ def earlier(run: Run) -> Opened | None:
     except NoSuchStudy:
         studies = None
     return Opened(task, fields, bounds, studies, is_unchanged(run.config, task))
+
+
+def bounds_so_far(run: Run, task: TaskPrint) -> RangeTests | None:
+    """Return the bounds that were given or tested; None if too few are, which one is for a study with arms."""
+    if run.given is not None:
+        return RangeTests(run.given, 0.0)
+    return range_tests_so_far(run, task) if has_arms(run.config) else stored_range_tests(run, task)
 
 
 def with_given(run: Run, *, must_exist: bool = False) -> Run:
@@ -123,10 +138,10 @@ def bounds_of(run: Run, prepared: Prepared) -> RangeTests:
             f"A search must have bounds, but {run.directory.state} holds those of other range tests:\n"
             f"{why_not_stored(run, prepared.known_by)}\nRun `lrrt range` again, or give --bounds or --range."
         )
-    return range_tests(run, prepared)
+    return first_usable(run, prepared) if has_arms(run.config) else range_tests(run, prepared)
 
 
-def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, objectives: Objectives) -> Opened:
+def narrow(run: Run, prepared: Prepared, fields: Fields, bounds: RangeTests, objectives: Objectives) -> Opened:
     """Open the studies of these objectives inside the bounds, or make the first of them.
 
     Raises:
@@ -134,9 +149,18 @@ def narrow(run: Run, task: TaskPrint, fields: Fields, bounds: RangeTests, object
         NoUsableRange: if every optimizer's loss is not finite from the first step.
     """
     if run.owns_folders:
-        own(run.directory, fields)
+        take(run.directory, fields)
+    task = prepared.known_by
     attributes, warm = attributes_of(fields, run.given), earlier_results(run, task)
-    studies = open_studies(run, bounds.result, task.own, objectives=objectives, attributes=attributes, warm=warm)
+    studies = open_studies(
+        run,
+        bounds.result,
+        task.own,
+        objectives=objectives,
+        attributes=attributes,
+        warm=warm,
+        ranges_of=ranges_on_demand(run, prepared),
+    )
     return Opened(task, fields, bounds, studies)
 
 

@@ -55,6 +55,16 @@ def stored_range_tests(run: Run, task: TaskPrint) -> RangeTests | None:
     return _joined(job, table) if job.is_done(table) else None
 
 
+def range_tests_so_far(run: Run, task: TaskPrint) -> RangeTests | None:
+    """Return those range tests of earlier runs that hold for this one; None if none does."""
+    board = _stored_board(run)
+    if board is None:
+        return None
+    job, table = _Job(run, task, None), run.retry(board.table)
+    job.keys = {name: key for name, key in job.keys.items() if key in table.ended}
+    return _joined(job, table) if job.keys else None
+
+
 def some_are_stored(run: Run) -> bool:
     """Say whether there are range tests of any earlier run."""
     run.check_storage()
@@ -136,7 +146,7 @@ def _for_epochs(part: Mapping[str, Any], epochs: int) -> RangeTestResult:
     result, tested_for = RangeTestResult.from_dict(part["range_test"]), part.get("epochs", epochs)
     if tested_for == epochs:
         return result
-    steps = {label: found.training_steps for label, found in result.bounds.items()}
+    steps = {label: bounds.training_steps for label, bounds in result.bounds.items()}
     return result.for_training({label: max(epochs * num // tested_for, 1) for label, num in steps.items() if num})
 
 

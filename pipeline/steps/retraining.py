@@ -59,7 +59,7 @@ def _rounds(run: Run, prepared: Prepared, scorer: Scorer) -> Iterator[Round]:
     for name, seed in _seeds(run.config).items():
         yield Round(name, partial(scorer.with_seed, seed))
     for name, make in prepared.fold_trainers(run.config, StageWatcher(run).on_note):
-        yield Round(name, make, is_fold=True, prunes=run.config.study.prunes)
+        yield Round(name, make, is_fold=True, prunes=bool(run.config.study.prunes))
 
 
 def _seeds(config: StageConfig) -> dict[str, int]:

@@ -11,6 +11,8 @@ from pipeline.config.tables import StageConfig
 from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
 from pipeline.state.ownership import differences
+from pipeline.steps.arms import has_arms, space_of_arms
+from pipeline.steps.engine import engine_of
 from pipeline.steps.first_trials import WARM, WarmStart, first_values, stored_warm_start
 from pipeline.steps.narrowing import space_of
 from pipeline.task.fingerprints import Fields
@@ -25,9 +27,8 @@ from studies import (
     stored_attributes,
     widen,
 )
-from studies.engines.keras_tuner_engine import keras_tuner_engine
+from studies.engines.arms_engine import RangesOf
 from studies.engines.observation import Values
-from studies.engines.optuna_engine import OptunaEngine
 from studies.objective import Objectives
 from studies.storage.urls import address
 
@@ -85,7 +86,8 @@ class Studies:
 
     def have_ended(self, config: StageConfig) -> bool:
         """Say whether no trial is left: all have ended, or a limit has ended the last study."""
-        return len(self.results()) >= self.num_wanted(config) or self.last.reason_to_end() is not None
+        is_whole = len(self.results()) >= self.num_wanted(config) and not self.last.has_more()
+        return is_whole or self.last.reason_to_end() is not None
 
     def num_wanted(self, config: StageConfig) -> int:
         """Return how many trials there are to be in all."""
@@ -106,6 +108,7 @@ def open_studies(
     attributes: dict[str, Any] | None = None,
     creates: bool = True,
     warm: WarmStart | None = None,
+    ranges_of: RangesOf | None = None,
 ) -> Studies:
     """Open the study inside the bounds, and those in wider ones that were begun.
 
@@ -117,13 +120,14 @@ def open_studies(
         attributes: stored in a new study; see `attributes_of`.
         creates: whether a study that is not there is made.
         warm: earlier results, from which a new study starts.
+        ranges_of: finds an optimizer's bounds when a study with arms turns to it; None if it trains nothing.
 
     Raises:
         NoSuchStudy: if there is none, and none must be made.
         ForeignStudy: if the stored study has another space.
         ForeignRun: if it is defined otherwise.
     """
-    space = space_of(run.config, bounds, own)
+    space = space_of_arms(run.config, own) if has_arms(run.config) else space_of(run.config, bounds, own)
     warm = stored_warm_start(run) or warm
     first = first_values(run, space, warm)
     attributes_of_first = attributes if attributes is None or warm is None else {**attributes, WARM: warm.as_dict()}
@@ -136,6 +140,7 @@ def open_studies(
         creates=creates,
         known=() if warm is None else warm.results,
         first=first,
+        ranges_of=ranges_of,
     )
     studies = Studies((study,))
     while len(studies.widenings) < MAX_WIDENINGS:
@@ -219,12 +224,12 @@ def _open(
     known: Sequence[TrialResult] = (),
     first_number: int = 0,
     first: Sequence[Values] = (),
+    ranges_of: RangesOf | None = None,
 ) -> Study:
     wanted = run.config.study
-    make_engine = OptunaEngine if wanted.engine == "optuna" else keras_tuner_engine
     study = Study(
         space,
-        make_engine(space, sampler=wanted.sampler, seed=wanted.seed, first=first),
+        engine_of(wanted, space, first, ranges_of),
         storage=run.storage,
         name=name,
         objective=objectives,

@@ -62,7 +62,8 @@ class StageWatcher(Watcher):
         self._key = key
         checkpoint = read_checkpoint(self.run.directory, key)
         if checkpoint is not None:
-            done = f"epoch {checkpoint.epoch} of {checkpoint.epochs}"
+            of_fold = f" on fold {len(checkpoint.folds) + 1}" if checkpoint.folds else ""
+            done = f"epoch {checkpoint.epoch} of {checkpoint.epochs}{of_fold}"
             self.run.tell(Note(f"trial {checkpoint.number} goes on after {done}"))
         return checkpoint
 
@@ -75,6 +76,14 @@ class StageWatcher(Watcher):
             self._stored_at = time.monotonic()
         if reason is not None:
             raise reason
+
+    def on_pause(self, key: Key, checkpoint: TrialCheckpoint) -> None:
+        """Store where a trial stays behind at a rung."""
+        checkpoint.save(self.run.directory.checkpoint(key))
+
+    def on_left(self, key: Key) -> None:
+        """Remove the checkpoint of a trial that stays behind for good."""
+        drop_checkpoint(self.run.directory, key)
 
     def on_training_end(self, name: str, trained: Trained) -> None:
         """Say what a further training showed."""
@@ -121,8 +130,8 @@ class SearchWatcher(StageWatcher):
 
     def on_result(self, result: TrialResult) -> None:
         """Say what a trial showed, of this process or of another, unless it had ended before the run began."""
-        if any(result.number == other.number for other in self.results):
+        if any(result.part == other.part for other in self.results):
             return
-        self.results.append(result)
+        self.results = [*(other for other in self.results if other.number != result.number), result]
         best = best_of(self.results, max_gap=self.run.config.study.max_gap)
         self.run.tell(TrialDone(result, best, len(self.results), self._num_trials))

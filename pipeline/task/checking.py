@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lrrt.hyper_models import HP, one_argument
 from lrrt.models import as_builder, check_is_new, seeded
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
 from pipeline.task.guard import guarded
 from pipeline.task.loading import import_builder, import_function
 from pipeline.task.tensorflow import import_keras
+from studies.training.callbacks import A_CONFIG
 
 if TYPE_CHECKING:
     import keras
-
-HYPERPARAMETERS = "hp"  # the one argument that a loader may need
 
 
 def check_task(config: StageConfig) -> Iterator[str]:
@@ -68,24 +67,18 @@ def _compiled(build: Callable[[], keras.Model] | None, path: str) -> keras.Model
 
 
 def _check_loader(path: str) -> str:
-    required = _required(import_function(path))
-    if required not in ([], [HYPERPARAMETERS]):
-        raise TaskError(f"{path} must need no argument, got one that needs {', '.join(required)}.")
-    return f"{path} can be called as it must; it was not called, so that the data is not checked."
+    hp = _argument(path, HP)
+    given = f", with {HP} as {hp}" if hp else ""
+    return f"{path} can be called as it must{given}; it was not called, so that the data is not checked."
 
 
 def _check_callbacks(path: str) -> str:
-    required = _required(import_function(path))
-    if len(required) > 1:
-        raise TaskError(f"{path} must need no argument, or a trial's config, got {', '.join(required)}.")
+    _argument(path, A_CONFIG)
     return f"{path} can be called as it must; it was not called."
 
 
-def _required(function: Callable[..., Any]) -> list[str]:
-    """Return the names of the arguments that have no default."""
+def _argument(path: str, argument: str) -> str | None:
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # some functions of C have no signature
-        return []
-    variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-    return [one.name for one in parameters if one.default is one.empty and one.kind not in variable]
+        return one_argument(import_function(path), path, argument)
+    except TypeError as error:
+        raise TaskError(str(error)) from error

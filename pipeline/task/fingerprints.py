@@ -61,9 +61,9 @@ class TaskPrint:
         return to_plain(self)
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Make the print again from the JSON of `as_dict`."""
-        return from_plain(cls, kept)
+        return from_plain(cls, fields)
 
 
 def print_of(config: StageConfig, loops: Loops, own: ModelSpace) -> TaskPrint:
@@ -101,7 +101,8 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    exclude = {"num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
+    by_default = {"jit"} if config.study.jit == "auto" else set()  # a study of an earlier version has no such key
+    exclude = {*by_default, "num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
     return to_plain(
         {
             "task": config.task.model_dump(),

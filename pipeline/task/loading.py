@@ -31,29 +31,33 @@ def load_task(
     seed: int = 0,
     validation_fraction: float = 0.2,
     hyperparameters: Mapping[str, Value] | None = None,
+    data: Any = None,
 ) -> Task:
     """Import both functions and load the data.
 
     Args:
         build_model: `module:function`; the function returns a compiled model and is called later. A HyperModel may
             stand in its place.
-        load_data: `module:function`; called now. It returns {"train": .., "validation": .., "test": .., "groups": ..},
-            all but the first optional; or (x, y), (x_test, y_test), as those of `keras.datasets` do; or (x, y).
+        load_data: `module:function`; called now, unless `data` is given. It returns {"train": .., "validation": ..,
+            "test": .., "groups": ..}, all but the first optional; or (x, y), (x_test, y_test), as those of
+            `keras.datasets` do; or (x, y).
         callbacks: `module:function`; the function makes a trial's Keras callbacks. "" is none.
         split: how validation data is held out, if there is none; see `pipeline.data.splits`.
         seed: the seed of the held-out samples.
         validation_fraction: the fraction of the training samples that is then held out.
         hyperparameters: values for a `load_data(hp)`; the defaults hold for the others.
+        data: what `load_data` returned for these values, if it was called before.
 
     Raises:
         TaskError: if a function cannot be imported, or if `load_data` raises or returns something else.
     """
     builder, loader = import_builder(build_model), import_function(load_data)
     maker = import_function(callbacks) if callbacks else None
-    with guarded(f"{load_data} must return the task's data, it"):
-        data = _called(loader, hyperparameters or {})
-    data = _as_dict(data, load_data)
-    task = Task(builder, data["train"], data.get("validation"), data.get("test"), maker, data.get(GROUPS))
+    if data is None:
+        with guarded(f"{load_data} must return the task's data, it"):
+            data = _called(loader, hyperparameters or {})
+    parts = _as_dict(data, load_data)
+    task = Task(builder, parts["train"], parts.get("validation"), parts.get("test"), maker, parts.get(GROUPS))
     return task if task.validation is not None else _hold_out(task, split, validation_fraction, seed, load_data)
 
 
@@ -90,7 +94,7 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
 
 def _called(load_data: Callable[..., Any], values: Mapping[str, Value]) -> Any:
     """Call the user's `load_data()`, or `load_data(hp)` with these values and the defaults of the others."""
-    if not takes_hyperparameters(load_data):
+    if not takes_hyperparameters(load_data, "load_data"):
         return load_data()
     import keras_tuner
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.data.data_use import DataUse, use_of
-from pipeline.data.data_values import DataOfValues, data_dimensions
+from pipeline.data.data_values import DataOfValues, Declared, data_dimensions
 from pipeline.data.folds import Folds, fold_names, joined
 from pipeline.data.loaded_task import Task
 from pipeline.data.scored_data import checked_test_data
@@ -98,10 +98,11 @@ class Prepared:
             yield name, partial(make, index)
 
 
-Prepare = Callable[[StageConfig, Stopper], Prepared]
+OnNote = Callable[[str], None]
+Prepare = Callable[[StageConfig, Stopper, OnNote], Prepared]
 
 
-def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
+def prepare(config: StageConfig, stopper: Stopper | None = None, on_note: OnNote = lambda text: None) -> Prepared:
     """Import the task, load its data and build its model, so that their mistakes appear before any training.
 
     From then on this process trains on all devices that it sees.
@@ -110,6 +111,7 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
         config: names the task's functions; the study's seed, batch sizes, epochs, schedules and folds are checked
             against the data.
         stopper: is asked after the import of Keras whether to stop; None never stops.
+        on_note: called with a sentence for the user if it takes long.
 
     Returns:
         The task, the loops of its trials and of its range tests, and its print.
@@ -125,16 +127,17 @@ def prepare(config: StageConfig, stopper: Stopper | None = None) -> Prepared:
     stopper.check()
     use_all_devices()
     with stopper.raising_at_limit():  # loading may take for ever
-        return _prepared(config, stopper)
+        return _prepared(config, stopper, on_note)
 
 
-def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
+def _prepared(config: StageConfig, stopper: Stopper, on_note: OnNote) -> Prepared:
     names = config.task
-    of_data = _data_dimensions(config)
-    task = _load(config)
-    if of_data:
+    declared = _declared(config)
+    of_data = () if declared is None else declared.dimensions
+    task = _load(config, data=None if declared is None else declared.data)
+    if declared is not None and of_data:
         data_names = tuple(dimension.name for dimension in of_data)
-        of_values = DataOfValues(partial(_load, config), data_names)
+        of_values = DataOfValues(partial(_load, config), data_names, first=(declared.defaults, task))
         task = replace(task, of_values=of_values, data_names=data_names)
     with guarded(f"{names.build_model} must return a model for the task's data, but building it", stopper=stopper):
         loops = make_loops(config, task)
@@ -144,7 +147,7 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
         lengths = {size: loops.num_batches(size) for size in config.study.batch_sizes}
         assert loops.validation is not None, "a task without validation data has some held out"
         _ = loops.validation.num_batches  # counted here, where the end of the time can stop it
-        of_model = model_space(task.build_model)
+        of_model = model_space(task.build_model, on_progress=on_note)
         own = _with_data(of_model, of_data)
         task = replace(task, model_names=tuple(dimension.name for dimension in of_model.dimensions))
         cache = make_cache(config, task, loops)
@@ -164,7 +167,7 @@ def _prepared(config: StageConfig, stopper: Stopper) -> Prepared:
     return Prepared(task, cache, tested, known_by, use)
 
 
-def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = None) -> Task:
+def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = None, data: Any = None) -> Task:
     names = config.task
     return load_task(
         names.build_model,
@@ -174,10 +177,11 @@ def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = Non
         split=names.split,
         validation_fraction=config.study.validation_fraction,
         hyperparameters=hyperparameters,
+        data=data,
     )
 
 
-def _data_dimensions(config: StageConfig) -> tuple[Dimension, ...]:
+def _declared(config: StageConfig) -> Declared | None:
     with guarded(f"{config.task.load_data} must return the task's data, it"):
         return data_dimensions(import_function(config.task.load_data))
 

@@ -68,6 +68,7 @@ def make_trainer(config: StageConfig, cache: LoopCache, task: Task, *, on_note: 
             patience=study.patience,
             max_trial_s=study.max_trial_s,
             callbacks=task.callbacks,
+            jit=study.jit,
             on_note=on_note,
         )
 
@@ -94,9 +95,9 @@ def class_weights(config: StageConfig, task: Task) -> Mapping[int, float] | None
     Raises:
         TaskError: if they are to be balanced, but the labels are no classes.
     """
-    wanted = config.task.class_weight
-    if not isinstance(wanted, str):
-        return wanted
+    weights = config.task.class_weight
+    if not isinstance(weights, str):
+        return weights
     classes = class_numbers(task.train) if isinstance(task.train, tuple | list) else None
     if classes is None or classes.min() < 0:
         raise TaskError(

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.arrays import ArrayBatches
 from lrrt.constant_answer import ConstantAnswer, constant_answer
 from lrrt.loops import Loops
-from lrrt.one_batch import num_rows, run_on_batch
-from lrrt.penalties import penalty_of
 from lrrt.plain import or_none
+from lrrt.validation_loop import evaluate_batchwise
 from studies.objective import VAL_LOSS
 from studies.overfitting import OverfitReport
+from studies.training.training_loss import evaluated_part
 from studies.trial import TrialResult
 
 if TYPE_CHECKING:
@@ -63,24 +62,12 @@ def evaluate_trained(loops: Loops, model: keras.Model, result: TrialResult) -> E
         model: the result of `Trainer.as_trained`; the states of its layers are used up.
         result: the trial.
     """
-    train, validation = loops.batches, loops.validation
+    train, num_steps = evaluated_part(loops, result.config)
+    validation = loops.validation
     assert validation is not None, "trials are scored on validation data"
-    if isinstance(train, ArrayBatches):
-        train = train.with_batch_size(result.config.batch_size)
-        num_samples = validation.num_samples if isinstance(validation, ArrayBatches) else train.num_samples
-        num_steps = max(1, min(num_samples, train.num_samples) // train.batch_size)
-    else:
-        num_steps = min(loops.num_batches(result.config.batch_size), validation.num_batches)
-    plan = train.plan(num_steps, np.random.default_rng(0))
-    losses, sizes, penalties = [], [], []
-    for step in range(num_steps):
-        batch = train.take(step, *plan)
-        losses.append(float(run_on_batch(model, model.test_step, batch)[0]))
-        sizes.append(int(num_rows(batch)))
-        penalties.append(float(penalty_of(model)))
-    penalty = float(np.average(penalties, weights=sizes))
+    loss, penalty = evaluate_batchwise(model, train, num_steps, np.random.default_rng(0))
     has_penalty = not result.config.own
-    loss = float(np.average(losses, weights=sizes)) - (0.0 if has_penalty else penalty)
+    loss -= 0.0 if has_penalty else penalty
     assert result.best_epoch is not None, "a trial with a model has a best epoch"
     val_loss = result.val_losses[result.best_epoch - 1]
     return Evaluation(val_loss, loss, penalty, has_penalty, constant_answer(model, validation))

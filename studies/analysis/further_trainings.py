@@ -57,10 +57,12 @@ class FurtherTrainings:
         )
 
     def is_done(self, table: Table) -> bool:
+        """Say whether every further training has ended."""
         needed, is_all = self._needed(table)
         return is_all and all(_key(round_.name, trial) in table.ended for round_, trial in needed)
 
     def next_piece(self, table: Table, spread: int) -> Piece | None:
+        """Return one of the first `spread` further trainings that are open; None if there is none."""
         if not self.watcher.may_train():
             return None
         pieces = [
@@ -72,12 +74,14 @@ class FurtherTrainings:
         return Piece(_key(round_.name, trial), lambda check: self._outcome(round_, trial, check))
 
     def values_of(self, result: Mapping[str, Any]) -> tuple[float, ...]:
+        """Return the costs of a stored result."""
         return _values(TrialResult.from_dict(result))
 
     def on_look(self, table: Table) -> None:
-        pass
+        """Take no notice of a table: what others have done is read when it is needed."""
 
     def on_wait(self) -> None:
+        """Tell the watcher that this process waits for others."""
         self.watcher.on_wait()
 
     def retrained(self, table: Table, *, max_gap: float | None = None) -> tuple[Retrained, ...]:

@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from studies.engines.keras_tuner_oracles import NumberedOracle
 
 SAMPLERS = ("random", "bayesian", "grid", "tpe")
+SINGLE = ("bayesian",)  # samplers that learn from one objective only
+
+
+def check_sampler(name: str, *, num_objectives: int = 1) -> None:
+    """Refuse a sampler that cannot be made.
+
+    Raises:
+        ValueError: for an unknown sampler, or one that learns from one objective only, if there are several.
+    """
+    if name not in SAMPLERS:
+        raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {name!r}.")
+    if name in SINGLE and num_objectives > 1:
+        raise ValueError(
+            f'`sampler` must not be {name!r} with several objectives, of which it knows the first alone. Take "tpe", '
+            "which learns from all, or one objective."
+        )
 
 
 def keras_tuner_engine(
@@ -27,14 +43,13 @@ def keras_tuner_engine(
     Args:
         space: the space that is searched.
         sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
-        seed: the seed of the choices. Of several objectives "tpe" learns from all, "bayesian" from the first alone.
+        seed: the seed of the choices.
         first: values of the space that are proposed first; then come the rates that the range tests suggest.
 
     Raises:
         ValueError: for an unknown sampler.
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {sampler!r}.")
+    check_sampler(sampler)
     if sampler == "tpe":
         return OptunaEngine(space, sampler="tpe", seed=seed, first=first)
     return _OracleEngine(space, sampler, seed, first)
@@ -54,7 +69,8 @@ class _OracleEngine:
         return ORACLES[self._sampler](self._space, seed=self._seed, first=self._first)
 
     def expect(self, num_objectives: int) -> None:
-        """Take any number: KerasTuner's oracles learn from the first objective alone."""
+        """Refuse several for an oracle that learns from the first alone; the others learn from none."""
+        check_sampler(self._sampler, num_objectives=num_objectives)
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values | None:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""

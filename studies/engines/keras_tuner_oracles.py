@@ -45,6 +45,7 @@ class NumberedOracle(keras_tuner.Oracle):
         self.study_objective, self.study_seed = objective, seed
         self.suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self.failed: set[str] = set()
+        self._known: dict[int, Observation] = {}
         self.verbose = 0
 
     def values_of(
@@ -52,7 +53,8 @@ class NumberedOracle(keras_tuner.Oracle):
     ) -> dict[str, Value] | None:
         """Return the values of a trial; None if all have been tried. For the arguments see `Engine.propose`."""
         for observation in sorted(ended, key=lambda one: one.number):
-            if str(observation.number) not in self.trials:
+            if self._known.get(observation.number) != observation:  # new, or it has gone on since
+                self._known[observation.number] = observation
                 self.add(observation)
         self._tried_so_far.update(self._compute_values_hash(dict(values)) for values in running)
         self._seed_state = _drawn(self.study_seed, number)
@@ -87,9 +89,10 @@ class NumberedOracle(keras_tuner.Oracle):
             trial.metrics.register(objective.name, direction=objective.direction)
             trial.metrics.update(objective.name, objective.score(cost), step=step)
             self.score_trial(trial)
+        if trial_id not in self.trials:
+            self.start_order.append(trial_id)
+            self.end_order.append(trial_id)
         self.trials[trial_id] = trial
-        self.start_order.append(trial_id)
-        self.end_order.append(trial_id)
         self._run_times[trial_id] = 1
         self._record_values(trial)
         return trial

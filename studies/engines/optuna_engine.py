@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from studies.dimension import Dimension, Value
 from studies.engines.observation import Observation, Values, distance, penalty
 from studies.engines.optuna_samplers import check_sampler, distribution, make_sampler, quiet_optuna
 from studies.engines.quasi_random import quasi_random_values
-from studies.space.search_space import SearchSpace
 from studies.space.suggesting import ask_optuna
 
 if TYPE_CHECKING:
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 FAILURE = "failure"  # the name of a constraint that a trial which raised violates
 NUM_DRAWS = 4  # of a trial whose like failed
 VIOLATED, HELD = 1e3, 0.0  # more than any gap: a trial without a cost is worse than one whose gap is too large
+
+
+class Suggesting(Protocol):
+    """A space as an engine sees it; see `SearchSpace`."""
+
+    def dimensions(self) -> tuple[Dimension, ...]: ...
+
+    def suggested_parameters(self) -> list[dict[str, Value]]: ...
 
 
 class OptunaEngine:
@@ -30,7 +38,7 @@ class OptunaEngine:
     process proposed. If a process goes on, its evolution begins again, from the results of the others.
 
     Args:
-        space: the space that is searched.
+        space: the space that is searched; its dimensions and suggestions are all that is used.
         sampler: "tpe", "random", "qmc", "gp" or "cmaes".
         seed: the seed of the choices.
         first: values of the space that are proposed first, some or all of a trial's; then come the rates that the range
@@ -43,9 +51,7 @@ class OptunaEngine:
 
     repeats_nothing = False
 
-    def __init__(
-        self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, first: Sequence[Values] = ()
-    ) -> None:
+    def __init__(self, space: Suggesting, *, sampler: str = "tpe", seed: int = 0, first: Sequence[Values] = ()) -> None:
         check_sampler(sampler)
         self._num_objectives = 1
         self._sampler, self._seed = sampler, seed
@@ -53,7 +59,7 @@ class OptunaEngine:
         self._suggestions: list[Values] = [*first, *space.suggested_parameters()]
         self._study: optuna.Study | None = None
         self._asked: dict[int, tuple[optuna.Trial, Values]] = {}
-        self._known: set[int] = set()
+        self._known: dict[int, Observation] = {}
 
     def expect(self, num_objectives: int) -> None:
         """Hear how many costs each observation will have, before the first proposal."""
@@ -63,6 +69,12 @@ class OptunaEngine:
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""
         suggestion = self._suggestions[number] if number < len(self._suggestions) else {}
+        return self.propose_with(number, suggestion, ended, running)
+
+    def propose_with(
+        self, number: int, suggestion: Values, ended: Sequence[Observation], running: Sequence[Values]
+    ) -> Values:
+        """Return the values of a trial, of which the suggested ones are given; else as `propose` does."""
         if self._sampler == "qmc":
             return quasi_random_values(self._dimensions.values(), number, seed=self._seed, fixed=suggestion)
         study = self._informed(ended)
@@ -97,15 +109,17 @@ class OptunaEngine:
         return nearest.cost is None
 
     def _informed(self, ended: Sequence[Observation]) -> optuna.Study:
-        """Return the study in memory, with all trials that have ended."""
+        """Return the study in memory, with all trials that have ended; a new one if one of them has gone on since."""
         import optuna
 
+        if any(self._known.get(one.number, one) != one for one in ended):
+            self._study, self._asked, self._known = None, {}, {}
         if self._study is None:
             with quiet_optuna():
                 self._study = optuna.create_study(directions=["minimize"] * self._num_objectives)
         for observation in sorted(ended, key=lambda one: one.number):
             if observation.number not in self._known:
-                self._known.add(observation.number)
+                self._known[observation.number] = observation
                 self._add_ended(self._study, observation)
         return self._study
 

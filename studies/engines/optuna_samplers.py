@@ -29,7 +29,10 @@ def check_sampler(name: str, *, num_objectives: int = 1) -> None:
     if name not in SAMPLERS:
         raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {name!r}.")
     if name in SINGLE and num_objectives > 1:
-        raise ValueError(f"`sampler` must not be {name!r} with several objectives, of which it knows the first alone.")
+        raise ValueError(
+            f'`sampler` must not be {name!r} with several objectives, of which it knows the first alone. Take "tpe", '
+            "which learns from all, or one objective."
+        )
     package = NEEDED.get(name)
     if package and importlib.util.find_spec(package) is None:
         raise ImportError(

@@ -45,6 +45,8 @@ class Limits:
             objective: of the study.
             known: costs of trials of another study, which are no news.
         """
+        if self.target is None and self.stop_after is None:
+            return None
         best, since = min(known, default=math.inf), 0
         for result in sorted(results, key=lambda one: one.number):
             cost = result.cost if result.is_candidate and result.cost is not None else math.inf

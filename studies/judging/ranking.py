@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from studies.objective import Objectives
-from studies.overfitting import check_overfitting
 from studies.trial import TrialResult
 
 
@@ -38,9 +37,9 @@ def pareto_front(results: Sequence[TrialResult], objectives: Objectives) -> list
     whole = [one for one in ranked(results) if len(costs[one.number]) == len(objectives)]
 
     def is_dominated(result: TrialResult) -> bool:
-        own = costs[result.number]
+        ours = costs[result.number]
         return any(
-            theirs != own and all(a <= b for a, b in zip(theirs, own, strict=True))
+            theirs != ours and all(a <= b for a, b in zip(theirs, ours, strict=True))
             for theirs in (costs[other.number] for other in whole)
         )
 
@@ -48,11 +47,6 @@ def pareto_front(results: Sequence[TrialResult], objectives: Objectives) -> list
 
 
 def excess_gap(result: TrialResult, max_gap: float | None) -> float:
-    """Return `max(0, gap - max_gap)`, with the gap of validation minus training loss at a trial's best epoch.
-
-    It is 0 if `max_gap` is None, or if the losses give no gap.
-    """
-    if max_gap is None or not result.val_losses:
-        return 0.0
-    gap = check_overfitting(result.train_losses, result.val_losses).generalisation_gap
-    return 0.0 if gap is None else max(0.0, gap - max_gap)
+    """Return `max(0, gap - max_gap)` of a trial's generalisation gap; 0 if `max_gap` is None, or if it has no gap."""
+    gap = result.generalisation_gap
+    return 0.0 if gap is None or max_gap is None else max(0.0, gap - max_gap)

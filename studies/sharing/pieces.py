@@ -12,6 +12,28 @@ if TYPE_CHECKING:
 KEY = "key"  # the attribute of Optuna's trials with the key of their piece of work
 RESULT = "result"  # ... with its result
 Key = int | str
+FROM = " from epoch "  # between the number of a trial and the epoch from which a later part of it goes on
+
+
+def key_from(number: int, epoch: int) -> Key:
+    """Return the key of the part of a trial after an epoch, a piece of work of its own; the first part's is the number.
+
+    >>> key_from(17, 10), number_of("17 from epoch 10"), number_of(17)
+    ('17 from epoch 10', 17, 17)
+    >>> epoch_before("17 from epoch 10"), epoch_before(17)
+    (10, 0)
+    """
+    return f"{number}{FROM}{epoch}" if epoch else number
+
+
+def number_of(key: Key) -> int:
+    """Return the number of the trial of which a piece of work is a part."""
+    return int(str(key).partition(FROM)[0])
+
+
+def epoch_before(key: Key) -> int:
+    """Return the epoch after which a part of a trial begins; 0 for the first part."""
+    return int(str(key).partition(FROM)[2] or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +104,12 @@ class Table:
             else:
                 (ended if trial.state.is_finished() else running)[key] = trial
         return cls(first, running, ended, tuple(surplus), tuple(others), num_trials)
+
+    def latest_parts(self) -> list[FrozenTrial]:
+        """Return the latest part of each trial that has ended, in the order of their numbers."""
+        parts = sorted(self.ended.values(), key=lambda trial: trial.number)
+        latest = {number_of(trial.user_attrs[KEY]): trial for trial in parts}
+        return [latest[number] for number in sorted(latest)]
 
     def is_open(self, key: Key) -> bool:
         """Say whether a piece has not ended and no worker holds it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from studies.sharing.board import Board, worker_of
-from studies.sharing.pieces import KEY, Key
+from studies.sharing.pieces import KEY, number_of
 from studies.sharing.worker import Worker
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ class WorkerSeen:
 
     Attributes:
         worker: the worker.
-        key: the key of the piece that it holds; None if it holds none.
-        num_ended: pieces of work that it has ended.
+        key: the number of the trial that it holds; None if it holds none.
+        num_ended: pieces of work that it has ended: trials, or parts of trials.
         last_seen_s: seconds since its last sign of life by the clock of the storage; None before the first one.
     """
 
     worker: Worker
-    key: Key | None
+    key: int | None
     num_ended: int
     last_seen_s: float | None
 
@@ -51,10 +51,11 @@ class StudyProgress:
 
 
 def progress_of(board: Board, budget: int) -> StudyProgress:
-    """Read the progress of the work on a board, of `budget` pieces."""
+    """Read the progress of a study on a board, of `budget` trials."""
     table = board.table()
     trials = [*table.ended.values(), *table.running.values()]
-    num_ended, num_running = len(table.ended), len(table.running)
+    running = {number_of(key) for key in table.running}
+    num_ended, num_running = len({number_of(key) for key in table.ended} - running), len(running)
     return StudyProgress(
         budget=budget,
         num_open=max(0, budget - num_ended - num_running),
@@ -75,7 +76,7 @@ def _workers(trials: Sequence[FrozenTrial], ages: Mapping[int, float]) -> tuple[
         has_ended = trial.state.is_finished()
         by_id[worker.id] = WorkerSeen(
             worker,
-            key=before.key if has_ended else trial.user_attrs[KEY],
+            key=before.key if has_ended else number_of(trial.user_attrs[KEY]),
             num_ended=before.num_ended + has_ended,
             last_seen_s=min(seen, default=None),
         )

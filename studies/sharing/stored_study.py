@@ -12,7 +12,7 @@ from studies.engines.observation import Observation
 from studies.engines.optuna_samplers import distribution, quiet_optuna
 from studies.objective import VAL_LOSS, Objectives
 from studies.sharing.pieces import RESULT, Table
-from studies.space.differences import ForeignStudy
+from studies.space.differences import ForeignStudy, check_same_space
 from studies.space.search_space import SearchSpace
 from studies.storage.database import NoSuchStudy, open_storage
 from studies.storage.urls import address
@@ -78,18 +78,18 @@ def stored_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
     return dict(attributes)
 
 
-def objectives_of(study: optuna.Study, wanted: Objectives | None) -> Objectives:
-    """Return the objectives of a stored study, or, of one that has none yet, those that are wanted.
+def objectives_of(study: optuna.Study, given: Objectives | None) -> Objectives:
+    """Return the objectives of a stored study, or, of one that has none yet, those that are given.
 
     Raises:
-        ForeignStudy: if others are wanted than the stored ones.
+        ForeignStudy: if others are given than the stored ones.
     """
     attributes = study.user_attrs
     if SPACE not in attributes and OBJECTIVES not in attributes:
-        return wanted or (VAL_LOSS,)
+        return given or (VAL_LOSS,)
     stored = from_plain(Objectives, attributes.get(OBJECTIVES, [to_plain(VAL_LOSS)]))
-    if wanted not in (None, stored):
-        was, now = (", ".join(f"{one.name} ({one.direction})" for one in several) for several in (stored, wanted or ()))
+    if given not in (None, stored):
+        was, now = (", ".join(f"{one.name} ({one.direction})" for one in several) for several in (stored, given or ()))
         raise ForeignStudy(
             f"The stored study {study.study_name!r} must be of this objective, but it was {was}, now {now}. Take "
             "another name or folder."
@@ -119,7 +119,7 @@ def complete(
             f"The stored study {study.study_name!r} must be of this version of lrrt, but an earlier one made it. "
             "Finish it with that version, or take another name or folder."
         )
-    space.check_kept(stored.get(SPACE, {}), f"The stored study {study.study_name!r}")
+    check_same_space(stored.get(SPACE, {}), space.as_dict(), f"The stored study {study.study_name!r}")
     if SPACE in stored or not creates:
         return
     for key, value in {**attributes, OBJECTIVES: [to_plain(one) for one in objectives]}.items():
@@ -159,5 +159,5 @@ def stored_results(storage: str, name: str = "lrrt") -> list[TrialResult]:
         StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
     """
     study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
-    ended = Table.of(study.get_trials(deepcopy=False)).ended
-    return [TrialResult.from_dict(ended[key].user_attrs[RESULT]) for key in sorted(ended)]
+    ended = Table.of(study.get_trials(deepcopy=False)).latest_parts()
+    return [TrialResult.from_dict(trial.user_attrs[RESULT]) for trial in ended]

@@ -10,20 +10,26 @@ class ForeignStudy(ValueError):
     """A stored study belongs to another search space."""
 
 
-def check_same_space(kept: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+def check_same_space(stored: Mapping[str, Any], current: Mapping[str, Any], where: str) -> None:
     """Refuse to continue a stored study of another space.
 
     Args:
-        kept: the stored `SearchSpace.as_dict` of the study's space; a field that it lacks is not compared.
-        own: `SearchSpace.as_dict` of the space to search now.
+        stored: the stored `SearchSpace.as_dict` of the study's space; a field that it lacks is not compared.
+        current: `SearchSpace.as_dict` of the space to search now.
         where: the study's name in the message.
 
     Raises:
         ForeignStudy: if a field differs.
     """
-    told = [_difference(name, kept[name], own[name]) for name in own if name in kept and kept[name] != own[name]]
-    if told:
-        raise ForeignStudy(f"{where} must be of this search space, but {'; '.join(told)}. Take another name or folder.")
+    changes = [
+        _difference(name, stored[name], current[name])
+        for name in current
+        if name in stored and stored[name] != current[name]
+    ]
+    if changes:
+        raise ForeignStudy(
+            f"{where} must be of this search space, but {'; '.join(changes)}. Take another name or folder."
+        )
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

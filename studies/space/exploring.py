@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from studies.dimension import Value
 from studies.space.builds import Asked, Build, build_with
-from studies.space.exploration import Effect, Exploration, is_listed
+from studies.space.exploration import Effect, Exploration, Points, is_listed
 from studies.space.traits import Traits, differing, traits_of
 
 if TYPE_CHECKING:
@@ -17,20 +18,30 @@ if TYPE_CHECKING:
 
 MAX_BUILDS = 150  # of one exploration
 ALL_OF = 4  # a number with so few values is tried at each; others at their ends, and in between if these differ
+TELL_EVERY_S = 5.0
+NUM_GROUPS = 2  # builds that change all at once what new names should not depend on
 NUM_RANDOM = 8  # builds under random values, for names that depend on two others at once
 
 
-def explore(build: Build, *, max_builds: int = MAX_BUILDS) -> Exploration:
+def explore(
+    build: Build, *, max_builds: int = MAX_BUILDS, on_progress: Callable[[str], None] = lambda text: None
+) -> Exploration:
     """Build the model under several values, until no new hyperparameter appears.
 
     From the defaults on, each hyperparameter is given its other values while the rest stays: each choice, and both ends
-    of a range. A build that shows new names is the next place to start from. The same function gives the same result in
-    every process.
+    of a range. A build that shows new names is the next place to start from. There, what was tried before is given
+    other values all at once; one by one only if new names do not stand that. The same function gives the same result
+    in every process.
+
+    Args:
+        build: KerasTuner's `build(hp)`.
+        max_builds: so many builds at most.
+        on_progress: called every few seconds with a sentence on how far it is.
 
     Raises:
         Exception: whatever the function raises under its defaults.
     """
-    explorer = _Explorer(build, max_builds)
+    explorer = _Explorer(build, max_builds, on_progress)
     try:
         explorer.start()
         explorer.follow()
@@ -45,11 +56,13 @@ class _TooManyBuilds(Exception):
 
 
 class _Explorer:
-    def __init__(self, build: Build, max_builds: int) -> None:
-        self._build, self._max_builds = build, max_builds
+    def __init__(self, build: Build, max_builds: int, on_progress: Callable[[str], None]) -> None:
+        self._build, self._max_builds, self._on_progress = build, max_builds, on_progress
+        self._told_at = time.monotonic()
         self._num_builds = 0
         self._places: list[Asked] = []
         self._traits: dict[int, tuple[Traits, set[str]]] = {}  # of a place, and which differ without a reason
+        self._changed: dict[int, set[str]] = {}  # by a build: the names in which it differs from where it came from
         self.found = Exploration()
 
     def start(self) -> None:
@@ -63,12 +76,9 @@ class _Explorer:
         rng = np.random.default_rng(0)
         num_random = 0
         for place in self._places:  # which grows
-            for name in list(place.values):
-                # A number without names of its own at its home has seldom any elsewhere.
-                if self.found.homes[name] is place or self.found.effects[name].names or not _is_number(place, name):
-                    self._vary(place, name)
+            self._try_neighbours(place)
             while place is self._places[-1]:
-                best = max(self.found.builds, key=lambda asked: (len(self._new(asked)), asked.error is None))
+                best = max(self.found.builds, key=self._promise)
                 if self._new(best):
                     self._start_from(best)
                 elif num_random == NUM_RANDOM or not self._has_pairs():
@@ -76,9 +86,39 @@ class _Explorer:
                 else:
                     num_random += 1
                     points = {name: self.found.points(name) for name in self.found.homes}
-                    self._build_unless_known(
-                        {name: ones[int(rng.integers(len(ones)))] for name, ones in points.items()}
-                    )
+                    values = {name: ones[int(rng.integers(len(ones)))] for name, ones in points.items()}
+                    self._changed.setdefault(id(self._build_unless_known(values)), set(values))
+
+    def _try_neighbours(self, place: Asked) -> None:
+        """Give other values to what is new at a place, and to what it may depend on."""
+        new = [name for name in place.values if self.found.homes[name] is place]
+        changed = self._changed.get(id(place), set()).intersection(place.values)
+        for name in (*new, *changed):
+            self._vary(place, name)
+        others = [name for name in place.values if name not in {*new, *changed}]
+        if not all(self._are_there(new, place, others, shift) for shift in range(1, NUM_GROUPS + 1)):
+            for name in others:
+                # A number without names of its own at its home has seldom any elsewhere.
+                if self.found.effects[name].names or not _is_number(place, name):
+                    self._vary(place, name)
+
+    def _are_there(self, new: Sequence[str], place: Asked, others: Sequence[str], shift: int) -> bool:
+        """Build with other values of all others at once, and say whether the new names are there as well.
+
+        What brought them there must stay: what the changed names depend on has values that it had with them.
+        """
+        changed = self._changed.get(id(place), set())
+        values = dict(place.values)
+        for name in others:
+            points: Points = self.found.points(name)
+            if self.found.effects[name].names & changed:
+                having = [asked.values for asked in self.found.builds if asked.values.keys() >= {name, *changed}]
+                points = [point for point in points if any(one[name] == point for one in having)]
+            at = points.index(values[name]) if values[name] in points else 0
+            values[name] = points[(at + shift) % len(points)] if points else values[name]
+        asked = self._build_unless_known(values)
+        self._changed.setdefault(id(asked), {name for name in others if values[name] != place.values[name]} | changed)
+        return asked.error is None and asked.values.keys() >= set(new)
 
     def try_without_effect(self) -> None:
         """Try hyperparameters without an effect with other optimizers: only one of these may have that setting."""
@@ -99,6 +139,11 @@ class _Explorer:
 
     def _new(self, asked: Asked) -> set[str]:
         return asked.values.keys() - self.found.homes.keys()
+
+    def _promise(self, asked: Asked) -> tuple[bool, int, int, bool]:
+        """Return what orders builds as places to start from: few changes tell best what brought the new names."""
+        new = self._new(asked)
+        return bool(new), -len(self._changed.get(id(asked), ())), len(new), asked.error is None
 
     def _has_pairs(self) -> bool:
         """Say whether a hyperparameter without an effect of its own may have one together with another."""
@@ -129,6 +174,7 @@ class _Explorer:
         if known is not None:
             return known
         asked, model = self._made(values)
+        self._changed[id(asked)] = {name}
         effect = self.found.effects[name]
         effect.names |= asked.values.keys() ^ place.values.keys()
         if asked.optimizer != place.optimizer:
@@ -157,6 +203,12 @@ class _Explorer:
         if self._num_builds >= self._max_builds:
             raise _TooManyBuilds
         self._num_builds += 1
+        if time.monotonic() > self._told_at + TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self._on_progress(
+                f"looking for the model's hyperparameters: {len(self.found.homes)} after {self._num_builds} builds, of "
+                f"{self._max_builds} at most"
+            )
         asked, model = build_with(self._build, values)
         self.found.builds.append(asked)
         return asked, model

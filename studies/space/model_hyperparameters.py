@@ -54,7 +54,9 @@ def own_dimensions(model: ModelSource, *, on_note: Callable[[str], None] = _LOG.
     return found.dimensions
 
 
-def model_space(model: ModelSource, *, max_builds: int = MAX_BUILDS) -> ModelSpace:
+def model_space(
+    model: ModelSource, *, max_builds: int = MAX_BUILDS, on_progress: Callable[[str], None] = lambda text: None
+) -> ModelSpace:
     """Find the hyperparameters of a model by building it under several values; see `studies.space.exploring`.
 
     Those that change nothing but the model's optimizer are left out, since trials have optimizers of their own.
@@ -62,6 +64,7 @@ def model_space(model: ModelSource, *, max_builds: int = MAX_BUILDS) -> ModelSpa
     Args:
         model: a function without an argument, which has none, KerasTuner's `build(hp)`, or a HyperModel.
         max_builds: the number of builds, at most.
+        on_progress: called every few seconds with a sentence on how far it is.
 
     Raises:
         ValueError: if a name is declared twice with different values.
@@ -71,7 +74,7 @@ def model_space(model: ModelSource, *, max_builds: int = MAX_BUILDS) -> ModelSpa
     build = as_function(model)
     if not takes_hyperparameters(build):
         return ModelSpace(notes=tuple(notes))
-    found = explore(build, max_builds=max_builds)
+    found = explore(build, max_builds=max_builds, on_progress=on_progress)
     left_out = _of_the_optimizer_alone(found)
     choice = next((name for name in left_out if _chooses_optimizers(found, name)), None)
     notes += [_left_out(name, is_choice=name == choice) for name in found.homes if name in left_out]

@@ -15,7 +15,6 @@ from studies.dimension import Dimension, Value
 from studies.schedules.families import FAMILIES
 from studies.schedules.family import Parameter
 from studies.schedules.schedule import check_all_fit
-from studies.space.differences import check_same_space
 from studies.space.optimizer_range import OptimizerRange, Range, ranges_within
 from studies.space.suggesting import ask_keras_tuner, ask_optuna
 from studies.trial_config import TrialConfig, is_reserved
@@ -192,21 +191,9 @@ class SearchSpace:
         return to_plain(self)
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Make the space again from the JSON of `as_dict`."""
-        return from_plain(cls, kept)
-
-    def check_kept(self, kept: Mapping[str, Any], where: str) -> None:
-        """Refuse to continue a stored study of another space.
-
-        Args:
-            kept: the stored `as_dict` of the study's space.
-            where: the study's name in the message.
-
-        Raises:
-            ForeignStudy: if a field differs.
-        """
-        check_same_space(kept, self.as_dict(), where)
+        return from_plain(cls, fields)
 
     def _check_ranges(self) -> None:
         sizes_by_name: dict[str, list[int | None]] = {}

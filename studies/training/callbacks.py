@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from lrrt.hyper_models import one_argument
 from studies.trial_config import TrialConfig
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CallbackFactory = Callable[..., Sequence[Any]]
 """(config) -> list of fresh keras.callbacks.Callback, or () -> one; called for every trial."""
+
+A_CONFIG = "a trial's config"
 
 REFUSED = {
     "ReduceLROnPlateau": "the rate is the trial's schedule's alone",
@@ -154,7 +156,8 @@ def save_with_its_optimizer(model: keras.Model) -> None:
 def _called(factory: CallbackFactory, config: TrialConfig) -> list[keras.callbacks.Callback]:
     import keras
 
-    made = factory(config) if _takes_config(factory) else factory()
+    takes_config = one_argument(factory, "`callbacks`", A_CONFIG) is not None
+    made = factory(config) if takes_config else factory()
     if not isinstance(made, list | tuple) or not all(isinstance(one, keras.callbacks.Callback) for one in made):
         raise TypeError(
             "`callbacks` must be a function, (config) or (), that returns a list of fresh keras.callbacks.Callback, "
@@ -170,15 +173,6 @@ def _check_is_not_refused(callback: keras.callbacks.Callback) -> None:
                 f"A callback must leave to the trial what is the trial's: {REFUSED[kind.__name__]}, got "
                 f"{type(callback).__name__}. Leave it out."
             )
-
-
-def _takes_config(factory: CallbackFactory) -> bool:
-    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(factory).parameters.values()
-    required = [one for one in parameters if one.default is one.empty and one.kind in positional]
-    if len(required) > 1:
-        raise TypeError(f"`callbacks` must need no argument, or a trial's config, got {len(required)} that it needs.")
-    return bool(required)
 
 
 def _wants_batches(callback: keras.callbacks.Callback) -> bool:

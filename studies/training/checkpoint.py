@@ -16,7 +16,7 @@ from pydantic import Field
 from lrrt.plain import Losses, from_plain, to_plain
 from lrrt.variables import Values
 from studies.storage.whole_file import replacing
-from studies.trial import WrittenConfig
+from studies.trial import TrialResult, WrittenConfig
 from studies.trial_config import TrialConfig
 
 META = "meta"  # the entry with all that is no array, as JSON
@@ -48,6 +48,7 @@ class TrialCheckpoint:
         optimizer_values: the optimizer's variables.
         best_weights: the model's variables after its best epoch; None if no epoch had a finite loss.
         metrics: of each epoch so far, by the key in Keras's logs.
+        folds: the results of the folds that have ended, if the trial is trained on folds; the rest is of the next one.
     """
 
     number: int
@@ -63,6 +64,7 @@ class TrialCheckpoint:
     optimizer_values: Annotated[Values, BESIDE_META]
     best_weights: Annotated[Values | None, BESIDE_META]
     metrics: Mapping[str, Losses] = field(default_factory=dict)
+    folds: tuple[TrialResult, ...] = ()
 
     @property
     def epoch(self) -> int:

@@ -62,8 +62,8 @@ class LoopCache:
         try:
             self.loops_of(config)
         except UnknownHyperparameters as error:
-            own = tuple((name, value) for name, value in config.own if name not in error.names)
-            return self.as_built(replace(config, own=own))
+            remaining = tuple((name, value) for name, value in config.own if name not in error.names)
+            return self.as_built(replace(config, own=remaining))
         return config
 
     def late_hyperparameters(self, config: TrialConfig) -> dict[str, Any]:

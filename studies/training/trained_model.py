@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lrrt.loops import Loops
 from lrrt.optimizers import fresh_optimizer, scaled_for
-from lrrt.variables import Values, all_variables, assign, states_of
+from lrrt.variables import Values, assign_weights
 from studies.training.callbacks import save_with_its_optimizer
 from studies.trial import TrialResult
 
@@ -33,9 +31,7 @@ def trained_model(loops: Loops, result: TrialResult, weights: Values, epochs: in
     rates = result.config.learning_rates(epochs * num_batches)
     pattern = result.config.with_own_values(loops.patterns[result.config.optimizer_name])
     model = loops.model
-    assign(all_variables(model), weights)
-    states = [state for layer in model._flatten_layers() for state in states_of(layer)]
-    assign(states, [np.zeros(state.shape) for state in states])
+    assign_weights(model, weights)
     fresh = fresh_optimizer(pattern, float(rates[result.best_epoch * num_batches - 1]))
     model.optimizer = scaled_for(model, fresh)
     model.optimizer.build(model.trainable_variables)  # after the weights, which some optimizers copy

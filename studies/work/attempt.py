@@ -45,9 +45,9 @@ def attempt(
     errors_of_others: list[BaseException] = []
 
     def on_epoch(ended: EpochEnded) -> EpochDecision | None:
-        if is_pruned(ended):
-            return EpochDecision.PRUNE
         try:
+            if is_pruned(ended):
+                return EpochDecision.PRUNE
             check(False)
             return watcher.on_epoch_end(ended)
         except BaseException as error:

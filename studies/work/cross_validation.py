@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ from studies.space.search_space import SearchSpace
 from studies.trainer import Trainer
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, EpochEnded, OnEpoch, Trained
+from studies.training.jit_chooser import Choices
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
 
@@ -24,7 +24,7 @@ class CrossValidator:
 
     The result has the score of each fold, whose mean is the trial's score, and the mean of their losses at each epoch
     that all of them reached. A trial ends at the first fold on which it diverges or is pruned. It has no weights, since
-    there are as many models as folds, and an interrupted trial begins again.
+    there are as many models as folds. An interrupted trial goes on where it was, in the same fold.
 
     Args:
         trainers: the trainer of each fold.
@@ -57,6 +57,11 @@ class CrossValidator:
         for trainer in self.trainers:
             trainer.check_space(space)
 
+    def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
+        """Train as the other trials of a study are trained; see `Trainer.share_choices`."""
+        for trainer in self.trainers:
+            trainer.share_choices(choices, space, num_trials)
+
     def train(
         self,
         config: TrialConfig,
@@ -69,13 +74,13 @@ class CrossValidator:
 
         `on_epoch` is told the scores of the folds that have ended, by which it may prune the trial.
         """
-        results: list[TrialResult] = []
-        began = time.monotonic()
-        for trainer in self.trainers:
+        results = [] if resume is None else list(resume.folds)
+        for trainer in self.trainers[len(results) :]:
             if self.max_trial_s is not None:  # all folds together
-                trainer.max_trial_s = max(LEAST_S, self.max_trial_s - (time.monotonic() - began))
-            tell = partial(_tell, on_epoch, _scores(results))
-            results.append(trainer.train(config, number=number, on_epoch=tell).result)
+                trainer.max_trial_s = max(LEAST_S, self.max_trial_s - sum(result.seconds for result in results))
+            tell = partial(_tell, on_epoch, tuple(results))
+            results.append(trainer.train(config, number=number, resume=resume, on_epoch=tell).result)
+            resume = None
             if results[-1].state is not TrialState.COMPLETED:
                 break
         mean = _mean(results)
@@ -84,8 +89,15 @@ class CrossValidator:
         return Trained(mean, None)
 
 
-def _tell(on_epoch: OnEpoch, fold_scores: tuple[float, ...], ended: EpochEnded) -> EpochDecision | None:
-    return on_epoch(replace(ended, checkpoint=None, fold_scores=fold_scores))
+def _tell(on_epoch: OnEpoch, folds: tuple[TrialResult, ...], ended: EpochEnded) -> EpochDecision | None:
+    """Tell what an epoch of a fold showed, with the scores and the results of the folds before."""
+    of_fold = ended.checkpoint
+
+    def checkpoint() -> TrialCheckpoint:
+        assert of_fold is not None
+        return replace(of_fold(), folds=folds)
+
+    return on_epoch(replace(ended, checkpoint=of_fold and checkpoint, fold_scores=_scores(folds)))
 
 
 def _scores(results: Sequence[TrialResult]) -> tuple[float, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import lrrt.watcher
 from studies.sharing.pieces import Key
 from studies.training.checkpoint import TrialCheckpoint
@@ -32,10 +34,30 @@ class Watcher(lrrt.watcher.Watcher):
         """Be called with a further training of a trial before it is stored; the name is its seed or fold: "seed 1"."""
 
     def checkpoint_of(self, key: Key) -> TrialCheckpoint | None:
-        """Return the checkpoint of an interrupted training, or None; a training with the same values goes on from it.
+        """Return the checkpoint from which a training goes on, or None; it must be of the same values and seed.
 
         It is called before each training.
 
         Args:
-            key: the number of a trial, or the name of a further training.
+            key: the number of a trial, the key of a later part of it, or the name of a further training.
         """
+        return self._paused.pop(key, None)
+
+    def on_pause(self, key: Key, checkpoint: TrialCheckpoint) -> None:
+        """Keep the checkpoint of a trial that stays behind at a rung; the memory of this process keeps it by default.
+
+        If it is lost, a trial that is promoted is trained from its beginning.
+
+        Args:
+            key: of the part of the trial that goes on from there if it is promoted.
+            checkpoint: of the end of its last epoch.
+        """
+        self._paused[key] = checkpoint
+
+    def on_left(self, key: Key) -> None:
+        """Forget the checkpoint of a part of a trial that will never be trained."""
+        self._paused.pop(key, None)
+
+    @cached_property
+    def _paused(self) -> dict[Key, TrialCheckpoint]:
+        return {}

@@ -6,18 +6,20 @@ import pytest
 
 from tests.faults.commands import Undisturbed
 from tests.faults.runs import run
+from tests.undrawn import undrawn
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("finished")
-    run(folder)
+    with undrawn():
+        run(folder)
     return folder
 
 
 @pytest.fixture
-def folder(finished, tmp_path):
+def folder(finished, tmp_path, blank_pictures):
     """A copy of a finished run."""
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"

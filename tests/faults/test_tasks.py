@@ -14,6 +14,8 @@ from pipeline import StageConfig
 from pipeline.commands.failures import exit_codes
 from tests.faults.tasks import read_faults
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 GOOD, ALL = read_faults()
 FAULTS = [fault for fault in ALL if fault.kind != "works"]
 WORKS = [fault for fault in ALL if fault.kind == "works"]

@@ -431,9 +431,7 @@ def test_a_loss_that_is_no_scalar_is_refused():
 
     model = Vector()
     model.compile("sgd", SPARSE)
-    with pytest.raises(
-        ValueError, match=r'A train_step or test_step must return a scalar as "loss", got the shape \(3,\)'
-    ):
+    with pytest.raises(ValueError, match=r'"loss" of a train_step or test_step must be a scalar, got the shape \(3,\)'):
         first_losses(model)
 
 

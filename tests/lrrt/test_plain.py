@@ -51,6 +51,7 @@ def test_a_curve_is_written_with_a_name_for_why_it_ended_and_null_for_what_is_no
         "monitor": {"name": "val_accuracy", "every": 1, "is_maximised": True},
         "monitored": [0.5, None],
         "num_steps": 9,
+        "untrained": [],
     }
 
 

@@ -1,5 +1,6 @@
 """What the result of a range test says of itself is true, and fits where it is shown."""
 
+import dataclasses
 import json
 
 import keras
@@ -97,6 +98,13 @@ def test_results_and_bounds_are_plain_data_for_json(of_loss):
 
     assert bounds == json.loads(json.dumps(of_loss.to_dict(), allow_nan=False))["bounds"]["adam"]
     assert (bounds["low"], bounds["verdict"]) == (of_loss["adam"].low, of_loss["adam"].verdict.name.lower())
+
+
+def test_bounds_as_the_standard_library_takes_them_apart_are_json(of_loss):
+    bounds = json.loads(json.dumps(dataclasses.asdict(of_loss["adam"])))
+
+    assert bounds["low"] == of_loss["adam"].low
+    assert bounds["verdict"] == of_loss["adam"].verdict.value
 
 
 def test_a_saved_result_is_loaded_as_it_was(of_auc, tmp_path):

@@ -53,11 +53,38 @@ def test_bounds_hold_the_rates_that_full_trainings_do_best_with(result):
 
 @pytest.fixture(scope="module")
 def doubtful():
-    """Labels that are mostly chance, in small batches, whose noise hides what is learnt."""
+    """Labels that are mostly chance, in small batches, whose noise hides what is learnt; a batch comes only once."""
     x, y = digits()
     rng = np.random.default_rng(0)
     y = np.where(rng.random(len(y)) < 0.9, rng.integers(0, 10, len(y)), y)
-    return lrrt.range_test(build_model, (x, y), optimizers=["sgd"], batch_size=4)
+    batches = (rng.integers(0, len(x), 4) for _ in range(1_000))
+    return lrrt.range_test(build_model, ((x[rows], y[rows]) for rows in batches), optimizers=["sgd"])
+
+
+def in_minutes():
+    """Digits as minutes of delay, of which most is chance, in batches of 16: their losses say little of the weights."""
+    x, y = digits()
+    return x, (10 * y + 40 * np.random.default_rng(0).standard_normal(len(y))).astype("float32")[:, None]
+
+
+def delay_model():
+    model = keras.Sequential([keras.layers.Input((64,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_untrained_losses_of_the_same_batches_show_what_noise_hides():
+    """They are measured once, for all optimizers."""
+    result = lrrt.range_test(delay_model, in_minutes(), optimizers=["adam", "adagrad"], batch_size=16)
+    (first,), (second,) = result.curves.values()
+
+    np.testing.assert_allclose(first.untrained[:30], first.losses[:30], rtol=1e-3)
+    assert second.untrained == first.untrained[: len(second.losses)]
+    assert (first.num_steps, second.num_steps) == (200, 100)
+    for label, curves in result.curves.items():
+        without = lrrt.find_bounds([replace(curve, untrained=()) for curve in curves], optimizer=label)
+        assert without.verdict is lrrt.Verdict.TOO_NOISY
+        assert 1e-3 < result.bounds[label].low < result.bounds[label].high < 1
 
 
 def test_one_curve_is_enough_where_it_is_clear(result):

@@ -62,6 +62,22 @@ def plain_mlp():
     return model
 
 
+def mlp_with_added_losses():
+    layers = keras.layers
+
+    class MeanSquare(layers.Layer):
+        def call(self, x):
+            self.add_loss(0.1 * keras.ops.mean(x**2))
+            return x
+
+    hidden = layers.Dense(16, "relu", activity_regularizer=keras.regularizers.L1(1e-3), kernel_regularizer="l2")
+    model = keras.Sequential(
+        [layers.Input((8, 8, 1)), layers.Flatten(), hidden, MeanSquare(), layers.Dense(10, "softmax")]
+    )
+    model.compile("sgd", SPARSE, metrics=["accuracy"])
+    return model
+
+
 def run(loops, optimizer, seed, *, rates=(0.01, 0.05, 0.02)):
     """Three epochs, each at its own rate: training losses, validation losses, final variables."""
     loop = loops.get(optimizer)
@@ -100,22 +116,23 @@ def schedule():
 
 
 @pytest.mark.parametrize(
-    ("make_optimizer", "rate_at"),
+    ("make_optimizer", "rate_at", "build_model"),
     [
-        (lambda rate: keras.optimizers.SGD(rate, momentum=0.9), lambda step: 0.05),
-        (lambda rate: keras.optimizers.Adam(rate), lambda step: 0.05),
-        (lambda rate: keras.optimizers.SGD(rate), None),
+        (lambda rate: keras.optimizers.SGD(rate, momentum=0.9), lambda step: 0.05, plain_mlp),
+        (lambda rate: keras.optimizers.Adam(rate), lambda step: 0.05, plain_mlp),
+        (lambda rate: keras.optimizers.SGD(rate), None, plain_mlp),
+        (lambda rate: keras.optimizers.SGD(rate), lambda step: 0.05, mlp_with_added_losses),
     ],
-    ids=["sgd", "adam", "sgd with a schedule"],
+    ids=["sgd", "adam", "sgd with a schedule", "losses that layers add"],
 )
-def test_an_epoch_is_an_epoch_of_fit(make_optimizer, rate_at):
+def test_an_epoch_is_an_epoch_of_fit(make_optimizer, rate_at, build_model):
     """Without shuffling, losses, validation losses and final weights are those of `fit`, short last batch included."""
     train, validation = digits()
     assert len(train[0]) % 32
-    source = plain_mlp()
+    source = build_model()
     weights = read(source.variables)
     loop = TrainingLoop(
-        plain_mlp(), make_optimizer(0.001), as_batches(train, 32), as_batches(validation, 32, name="validation_data")
+        build_model(), make_optimizer(0.001), as_batches(train, 32), as_batches(validation, 32, name="validation_data")
     )
     loop.restart(weights)
     num_batches = loop.batches.num_batches

@@ -1,5 +1,6 @@
 """A task without TensorFlow for whole stages: its range tests and trials descend the bowl of the tests of studies."""
 
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipeline.data.data_use import DataUse
 from pipeline.data.loaded_task import Task
 from pipeline.run import Run
 from pipeline.task.fingerprints import TaskPrint, source_of
+from pipeline.workers.local import LocalWorkers
 from studies import Evaluation
 from tests.studies.bowl import CURVATURE, Bowl
 
@@ -23,9 +25,30 @@ def bowl_run(config, folder, **options):
     return replace(run, prepare=prepare_bowl)
 
 
-def prepare_bowl(config, stopper):
+def prepare_bowl(config, stopper, on_note, *, epoch_s=0.0):
     """Stand in for `pipeline.task.preparation.prepare`."""
-    return PreparedBowl(TaskPrint({"train": {"x": 1}}, {"curvature": CURVATURE}, (), source_of(config)))
+    return PreparedBowl(TaskPrint({"train": {"x": 1}}, {"curvature": CURVATURE}, (), source_of(config)), epoch_s)
+
+
+@dataclass(frozen=True)
+class BowlWorkers(LocalWorkers):
+    """Processes that run `lrrt worker` on the bowl, each of whose epochs takes a while."""
+
+    def _command(self, number, run):
+        _, _, _, *words = super()._command(number, run)
+        return [sys.executable, "-c", WORKER, *words]
+
+
+WORKER = """
+from dataclasses import replace
+from functools import partial
+from pipeline import cli, run
+from tests.pipeline.bowl_task import prepare_bowl
+
+make = run.Run.make
+run.Run.make = lambda *values: replace(make(*values), prepare=partial(prepare_bowl, epoch_s=0.02))
+cli.main()
+"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,7 @@ class PreparedBowl:
     """What a stage asks of a task, without folds."""
 
     known_by: TaskPrint
+    epoch_s: float = 0.0
     task: Task = BOWL
     data_use: DataUse = DATA_USE
 
@@ -49,7 +73,7 @@ class PreparedBowl:
         return RangeTestResult({optimizer: curves}, {optimizer: bounds}, {optimizer: case}, ramp, seed)
 
     def trainer(self, config, on_note):
-        return StageBowl(epochs=config.study.epochs)
+        return StageBowl(epochs=config.study.epochs, epoch_s=self.epoch_s)
 
     def scorer(self, config, trainer, on_note):
         return trainer

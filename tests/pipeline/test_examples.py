@@ -1,8 +1,9 @@
-"""Each example runs through `lrrt run`, in a small form, to a best model that can be loaded and used."""
+"""Each example is written by `lrrt init --example`, is valid, and runs in a small form to a model that can be used."""
 
 import json
 import re
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,34 +12,61 @@ from typer.testing import CliRunner
 
 from lrrt.batches import as_batches
 from pipeline.cli import app
+from pipeline.task.example_files import example_names
 from pipeline.task.loading import load_task
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 SMALL = {"num_trials": 2, "epochs": 6, "schedules": '["fixed"]', "top_retrained": 0}
 SMALL_TEST = '[range_test]\nnum_steps = 60\nrepeats = 1\noptimizers = ["adam"]\n'
 
 
 @pytest.fixture
-def run(pytestconfig, tmp_path, monkeypatch):
+def lrrt(tmp_path, monkeypatch):
+    """Run the command in an empty folder, in which modules of examples are imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield lambda *words: CliRunner().invoke(app, words, prog_name="lrrt")
+    for name in (*example_names(), "convnet"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def run(lrrt):
     """Run an example in its small form; return its summary, its best model and its task."""
-    examples = pytestconfig.rootpath / "examples"
-    monkeypatch.syspath_prepend(examples)
 
     def run(name):
-        text = (examples / f"{name}.toml").read_text()
-        text = re.sub(r"\[range_test\]\n.*\n", SMALL_TEST, text).partition("[study]")[0]
-        (tmp_path / "small.toml").write_text(text + "[study]\n" + "".join(f"{k} = {v}\n" for k, v in SMALL.items()))
-        out, state = str(tmp_path / "out"), str(tmp_path / "state")
-        arguments = ["run", str(tmp_path / "small.toml"), "--out", out, "--state", state]
-        ended = CliRunner().invoke(app, [*arguments, "--app-dir", str(examples)], prog_name="lrrt")
+        config = Path(lrrt("init", "--example", name).stdout.strip())
+        text = re.sub(r"\[range_test\]\n.*\n", SMALL_TEST, config.read_text()).partition("[study]")[0]
+        config.write_text(text + "[study]\n" + "".join(f"{k} = {v}\n" for k, v in SMALL.items()))
+        ended = lrrt("run", str(config))
         assert ended.exit_code == 0, ended.stderr
         assert "Warning" not in ended.stderr
-        summary = json.loads((tmp_path / "out/summary.json").read_text())
-        model = keras.saving.load_model(tmp_path / "out" / summary["best"]["model_file"])
+        summary = json.loads(Path("out/summary.json").read_text())
+        model = keras.saving.load_model(Path("out", summary["best"]["model_file"]))
         return summary, model, load_task(f"{name}:build_model", f"{name}:load_data")
 
-    yield run
-    for name in ("texts", "titanic", "autoencoder"):
-        sys.modules.pop(name, None)
+    return run
+
+
+@pytest.mark.parametrize("name", example_names())
+def test_each_example_is_written_with_all_that_it_imports_and_is_valid(name, lrrt):
+    written = lrrt("init", "--example", name)
+    assert (written.exit_code, written.stdout) == (0, f"{name}.toml\n")
+    checked = lrrt("validate", f"{name}.toml")
+    assert checked.exit_code == 0, checked.stderr
+    assert f"lrrt init --example {name} && lrrt run {name}.toml" in Path(f"{name}.py").read_text()
+    assert name in lrrt("init", "--help").stdout
+
+
+def test_an_example_overwrites_nothing_and_must_be_one_that_there_is(lrrt):
+    Path("convnet.py").write_text("mine")
+    refused = lrrt("init", "--example", "mnist")
+    assert (refused.exit_code, [path.name for path in Path().iterdir()]) == (2, ["convnet.py"])
+    assert "convnet.py is there" in refused.stderr
+    unknown = lrrt("init", "--example", "mnistt")
+    assert unknown.exit_code == 2
+    assert "must be one of autoencoder," in " ".join(unknown.stderr.split())
 
 
 def validation_loss(model, task):

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 SMALL = '[study]\nnum_trials = 4\nepochs = 3\nschedules = ["fixed"]\ntop_retrained = 0\n'
 
 

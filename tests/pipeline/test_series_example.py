@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 SMALL = """
 [range_test]
 optimizers = ["adam"]

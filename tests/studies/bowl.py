@@ -4,8 +4,11 @@ import math
 import os
 import signal
 import time
+from functools import partial
 
-from studies import EpochDecision, EpochEnded, Objective, Trained, TrialResult, TrialState, Watcher
+import numpy as np
+
+from studies import EpochDecision, EpochEnded, Objective, Trained, TrialCheckpoint, TrialResult, TrialState, Watcher
 
 CURVATURE = 4.0  # gradient descent diverges above 2 / CURVATURE
 OVERFLOW = 1e300
@@ -34,7 +37,9 @@ class Bowl:
         self.objective, self.metric, self.size = objective, metric, size
         self.objectives = (objective, *further)
         self.trained = []
+        self.num_epochs = 0  # that were trained, in all trials
 
+    seed = 0
     max_trial_s = None
 
     def num_parameters(self, config):
@@ -42,6 +47,9 @@ class Bowl:
 
     def check_space(self, space):
         """Take any: its steps are enough for every schedule."""
+
+    def share_choices(self, choices, space, num_trials):
+        """Take none: nothing is compiled."""
 
     def as_built(self, config):
         """Return the config: every hyperparameter exists in every trial."""
@@ -55,8 +63,11 @@ class Bowl:
         if error:
             raise error
         x, losses, state = 1.0, [], TrialState.COMPLETED
-        for epoch in range(1, self.epochs + 1):
+        if resume is not None:
+            x, losses = float(resume.weights[0]), list(resume.val_losses)
+        for epoch in range(len(losses) + 1, self.epochs + 1):
             time.sleep(self.epoch_s)
+            self.num_epochs += 1
             x *= (1 - config.lr * CURVATURE) ** self.steps
             loss = CURVATURE / 2 * x * x if abs(x) < 1e150 else math.inf
             losses.append(loss)
@@ -65,7 +76,8 @@ class Bowl:
                 losses[-1] = math.nan
                 break
             shown = self.shown(config, len(losses))
-            ended = EpochEnded(number, config, epoch, self.epochs, tuple(losses), tuple(losses), None, **shown)
+            keep = partial(self.checkpoint, number, config, tuple(losses), x)
+            ended = EpochEnded(number, config, epoch, self.epochs, tuple(losses), tuple(losses), keep, **shown)
             decision = on_epoch(ended)
             if decision is EpochDecision.PRUNE and epoch < self.epochs:
                 state = TrialState.PRUNED
@@ -75,6 +87,12 @@ class Bowl:
         curves = tuple(losses), tuple(losses)
         result = TrialResult(number, config, state, *curves, num_steps, 0.0, planned_epochs=self.epochs, **shown)
         return Trained(result, None)
+
+    def checkpoint(self, number, config, losses, x):
+        steps, weights = len(losses) * self.steps, [np.array(x)]
+        return TrialCheckpoint(
+            number, config, self.epochs, self.seed, losses, losses, steps, 0.0, {}, weights, [], None
+        )
 
     def shown(self, config, num_epochs):
         if self.metric is None:

@@ -1,5 +1,6 @@
 """What is true of a study whichever engine proposes its trials; each engine's tests inherit it."""
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from studies import (
     TrialState,
     best_of,
 )
+from studies.judging.halving import promoted
 from tests.studies.bowl import CURVATURE, Bowl, Heard
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
@@ -65,6 +67,7 @@ class StudyContract:
         return [(observation.values, observation.cost) for observation in seen if observation.number < 0]
 
     learning = ("tpe",)  # the samplers that learn from results
+    blind = ("random", "qmc")  # those that learn nothing
     imports = ""  # what `program` needs
     program = ""  # opens `study` in the folder `folder`, in a process of its own
 
@@ -74,9 +77,10 @@ class StudyContract:
 
     @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
     def test_every_proposal_lies_inside_the_space_and_has_the_parameters_of_its_choices(self, space, sampler, tmp_path):
-        for result in self.open(space, tmp_path, sampler=sampler).run(Bowl(), num_trials=16):
+        study = self.open(space, tmp_path, sampler=sampler)
+        for result in study.run(Bowl(), num_trials=16):
             values = result.config.parameters()
-            assert space.holds(result.config), values
+            assert study.space.holds(result.config), values
             assert set(values) == {found.name for found in space.dimensions() if found.is_active(values)}
 
     @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
@@ -178,6 +182,15 @@ class StudyContract:
             failed = [result.state is TrialState.FAILED for result in results]
             assert sum(failed[14:]) <= sum(failed[:14]) / 2, sampler
 
+    def test_a_sampler_that_learns_nothing_proposes_the_same_whether_trials_fail_or_not(self, tmp_path):
+        for sampler in self.blind:
+            configs = [
+                [result.config for result in study.run(Bowl(raises=lambda config, error=error: error), num_trials=6)]
+                for error in (None, MemoryError("no room"))
+                for study in [self.open(SMALL, tmp_path / f"{sampler} {error}", sampler=sampler)]
+            ]
+            assert configs[0] == configs[1], sampler
+
     def test_a_study_in_which_every_trial_raises_comes_to_its_end(self, sampler, tmp_path):
         results = self.open(SMALL, tmp_path, sampler=sampler).run(
             Bowl(raises=lambda config: ValueError("never")), num_trials=6
@@ -219,7 +232,8 @@ class StudyContract:
     def test_a_process_killed_between_any_two_trials_loses_none_that_ended_and_repeats_none(self, tmp_path):
         program = textwrap.dedent(f"""
             import os, warnings
-            from tests.studies.bowl import Bowl, Heard
+            from studies.judging.halving import promoted
+from tests.studies.bowl import Bowl, Heard
             from tests.studies.contract import SMALL
             {self.imports}
             warnings.simplefilter("ignore")  # that threads of libraries do not live on in a fork
@@ -255,7 +269,9 @@ class StudyContract:
         narrow = SearchSpace((replace(SGD, low=0.05), ADAM), SMALL.schedules)
         study = self.open(narrow, tmp_path / "own", sampler=sampler, known=known)
         told = self.known_to(study)
-        inside = [result for result in known if result.config.optimizer_name == "sgd" and result.config.lr >= 0.05]
+        inside = [
+            result for result in known if result.config.optimizer_name == "sgd" and study.space.holds(result.config)
+        ]
 
         assert [values for values, _ in told] == [result.config.parameters() for result in inside]
         assert {result.state for result in inside} == {TrialState.COMPLETED, TrialState.DIVERGED}
@@ -292,6 +308,43 @@ class StudyContract:
         assert {len(result.val_losses) for result in by_state[TrialState.PRUNED]} <= {2, 3, 4, 5, 6}
         assert all(result.epochs_saved == 8 - len(result.val_losses) for result in by_state[TrialState.PRUNED])
         assert best_of(results).score < min(result.score for result in by_state[TrialState.PRUNED])
+
+    def test_of_halved_trials_the_best_third_goes_on_and_no_epoch_is_trained_twice(self, sampler, tmp_path):
+        trainer = Bowl(epochs=8)
+        study = self.open(SMALL, tmp_path, sampler=sampler, prunes="hyperband")
+        results = study.run(trainer, num_trials=30)
+
+        assert [result.number for result in results] == list(range(30))
+        assert len(trainer.trained) > 30, "some trials must have been promoted"
+        assert trainer.num_epochs == sum(len(result.val_losses) for result in results)
+        assert promoted(results) == []
+        assert {result.state for result in results} >= {TrialState.COMPLETED, TrialState.PRUNED}
+        assert self.told(study)[best_of(results).number] == best_of(results).cost == min(self.told(study))
+        assert all(0 < result.num_steps <= 40 for result in results)
+
+    def test_halved_trials_do_not_depend_on_interruptions_nor_on_what_was_kept(self, sampler, tmp_path):
+        def stop(_):
+            raise StopTraining
+
+        whole = self.open(SMALL, tmp_path / "whole", sampler=sampler, prunes="hyperband").run(Bowl(), num_trials=20)
+        for num_trials in (1, 7, 20):
+            for hooks in ({"on_epoch_end": stop}, {"on_trial_end": stop}, {"on_pause": lambda key, checkpoint: None}):
+                study = self.open(SMALL, tmp_path / "parts", sampler=sampler, prunes="hyperband")
+                with contextlib.suppress(StopTraining):
+                    study.run(Bowl(), num_trials=num_trials, watcher=Heard(**hooks))
+        parts = self.open(SMALL, tmp_path / "parts", sampler=sampler, prunes="hyperband").results()
+
+        assert list(parts) == list(whole)
+
+    @pytest.mark.parametrize("schedules", [("fixed",), tuple(FAMILIES)])
+    @pytest.mark.parametrize(("num_trials", "epochs"), [(1, 1), (1, 8), (2, 2), (4, 1)])
+    def test_small_studies_that_are_halved_have_a_winner(self, num_trials, epochs, schedules, tmp_path):
+        space = SearchSpace((ADAM,), schedules)
+        results = self.open(space, tmp_path, prunes="hyperband").run(Bowl(epochs=epochs), num_trials=num_trials)
+
+        assert len(results) == num_trials
+        assert best_of(results).state is TrialState.COMPLETED
+        assert epochs > 1 or all(result.state is TrialState.COMPLETED for result in results)
 
     def test_an_unknown_sampler_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match=r"`sampler` must be one of .*, got 'best'"):

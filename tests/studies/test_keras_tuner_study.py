@@ -39,6 +39,7 @@ class TestKerasTunerStudy(StudyContract):
         return KerasTunerStudy(space, directory=folder, **options)
 
     learning = ("tpe", "bayesian")
+    blind = ("random", "grid")
 
 
 def test_a_gaussian_process_goes_on_as_if_uninterrupted_and_finds_the_bowl(tmp_path):

@@ -18,7 +18,7 @@ class TestOptunaStudy(StudyContract):
         folder.mkdir(exist_ok=True)
         return OptunaStudy(space, storage=f"sqlite:///{folder}/study.db", **options)
 
-    @pytest.fixture(params=["tpe", "random", "qmc"])
+    @pytest.fixture(params=["tpe", "random", "qmc", "arms"])
     def sampler(self, request):
         return request.param
 

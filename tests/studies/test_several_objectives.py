@@ -93,12 +93,14 @@ def test_objectives_that_cannot_stand_together_are_refused(names, message):
         objectives_named(names)
 
 
-def test_a_sampler_that_knows_one_objective_is_refused(monkeypatch):
+def test_a_sampler_that_knows_one_objective_is_refused(monkeypatch, tmp_path):
     from studies.engines import optuna_samplers
 
     monkeypatch.setattr(optuna_samplers, "NEEDED", {})
     with pytest.raises(ValueError, match="must not be 'cmaes' with several objectives"):
         OptunaStudy(SGD, sampler="cmaes", objective=BOTH)
+    with pytest.raises(ValueError, match="must not be 'bayesian' with several objectives"):
+        KerasTunerStudy(SGD, sampler="bayesian", objective=BOTH, directory=tmp_path)
 
 
 def test_equal_trials_are_all_in_the_front():

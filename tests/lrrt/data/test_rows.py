@@ -1,10 +1,11 @@
-"""Ragged and sparse data, of TensorFlow and of SciPy, is taken as `fit` takes it, and a memmap stays on disk."""
+"""Tables, ragged and sparse data, of TensorFlow and of SciPy, are taken as `fit` takes them; a memmap stays on disk."""
 
 import subprocess
 import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import tensorflow as tf
@@ -32,16 +33,44 @@ def losses_of(build_model, x, **arguments):
     return lrrt.range_test(build_model, (x, Y), **options).curves["sgd"][0].losses
 
 
+@pytest.fixture(scope="module")
+def dense_losses():
+    return losses_of(dense, DENSE)
+
+
 @pytest.mark.parametrize(
     "convert",
     [scipy.sparse.csr_matrix, scipy.sparse.coo_array, scipy.sparse.dok_array, tf.sparse.from_dense],
     ids=["csr_matrix", "coo_array", "dok_array", "SparseTensor"],
 )
 @pytest.mark.parametrize("takes_sparse", [False, True])
-def test_sparse_data_gives_the_curve_of_the_same_dense_data(convert, takes_sparse):
+def test_sparse_data_gives_the_curve_of_the_same_dense_data(convert, takes_sparse, dense_losses):
     losses = losses_of(lambda: dense(sparse=takes_sparse), convert(DENSE))
 
-    np.testing.assert_allclose(losses, losses_of(dense, DENSE), rtol=1e-4)
+    np.testing.assert_allclose(losses, dense_losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda frame: frame.astype("Float64"),
+        lambda frame: frame.assign(even=frame.pop(5) > 0),
+        lambda frame: frame.assign(even=(frame.pop(5) > 0).astype("boolean")),
+    ],
+    ids=["nullable", "booleans beside floats", "nullable booleans beside floats"],
+)
+def test_columns_of_a_table_may_be_of_any_kind_of_number(convert):
+    frame = convert(pd.DataFrame(DENSE).round())
+
+    assert losses_of(dense, frame) == losses_of(dense, frame.to_numpy().astype("float32"))
+
+
+def test_a_number_that_a_table_lacks_is_refused():
+    frame = pd.DataFrame(DENSE).astype("Float64")
+    frame.loc[3, 0] = pd.NA
+
+    with pytest.raises(ValueError, match="must be finite, got NaN or infinity in 1 of 40 samples, first in sample 3"):
+        losses_of(dense, frame)
 
 
 def test_sparse_batches_of_a_generator_are_trained_on():
@@ -105,8 +134,8 @@ def on_disk(tmp_path):
     return np.load(tmp_path / "x.npy", mmap_mode="r")
 
 
-def test_a_memmap_gives_the_curve_of_the_same_array(on_disk):
-    np.testing.assert_array_equal(losses_of(dense, on_disk), losses_of(dense, DENSE))
+def test_a_memmap_gives_the_curve_of_the_same_array(on_disk, dense_losses):
+    np.testing.assert_array_equal(losses_of(dense, on_disk), dense_losses)
 
 
 def test_a_memmap_is_validated_on(on_disk):

@@ -64,11 +64,16 @@ def of_any_length():
     return np.array(TEXTS).astype(np.dtypes.StringDType()), LABELS
 
 
+@pytest.fixture(scope="module")
+def losses_of_series():
+    return losses_of(reader, (pd.Series(TEXTS).to_numpy(), LABELS))
+
+
 @pytest.mark.parametrize("make", [lists, objects, unicodes, tensors, of_any_length])
-def test_text_in_arrays_of_every_kind_gives_one_curve(make):
+def test_text_in_arrays_of_every_kind_gives_one_curve(make, losses_of_series):
     losses = losses_of(reader, make())
 
-    np.testing.assert_array_equal(losses, losses_of(reader, (pd.Series(TEXTS).to_numpy(), LABELS)))
+    np.testing.assert_array_equal(losses, losses_of_series)
     assert losses[-1] < losses[0]
 
 

@@ -1,5 +1,7 @@
 """Wrong data says that it is wrong, before anything else is said or done."""
 
+import datetime
+
 import keras
 import numpy as np
 import pytest
@@ -23,6 +25,19 @@ def two_outputs():
     return model
 
 
+def named_output():
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, {"kind": L.Dense(3, "softmax", name="kind")(inputs), "size": L.Dense(1)(inputs)})
+    model.compile("sgd", {"kind": "sparse_categorical_crossentropy"})
+    return model
+
+
+def binary():
+    model = keras.Sequential([L.Input((6,)), L.Dense(1, "sigmoid")])
+    model.compile("sgd", keras.losses.BinaryCrossentropy())
+    return model
+
+
 class Notes(lrrt.Watcher):
     def __init__(self):
         self.notes = []
@@ -42,6 +57,15 @@ class Notes(lrrt.Watcher):
         (two_outputs, (X, Y), r"labels that the model's loss takes, got y of shape \(None,\) for outputs of shape"),
         (two_outputs, (X, Y), "Give as many y as the model has outputs, 2, got 1"),
         (lambda: dense(loss="categorical_crossentropy"), (X, np.eye(4)[Y]), r"got y of shape \(None, 4\) for outputs"),
+        (
+            lambda: dense(loss="categorical_crossentropy"),
+            (X, Y),
+            "Class numbers go with sparse_categorical_crossentropy",
+        ),
+        (dense, (X, np.eye(3)[Y]), "One-hot labels go with categorical_crossentropy"),
+        (named_output, (X, {"kind": Y + 1, "size": X[:, 0]}), r"The labels of data must lie in 0\.\.2, one for each"),
+        (binary, (X, Y), "must lie from 0 to 1 for a binary_crossentropy, got labels from 0 to 2"),
+        (dense, (X, Y, np.ones((16, 2))), r"labels and weights that .*, got y of shape \(None,\) and weights of shape"),
         (dense, ((X, Y), (X[:8], Y[:8])), r"Of \(x, y\), \(x_test, y_test\), pass one pair as data"),
     ],
 )
@@ -50,6 +74,28 @@ def test_data_that_does_not_fit_the_model_is_refused_first_of_all(build_model, d
     with pytest.raises(ValueError, match=message):
         lrrt.range_test(build_model, data, batch_size=4, watcher=watcher)
     assert watcher.notes == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((X, Y.astype(str)), r"must be numbers, got text: '0'. Number the classes, such as with numpy.unique"),
+        ((np.array([datetime.date(2020, 1, 1)] * 16), Y), r"of date objects: .* such as seconds since a date"),
+        ((np.array([{}] * 16), Y), r"of dict objects: {}. Turn each of them into numbers"),
+    ],
+)
+def test_what_are_no_numbers_is_refused_with_a_remedy_that_holds(data, message):
+    with pytest.raises(TypeError, match=message):
+        lrrt.range_test(dense, data, batch_size=4)
+
+
+def test_labels_that_a_loss_ignores_may_be_any_number():
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    labels = np.where(np.arange(16) < 4, -1, Y)
+
+    result = lrrt.range_test(lambda: dense(loss=loss), (X, labels), optimizers="sgd", batch_size=4, repeats=1)
+
+    assert len(result.curves["sgd"][0].losses) > 20
 
 
 def test_validation_data_that_does_not_fit_is_named():
@@ -84,6 +130,12 @@ def test_a_compiled_model_is_left_as_it_was_when_its_data_is_refused():
         ([keras.optimizers.Adam], r"got the class Adam. Call it: Adam\(\)"),
         (
             keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD())),
+            "one learning rate, which is set at each step, got a MultiOptimizer",
+        ),
+        (
+            keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD()))
+            ),
             "one learning rate, which is set at each step, got a MultiOptimizer",
         ),
     ],

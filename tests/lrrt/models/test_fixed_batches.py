@@ -43,6 +43,16 @@ def test_a_model_of_one_batch_size_is_trained_and_validated_in_it(build_model, m
     assert np.isfinite(result.curves["sgd"][0].losses).all()
 
 
+def test_a_model_that_remembers_the_batch_before_is_trained_in_the_order_of_its_data():
+    loops = lrrt.Loops(stateful, (X, Y), optimizers=["sgd"], batch_size=16)
+    batches = loops.get("sgd").batches
+    plan = batches.plan(8, np.random.default_rng(0))
+
+    np.testing.assert_array_equal(
+        [batches.take(step, *plan)[1] for step in range(8)], np.tile(Y, (2, 1)).reshape(8, 16, 1)
+    )
+
+
 def test_its_validation_loss_is_that_of_evaluate():
     model = stateful()
     loops = lrrt.Loops(model, (X, Y), optimizers=["sgd"], batch_size=16, validation_data=(X, Y))

@@ -185,6 +185,14 @@ def test_a_model_with_two_optimizers_is_refused_in_one_sentence():
     assert not model.g_optimizer.built
 
 
+@pytest.mark.parametrize("hold", [list, tuple, lambda made: dict(enumerate(made))])
+def test_optimizers_that_a_model_holds_in_a_container_are_found(hold):
+    model = build(Autoencoder)
+    model.parts = hold([keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.01)])
+    with pytest.raises(ValueError, match=r"got Autoencoder with 2 of its own: parts\."):
+        lrrt.range_test(model, X)
+
+
 def test_a_model_with_rates_for_groups_of_layers_is_refused_by_name():
     model = keras.Sequential([L.Input((6,)), L.Dense(4), L.Dense(6, name="last")])
     rates = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"last/.*": keras.optimizers.SGD(0.01)})

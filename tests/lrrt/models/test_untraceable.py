@@ -107,13 +107,15 @@ def test_it_is_left_as_it_was_found():
     assert (model.optimizer, model.run_eagerly, model.train_function) == found
 
 
-def test_a_train_step_without_a_loss_is_named():
-    class Silent(Untraceable):
+@pytest.mark.parametrize("kind", [Untraceable, keras.Sequential])
+def test_a_train_step_without_a_loss_is_named_and_not_sent_through_fit(kind, caplog):
+    class Silent(kind):
         def train_step(self, data):
             return {"accuracy": super().train_step(data)["accuracy"]}
 
     with pytest.raises(ValueError, match='must return a dict with the key "loss", got accuracy'):
         run_range_test(builder(Silent))
+    assert ("go through model.fit" in caplog.text) == (kind is Untraceable)
 
 
 def test_who_asks_for_no_notes_finds_them_in_the_log(caplog):

@@ -49,8 +49,8 @@ def lrrt(tmp_path, monkeypatch):
 
 @pytest.fixture
 def config(tmp_path):
-    def config():
-        (tmp_path / "search.toml").write_text(CONFIG)
+    def config(more=""):
+        (tmp_path / "search.toml").write_text(CONFIG + more)
         return "search.toml"
 
     return config
@@ -90,7 +90,7 @@ def test_range_then_search_then_status_and_report(lrrt, config, tmp_path):
 
 
 def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp_path):
-    search = config()
+    search = config("top_retrained = 0\n")
     code, shown, _ = lrrt("search", search, "--range", "rmsprop=1e-4:1e-2", "--json", "--quiet")
 
     summary = json.loads(shown)
@@ -111,7 +111,8 @@ def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp
 
     lrrt("range", search, "--out", "other/out", "--state", "other/state")
     bounds = "other/out/range_test/bounds.json"
-    code, shown, _ = lrrt("search", search, "--bounds", bounds, "--out", "b/out", "--state", "b/state", "--json")
+    words = ["--bounds", bounds, "--out", "b/out", "--state", "b/state", "--trials", "1", "--json"]
+    code, shown, _ = lrrt("search", search, *words)
     assert code == 0
     assert set(json.loads(shown)["bounds"]) == {"sgd", "adam"}
 
@@ -181,6 +182,14 @@ def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt,
     with RunDirectory(Path("out"), Path("state")).locked():
         assert lrrt("run", search)[0] == 73
         assert "running as process " in lrrt("status", search)[1]
+
+
+def test_the_list_of_commands_says_in_whole_words_what_each_is_for(lrrt):
+    code, listed, _ = lrrt("--help")
+
+    assert code == 0
+    assert "..." not in listed.partition("Commands:")[2]
+    assert "  init      Print a config, or write an example's task.\n" in listed
 
 
 def test_completion_is_offered_for_shells(lrrt):

@@ -39,8 +39,17 @@ def no_model():
 def load_data():
     raise AssertionError("data is not loaded")
 
-def load_from(folder):
+def of_two(hp, units):
+    return build_model()
+
+def load_from(folder, name):
     return {}
+
+def load_by(*, hp):
+    return {}
+
+def load_with(hyperparameters):
+    raise AssertionError("data is not loaded")
 
 def callbacks(config, more):
     return []
@@ -85,8 +94,13 @@ def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
         ({"build_model": "no_model"}, "must return a compiled keras.Model, got int"),
         ({"build_model": "no_loss"}, "must return a compiled model, got"),
         ({"build_model": "same_model"}, "must make a new model at each call"),
-        ({"load_data": "load_from"}, "must need no argument, got one that needs folder"),
-        ({"callbacks": "callbacks"}, "must need no argument, or a trial's config, got config, more"),
+        ({"build_model": "of_two"}, "must take no argument, or one (KerasTuner's hp), got one that needs hp, units"),
+        (
+            {"load_data": "load_from"},
+            "must take no argument, or one (KerasTuner's hp), got one that needs folder, name",
+        ),
+        ({"load_data": "load_by"}, "must take no argument, or one (KerasTuner's hp), got one that needs hp by keyword"),
+        ({"callbacks": "callbacks"}, "must take no argument, or one (a trial's config), got one that needs config, mo"),
     ],
 )
 def test_a_task_that_no_run_could_use_is_refused_with_the_exit_code_of_bad_tasks(validate, names, message):
@@ -94,6 +108,13 @@ def test_a_task_that_no_run_could_use_is_refused_with_the_exit_code_of_bad_tasks
 
     assert code == 65
     assert message in " ".join(shown.split())
+
+
+def test_the_argument_of_a_loader_may_have_any_name_as_in_a_run(validate):
+    code, shown = validate(load_data="load_with")
+
+    assert code == 0, shown
+    assert "load_with can be called as it must, with KerasTuner's hp as hyperparameters" in shown
 
 
 @pytest.mark.parametrize("model", ["Hyper", "hyper_model"])

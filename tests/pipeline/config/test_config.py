@@ -1,13 +1,13 @@
 """Shows that a config is checked as a whole, and that what is written can be read back."""
 
 import json
-import subprocess
-import sys
 import tomllib
 
 import pytest
+from typer.testing import CliRunner
 
 from lrrt.optimizers import as_optimizers
+from pipeline.cli import app
 from pipeline.config.list_values import OPTIMIZERS, WITHOUT_MOMENTUM
 from pipeline.config.storage_url import is_storage_url, without_password
 from pipeline.config.study_table import StudyConfig
@@ -189,11 +189,19 @@ def test_a_value_out_of_its_domain_is_refused(load, line, law):
 @pytest.mark.parametrize(
     ("lines", "law"),
     [
+        ("prunes = 'fast'", 'true, false, "none", "median", "hyperband", got \'fast\''),
+        ("prunes = 1", "must be true, false, .* got 1"),
+        ("prunes = 'hyperband'\nscore_folds = 3", 'must be 0 with prunes = "hyperband", got 3'),
+        (
+            "engine = 'keras_tuner'\nsampler = 'bayesian'\nobjective = ['val_loss', 'num_parameters']",
+            "must not be 'bayesian' with several objectives, .* Take \"tpe\"",
+        ),
         ("sampler = 'bayesian'", r'one of "tpe", .* with engine "optuna", got \'bayesian\' of "keras_tuner"'),
         ("engine = 'keras_tuner'\nsampler = 'qmc'", r'one of .*"grid".* with engine "keras_tuner", got \'qmc\''),
         ("sampler = 'tpr'", "must be one of .*Did you mean 'tpe'"),
         ("patience = 1.5", "a part of the epochs, from 0 to 1"),
         ("patience = true", "a part of the epochs"),
+        ('jit = "fast"', 'true, false or "auto"'),
         ("max_gap = -0.1", r'a number >= 0 or "none", got -0\.1'),
         ("momentum = [0.5, 1.0]", "`0 < low < high < 1` must hold"),
         ("weight_decay = [0.1, 0.01]", "`0 < low < high` must hold"),
@@ -515,53 +523,53 @@ def test_the_optimizers_without_momentum_are_those_in_which_a_trial_finds_none()
     assert {name for name in OPTIMIZERS if not has_momentum(name)} == set(WITHOUT_MOMENTUM)
 
 
-def _lrrt(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 @pytest.fixture
-def lrrt(tmp_path, monkeypatch, pytestconfig):
-    monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath))
-    return lambda *arguments: _lrrt(*arguments, cwd=tmp_path)
+def lrrt(tmp_path, monkeypatch):
+    """Run a command in this process, in an empty folder; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def lrrt(*arguments):
+        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    return lrrt
 
 
 def test_init_writes_a_config_that_validate_accepts(lrrt, tmp_path):
-    written = lrrt("init")
-    (tmp_path / "search.toml").write_text(written.stdout, encoding="utf-8")
-    checked = lrrt("validate", "search.toml")
+    code, written, told = lrrt("init")
+    (tmp_path / "search.toml").write_text(written, encoding="utf-8")
 
-    assert (written.returncode, written.stderr) == (0, "")
-    assert (checked.returncode, checked.stdout) == (0, "")
-    assert checked.stderr.startswith("search.toml is a valid config.\npipeline.digits_example:build_model builds a ")
+    assert (code, told) == (0, "")
+    code, shown, told = lrrt("validate", "search.toml")
+    assert (code, shown) == (0, "")
+    assert told.startswith("search.toml is a valid config.\npipeline.digits_example:build_model builds a ")
 
 
 def test_a_bad_config_ends_with_2_and_writes_nothing(lrrt, tmp_path):
     (tmp_path / "search.toml").write_text("[study]\nseeds = 1", encoding="utf-8")
 
     for command in ("validate", "run", "range"):
-        ended = lrrt(command, "search.toml")
-        assert (ended.returncode, ended.stdout) == (2, "")
-        assert "line 2: [study] seeds: there is no such key. Did you mean 'seed'?" in ended.stderr
+        code, shown, told = lrrt(command, "search.toml")
+        assert (code, shown) == (2, "")
+        assert "line 2: [study] seeds: there is no such key. Did you mean 'seed'?" in told
     assert [path.name for path in tmp_path.iterdir()] == ["search.toml"]
 
 
 def test_schema_prints_json_that_names_every_key(lrrt):
-    schema = json.loads(lrrt("schema").stdout)
+    schema = json.loads(lrrt("schema")[1])
 
     assert set(schema["$defs"]["StudyConfig"]["properties"]) == set(StudyConfig.model_fields)
     assert schema["$defs"]["RangeTestConfig"]["properties"]["optimizers"]["items"]["enum"] == list(OPTIMIZERS)
 
 
 def test_version_and_help_name_the_command(lrrt):
-    assert lrrt("--version").stdout.startswith("lrrt ")
+    assert lrrt("--version")[1].startswith("lrrt ")
     for command in ((), ("run",), ("range",), ("init",), ("validate",), ("schema",)):
-        shown = lrrt(*command, "--help")
-        assert shown.returncode == 0
-        assert "Example: lrrt" in shown.stdout
+        code, shown, _ = lrrt(*command, "--help")
+        assert code == 0
+        assert "Example: lrrt" in shown
 
 
 def test_misuse_of_the_command_ends_with_2(lrrt):
     for arguments in (("bogus",), ("run", "--trials", "many"), ("run", "--app-dir", "none"), ("validate",)):
-        assert lrrt(*arguments).returncode == 2
+        assert lrrt(*arguments)[0] == 2

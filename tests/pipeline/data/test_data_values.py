@@ -11,6 +11,8 @@ from pipeline.failures import TaskError
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.task.preparation import prepare
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TASKS = """
 import keras, numpy as np
 LOADED = []
@@ -90,7 +92,7 @@ def test_hyperparameters_of_the_data_are_searched_alone_or_together_with_the_mod
     assert report.summary["best"]["test"]["loss"] < 0.1
     distinct = {(one["window"], one["label"]) for one in values.values()}
     assert set(value_tasks.LOADED) == distinct | {(2, "right")}
-    assert len(value_tasks.LOADED) <= len(distinct) + 2  # the default once more, to see what is declared
+    assert len(value_tasks.LOADED) == len(distinct | {(2, "right")})
     assert "the data depend on window, label" in report.summary["data"]["notes"][-1]
     if further:
         assert report.summary["best"]["refitted"]["test"]["loss"] < 0.1
@@ -108,6 +110,16 @@ def test_hyperparameters_of_the_data_are_searched_alone_or_together_with_the_mod
 def test_hyperparameters_that_cannot_be_searched_are_refused(model, data, message, config):
     with pytest.raises(TaskError, match=message):
         prepare(config(model, data))
+
+
+def test_the_data_of_the_defaults_are_loaded_once_for_all_that_needs_them(config):
+    prepared = prepare(config())
+    import value_tasks
+
+    task = prepared.task.for_values({"window": 2, "label": "right", "units": 1}.items())
+
+    assert value_tasks.LOADED == [(2, "right")]
+    assert task.train[0] is prepared.task.train[0]
 
 
 def test_data_are_kept_as_far_as_memory_allows():

@@ -61,6 +61,7 @@ def visit(path, *, folder, width):
         measure = (
             "return {title: document.title, width: document.documentElement.scrollWidth, screen: innerWidth, "
             "height: document.body.scrollHeight, text: document.body.innerText, "
+            "answered: document.querySelector('.answers').getBoundingClientRect().bottom, "
             "pictures: [...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().height), "
             "letters: Math.min(...[...document.querySelectorAll('svg text')].map(text => parseFloat("
             "getComputedStyle(text).fontSize) * text.ownerSVGElement.getScreenCTM().a))}"
@@ -69,6 +70,21 @@ def visit(path, *, folder, width):
     # data: is the page's own, chrome: the browser's.
     outside = [address for address in requests if address != url and not address.startswith(("data:", "chrome:"))]
     return {**found, "errors": errors, "outside": outside}
+
+
+def printed(path, *, folder, width):
+    """Lay a file's page out for paper so wide; return what may be lost there."""
+    measure = (
+        "const box = element => element.getBoundingClientRect(); "
+        "return {width: document.documentElement.scrollWidth, nav: box(document.querySelector('nav')).height, "
+        "folded: [...document.querySelectorAll('details > *')].filter(one => !one.checkVisibility()).length, "
+        "tables: [...document.querySelectorAll('table')].map(one => box(one).right), "
+        "boxes: [...document.querySelectorAll('table, figure')].map(box).map(({left, right, top, bottom}) => "
+        "[left, right, top, bottom])}"
+    )
+    with page(path.resolve().as_uri(), folder=folder, width=width) as ask:
+        ask("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"media": "print"}})
+        return ask("POST", "/execute/sync", {"script": measure, "args": []})
 
 
 def screenshot(path, *, folder, width, height):

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from lrrt.constant_answer import ConstantAnswer
 from pipeline.config.study_table import StudyConfig
 from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.report.advice import advise
+from pipeline.report.answers import answers, headline
 from pipeline.report.html import render, study_pictures
 from pipeline.report.summary import StageReport, summarise
+from pipeline.results.models import Saved, SavedModels
 from pipeline.sentences import conclusion
 from studies import (
     Dimension,
@@ -41,6 +44,7 @@ needs_browser = pytest.mark.skipif(
     reason="no browser: the report was NOT opened in one. On Debian and Ubuntu: apt install chromium chromium-driver",
 )
 HOSTILE = "ValueError: <script>document.title='owned'</script> & \"Ünïcödé\" ../..'"
+text_alone = pytest.mark.usefixtures("blank_pictures_here")
 CONFIG = StageConfig(
     task=TaskConfig(build_model="my_task:build_model", load_data="my_task:load_data"),
     study=StudyConfig(num_trials=6, epochs=6),
@@ -80,8 +84,8 @@ def report_of(trials=TRIALS, *, edges=(("sgd", 0.2), ("adam", 0.02)), model_file
     overfitting = check_overfitting(best.train_losses, best.val_losses)
     test = {"loss": 0.25, "accuracy": 0.9}
     edge = at_edge(best, space)
-    summary = summarise(range_test, space, trials, best, overfitting, test=test, model_file=model_file, edge=edge)
-    return StageReport(range_test, space, tuple(trials), best, overfitting, summary, Path("summary.json"), edge=edge)
+    report = StageReport(range_test, space, tuple(trials), best, overfitting, {}, Path("summary.json"), edge=edge)
+    return replace(report, summary=summarise(report, SavedModels(Saved(model_file), test)))
 
 
 @pytest.fixture(scope="module")
@@ -148,23 +152,23 @@ def test_what_a_user_s_code_says_is_text_never_markup(html):
     assert "&lt;script&gt;" in html
 
 
-def test_a_study_of_one_trial_and_one_optimizer_has_a_report(html):
+@text_alone
+def test_a_study_of_one_trial_and_one_optimizer_has_a_report():
     report = report_of((trial(0, "sgd", 0.5),), edges=(("sgd", 0.2),))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "None: every trial was trained to its end" in text
 
 
+@text_alone
 def test_an_optimizer_without_bounds_is_said_to_be_searched_in_the_fallback_range():
     flat = RangeCurve(curve(0.1).lrs, (2.0,) * 100, stop=Stop.COMPLETED)
     report = report_of()
     bounds = {**report.range_test.bounds, "sgd": find_bounds([flat])}
     range_test = replace(report.range_test, bounds=bounds, curves={**report.range_test.curves, "sgd": (flat,)})
     space = SearchSpace.from_bounds(bounds, fallback_range=(1e-4, 1e-1))
-    summary = summarise(
-        range_test, space, TRIALS, report.best, report.overfitting, test=None, model_file="best/model.keras"
-    )
-    report = replace(report, range_test=range_test, space=space, summary=summary)
+    report = replace(report, range_test=range_test, space=space)
+    report = replace(report, summary=summarise(report, SavedModels(Saved("best/model.keras"))))
     text = " ".join(Page(render(report, CONFIG, study_pictures(report))).text.split())
 
     assert "sgd: the loss did not fall at any rate" in text
@@ -188,6 +192,7 @@ def test_findings_that_need_an_act_are_told(trials, expected):
     assert re.search(expected, " ".join(advise(report_of(trials))))
 
 
+@text_alone
 def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for():
     whole = trial(0, "sgd", 0.5)
     early, full = report_of((replace(whole, planned_epochs=9),)), report_of((replace(whole, planned_epochs=6),))
@@ -198,6 +203,7 @@ def test_of_a_trial_that_ended_early_it_is_said_and_no_more_epochs_are_asked_for
     assert [line for line in advise(full) if "raise [study] epochs" in line]
 
 
+@text_alone
 def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
     def again(number, *losses):
         trainings = tuple(
@@ -216,6 +222,46 @@ def test_a_winner_that_was_trained_again_is_told_with_its_mean_and_spread():
     assert "0.11, 0.13" in text
 
 
+def test_the_first_screen_answers_what_a_reader_asks():
+    constant = ConstantAnswer(1.2345, "the shares of the classes", 10_000)
+    report = replace(report_of(), evaluation=Evaluation(0.1, 0.08, 0.0, has_penalty=True, constant=constant))
+    replies = dict(answers(report))
+
+    assert headline(report) == (
+        "adam with a peak rate of 0.0100, schedule exponential, in batches of 32 is best: its validation loss is 0.100 "
+        "in epoch 6."
+    )
+    assert replies == {
+        "Is it any good?": "Its validation loss is 0.100; always answering the shares of the classes would have 1.23. "
+        "On the test data, which nothing was chosen by: loss 0.250, accuracy 0.900.",
+        "Can I trust it?": "It is one training, and the best validation loss of many is partly luck; top_retrained "
+        f"trains the best again. Its losses say: {report.overfitting.verdict.value}.",
+        "Why this optimizer?": "The best of 2 trials of adam has 0.100, their median 0.100; the best of 4 trials of "
+        "sgd has 0.200, their median 4.10.",
+        "What did it cost?": "9.0 s of training in 2,500 steps: range tests 16%, 6 trials 84%.",
+        "What do I run next?": next(line for line in advise(report) if not line.startswith("Use ")),
+    }
+
+
+def test_it_is_said_when_further_trainings_differ_by_more_than_the_optimizers():
+    def again(*losses):
+        trainings = [Training(f"seed {n}", replace(TRIALS[1], val_losses=(loss,))) for n, loss in enumerate(losses)]
+        return replace(report_of(), retrained=(Retrained(TRIALS[1], tuple(trainings), ()),))
+
+    assert "so sgd may be as good" in dict(answers(again(0.1, 0.4)))["Why this optimizer?"]
+    assert "may be as good" not in dict(answers(again(0.1, 0.11)))["Why this optimizer?"]
+    assert "in 2 further trainings on fresh seeds is 0.105 ±" in dict(answers(again(0.1, 0.11)))["Can I trust it?"]
+    assert headline(again(0.1, 0.11)).endswith("its validation loss is 0.105 in the mean of 2 fresh seeds.")
+
+
+def test_bounds_and_best_trials_can_be_copied_as_text(html):
+    text = Page(html).text
+
+    assert "| 1 | 0.1 | adam | 1.0e-02 | exponential | 32 |" in text
+    assert re.search(r"\| sgd \| \S+ \| \S+ \| \S+ \| 4 \|", text)
+
+
+@text_alone
 def test_a_search_that_went_on_in_wider_bounds_says_why():
     report = report_of((trial(0, "sgd", 1.7),))
     widened = replace(report, widened=(report.edge,))
@@ -276,10 +322,29 @@ def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrollin
     assert shown["title"] == "lrrt: my_task:build_model"
     assert shown["width"] <= shown["screen"] == width
     assert shown["height"] > 2000
+    assert shown["answered"] < (1600 if width == 360 else 800)  # two screens of a phone, one of a desk
     assert min(shown["pictures"]) > 50
     assert shown["letters"] > 7  # pixels; a phone's are small
 
 
+PAPER = 688  # pixels between the margins of A4
+
+
+@needs_browser
+def test_printed_the_report_stays_whole(html, tmp_path):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    laid_out = browser.printed(tmp_path / "report.html", folder=tmp_path / "profile", width=PAPER)
+
+    assert laid_out["nav"] == 0
+    assert laid_out["folded"] == 0  # nobody can unfold paper
+    assert max(laid_out["width"], *laid_out["tables"]) <= PAPER
+    for (left, right, top, bottom), (left_2, right_2, top_2, bottom_2) in combinations(laid_out["boxes"], 2):
+        is_beside = max(left, left_2) >= min(right, right_2) - 1
+        is_below = max(top, top_2) >= min(bottom, bottom_2) - 1
+        assert is_beside or is_below, "no table lies over a picture"
+
+
+@text_alone
 @pytest.mark.parametrize(("constant_loss", "is_beaten"), [(0.101, False), (1.0, True)])
 def test_a_best_trial_that_learnt_nothing_is_said_to_be_so_first_of_all(constant_loss, is_beaten):
     constant = ConstantAnswer(constant_loss, "the shares of the classes", 10_000)

@@ -2,12 +2,14 @@
 
 import json
 import math
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 from lrrt import Case, Ramp, RangeCurve, RangeTestResult, find_bounds
-from pipeline.report.summary import summarise
+from pipeline.report.summary import StageReport, summarise
+from pipeline.results.models import Saved, SavedModels
 from pipeline.results.schemas import schema_of
 from pipeline.results.summary_file import RefittedModel, TopModel
 from studies import (
@@ -38,8 +40,8 @@ KEYS = {
     ),
     "best": (
         "number state parameters score best_epoch train_losses val_losses num_steps seconds error planned_epochs "
-        "objective metrics num_parameters seconds_per_step fold_scores mean_score spread test model_file loading_code "
-        "refitted overfitting overfitting_sentence evaluation at_edge"
+        "objective metrics num_parameters seconds_per_step evaluated_train_loss fold_scores mean_score spread test "
+        "model_file loading_code refitted overfitting overfitting_sentence evaluation at_edge"
     ),
     "best.overfitting": "verdict reason num_epochs best_epoch best_val_loss generalisation_gap rise noise",
     "best.refitted": "model_file epochs train_loss test",
@@ -52,28 +54,34 @@ KEYS = {
     ),
     "data": "split is_held_out class_weight notes",
     "narrowing": "original_decades searched_decades num_diverged",
-    "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved retraining",
+    "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved cuts retraining",
     "cost.epochs_saved": "completed pruned diverged",
+    "cost.cuts": "could_cut cut steps_saved",
     "cost.retraining": "trainings steps epochs seconds",
 }
 
 
 @pytest.fixture(scope="module")
 def summary():
-    return summarise(
+    report = StageReport(
         RANGE_TEST,
         SearchSpace.from_bounds(RANGE_TEST.bounds),
-        [BEST],
+        (BEST,),
         BEST,
         check_overfitting(BEST.train_losses, BEST.val_losses),
-        test={"loss": math.inf},
-        model_file="best/model.keras",
-        refitted=RefittedModel("best/refitted.keras", 2, 0.5, {"loss": 0.7}),
-        top=[TopModel(0, 0.5, "best/model.keras")],
-        retrained=[Retrained(BEST, (Training("seed 1", BEST),), ())],
+        summary={},
+        summary_path=Path("summary.json"),
+        retrained=(Retrained(BEST, (Training("seed 1", BEST),), ()),),
         edge=EDGE,
-        widened=[EDGE],
+        widened=(EDGE,),
     )
+    models = SavedModels(
+        Saved("best/model.keras"),
+        test={"loss": math.inf},
+        refitted=RefittedModel("best/refitted.keras", 2, 0.5, {"loss": 0.7}),
+        top=(TopModel(0, 0.5, "best/model.keras"),),
+    )
+    return summarise(report, models)
 
 
 def is_valid(summary):

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.failures import CorruptState, ForeignRun
-from pipeline.state.ownership import own
+from pipeline.state.ownership import take
 from pipeline.state.run_directory import RunDirectory
 
 
@@ -13,18 +13,18 @@ def directory(tmp_path):
 
 
 def test_ownership_holds_for_the_same_fields_in_any_order(directory):
-    first = own(directory, {"task": {"build_model": "a:b"}, "seed": 0, "rates": (0.1, 1.0)})
-    again = own(directory, {"rates": [0.1, 1.0], "seed": 0, "task": {"build_model": "a:b"}})
+    first = take(directory, {"task": {"build_model": "a:b"}, "seed": 0, "rates": (0.1, 1.0)})
+    again = take(directory, {"rates": [0.1, 1.0], "seed": 0, "task": {"build_model": "a:b"}})
 
     assert first == again
     assert len(first) == 64
 
 
 def test_a_foreign_study_is_refused_and_names_exactly_what_differs(directory):
-    own(directory, {"task": {"build_model": "a:b", "load_data": "a:c"}, "study": {"seed": 0, "old": 1}})
+    take(directory, {"task": {"build_model": "a:b", "load_data": "a:c"}, "study": {"seed": 0, "old": 1}})
 
     with pytest.raises(ForeignRun) as caught:  # the whole text is compared below
-        own(directory, {"task": {"build_model": "a:B", "load_data": "a:c"}, "study": {"seed": 1, "new": None}})
+        take(directory, {"task": {"build_model": "a:B", "load_data": "a:c"}, "study": {"seed": 1, "new": None}})
 
     assert str(caught.value).splitlines()[1:-1] == [
         "  study.old: was 1, now absent",
@@ -41,7 +41,7 @@ def test_a_fingerprint_that_cannot_be_read_is_told(directory, content):
     directory.fingerprint.write_text(content)
 
     with pytest.raises(CorruptState, match="must hold the study's fingerprint"):
-        own(directory, {"seed": 0})
+        take(directory, {"seed": 0})
 
 
 def test_a_folder_of_an_earlier_version_is_refused_in_words(directory):
@@ -49,4 +49,4 @@ def test_a_folder_of_an_earlier_version_is_refused_in_words(directory):
     directory.fingerprint.write_text('{"schema_version": 1, "sha256": "0", "fields": {"seed": 0}}')
 
     with pytest.raises(ForeignRun, match="made by another version of lrrt, whose studies are stored otherwise"):
-        own(directory, {"seed": 0})
+        take(directory, {"seed": 0})

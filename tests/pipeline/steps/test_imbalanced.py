@@ -6,6 +6,8 @@ import pytest
 import pipeline
 from pipeline.steps.given_bounds import bounds_by_hand
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 ASKED_FOR = {
     "task.build_model": "tests.studies.imbalanced:build_model",
     "task.load_data": "tests.studies.imbalanced:load_data",

@@ -12,6 +12,8 @@ from pipeline.results.schemas import schema_of
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.task.preparation import prepare
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TASKS = """
 import keras, numpy as np
 X = np.zeros((100, 1))

@@ -18,6 +18,8 @@ from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy
 from tests.pipeline.bowl_task import bowl_run
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 ROOT = Path(__file__).parents[3]
 IMBALANCED = {
     "task.build_model": "tests.studies.imbalanced:build_model",
@@ -131,7 +133,6 @@ def test_several_objectives_leave_a_front_as_table_and_picture(engine, tmp_path)
     assert "Pareto front" in (tmp_path / "out/report.html").read_text()
 
 
-@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
 def test_a_stage_that_a_limit_ends_has_nothing_left_until_the_limit_is_raised(engine, tmp_path):
     def ended(**limits):

@@ -24,6 +24,8 @@ from pipeline.stage import go_on
 from pipeline.task.loading import load_task
 from tests.pipeline.bowl_task import bowl_run
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 SMALL = {"study.num_trials": 3, "study.epochs": 3, "range_test.num_steps": 60, "range_test.repeats": 1}
 
 
@@ -54,7 +56,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished_bowl(tmp_path_factory, blank_pictures):
+def finished_bowl(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bowl")
     return folder, run_bowl(brief(), folder)
 
@@ -188,7 +190,7 @@ def test_files_that_are_not_lrrt_s_are_left_alone_and_not_missed(finished_bowl):
     assert len(events) == 1
 
 
-def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path, blank_pictures):
+def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # less than the study's file takes
     try:
@@ -202,7 +204,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_a_later_one_goes_on(tmp_path, bla
     assert len(run_bowl(brief(), tmp_path).trials) == 3
 
 
-def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path, blank_pictures):
+def test_raising_the_number_of_trials_goes_on_with_a_finished_study(tmp_path):
     first = run_bowl(brief(study__num_trials=2), tmp_path)
     events = []
     more = run_bowl(brief(study__num_trials=4), tmp_path, events)
@@ -264,9 +266,7 @@ def build_model():
 """
 
 
-def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_result(
-    tmp_path, monkeypatch, blank_pictures
-):
+def test_of_a_model_that_cannot_be_saved_the_weights_are_kept_and_the_study_s_result(tmp_path, monkeypatch):
     config = _task_of(tmp_path, monkeypatch, "unsavable_task", UNSAVABLE)
     run(config, tmp_path)
     (tmp_path / "out/best/model.keras").write_bytes(b"of an earlier best trial")

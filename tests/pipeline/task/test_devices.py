@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 PROGRAM = """
 import sys
 import tensorflow as tf

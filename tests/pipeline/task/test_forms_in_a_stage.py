@@ -12,6 +12,8 @@ import tensorflow as tf
 import pipeline
 from pipeline.config.toml import load_config
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 L = keras.layers
 TEXTS = [text for text in ("a good film", "a bad film", "so good", "so bad") for _ in range(4)]
 LABELS = [int("good" in text) for text in TEXTS]

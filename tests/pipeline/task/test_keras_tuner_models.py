@@ -12,6 +12,8 @@ from pipeline.failures import ConfigError, TaskError
 from pipeline.report.plan import make_plan
 from pipeline.task.preparation import prepare
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 SMALL = {
     "range_test.num_steps": 40,
     "range_test.repeats": 1,

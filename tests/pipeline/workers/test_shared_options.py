@@ -7,6 +7,8 @@ import pipeline
 from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TASK = """
 import keras, numpy as np
 X = np.repeat(np.random.default_rng(0).normal(size=(20, 3)), 6, axis=0)

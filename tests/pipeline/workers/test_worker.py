@@ -27,7 +27,7 @@ from studies import OptunaStudy, Watcher
 from studies.storage import database as storages
 from studies.storage.retrying import Retrying
 from studies.work.search import Search
-from tests.pipeline.bowl_task import StageBowl, bowl_run
+from tests.pipeline.bowl_task import BowlWorkers, StageBowl, bowl_run
 from tests.pipeline.console.test_stopping import StopsAfter
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -193,14 +193,14 @@ def test_no_workers_are_refused(search):
     assert "--workers" in told
 
 
-def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(tmp_path):
-    """KerasTuner proposes, since its studies could not be shared once; those of Optuna are shared in the same way."""
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
+def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced(engine, tmp_path):
     settings = config(
         **{
             "study.num_trials": 8,
-            "study.epochs": 150,
+            "study.epochs": 60,
             "study.patience": 1.0,
-            "study.engine": "keras_tuner",
+            "study.engine": engine,
             "study.sampler": "random",
         }
     )
@@ -216,9 +216,7 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
             for one in killed:
                 os.kill(one.worker.pid, signal.SIGKILL)
 
-    report = pipeline.run_stage(
-        settings, out=folder / "out", state=folder / "state", workers=LocalWorkers(2), on_event=on_event
-    )
+    report = go_on(bowl_run(settings, folder, on_event=on_event), BowlWorkers(2))
 
     assert [trial.number for trial in report.trials] == list(range(8))
     assert killed

@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 
 from lrrt import Loops
-from studies import LoopCache, Trainer, TrialConfig, check_overfitting, evaluate_trained
+from lrrt.variables import assign_weights
+from studies import (
+    LoopCache,
+    OptimizerRange,
+    OptunaStudy,
+    SearchSpace,
+    Trainer,
+    TrialConfig,
+    check_overfitting,
+    evaluate_trained,
+)
+from studies.judging.ranking import excess_gap
 from studies.training.regularized import WITHOUT_PENALTIES
 
 L = keras.layers
@@ -47,6 +58,34 @@ def test_the_gap_is_that_of_losses_that_are_evaluated_alike():
     assert evaluation.train_loss < result.train_losses[result.best_epoch - 1]
 
 
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_study_with_a_largest_gap_judges_every_trial_by_evaluated_losses_and_trains_it_alike(run_eagerly):
+    def build():
+        model = build_model()
+        model.run_eagerly = run_eagerly
+        return model
+
+    data = (X[:60], Y[:60]), (X[60:], Y[60:])
+    loops = Loops(build, data[0], optimizers=["adam"], batch_size=16, validation_data=data[1])
+    space = SearchSpace((OptimizerRange("adam", 1e-3, 1e-1),), batch_sizes=(16,))
+    with_gap, without = (
+        OptunaStudy(space, sampler="random", max_gap=max_gap).run(Trainer(loops, epochs=2, on_note=str), num_trials=2)
+        for max_gap in (0.1, None)
+    )
+    model = loops.model
+    last = Trainer(loops, epochs=2, on_note=str).train(with_gap[1].config)
+    assign_weights(model, last.best_weights)
+
+    assert [one.val_losses for one in with_gap] == [one.val_losses for one in without]
+    assert [one.evaluated_train_loss for one in without] == [None, None]
+    assert with_gap[1].evaluated_train_loss == pytest.approx(
+        evaluate_trained(loops, model, last.result).train_loss, rel=1e-5
+    )
+    assert with_gap[1].generalisation_gap == with_gap[1].score - with_gap[1].evaluated_train_loss
+    assert excess_gap(with_gap[1], -1.0) == with_gap[1].generalisation_gap + 1.0
+    assert loops.num_traces == {("adam", 16): 0 if run_eagerly else 1}
+
+
 def test_a_penalty_is_told_as_a_part_of_the_score():
     result, model, evaluation = trained(lambda: build_model(0.01), Y)
     penalty = float(sum(model.losses))
@@ -69,6 +108,33 @@ def test_trials_whose_models_differ_are_scored_without_penalties():
     assert not evaluation.has_penalty
     assert result.score == pytest.approx(model.evaluate(X[180:], Y[180:], verbose=0) - penalty, rel=1e-4)
     assert notes == [WITHOUT_PENALTIES]
+
+
+class AtBatches(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        """Send the trial through `model.fit`."""
+
+
+@pytest.mark.parametrize("way", ["in the loop", "run_eagerly", "through fit"])
+def test_penalties_of_activities_are_left_out_whichever_way_a_trial_is_trained(way):
+    def build(hp):
+        penalty = keras.regularizers.L1(hp.Float("strength", 0.001, 0.1))
+        model = keras.Sequential(
+            [L.Input((6,)), L.Dense(8, "relu", activity_regularizer=penalty), L.Dense(2, "softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=way == "run_eagerly")
+        return model
+
+    loops = Loops(build, (X[:60], Y[:60]), optimizers=["adam"], batch_size=16, validation_data=(X[60:], Y[60:]))
+    callbacks = (lambda: [AtBatches()]) if way == "through fit" else None
+    trainer = Trainer(loops, epochs=1, on_note=str, callbacks=callbacks)
+    one = trainer.train(TrialConfig("adam", "fixed", 0.02, 16, own=(("strength", 0.05),)))
+    plain = keras.Sequential([L.Input((6,)), L.Dense(8, "relu"), L.Dense(2, "softmax")])
+    plain.compile("adam", "sparse_categorical_crossentropy")
+    plain.set_weights(trainer.as_trained(one.result, one.best_weights).get_weights())
+
+    assert one.result.score == pytest.approx(plain.evaluate(X[60:], Y[60:], verbose=0), rel=1e-4)
+    assert one.result.train_losses[0] < 2.0  # with its penalty it is more
 
 
 def test_a_search_on_random_labels_is_not_called_healthy():

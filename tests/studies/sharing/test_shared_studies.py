@@ -27,8 +27,10 @@ from studies import (
     TrialState,
     Watcher,
     Worker,
+    best_of,
     stored_attributes,
 )
+from studies.judging.halving import promoted
 from studies.sharing import stored_study
 from studies.sharing.board import WORKER
 from studies.sharing.pieces import KEY, RESULT, Outcome, Table
@@ -65,14 +67,14 @@ class Workers:
     def __init__(self, url, name):
         self.url, self.name, self.processes = url, name, []
 
-    def start(self, *, epoch_s=0.0, grace_s=60.0, worker=None, kill_at=None):
+    def start(self, *, epoch_s=0.0, grace_s=60.0, worker=None, kill_at=None, prunes=False):
         program = textwrap.dedent(f"""
             import os
             from studies import OptunaStudy, Worker
             from tests.studies.bowl import Bowl, Heard
             from tests.studies.contract import SMALL
             study = OptunaStudy(SMALL, storage={self.url!r}, name={self.name!r}, sampler="random", creates=False,
-                                worker=Worker.here({worker!r}), grace_s={grace_s!r})
+                                worker=Worker.here({worker!r}), grace_s={grace_s!r}, prunes={prunes!r})
             say = lambda *words: print(*words, flush=True)
             def on_epoch(ended):
                 say("epoch", ended.number, ended.epoch)
@@ -141,6 +143,63 @@ def test_workers_that_race_for_trials_train_each_once_and_no_two_start_alike(url
     assert (progress.budget, progress.num_open, progress.num_running, progress.num_ended) == (36, 0, 0, 36)
     assert sum(seen.num_ended for seen in progress.workers) == 36
     assert {seen.key for seen in progress.workers} == {None}
+
+
+def test_workers_that_share_halved_trials_promote_each_once_from_each_rung_and_leave_none(url, name, workers):
+    study = shared(url, name, 36, prunes="hyperband")
+    for _ in range(2):
+        workers.start(prunes="hyperband")
+    told = workers.join()
+    results = study.results()
+    parts = [trial.user_attrs["key"] for trial in of(study, "COMPLETE")]
+
+    assert [result.number for result in results] == list(range(36))
+    assert len(parts) == len(set(parts)) == sum(told.values()) > 36
+    assert promoted(results) == []
+    assert of(study, "RUNNING") == of(study, "WAITING") == []
+    progress = study.progress()
+    assert (progress.num_open, progress.num_running, progress.num_ended) == (0, 0, 36)
+
+
+def test_a_worker_that_is_killed_amid_a_promoted_trial_leaves_it_to_another_with_the_same_numbers(url, name):
+    whole = OptunaStudy(SMALL, sampler="random", prunes="hyperband").run(Bowl(), num_trials=12)
+    killed = subprocess.run([sys.executable, "-c", KILLED_AMID_A_PROMOTED_TRIAL, url, name], check=False)
+    study = shared(url, name, 12, prunes="hyperband")
+    running = of(study, "RUNNING")
+    results = study.run(Bowl(), num_trials=12)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert [" from epoch " in str(trial.user_attrs["key"]) for trial in running] == [True]
+    assert list(results) == list(whole)
+    assert of(study, "RUNNING") == []
+
+
+KILLED_AMID_A_PROMOTED_TRIAL = """
+import os, signal, sys
+from studies import OptunaStudy
+from tests.studies.bowl import Bowl, Heard
+from tests.studies.contract import SMALL
+
+keys = []
+def kill(ended):
+    if isinstance(keys[-1], str):
+        os.kill(os.getpid(), signal.SIGKILL)
+study = OptunaStudy(SMALL, storage=sys.argv[1], name=sys.argv[2], sampler="random", prunes="hyperband")
+study.run(Bowl(), num_trials=12, watcher=Heard(checkpoint_of=keys.append, on_epoch_end=kill))
+"""
+
+
+def test_optuna_shows_each_part_of_a_promoted_trial_with_its_score_so_far(url, name):
+    study = shared(url, name, 20, prunes="hyperband")
+    results = study.run(Bowl(), num_trials=20)
+    loaded = optuna.load_study(study_name=name, storage=url)
+    last = {trial.user_attrs["result"]["number"]: trial for trial in loaded.trials}
+
+    assert len(loaded.trials) > 20
+    assert {trial.state.name for trial in loaded.trials} == {"COMPLETE"}
+    for result in results:
+        assert result.state is TrialState.DIVERGED or last[result.number].value == result.score
+    assert loaded.best_value == best_of(results).score
 
 
 def test_the_trial_of_a_worker_killed_on_this_machine_goes_at_once_to_another_with_the_same_values(url, name, workers):

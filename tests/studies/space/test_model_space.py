@@ -1,5 +1,7 @@
 """Shows how the hyperparameters of a user's `build(hp)` are found, and when each of them exists."""
 
+import re
+
 import keras
 import keras_tuner
 import numpy as np
@@ -16,6 +18,8 @@ from studies import (
     TrialState,
     own_dimensions,
 )
+from studies.space import exploring
+from studies.space.builds import build_with
 from studies.space.model_hyperparameters import model_space
 
 pytestmark = pytest.mark.long
@@ -106,6 +110,44 @@ def test_names_in_conditional_scopes_exist_where_the_scopes_are_open():
     assert found["depth"] == {"kind": ("mlp",)}
     assert found["second"] == {"kind": ("mlp",), "depth": (2,)}
     assert found["of_linear"] == {"kind": ("linear",)}
+
+
+def loops_in_a_loop(hp):
+    layers = []
+    for block in range(hp.Int("blocks", 1, 3)):
+        for layer in range(hp.Int(f"layers_{block}", 1, 2)):
+            name = f"{block}_{layer}"
+            activation = hp.Choice(f"activation_{name}", ["relu", "tanh"])
+            layers.append(keras.layers.Dense(hp.Int(f"units_{name}", 4, 16, step=4), activation=activation))
+        if hp.Boolean(f"drop_{block}"):
+            layers.append(keras.layers.Dropout(hp.Float(f"rate_{block}", 0.1, 0.5)))
+    return compiled(*layers)
+
+
+def random_values(dimensions, rng):
+    values = {}
+    for one in dimensions:
+        if one.is_active(values):
+            steps = range(int(one.low), int(one.high) + 1, int(one.step or 1)) if one.integer else (one.low, one.high)
+            values[one.name] = (one.choices or steps)[int(rng.integers(len(one.choices or steps)))]
+    return values
+
+
+def test_layers_in_loops_in_a_loop_are_found_where_they_are_and_with_few_builds(monkeypatch):
+    num_builds, told = [], []
+
+    def counted(hp):
+        num_builds.append(1)
+        return loops_in_a_loop(hp)
+
+    monkeypatch.setattr(exploring, "TELL_EVERY_S", 0.0)
+    dimensions = model_space(counted, on_progress=told.append).dimensions
+    every = [random_values(dimensions, np.random.default_rng(seed)) for seed in range(20)]
+
+    assert len(dimensions) == 22
+    assert all(build_with(loops_in_a_loop, values)[0].values == values for values in every)
+    assert len(num_builds) < 65
+    assert re.match(r"looking for the model's hyperparameters: \d+ after \d+ builds, of 150 at most", told[-1])
 
 
 def test_a_name_that_two_others_must_agree_on_is_found():

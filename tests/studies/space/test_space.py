@@ -11,6 +11,7 @@ from keras_tuner import HyperParameters
 
 from lrrt import Bounds, Case, Ramp, RangeCurve, RangeTestResult, Verdict, find_bounds
 from studies import FAMILIES, Dimension, ForeignStudy, OptimizerRange, SearchSpace, TrialConfig, TrialResult, TrialState
+from studies.space.differences import check_same_space
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
 ADAM = OptimizerRange("adam", 1e-4, 1e-2, 2e-3)
@@ -195,10 +196,10 @@ def test_a_training_too_short_for_a_schedule_that_may_be_proposed_is_refused(sch
     ],
 )
 def test_a_kept_study_of_another_space_is_refused_with_what_differs_alone(kept, message):
-    SPACE.check_kept(SPACE.as_dict(), "The study")
+    check_same_space(SPACE.as_dict(), SPACE.as_dict(), "The study")
 
     with pytest.raises(ForeignStudy, match=f"The study must be of this search space, but {message}"):
-        SPACE.check_kept(kept.as_dict(), "The study")
+        check_same_space(kept.as_dict(), SPACE.as_dict(), "The study")
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,10 @@ def test_a_callback_that_sets_the_rate_by_itself_is_refused(callback, loops):
     ("callbacks", "message"),
     [
         (lambda: "EarlyStopping", "a list of fresh keras.callbacks.Callback, got one that returns 'EarlyStopping'"),
-        (lambda config, loops: [], "must need no argument, or a trial's config, got 2"),
+        (
+            lambda config, loops: [],
+            "must take no argument, or one .a trial's config., got one that needs config, loops",
+        ),
     ],
 )
 def test_a_function_that_makes_no_callbacks_is_refused(callbacks, message, loops):

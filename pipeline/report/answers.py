@@ -1,0 +1,135 @@
+"""Answer what a reader who was not there asks first of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lrrt import Verdict
+from lrrt.words import duration_text
+from pipeline.report.advice import USE, advise
+from pipeline.report.rows import OptimizerRow, optimizer_rows
+from pipeline.report.summary import StageReport
+from studies import Retrained
+
+
+def headline(report: StageReport) -> str:
+    """Return what was found, in one sentence."""
+    best, again = report.best, further_trainings(report)
+    config = best.config
+    if again is not None and again.mean_score is not None:
+        reached = f"{short(again.mean_score)} in the mean of {len(again.judged.ended)} {_kind(again)}"
+    else:
+        reached = f"{short(best.score)} in epoch {best.best_epoch}"
+    return (
+        f"{config.optimizer_name} with a peak rate of {short(config.lr)}, schedule {config.schedule}, in batches of "
+        f"{config.batch_size} is best: its {best.objective.label} is {reached}."
+    )
+
+
+def answers(report: StageReport) -> list[tuple[str, str]]:
+    """Return the questions with their answers, each of a few sentences."""
+    return [
+        ("Is it any good?", " ".join(_how_good(report))),
+        ("Can I trust it?", " ".join(_how_sure(report))),
+        ("Why this optimizer?", " ".join(_why_this_optimizer(report))),
+        ("What did it cost?", _cost(report)),
+        ("What do I run next?", next(line for line in advise(report) if not line.startswith(USE))),
+    ]
+
+
+def further_trainings(report: StageReport) -> Retrained | None:
+    """Return the winner's further trainings, None if there are none."""
+    return next((one for one in report.retrained if one.trial.number == report.best.number), None)
+
+
+def short(score: float | None) -> str:
+    """Return a number with three digits.
+
+    >>> short(0.123456), short(0.99), short(123.4), short(None)
+    ('0.123', '0.990', '123', '-')
+    """
+    return "-" if score is None else f"{score:#.3g}".rstrip(".")
+
+
+def _how_good(report: StageReport) -> Iterator[str]:
+    evaluation = report.evaluation
+    if report.warning:
+        yield f"No: {report.warning}."
+    elif evaluation is not None and evaluation.constant is not None:
+        yield (
+            f"Its validation loss is {short(evaluation.val_loss)}; always answering {evaluation.constant.answer} would "
+            f"have {short(evaluation.constant.loss)}."
+        )
+    else:
+        yield f"No constant answer is known to compare its {report.best.objective.label} with."
+    test = report.summary["best"].get("test")
+    if test:
+        values = ", ".join(f"{name} {short(value)}" for name, value in test.items())
+        yield f"On the test data, which nothing was chosen by: {values}."
+    else:
+        yield "There is no test data, and the validation data has chosen it, so new data will look a little worse."
+
+
+def _how_sure(report: StageReport) -> Iterator[str]:
+    again = further_trainings(report)
+    label = report.best.objective.label
+    if again is None or again.mean_score is None:
+        yield f"It is one training, and the best {label} of many is partly luck; top_retrained trains the best again."
+    else:
+        trainings = f"{len(again.judged.ended)} further trainings on {_kind(again)}"
+        spread = "" if again.judged.spread is None else f" ± {short(again.judged.spread)}"
+        yield f"Its {label} in {trainings} is {short(again.mean_score)}{spread}."
+    yield f"Its losses say: {report.overfitting.verdict.value}."
+    doubtful = [name for name, bounds in report.range_test.bounds.items() if bounds.verdict is not Verdict.FOUND]
+    if doubtful:
+        yield f"The bounds of {', '.join(doubtful)} are not certain."
+
+
+def _why_this_optimizer(report: StageReport) -> Iterator[str]:
+    rows = {row.name: row for row in optimizer_rows(report)}
+    searched = report.space.range_of(report.best.config)
+    chosen = None if searched is None else rows.pop(searched.label, None)
+    if chosen is None:
+        yield "Its rate lies outside of the bounds that were searched here."
+        return
+    if not rows:
+        yield f"Only {chosen.name} was searched."
+        return
+    yield f"{_record(chosen)[0].upper()}{_record(chosen)[1:]}; {'; '.join(map(_record, rows.values()))}."
+    yield from _doubt(report, chosen, list(rows.values()))
+
+
+def _record(row: OptimizerRow) -> str:
+    if row.best is None:
+        return f"no trial of {row.name} was trained to its end"
+    if row.num_trials == 1:
+        return f"the one trial of {row.name} has {short(row.best)}"
+    return f"the best of {row.num_trials} trials of {row.name} has {short(row.best)}, their median {short(row.median)}"
+
+
+def _doubt(report: StageReport, chosen: OptimizerRow, others: Sequence[OptimizerRow]) -> Iterator[str]:
+    again = further_trainings(report)
+    spread = None if again is None else again.judged.spread
+    if spread is None or chosen.best is None:
+        return
+    near = [row.name for row in others if row.best is not None and abs(row.best - chosen.best) < spread]
+    if near:
+        yield f"Further trainings differ by more than that, so {' or '.join(near)} may be as good."
+
+
+def _cost(report: StageReport) -> str:
+    cost = report.summary["cost"]
+    again = cost["retraining"]
+    steps = {
+        "range tests": cost["range_test_steps"],
+        f"{len(report.trials)} trials": cost["trial_steps"],
+        "further trainings": again["steps"],
+    }
+    whole = sum(steps.values())
+    shares = ", ".join(f"{name} {count / whole:.0%}" for name, count in steps.items() if count)
+    seconds = cost.get("range_test_seconds", 0.0) + cost["trial_seconds"] + again["seconds"]
+    return f"{duration_text(seconds)} of training in {whole:,} steps: {shares}."
+
+
+def _kind(again: Retrained) -> str:
+    return "folds" if again.on_folds else "fresh seeds"

@@ -1,0 +1,109 @@
+"""Test the range of an optimizer when the study turns to it, and show what such a study searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lrrt import RangeTestResult, Verdict
+from lrrt.words import score_text
+from pipeline.config.tables import StageConfig
+from pipeline.failures import NoUsableRange
+from pipeline.run import Run
+from pipeline.steps.narrowing import reasons, space_of
+from pipeline.steps.range_tests import RangeTests, range_tests, range_tests_so_far, with_optimizers
+from studies import AtEdge, Dimension, OptimizerRange, SearchSpace, Study, TrialResult, at_edge
+from studies.engines.arms import ARMS, Tried, in_order, left_arms
+from studies.engines.arms_engine import ANY_RATE, RangesOf
+
+if TYPE_CHECKING:
+    from pipeline.task.preparation import Prepared
+
+
+def has_arms(config: StageConfig) -> bool:
+    """Say whether the study turns to its optimizers one by one."""
+    return bool(config.study.sampler == ARMS)
+
+
+def first_usable(run: Run, prepared: Prepared) -> RangeTests:
+    """Test the optimizers in the study's order up to the first whose losses are finite; return all that are tested.
+
+    Raises:
+        NoUsableRange: if every optimizer's loss is not finite from the first step.
+    """
+    for optimizer in in_order(run.config.range_test.optimizers):
+        found = tests_of(run, prepared, optimizer).bounds.values()
+        if any(bounds.verdict is not Verdict.NON_FINITE for bounds in found):
+            break
+    tested = range_tests_so_far(run, prepared.known_by)
+    assert tested is not None, "one was run just now, or before"
+    if all(bounds.verdict is Verdict.NON_FINITE for bounds in tested.result.bounds.values()):
+        raise NoUsableRange(reasons(tested.result))
+    return tested
+
+
+def tests_of(run: Run, prepared: Prepared, optimizer: str) -> RangeTestResult:
+    """Return the range test of one optimizer: it is read, run, or waited for if another process runs it."""
+    if run.given is not None:
+        return run.given
+    return range_tests(replace(run, config=with_optimizers(run.config, (optimizer,))), prepared).result
+
+
+def ranges_on_demand(run: Run, prepared: Prepared) -> RangesOf:
+    """Return what finds an optimizer's bounds for the engine."""
+
+    def ranges_of(optimizer: str) -> Sequence[OptimizerRange]:
+        narrow = space_of(run.config, tests_of(run, prepared, optimizer), ()).optimizers
+        ranges = [one for one in narrow if one.name == optimizer]
+        if any(one.is_fallback for one in ranges):
+            low, high = run.config.study.fallback_range
+            run.note_once(f"{optimizer}: no bounds, so the study begins in the fallback range {low:g} to {high:g}")
+        return ranges
+
+    return ranges_of
+
+
+def space_of_arms(config: StageConfig, own: Sequence[Dimension]) -> SearchSpace:
+    """Return the space of a study whose bounds are no limits, which does not depend on them."""
+    sizes = config.tested_batch_sizes if len(config.tested_batch_sizes) > 1 else (None,)
+    ranges = [
+        OptimizerRange(name, *ANY_RATE, batch_size=size) for name in config.range_test.optimizers for size in sizes
+    ]
+    study = config.study
+    return SearchSpace(
+        tuple(ranges),
+        study.schedules,
+        study.batch_sizes,
+        study.searches_warmup,
+        study.weight_decay,
+        study.momentum,
+        tuple(own),
+    )
+
+
+def shown_space(run: Run, bounds: RangeTestResult, study: Study) -> SearchSpace:
+    """Return the space for reports and other tools: narrowed to the bounds, also if the study may leave them."""
+    return space_of(run.config, bounds, study.space.own) if has_arms(run.config) else study.space
+
+
+def edge_of(config: StageConfig, best: TrialResult, space: SearchSpace) -> AtEdge | None:
+    """Return the edge of its bounds at which the best rate lies; None if the study could go beyond."""
+    return None if has_arms(config) else at_edge(best, space)
+
+
+def about_arms(config: StageConfig, results: Sequence[TrialResult]) -> Iterator[str]:
+    """Say to which optimizers a study did not turn, which it left, when and why."""
+    if not has_arms(config):
+        return
+    tried = [Tried(one.config.optimizer_name, one.cost if one.is_candidate else None) for one in results]
+    arms = {one.arm for one in tried}
+    never = [name for name in in_order(config.range_test.optimizers) if name not in arms]
+    if never and arms:
+        yield f"in {len(results)} trials the study did not turn to {', '.join(never)}, so their ranges are not tested"
+    for left in left_arms(tried):
+        last = max(one.number for one in results if one.config.optimizer_name == left.arm)
+        yield (
+            f"{left.arm} gets no more trials after trial {last}: its best, {score_text(left.best)}, is no better than "
+            f"the median of {left.leader}, {score_text(left.median_of_leader)}"
+        )

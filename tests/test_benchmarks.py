@@ -1,0 +1,86 @@
+"""The page of benchmarks is what they stored, says what was not run, and has the numbers of README."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/benchmarks.md"
+MEASURED = json.loads((ROOT / "benchmarks/measured.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    before = sys.path[:]
+    yield importlib.import_module("benchmarks.__main__")
+    sys.path[:] = before
+
+
+@pytest.fixture
+def commands(gallery):
+    return {name: gallery.usual_command(part) for name, part in gallery.PARTS.items()}
+
+
+def test_the_page_is_as_what_was_measured_makes_it(commands, gallery):
+    from page import filled
+
+    text = PAGE.read_text(encoding="utf-8")
+
+    assert filled(text, MEASURED, commands) == text, "run python -m benchmarks"
+    assert set(re.findall(r"<!-- measured: ([\w-]+) -->", text)) == {*gallery.PARTS, "machines"}
+
+
+def test_each_part_is_a_file_whose_options_are_there(gallery):
+    for part in gallery.PARTS.values():
+        source = (ROOT / "benchmarks" / part.command.split()[0]).read_text(encoding="utf-8")
+        for option in re.findall(r"--[\w-]+", f"{part.whole} {part.quick or ''}"):
+            assert f'"{option}"' in source, part
+
+
+def test_what_was_not_run_is_said_and_so_are_quick_forms_and_machines(commands, gallery):
+    from page import filled
+
+    place = "<!-- measured: {} -->\nold\n<!-- end -->\n"
+    text = "".join(map(place.format, ("memory", "dense", "machines")))
+    table = {"title": "Memory, MiB", "heads": ["", "all"], "rows": [["lrrt", 712.5], ["fit", None]]}
+    told = {
+        "command": "python benchmarks/memory.py",
+        "is_quick": True,
+        "day": "2026-01-02",
+        "minutes": 1.5,
+        "load": 0.3,
+    }
+    shown = filled(text, {"memory": {**told, "machine": "M", "versions": "V", "tables": [table]}}, commands)
+
+    assert "old" not in shown
+    assert "Not run for this page: `python benchmarks/study_speed.py digits_mlp --trials 9`." in shown
+    assert "(quick form, few repeats; 2026-01-02, 1.5 minutes, load 0.3 when it began)" in shown
+    assert "| lrrt | 712 |\n| fit | - |" in shown
+    assert "M; V." in shown
+
+
+def test_a_quick_form_replaces_no_whole_one(gallery):
+    assert gallery.is_enough({"is_quick": False}, True)
+    assert not gallery.is_enough({"is_quick": True}, False)
+
+
+def test_the_numbers_of_readme_stand_on_the_page():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    cells = [cell for row in re.findall(r"^\|(.*)\|$", readme, re.MULTILINE) for cell in row.split("|")[1:]]
+    numbers = {number for cell in cells for number in re.findall(r"(?<![\w-])\d*\.\d+", cell)}
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert len(numbers) >= 6
+    assert [number for number in sorted(numbers) if not re.search(rf"(?<!\d){re.escape(number)}", page)] == []
+
+
+def test_the_command_lists_its_parts():
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "startup, range-test, dense" in " ".join(ended.stdout.split())
