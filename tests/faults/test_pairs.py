@@ -4,20 +4,21 @@ import time
 
 import pytest
 
+from pipeline.config.toml import template
 from tests.faults.commands import command, ended, trials
 
 pytestmark = pytest.mark.long
 
 PLAIN = ("--progress", "plain")
 IN_USE = "is in use by"
-PAIRS = {
-    "the same folders": (["run"], ["run"]),
-    "the same results, another state": (["run"], ["run", "--state", "other"]),
-    "the same state, other results": (["run"], ["run", "--out", "other"]),
-    "a search during a run": (["run"], ["search"]),
-    "range tests during a run": (["run"], ["range"]),
-    "an export during a run": (["run"], ["export", "--trial", "0"]),
-    "a run with workers during a run": (["run"], ["run", "--workers", "1"]),
+DURING_A_RUN = {
+    "the same folders": ["run"],
+    "the same results, another state": ["run", "--state", "other"],
+    "the same state, other results": ["run", "--out", "other"],
+    "a search during a run": ["search", "search.toml"],
+    "range tests during a run": ["range", "search.toml"],
+    "an export during a run": ["export", "--trial", "0"],
+    "a run with workers during a run": ["run", "--workers", "1"],
 }
 STARTED = "start:"
 
@@ -30,13 +31,12 @@ def wait_until_it_holds(process):
     raise AssertionError("it did not begin")
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", DURING_A_RUN)
 def test_of_two_runs_in_one_folder_one_ends_with_73_and_names_the_other(undisturbed, tmp_path, pair):
-    first_words, second_words = PAIRS[pair]
-    options = ["search.toml"] if "search.toml" in second_words else []
-    first = command(tmp_path, *first_words, *PLAIN)
+    (tmp_path / "search.toml").write_text(template())
+    first = command(tmp_path, "run", *PLAIN)
     wait_until_it_holds(first)
-    second = command(tmp_path, *second_words, *options, *PLAIN)
+    second = command(tmp_path, *DURING_A_RUN[pair], *PLAIN)
     code, told = ended(second)
     assert first.poll() is None, "the first ended too early to tell"
     assert code == 73, told
@@ -74,7 +74,7 @@ def test_who_looks_at_a_run_does_not_disturb_it(undisturbed, tmp_path, words):
 )
 def test_processes_that_share_a_file_as_storage_train_each_trial_once(tmp_path, second):
     shared = {"study__storage": f"sqlite:///{tmp_path}/shared.db", "study__num_trials": 8}
-    (tmp_path / "search.toml").write_text("")
+    (tmp_path / "search.toml").write_text(template())
     first = command(tmp_path, "run", *PLAIN, **shared)
     time.sleep(2)
     codes = [ended(process) for process in (command(tmp_path, *second, **shared), first)]
