@@ -32,15 +32,12 @@ KERAS_SHAPE = "Error encountered:\n\n"  # of a symbolic call
 IN_TENSORFLOW = re.compile(
     r"^(?:\{\{.*?\}\} )?([A-Za-z_][\w.]*): (.*)\nTraceback \(most recent call last\)", re.MULTILINE
 )
-OF_GRAPH = (
-    "Graph execution error:"  # TensorFlow's first line; the stack and the graph's nodes stand around what it says
-)
+# TensorFlow's first line of an error in a graph, and how the lines begin that stand around what it says.
+OF_GRAPH = "Graph execution error:"
 AROUND_GRAPH = re.compile(r'Detected at node |File "|\[\[|Hint: |\d+ root error')
 GRAPH_CODE = re.compile(r"^\(\d+\)\s+[A-Z_]+:\s*")  # where there are several errors
 NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\} | \[Op:.*")  # letters' style, TensorFlow's names of nodes
-BAD_CALL = re.compile(
-    r"\S+\(\) (?:missing|takes|got) "
-)  # Python's words, raised where this project calls the user's code
+BAD_CALL = re.compile(r"\S+\(\) (?:missing|takes|got) ")  # Python's, where this project calls the user's code
 PLACE = re.compile(r'File "(.+?)", line (\d+)')
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -9,7 +9,14 @@ ProgressStyle = Literal["auto", "bar", "plain", "none"]
 
 
 def make_usable() -> None:
-    """Open each closed standard stream, and let stdout print the name of any file.
+    """Open each closed standard stream, and let stdout print the name of any file."""
+    reopen_closed()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads file names that are not UTF-8
+
+
+def reopen_closed() -> None:
+    """Open each closed standard stream, which then leads nowhere.
 
     Otherwise the first files of a run would take the number of a closed stream, and would receive the logs of native
     code.
@@ -22,8 +29,6 @@ def make_usable() -> None:
     sys.stdin = _usable(sys.stdin, 0, "r")
     sys.stdout = _usable(sys.stdout, 1, "w")
     sys.stderr = _usable(sys.stderr, 2, "w")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads file names that are not UTF-8
 
 
 def say(text: str, stream: TextIO) -> None:
@@ -38,7 +43,7 @@ def say(text: str, stream: TextIO) -> None:
 
 
 def _usable(stream: TextIO | None, number: int, mode: str) -> TextIO:
-    return _opened(number, mode) if stream is None or stream.closed else stream
+    return _opened(number, mode) if stream is None or getattr(stream, "closed", False) else stream
 
 
 def _opened(number: int, mode: str) -> TextIO:

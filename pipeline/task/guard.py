@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.console.stopping import Stopper
-from pipeline.console.streams import make_usable
+from pipeline.console.streams import reopen_closed
 from pipeline.failures import TaskError
 from studies.user_code import user_code
 
@@ -32,4 +32,4 @@ def guarded(law: str, *, remedy: str = "", stopper: Stopper | None = None) -> It
             stopper.check()
         raise
     finally:
-        make_usable()  # it may have closed a standard stream
+        reopen_closed()  # it may have closed a standard stream
