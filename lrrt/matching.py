@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
-from lrrt.labels import check_labels
+from lrrt.labels import check_labels, check_shapes
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
 from lrrt.variables import states_of
@@ -72,6 +72,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
             "autoencoder (x, x)."
         )
     try:
+        _check_number(model, x)
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
@@ -90,6 +91,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
                 f"shape {_shapes(y)}{weights} for outputs of shape {_shapes(y_pred)} ({reason_of(error)})."
                 f"{_label_remedy(y, y_pred)}"
             ) from error
+        check_shapes(model, y, y_pred, name)
     return y_pred
 
 
@@ -146,6 +148,15 @@ def reason_of(error: Exception) -> str:
     lines = [NOISE.sub("", line).strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(AROUND)]
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
+
+
+def _check_number(model: keras.Model, x: Any) -> None:
+    """Refuse more arrays than a model has inputs, of which Keras would take the first ones."""
+    import keras
+
+    inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)
+    if inputs and isinstance(x, tuple | list) and len(arrays) > len(inputs):
+        raise ValueError(f"{len(arrays)} arrays for {len(inputs)} inputs")
 
 
 def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
