@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrrt.rows import DiskRows
+from lrrt.rows import DiskRows, values_of
 
 if TYPE_CHECKING:
     import keras
@@ -28,9 +28,10 @@ def check_labels(model: keras.Model, y: Any, y_pred: Any, name: str) -> None:
         ValueError: for labels out of range.
     """
     for loss, labels, outputs in _pairs(model, y, y_pred):
-        values = np.asarray(labels.array if isinstance(labels, DiskRows) else labels)
+        values = np.asarray(labels.array if isinstance(labels, DiskRows) else values_of(labels))
         if _is(loss, "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"):
-            values = values[values != getattr(loss, "ignore_class", None)]
+            ignored = getattr(loss, "ignore_class", None)
+            values = values if ignored is None else values[values != ignored]
             num_classes = outputs.shape[-1]
             if len(values) and (values.min() < 0 or values.max() >= num_classes):
                 raise ValueError(
