@@ -3,7 +3,7 @@
     python -m benchmarks                       # hours: whole, as each file's docstring says
     python -m benchmarks --quick               # some twenty minutes: few repeats
     python -m benchmarks --quick --only startup memory
-    python -m benchmarks --oracle FOLDER       # the bounds and the searches too, against FOLDER's full trainings
+    python -m benchmarks --oracle FOLDER       # the searches too, against FOLDER's full trainings
 
 Each runs in a process of its own, by a command that stands on the page above its tables. What has run is stored in
 benchmarks/measured.json as soon as it has ended, and is left out by the next call, so that all can be done in pieces:
@@ -39,12 +39,12 @@ ORACLE = "ORACLE"
 class Part:
     """One command: its file and arguments, and what it takes beside them whole and in its quick form.
 
-    An argument `ORACLE` stands for the folder of that option. `quick` is None if there is no such form.
+    An argument `ORACLE` stands for the folder of that option.
     """
 
     command: str
     whole: str
-    quick: str | None
+    quick: str
 
 
 PARTS = {
@@ -60,7 +60,7 @@ PARTS = {
         "--workers 1 2 4 --seconds 1 --trials-each 4",
     ),
     "optimizers": Part("every_optimizer.py", "", "--tasks digits_mlp --optimizers sgd adam rmsprop lion"),
-    "bounds": Part(f"bounds_quality.py {ORACLE}", "", None),
+    "bounds": Part("bounds_quality.py", "", ""),
     "searches": Part(f"study_quality.py {ORACLE}", "", "--look-up --seeds 4"),
 }
 
@@ -71,19 +71,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="with few repeats")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--again", action="store_true", help="run what is stored too")
-    parser.add_argument("--oracle", type=Path, help="a folder of full trainings, see bounds_quality.py")
+    parser.add_argument("--oracle", type=Path, help="a folder of full trainings, see study_quality.py")
     options = parser.parse_args()
     has_failed = False
     for name in options.only:
-        part, measured = PARTS[name], read_measured()
+        part, stored = PARTS[name], read_measured().get(name)
         command = command_of(part, is_quick=options.quick, oracle=options.oracle)
-        if command is None or (name in measured and not options.again and is_enough(measured[name], options.quick)):
+        if command is None or (stored and not options.again and is_enough(stored, options.quick)):
             continue
         print(f"\n{name}: {' '.join(command)}", flush=True)
-        record = run(command, is_quick=options.quick)
+        record = run(command, is_quick=options.quick and part.quick != part.whole)
         has_failed |= record is None
         if record is not None:
-            MEASURED.write_text(json.dumps({**measured, name: record}, indent=1) + "\n", encoding="utf-8")
+            measured = {**read_measured(), name: record}  # others may have been stored meanwhile
+            MEASURED.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     write_page(PAGE, read_measured(), {name: usual_command(part) for name, part in PARTS.items()})
     print(PAGE)
     sys.exit(has_failed)
@@ -95,9 +96,9 @@ def read_measured() -> dict[str, Any]:
 
 
 def command_of(part: Part, *, is_quick: bool, oracle: Path | None) -> list[str] | None:
-    """Return the words of a part's command, without Python; None if it has no such form or no oracle is there."""
+    """Return the words of a part's command, without Python; None if it needs an oracle and none is there."""
     options = part.quick if is_quick else part.whole
-    if options is None or (ORACLE in part.command and oracle is None):
+    if ORACLE in part.command and oracle is None:
         return None
     return [str(oracle) if word == ORACLE else word for word in f"{part.command} {options}".split()]
 

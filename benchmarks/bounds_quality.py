@@ -14,10 +14,9 @@ over the seeds; the scale of a case is the loss before training minus the lowest
 answer is a miss with a regret of 1:
 
 covers: the share of cases with a rate inside [low, high] whose b is within 5, 2, 1 % of the scale of the lowest b.
-contains: the share of cases with the best rate inside.
 width: the median of log10(high / low), in decades.
 regret: the mean of (b(suggested) - lowest b) / scale, with b interpolated in the log of the rate, 1 at the most.
-best of n: the mean over the cases of the expected regret of the best of n rates, drawn log-uniformly inside; below
+best of 4: the mean over the cases of the expected regret of the best of 4 rates, drawn log-uniformly inside; below
 each table, that of the best of 4 on the median task.
 steps: the mean number of training steps that the rule takes.
 
@@ -80,9 +79,8 @@ def main() -> None:
     for name, cases in parts.items():
         print_part(name, cases, answers, truths)
     factors, exponent = fit_edges(evidence, truths)
-    print(
-        f"\nfitted to all: length^{exponent:.2f}, edge / { ({kind: round(1 / x, 1) for kind, x in factors.items()}) }"
-    )
+    below = {kind: round(1 / factor, 1) for kind, factor in factors.items()}
+    print(f"\nfitted to these: length^{exponent:.2f}, edge / {below}")
 
 
 def default_files() -> list[Path]:

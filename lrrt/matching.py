@@ -1,4 +1,4 @@
-"""Refuse data that does not fit the model, and models that no range test can train, before anything is trained."""
+"""Refuse data that does not fit the model, before anything is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lrrt.arrays import ArrayBatches
 from lrrt.labels import check_labels, check_shapes
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
-from lrrt.variables import members, states_of
+from lrrt.variables import states_of
 
 if TYPE_CHECKING:
     import keras
@@ -131,32 +131,6 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
         return  # its own step may take what its call does not
     if isinstance(batches, ArrayBatches) and len(batches.arrays) > 1 and not has_step_of_its_own(model):
         check_labels(model, batches.arrays[1], y_pred, name)
-
-
-def check_optimizers(model: keras.Model) -> None:
-    """Refuse a model that holds optimizers beside its compiled one, as a GAN does, or has one for each group of layers.
-
-    Raises:
-        ValueError: naming them.
-    """
-    import keras
-
-    if isinstance(getattr(model.optimizer, "inner_optimizer", model.optimizer), keras.optimizers.MultiOptimizer):
-        raise ValueError(
-            "A model must train with one optimizer for all of its layers, whose rate each step sets, got one compiled "
-            "with a MultiOptimizer. Compile it with one optimizer; which one does not matter."
-        )
-    others = [
-        name
-        for name, value in vars(model).items()
-        for one in ([] if name.startswith("_") else members(value))
-        if isinstance(one, keras.Optimizer) and one is not model.optimizer
-    ]
-    if others:
-        raise ValueError(
-            "A model must train with the one optimizer of model.compile(optimizer=...), whose rate each step "
-            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(dict.fromkeys(others))}."
-        )
 
 
 def check_fixed_size(required: int | None, batch_size: int) -> None:

@@ -61,7 +61,9 @@ def test_a_page_goes_on_where_it_was_left_and_begins_anew_with_another_opening(a
 
     with pytest.raises(KeyboardInterrupt):
         write("On digits.", second=True)
+    assert "Not made yet: second, third." in (tmp_path / "README.md").read_text(encoding="utf-8")
     continued = write("On digits.")
+    assert "Not made yet" not in continued
     assert made == ["first", "second", "second", "third"]
     made.clear()
     assert write("On digits.") == continued

@@ -38,7 +38,7 @@ def test_the_page_is_as_what_was_measured_makes_it(commands, gallery):
 def test_each_part_is_a_file_whose_options_are_there(gallery):
     for part in gallery.PARTS.values():
         source = (ROOT / "benchmarks" / part.command.split()[0]).read_text(encoding="utf-8")
-        for option in re.findall(r"--[\w-]+", f"{part.whole} {part.quick or ''}"):
+        for option in re.findall(r"--[\w-]+", f"{part.whole} {part.quick}"):
             assert f'"{option}"' in source, part
 
 

@@ -4,7 +4,7 @@
     python examples/article --images 60000        # all of MNIST, if it can be fetched
 
 The same command goes on where it was left; it makes a page anew if there is none, or one of other options. The file
-`trained` beside the page holds the trainings that were done.
+`done` beside the page holds its range tests and trainings: delete it to run them once more.
 
 What the article shows, what it asks and what its readers ask: a section each, with numbers of our own runs.
 """
@@ -49,8 +49,8 @@ def main() -> None:
         f"Versions: {libraries}."
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    with shelve.open(str(options.out / "trained")) as trained:
-        laboratory = Laboratory(images, options.epochs, trained)
+    with shelve.open(str(options.out / "done")) as done:
+        laboratory = Laboratory(images, options.epochs, done)
         sections = {make.__name__: partial(make, laboratory) for make in (*CLAIMS, *QUESTIONS)}
         page = write_page(sections, options.out, heading="The article on the range test, run again", opening=opening)
     print(f"done in {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -29,11 +29,11 @@ MIN_STEPS = 60  # of the range test, with fewer images than the article has
 
 @dataclass(frozen=True)
 class Laboratory:
-    """The images, and what is trained on them; `trained` are trainings that were done, which no section does again."""
+    """The images, and what is run on them; `done` are range tests and trainings that no section runs again."""
 
     images: Images
     epochs: int = NUM_EPOCHS
-    trained: MutableMapping[str, TrialResult] = field(default_factory=dict)
+    done: MutableMapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_batches(self) -> int:
@@ -61,7 +61,10 @@ class Laboratory:
             "training_steps": self.epochs * self.num_batches,
             "validation_data": self.images.validation,
         }
-        return lrrt.range_test(build_model, self.images.train, **{**defaults, **options})
+        return self._once(
+            f"range test of {build_model.__qualname__}: {options}",
+            lambda: lrrt.range_test(build_model, self.images.train, **{**defaults, **options}),
+        )
 
     def bounds(self, optimizer: str) -> Bounds:
         """Return what the article's test says of an optimizer."""
@@ -72,21 +75,29 @@ class Laboratory:
     ) -> TrialResult:
         """Train the article's network from the same initial weights; the score is its best validation loss."""
         config = TrialConfig(optimizer, schedule, lr, batch_size, tuple(sorted(parameters.items())))
-        key = f"{self.images.source}, {len(self.images.train[0])} images, {self.epochs} epochs, {config}"
-        if key not in self.trained:
-            self.trained[key] = self.trainer.train(config).result
-        return self.trained[key]
+        return self._once(str(config), lambda: self.trainer.train(config).result)
 
     def overfit(self, count: int, epochs: int, lr: float) -> TrialResult:
         """Train with Adam on a few images for long."""
-        loops = lrrt.Loops(
-            build_convnet,
-            self.images.first(count),
-            optimizers=["adam"],
-            batch_size=count // 4,
-            validation_data=self.images.validation,
-        )
-        return Trainer(loops, epochs=epochs, patience=None).train(TrialConfig("adam", "fixed", lr, count // 4)).result
+        config = TrialConfig("adam", "fixed", lr, count // 4)
+
+        def train() -> TrialResult:
+            loops = lrrt.Loops(
+                build_convnet,
+                self.images.first(count),
+                optimizers=["adam"],
+                batch_size=config.batch_size,
+                validation_data=self.images.validation,
+            )
+            return Trainer(loops, epochs=epochs, patience=None).train(config).result
+
+        return self._once(f"{count} images, {epochs} epochs, {config}", train)
+
+    def _once(self, what: str, make: Callable[[], Any]) -> Any:
+        key = f"{self.images.source}, {len(self.images.train[0])} images, {self.epochs} epochs: {what}"
+        if key not in self.done:
+            self.done[key] = make()
+        return self.done[key]
 
     def _trainer(self, build_model: Callable[[], keras.Model]) -> Trainer:
         loops = lrrt.Loops(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,9 +59,15 @@ def write_page(sections: Mapping[str, Callable[[], Section]], folder: Path, *, h
             figure.savefig(folder / f"{picture}.png", dpi=DPI)
         written[name] = section.as_markdown()
         print(f"{section.heading}: {section.finding}", flush=True)
-        texts = [f"<!-- {name} -->\n\n{written[name]}" for name in sections if name in written]
-        path.write_text("\n\n".join([top, *texts]) + "\n", encoding="utf-8")
+        path.write_text("\n\n".join([top, *_texts(sections, written)]) + "\n", encoding="utf-8")
     return path
+
+
+def _texts(names: Iterable[str], written: Mapping[str, str]) -> Iterator[str]:
+    missing = [name.replace("_", " ") for name in names if name not in written]
+    if missing:
+        yield f"Not made yet: {', '.join(missing)}. The same command goes on."
+    yield from (f"<!-- {name} -->\n\n{written[name]}" for name in names if name in written)
 
 
 def _written(path: Path, top: str) -> dict[str, str]:

@@ -79,7 +79,7 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
         remedy = "" if is_said else " Look at the disk and at `ulimit -a`, then run the same command again to go on."
         return f"a file cannot be read or written: {_first_line(failure)}{remedy}{hint}"
     text = str(failure)
-    return f"{text}{'' if text.endswith('.') else '.'}{hint}"
+    return f"{text}{'' if text.endswith(('.', '?')) else '.'}{hint}"
 
 
 def _first_line(failure: BaseException) -> str:

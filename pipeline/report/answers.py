@@ -18,6 +18,8 @@ def headline(report: StageReport) -> str:
     config = best.config
     if again is not None and again.mean_score is not None:
         reached = f"{short(again.mean_score)} in the mean of {len(again.judged.ended)} {_kind(again)}"
+    elif best.fold_scores:
+        reached = f"{short(best.score)} in the mean of {len(best.fold_scores)} folds"
     else:
         reached = f"{short(best.score)} in epoch {best.best_epoch}"
     return (
@@ -56,9 +58,11 @@ def _how_good(report: StageReport) -> Iterator[str]:
     if report.warning:
         yield f"No: {report.warning}."
     elif evaluation is not None and evaluation.constant is not None:
+        loss = evaluation.val_loss - (evaluation.penalty if evaluation.has_penalty else 0.0)
+        without = " without penalties" if evaluation.penalty else ""
         yield (
-            f"Its validation loss is {short(evaluation.val_loss)}; always answering {evaluation.constant.answer} would "
-            f"have {short(evaluation.constant.loss)}."
+            f"Its validation loss{without} is {short(loss)}; always answering {evaluation.constant.answer} would have "
+            f"{short(evaluation.constant.loss)}."
         )
     else:
         yield f"No constant answer is known to compare its {report.best.objective.label} with."
@@ -72,11 +76,14 @@ def _how_good(report: StageReport) -> Iterator[str]:
 
 def _how_sure(report: StageReport) -> Iterator[str]:
     again = further_trainings(report)
-    label = report.best.objective.label
-    if again is None or again.mean_score is None:
+    label, folds = report.best.objective.label, report.best.fold_scores
+    if (again is None or again.mean_score is None) and folds:
+        yield f"Its {label} is a mean over {len(folds)} folds, from {short(min(folds))} to {short(max(folds))}."
+    elif again is None or again.mean_score is None:
         yield f"It is one training, and the best {label} of many is partly luck; top_retrained trains the best again."
     else:
-        trainings = f"{len(again.judged.ended)} further trainings on {_kind(again)}"
+        count = len(again.judged.ended)
+        trainings = f"{count} further training{'s' if count > 1 else ''} on {_kind(again)}"
         spread = "" if again.judged.spread is None else f" ± {short(again.judged.spread)}"
         yield f"Its {label} in {trainings} is {short(again.mean_score)}{spread}."
     yield f"Its losses say: {report.overfitting.verdict.value}."

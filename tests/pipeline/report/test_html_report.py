@@ -254,6 +254,14 @@ def test_it_is_said_when_further_trainings_differ_by_more_than_the_optimizers():
     assert headline(again(0.1, 0.11)).endswith("its validation loss is 0.105 in the mean of 2 fresh seeds.")
 
 
+def test_a_winner_that_was_scored_on_folds_is_no_single_training():
+    report = report_of()
+    report = replace(report, best=replace(report.best, fold_scores=(0.1, 0.3)))
+
+    assert headline(report).endswith("its validation loss is 0.200 in the mean of 2 folds.")
+    assert "is a mean over 2 folds, from 0.100 to 0.300." in dict(answers(report))["Can I trust it?"]
+
+
 def test_bounds_and_best_trials_can_be_copied_as_text(html):
     text = Page(html).text
 
