@@ -18,13 +18,14 @@ FIND_PYTHON = for wanted in "(3, 11) <= sys.version_info[:2] <= (3, 13)" "sys.ve
 done
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults cluster-test gpu-check lint format docs benchmarks clean
+.PHONY: help run test faults audit cluster-test gpu-check lint format docs benchmarks clean
 
 help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
 	@echo "make test     run the tests in JOBS=2 processes, or some: ARGS=\"tests/pipeline -x\""
 	@echo "make cluster-test  run the tests on a real Slurm and PostgreSQL, which it brings up on this machine"
 	@echo "make faults   run the whole campaign of faults, which takes up to an hour; its short part is in make test"
+	@echo "make audit    look for holes: in this code with bandit, in what it depends on with pip-audit, which asks PyPI"
 	@echo "make gpu-check  check and measure everything on a GPU; without one, say what was not"
 	@echo "make lint     check format, lint, types and the direction of imports"
 	@echo "make format   format, and fix what can be fixed without a thought"
@@ -40,6 +41,11 @@ test: $(READY)
 
 faults: $(READY)
 	@$(BIN)/python -m pytest -m "long or not long" $(or $(ARGS),tests/faults)
+
+audit: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,audit]"
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
+	$(BIN)/pip-audit --local --skip-editable --progress-spinner off
 
 cluster-test: $(READY)
 	@if tests/cluster/packages.sh; then $(BIN)/python -m pytest $(or $(ARGS),tests/cluster); fi

@@ -79,9 +79,8 @@ def main() -> None:
     for name, cases in parts.items():
         print_part(name, cases, answers, truths)
     factors, exponent = fit_edges(evidence, truths)
-    print(
-        f"\nfitted to all: length^{exponent:.2f}, edge / { ({kind: round(1 / x, 1) for kind, x in factors.items()}) }"
-    )
+    below = {kind: round(1 / factor, 1) for kind, factor in factors.items()}
+    print(f"\nfitted to these: length^{exponent:.2f}, edge / {below}")
 
 
 def default_files() -> list[Path]:

@@ -13,6 +13,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import convnet
 
+from lrrt import Loops
+
+RATE = 1e-3
 layers = keras.layers
 SPARSE = "sparse_categorical_crossentropy"
 NUM_CLASSES = 10
@@ -87,3 +90,11 @@ TASKS = {
     "ResNet, BatchNorm, mixed precision": Task(resnet, (32, 32, 3), 128, 10_000),
     "small transformer": Task(transformer, (64, 32), 64, 10_000),
 }
+
+
+def loops_of(task: Task) -> Loops:
+    """Return the loops of a task."""
+    validation = task.data(max(task.num_samples // 10, task.batch_size))
+    return Loops(
+        task.build_model, task.data(), optimizers=["adam"], batch_size=task.batch_size, validation_data=validation
+    )

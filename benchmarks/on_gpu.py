@@ -15,52 +15,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
-import keras_tuner
-import memory
 import numpy as np
 import tensorflow as tf
 from gpu_counts import counts_of
-from gpu_profile import profiled
-from gpu_tasks import TASKS, Task
+from gpu_tasks import RATE, TASKS, Task, loops_of
+from gpu_times import measure, memory_over_trials
 
 import lrrt
-from lrrt import Loops
 from lrrt.training_loop import TrainingLoop
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer
 
-RATE = 1e-3
-NUM_TRIALS = 200  # over which memory must stay flat
 WORKERS_MIB = 4_096  # of GPU memory for each of two workers
 TOLERANCE = 2e-3  # a GPU adds up in another order, and multiplies in TF32
 ON_CPU, RESULTS, WORKER = "--on-cpu", "--results", "--worker"
 MISSING = """TensorFlow sees no GPU, so nothing was checked or measured on one: not the same results, not the times, not
 how busy it is, not memory, not two workers. It needs an NVIDIA GPU whose driver works (`nvidia-smi` lists it) and
 TensorFlow with CUDA: pip install "tensorflow[and-cuda]". What can be counted without one is above."""
-
-
-def seconds(act: Callable[[], object], times: int = 3) -> float:
-    """Return the least time of a few, the first of which compiles and does not count."""
-    act()
-    return min(_timed(act) for _ in range(times))
-
-
-def _timed(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
-
-
-def loops_of(task: Task) -> Loops:
-    """Return the loops of a task."""
-    validation = task.data(max(task.num_samples // 10, task.batch_size))
-    return Loops(
-        task.build_model, task.data(), optimizers=["adam"], batch_size=task.batch_size, validation_data=validation
-    )
 
 
 def show_counts(name: str, loop: TrainingLoop) -> None:
@@ -72,7 +45,7 @@ def show_counts(name: str, loop: TrainingLoop) -> None:
         ("operations without a GPU kernel", counts.on_host),
     ):
         listed = ", ".join(f"{operations} ({count})" for operations, count in sorted(found.items()))
-        print(f"  {name}: {what} a step: {found.total()}{f': {listed}' if listed else ''}")
+        print(f"  {name}: {what} a step, at most: {found.total()}{f': {listed}' if listed else ''}")
 
 
 def results_of(task: Task) -> dict[str, list[float]]:
@@ -105,67 +78,6 @@ def check_results(task: Task) -> None:
             "the same" if apart <= TOLERANCE else "look at it: more than rounding" if what == "losses" else "apart"
         )
         print(f"  {what}: {apart:.1e} from those of the CPU, {verdict}")
-
-
-def measure(name: str, task: Task) -> None:
-    """Print the times of a task."""
-    loops = loops_of(task)
-    loop, weights = loops.get("adam"), loops.initial_weights(0)
-    num_steps = loops.num_batches(task.batch_size)
-    rates = np.full(num_steps, RATE, np.float32)
-    x, y = task.data()
-
-    def train() -> None:
-        loop.restart(weights)
-        loop.train(rates, np.random.default_rng(0))
-
-    def fitted(**compiled: Any) -> float:
-        model = task.build_model()
-        model.compile(model.optimizer, model.loss, **compiled)
-        return seconds(lambda: model.fit(x, y, batch_size=task.batch_size, verbose=0)) / num_steps
-
-    times = {"loop": seconds(train) / num_steps}
-    traces = loop.num_traces
-    found = profiled(train)
-    loop.uses_xla = not loop.xla.reason
-    times["loop, jit"] = seconds(train) / num_steps if loop.uses_xla else float("nan")
-    loop.uses_xla = False
-    times["fit"] = fitted()
-    times["fit, jit_compile, steps_per_execution"] = fitted(jit_compile=True, steps_per_execution=num_steps)
-    print(f"{name}, ms a step: " + ", ".join(f"{way} {1e3 * value:.3g}" for way, value in times.items()))
-    if found:
-        copies = f"{found.to_gpu / num_steps:.1f} copies to it and {found.to_host / num_steps:.1f} from it a step"
-        print(f"  the GPU was busy {found.busy:.0%} of the time, with {copies}; {traces} trace")
-    trainer = Trainer(loops, epochs=task.epochs, patience=None, jit=False)
-    space = SearchSpace((OptimizerRange("adam", 1e-4, 1e-2),), ("fixed",), (task.batch_size,))
-    study = OptunaStudy(space)
-    test_s = seconds(
-        lambda: lrrt.range_test(task.build_model, (x, y), optimizers=["adam"], batch_size=task.batch_size), 1
-    )
-    trial_s = seconds(lambda: study.run(trainer, num_trials=len(study.results()) + 1))
-    print(f"  range test {test_s:.2f} s, trial {trial_s:.2f} s, a trial of KerasTuner {tuned_s(task):.2f} s")
-    print(f"  traces after all that: {loop.num_traces}")
-
-
-def tuned_s(task: Task) -> float:
-    """Return the seconds of a trial of KerasTuner's."""
-    with tempfile.TemporaryDirectory() as folder:
-        tuner = keras_tuner.RandomSearch(
-            lambda hp: _with_rate(task, hp.Float("lr", 1e-4, 1e-2)), "val_loss", max_trials=1, directory=folder
-        )
-
-        def search() -> None:
-            data = task.data(max(task.num_samples // 10, task.batch_size))
-            tuner.search(*task.data(), batch_size=task.batch_size, epochs=task.epochs, validation_data=data, verbose=0)
-            tuner.oracle.max_trials += 1
-
-        return seconds(search, 1)
-
-
-def _with_rate(task: Task, rate: float) -> keras.Model:
-    model = task.build_model()
-    model.optimizer.learning_rate = rate
-    return model
 
 
 def two_workers(task: Task) -> None:
@@ -214,9 +126,8 @@ def main(arguments: list[str]) -> int:
     print("\nTwo workers on one device:")
     two_workers(first[1])
     if gpus:
-        early, late = memory.measure(memory.by_lrrt, NUM_TRIALS)
-        print(f"Resident memory: {early:.0f} MiB after {memory.TENTH} trials, {late:.0f} after {NUM_TRIALS}")
-        print(f"TensorFlow's own memory on the GPU: {tf.config.experimental.get_memory_info('GPU:0')}")
+        print("\nMemory of the GPU in use:")
+        memory_over_trials(first[1])
     return 0
 
 

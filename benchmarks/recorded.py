@@ -131,19 +131,23 @@ def main() -> None:
     options = parser.parse_args()
     folder, tasks = options.folder, load_tasks(options.folder / "tasks.py")
     path = HERE / f"{folder.resolve().name}.json"
-    recorded = json.loads(path.read_text()) if path.exists() else {}
     if (folder / "baselines.json").exists():
         baselines = json.loads((folder / "baselines.json").read_text())
-        recorded |= {name: cold(cases) for name, cases in baselines.items()}
-        todo = {f"{name} by range tests": Problem(tasks, name, baselines[name]) for name in tasks.TASKS}
+        write(path, {name: cold(cases) for name, cases in baselines.items()})
+        known = {f"{name} by range tests": (name, baselines[name]) for name in tasks.TASKS}
     else:
         oracle = json.loads((folder / "oracle.json").read_text())
-        todo = {name: Problem(tasks, name, oracle[name]) for name in tasks.NAMES if name in oracle}
-    for name, problem in todo.items():
-        if options.tasks is None or name in options.tasks:
-            recorded[name] = record(problem, options.seed, confirms=not options.without_confirmation)
-            print(f"recorded {name}", file=sys.stderr, flush=True)
-        path.write_text(as_text(recorded))
+        known = {name: (name, oracle[name]) for name in tasks.NAMES if name in oracle}
+    for title in options.tasks or known:
+        problem = Problem(tasks, *known[title])
+        write(path, {title: record(problem, options.seed, confirms=not options.without_confirmation)})
+        print(f"recorded {title}", file=sys.stderr, flush=True)
+
+
+def write(path: Path, tasks: Mapping[str, Any]) -> None:
+    """Add tasks to a file, in place of what it holds of them."""
+    recorded = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(as_text(recorded | dict(tasks)))
 
 
 class Problem:

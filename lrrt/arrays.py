@@ -123,6 +123,10 @@ def array_batches(
                 "classes, such as with numpy.unique(labels, return_inverse=True)[1]."
             )
     num_samples = _count_samples(arrays, name)
+    if len(arrays) == MAX_PARTS and not any(
+        np.any(weights) for weights in keras.tree.flatten(_with_labels(arrays)[2:])
+    ):
+        raise ValueError(f"The sample weights of {name} must not all be 0, since nothing would be learned from it.")
     check_batch_size(batch_size, num_samples, name)
     if class_weight is not None:
         check_class_weight(class_weight, _with_labels(arrays), name)

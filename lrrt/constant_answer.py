@@ -53,8 +53,10 @@ class ConstantAnswer:
 
         >>> [ConstantAnswer(0.69, SHARES, 1000).is_hardly_beaten_by(loss) for loss in (0.68, 0.6)]
         [True, False]
+        >>> ConstantAnswer(1.2e-7, SHARES, 1000).is_hardly_beaten_by(0.0)  # the labels are all of one class
+        True
         """
-        return not loss < self.loss - (HARDLY + LUCK / self.num_samples) * abs(self.loss)
+        return not loss < self.loss - self._rounding() - (HARDLY + LUCK / self.num_samples) * abs(self.loss)
 
     def in_words(self, loss: float) -> str:
         """Compare a loss that hardly beats it with this one.
@@ -62,11 +64,15 @@ class ConstantAnswer:
         >>> ConstantAnswer(0.69, SHARES, 1000).in_words(0.685)
         'hardly better than always answering the shares of the classes, which has a loss of 0.69'
         """
-        is_hardly = loss > self.loss - HARDLY * abs(self.loss)
+        is_hardly = loss > self.loss - self._rounding() - HARDLY * abs(self.loss)
         than = f"than always answering {self.answer}, which has a loss of {self.loss:.4g}"
         if is_hardly:
             return f"{'hardly' if loss < self.loss else 'no'} better {than}"
         return f"better {than}, but no more so than luck may bring with {self.num_samples} samples"
+
+    def _rounding(self) -> float:
+        """Return by how much a loss may be lower because Keras rounds the smallest probabilities in its own way."""
+        return 2 * SMALLEST_SHARE if self.answer == SHARES else 0.0
 
     def doubted(self, bounds: Bounds, curves: Sequence[RangeCurve]) -> Bounds:
         """Return bounds with the doubt that nothing was learnt, if curves fall below this loss by noise alone."""

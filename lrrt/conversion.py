@@ -70,6 +70,11 @@ def as_tensor(value: Any, name: str, *, is_checked: bool = False) -> Any:
 
 def _as_array(value: Any, name: str) -> NDArray[Any]:
     """Return a dense array of numbers or of text; text may be in objects."""
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} must have a value in every row, got {np.ma.count_masked(value)} masked ones, whose mask training "
+            "would ignore. Fill them, such as with .filled(0), or drop those samples."
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:  # NumPy's, of lists that differ in length

@@ -183,8 +183,13 @@ def starting_level(lrs: ArrayLike, losses: ArrayLike) -> float:
 
 
 def noise_of(lrs: ArrayLike, losses: ArrayLike) -> float:
-    """Return the standard error of one smoothed loss, from the differences of neighbours up to the lowest point."""
+    """Return the standard error of one smoothed loss, from the differences of neighbours up to the lowest point.
+
+    It is inf for a single loss, which has no neighbour.
+    """
     changes = np.abs(np.diff(np.asarray(losses, float)))
+    if not len(changes):
+        return math.inf
     up_to = max(int(np.argmin(smooth(lrs, losses))), plateau_size(lrs))
     return float(_error_of(np.median(changes[:up_to]), np.median(window_sizes(lrs))))
 

@@ -39,15 +39,20 @@ class EpochMetrics:
         self._summed = [variable for metric in sums for variable in metric.variables] if self._adds_up else []
         with model.distribute_strategy.scope():
             self._sums = [tf.Variable(tf.zeros_like(metric.value), trainable=False) for metric in self._summed]
+        # Each assignment alone takes longer than all of them in a graph, which Python of the user's own cannot enter.
+        self._forget = tf.function(self._reset, autograph=False) if _is_of_keras(model) else self._reset
 
     def begin(self) -> None:
         """Forget what was shown before."""
+        with self.model.distribute_strategy.scope():
+            self._forget()
+
+    def _reset(self) -> None:
         import tensorflow as tf
 
-        with self.model.distribute_strategy.scope():
-            self.model.reset_metrics()
-            for total in self._sums:
-                total.assign(tf.zeros_like(total))
+        self.model.reset_metrics()
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
 
     def add_step(self) -> None:
         """Add up what the last step showed; it runs inside the graph, too."""
@@ -73,3 +78,13 @@ def _is_a_sum(metric: keras.Metric) -> bool:
 
     kinds = (kind for kind in type(metric).__mro__ if kind is not keras.Metric and issubclass(kind, keras.Metric))
     return any(kind.__module__.startswith("keras.") for kind in kinds)
+
+
+def _is_of_keras(model: keras.Model) -> bool:
+    """Say whether nothing but code of Keras resets the metrics of a model, on one device."""
+    import keras
+
+    parts = [part for metric in model.metrics for part in (metric, *getattr(metric, "metrics", ()))]
+    are_plain = all(type(part).__module__.startswith("keras.") for part in parts)
+    is_one = model.distribute_strategy.num_replicas_in_sync == 1
+    return are_plain and is_one and type(model).reset_metrics is keras.Model.reset_metrics

@@ -21,7 +21,7 @@ BELOW_EDGE = {
     "heavy momentum": 50.0,  # DeepOBS alone, momentum .99: the echo of a step outlasts a ramp of 100 steps
     "adam": 12.0,
     "rmsprop": 4.5,
-    "adagrad": 4.5,
+    "adagrad": 2.5,  # its steps shrink by themselves, so that it bears more; 15 tasks
     "lion": 24.0,  # it moves each weight by the whole rate (Chen 2023, arXiv:2302.06675)
 }
 UNKNOWN_BELOW_EDGE = 8.0  # the mean of those above in log rate, without heavy momentum

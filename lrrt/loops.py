@@ -15,6 +15,7 @@ from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, requir
 from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
+from lrrt.own_steps import check_test_step
 from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
 from lrrt.untrained import UntrainedLosses
@@ -114,6 +115,7 @@ class Loops:
             self._required_batch_size = required_batch_size(self.model, self.batches)
             check_data(self.model, self.batches, "data")
             check_data(self.model, self.validation, "validation_data")
+            check_test_step(self.model, self.validation)
         check_exclusions(self.patterns, self.model)
         self.monitor = checked_monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._initial_values = read(all_variables(self.model)) if self._build_model is None else None

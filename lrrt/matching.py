@@ -1,4 +1,4 @@
-"""Refuse data that does not fit the model, and models that no range test can train, before anything is trained."""
+"""Refuse data that does not fit the model, before anything is trained."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
-from lrrt.labels import check_labels
+from lrrt.labels import check_labels, check_shapes
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
-from lrrt.variables import members, states_of
+from lrrt.variables import states_of
 
 if TYPE_CHECKING:
     import keras
@@ -72,6 +72,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
             "autoencoder (x, x)."
         )
     try:
+        _check_number(model, x)
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
@@ -90,6 +91,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
                 f"shape {_shapes(y)}{weights} for outputs of shape {_shapes(y_pred)} ({reason_of(error)})."
                 f"{_label_remedy(y, y_pred)}"
             ) from error
+        check_shapes(model, y, y_pred, name)
     return y_pred
 
 
@@ -131,32 +133,6 @@ def check_data(model: keras.Model, batches: Batches | None, name: str) -> None:
         check_labels(model, batches.arrays[1], y_pred, name)
 
 
-def check_optimizers(model: keras.Model) -> None:
-    """Refuse a model that holds optimizers beside its compiled one, as a GAN does, or has one for each group of layers.
-
-    Raises:
-        ValueError: naming them.
-    """
-    import keras
-
-    if isinstance(getattr(model.optimizer, "inner_optimizer", model.optimizer), keras.optimizers.MultiOptimizer):
-        raise ValueError(
-            "A model must train with one optimizer for all of its layers, whose rate each step sets, got one compiled "
-            "with a MultiOptimizer. Compile it with one optimizer; which one does not matter."
-        )
-    others = [
-        name
-        for name, value in vars(model).items()
-        for one in ([] if name.startswith("_") else members(value))
-        if isinstance(one, keras.Optimizer) and one is not model.optimizer
-    ]
-    if others:
-        raise ValueError(
-            "A model must train with the one optimizer of model.compile(optimizer=...), whose rate each step "
-            f"sets, got {type(model).__name__} with {len(others)} of its own: {', '.join(dict.fromkeys(others))}."
-        )
-
-
 def check_fixed_size(required: int | None, batch_size: int) -> None:
     """Refuse to train in batches of another size than a model's `required_batch_size`.
 
@@ -172,6 +148,15 @@ def reason_of(error: Exception) -> str:
     lines = [NOISE.sub("", line).strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(AROUND)]
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
+
+
+def _check_number(model: keras.Model, x: Any) -> None:
+    """Refuse more arrays than a model has inputs, of which Keras would take the first ones."""
+    import keras
+
+    inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)
+    if inputs and isinstance(x, tuple | list) and len(arrays) > len(inputs):
+        raise ValueError(f"{len(arrays)} arrays for {len(inputs)} inputs")
 
 
 def _check_multiple(required: int | None, batches: Batches, name: str) -> None:

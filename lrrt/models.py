@@ -12,8 +12,9 @@ import numpy as np
 
 from lrrt.batches import Batches
 from lrrt.hyper_models import as_function, takes_hyperparameters
-from lrrt.matching import build_size, check_optimizers, predicted
+from lrrt.matching import build_size, predicted
 from lrrt.metric_names import rename_metrics
+from lrrt.own_steps import check_optimizers
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own
 from lrrt.variables import assign, beside, read, states_of

@@ -80,7 +80,7 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     import tensorflow as tf
 
     if not isinstance(logs, dict) or name not in logs:
-        received = ", ".join(sorted(logs)) if isinstance(logs, dict) else type(logs).__name__
+        received = (", ".join(map(str, logs)) or "no key") if isinstance(logs, dict) else type(logs).__name__
         raise BrokenStep(f'A train_step or test_step must return a dict with the key "{name}", got {received}.')
     value = tf.convert_to_tensor(logs[name])
     if value.shape.num_elements() != 1:

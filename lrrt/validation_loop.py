@@ -55,7 +55,8 @@ class ValidationLoop:
 
         def with_penalty(batch: Any) -> Any:
             logs = self.model.test_step(batch)
-            return {**logs, PENALTY: penalty_of(self.model)} if isinstance(logs, dict) else logs
+            has_loss = isinstance(logs, dict) and "loss" in logs  # without it, what a step shows is refused
+            return {**logs, PENALTY: penalty_of(self.model)} if has_loss else logs
 
         def body(step: Any, total: Any, penalties: Any, count: Any) -> tuple[Any, ...]:
             batch = self.batches.take(step, *plan)

@@ -190,7 +190,7 @@ class Trainer:
             with TimeLimit(None if self.max_trial_s is None else self.max_trial_s - earlier) as limit:
                 run, earlier = self._begin(config, resume)
                 progress = TrialInProgress(number, config, self.epochs, self.seed, began - earlier, limit, on_epoch)
-                with run.hooks.listening():
+                with run.hooks.listening(), run.loop.running():
                     state = self._train_epochs(run, progress)
         except TimeUp:
             pass

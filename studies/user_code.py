@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import sys
 import sysconfig
 import threading
 import traceback
@@ -31,7 +32,12 @@ KERAS_SHAPE = "Error encountered:\n\n"  # of a symbolic call
 IN_TENSORFLOW = re.compile(
     r"^(?:\{\{.*?\}\} )?([A-Za-z_][\w.]*): (.*)\nTraceback \(most recent call last\)", re.MULTILINE
 )
-STYLE = re.compile(r"\x1b\[[0-9;]*m")
+# TensorFlow's first line of an error in a graph, and how the lines begin that stand around what it says.
+OF_GRAPH = "Graph execution error:"
+AROUND_GRAPH = re.compile(r'Detected at node |File "|\[\[|Hint: |\d+ root error')
+GRAPH_CODE = re.compile(r"^\(\d+\)\s+[A-Z_]+:\s*")  # where there are several errors
+NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\} | \[Op:.*")  # letters' style, TensorFlow's names of nodes
+BAD_CALL = re.compile(r"\S+\(\) (?:missing|takes|got) ")  # Python's, where this project calls the user's code
 PLACE = re.compile(r'File "(.+?)", line (\d+)')
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -79,10 +85,10 @@ def tried(call: Callable[[], T]) -> tuple[T, None] | tuple[None, BaseException]:
 def left_as_found() -> Iterator[None]:
     """Put back what a user's code may change to this process's harm when the block ends.
 
-    It is the working directory, warnings that are made errors, NumPy's handling of floating-point errors, and the
-    handlers of signals.
+    It is the working directory, warnings that are made errors, NumPy's handling of floating-point errors, the standard
+    streams, and the handlers of signals.
     """
-    folder, numbers, handlers = _folder(), np.geterr(), _handlers()
+    folder, numbers, handlers, streams = _folder(), np.geterr(), _handlers(), (sys.stdout, sys.stderr)
     added: list[Any] = []
     try:
         with warnings.catch_warnings():
@@ -94,6 +100,7 @@ def left_as_found() -> Iterator[None]:
     finally:
         warnings.filters[:0] = added  # type: ignore[index]  # a list, though typed as a sequence
         np.seterr(**numbers)
+        sys.stdout, sys.stderr = streams
         if folder is not None and folder != _folder():
             with contextlib.suppress(OSError):  # it was removed
                 os.chdir(folder)
@@ -116,7 +123,9 @@ def is_stop(error: BaseException) -> bool:
 def is_of_user(error: BaseException) -> bool:
     """Say whether a user's code, model or data is at fault for what a call of it raised."""
     is_disk_full = isinstance(error, OSError) and error.errno in DISK_FULL  # whoever meets it
-    if is_disk_full or _package(type(error).__module__) in OURS:
+    package = _package(type(error).__module__)
+    is_law_of_range_tests = package == "lrrt" and isinstance(error, LAWS)  # they know models and data, and no runs
+    if is_disk_full or (package in OURS and not is_law_of_range_tests):
         return False
     if place_of(error) is not None:
         return True
@@ -130,6 +139,8 @@ def described(error: BaseException) -> str:
 
     >>> described(ValueError("no \\x1b[1mroom\\x1b[0m\\nat all"))
     'ValueError: no room'
+    >>> described(MemoryError("Graph execution error:\\n\\nDetected at node x\\n\\nno room\\n\\t [[{{node x}}]]"))
+    'MemoryError: no room'
     """
     kind, text = _kind_and_text(error)
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
@@ -158,11 +169,20 @@ def place_of(error: BaseException) -> str | None:
     return None
 
 
+def raised_by(error: BaseException) -> str | None:
+    """Return the line of a user's file that raised an exception itself, as `file:line`; None if it was another's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or not _is_of_user(frames[-1].filename):
+        return None
+    return printable(f"{frames[-1].filename}:{frames[-1].lineno}")
+
+
 def _sentence(error: BaseException, law: str, remedy: str) -> str:
     place = place_of(error)
-    if place is None and isinstance(error, LAWS) and _is_raised_here(error):
+    if place is None and isinstance(error, LAWS) and _is_raised_here(error) and not BAD_CALL.match(_text(error)):
         cause = None if error.__cause__ is None else place_of(error.__cause__)
-        return printable(str(error), MAX_LAW) + ("" if cause is None else f" ({printable(cause)})")  # its own law
+        told = printable(str(error), MAX_LAW)  # its own law
+        return told if cause is None else f"{told.removesuffix('.')} ({printable(cause)})."
     at = "" if place is None else f" ({printable(place)})"
     return " ".join(filter(None, [f"{law} raised {described(error).rstrip('.')}{at}.", remedy]))
 
@@ -174,10 +194,13 @@ def _is_raised_here(error: BaseException) -> bool:
 
 def _kind_and_text(error: BaseException) -> tuple[str, str]:
     """Return the type and the message of what a user's code raised, which Keras and TensorFlow wrap in theirs."""
-    kind, text = type(error).__name__, STYLE.sub("", _text(error))
+    kind, text = type(error).__name__, NOISE.sub("", _text(error))
     in_tensorflow = IN_TENSORFLOW.search(text)
     if in_tensorflow:
         return in_tensorflow[1], in_tensorflow[2]
+    if text.startswith(OF_GRAPH):
+        lines = [line.strip() for line in text.splitlines()[1:]]
+        return kind, GRAPH_CODE.sub("", next((one for one in lines if one and not AROUND_GRAPH.match(one)), ""))
     if text.startswith("in user code:"):  # of a graph: the last line is what was raised
         last = [line.strip() for line in text.splitlines() if line.strip()][-1]
         return kind, last.removeprefix(f"{kind}: ")

@@ -10,10 +10,13 @@ import typer
 from pipeline.console.streams import say
 from pipeline.failures import (
     BAD_TASK,
+    INTERRUPTED,
     NEEDS_REPAIR,
     OUR_BUG,
     STORAGE_UNREACHABLE,
+    Failure,
     Stopped,
+    TaskError,
     exit_code,
     is_disk_full,
 )
@@ -28,14 +31,30 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
     """Turn what the block raises into a message on stderr and the exit code of the process."""
     try:
         yield
-    except (Exception, KeyboardInterrupt) as failure:
+    except (Exception, KeyboardInterrupt, SystemExit) as raised:
         from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
 
+        failure = _of_task(raised)
         code = exit_code(failure)
         if verbose and code in WITH_TRACEBACK:
             traceback.print_exception(failure)
         say(printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
         raise typer.Exit(code) from None
+
+
+def _of_task(failure: BaseException) -> BaseException:
+    """Return what the task's own code raised as a fault of the task, if it left by a door that nothing else guards.
+
+    That may be a thread, a handler of a signal, or a method that a library calls at its own time.
+    """
+    from studies.user_code import described, raised_by
+
+    place = raised_by(failure)
+    if place is None or isinstance(failure, Failure) or exit_code(failure) not in (OUR_BUG, INTERRUPTED):
+        return failure
+    of_task = TaskError(f"The task's code must return to lrrt, but it raised {described(failure)} ({place}).")
+    of_task.__cause__ = failure
+    return of_task
 
 
 def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
@@ -60,7 +79,7 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
         remedy = "" if is_said else " Look at the disk and at `ulimit -a`, then run the same command again to go on."
         return f"a file cannot be read or written: {_first_line(failure)}{remedy}{hint}"
     text = str(failure)
-    return f"{text}{'' if text.endswith('.') else '.'}{hint}"
+    return f"{text}{'' if text.endswith(('.', '?')) else '.'}{hint}"
 
 
 def _first_line(failure: BaseException) -> str:

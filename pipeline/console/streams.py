@@ -9,7 +9,14 @@ ProgressStyle = Literal["auto", "bar", "plain", "none"]
 
 
 def make_usable() -> None:
-    """Open each closed standard stream, and let stdout print the name of any file.
+    """Open each closed standard stream, and let stdout print the name of any file."""
+    reopen_closed()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads file names that are not UTF-8
+
+
+def reopen_closed() -> None:
+    """Open each closed standard stream, which then leads nowhere.
 
     Otherwise the first files of a run would take the number of a closed stream, and would receive the logs of native
     code.
@@ -19,11 +26,9 @@ def make_usable() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-    sys.stdin = sys.stdin or _opened(0, "r")
-    sys.stdout = sys.stdout or _opened(1, "w")
-    sys.stderr = sys.stderr or _opened(2, "w")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # as Python reads file names that are not UTF-8
+    sys.stdin = _usable(sys.stdin, 0, "r")
+    sys.stdout = _usable(sys.stdout, 1, "w")
+    sys.stderr = _usable(sys.stderr, 2, "w")
 
 
 def say(text: str, stream: TextIO) -> None:
@@ -35,6 +40,10 @@ def say(text: str, stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def _usable(stream: TextIO | None, number: int, mode: str) -> TextIO:
+    return _opened(number, mode) if stream is None or getattr(stream, "closed", False) else stream
 
 
 def _opened(number: int, mode: str) -> TextIO:

@@ -184,6 +184,6 @@ def _failures(results: Sequence[TrialResult]) -> str:
     errors = sorted({result.error for result in results if result.error})
     return (
         f"None of {len(results)} trials was trained to its end: {diverged} diverged, {len(results) - diverged} failed"
-        + (f" with {'; '.join(errors)}" if errors else "")
+        + (f" with {'; '.join(errors).rstrip('.')}" if errors else "")
         + "."
     )

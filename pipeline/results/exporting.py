@@ -80,6 +80,9 @@ def _completed(results: list[TrialResult], number: int) -> TrialResult:
             f"--trial must be the number {numbers}, got {number}. trials.csv and `lrrt status` show them."
         )
     if not trial.is_candidate:
-        why = trial.state.value + (f": {trial.error}" if trial.error else "")
-        raise NoSuchTrial(f"--trial must be of a trial that was trained to its end, but trial {number} {why}.")
+        why = trial.state.value + (f": {trial.error.rstrip('.')}" if trial.error else "")
+        raise NoSuchTrial(
+            f"--trial must be the number of a trial that was trained to its end, got {number}, which was not: {why}. "
+            "trials.csv shows how each ended."
+        )
     return trial

@@ -12,6 +12,7 @@ from typing import Any
 
 from lrrt.models import as_builder, seeded
 from pipeline.task.loading import import_function
+from studies.user_code import tried
 
 CONFIG = "config.json"  # in a .keras file
 
@@ -100,11 +101,8 @@ def _loads(file: Path, arguments: Mapping[str, Any], *, is_registered: bool) -> 
     import keras
 
     with seeded(0), _registry(is_full=is_registered):
-        try:
-            keras.saving.load_model(file, **arguments)
-        except Exception:  # loading runs the user's layers, which may raise anything
-            return False
-    return True
+        _, error = tried(lambda: keras.saving.load_model(file, **arguments))  # runs the user's layers
+    return error is None
 
 
 @contextmanager
@@ -124,8 +122,5 @@ def _registry(*, is_full: bool) -> Iterator[None]:
 
 def _takes_weights(build: Callable[[], Any], file: Path) -> bool:
     with seeded(0):
-        try:
-            build().load_weights(file)
-        except Exception:  # as above
-            return False
-    return True
+        _, error = tried(lambda: build().load_weights(file))
+    return error is None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 FORMULA = ("=", "+", "-", "@")  # what spreadsheets take for the beginning of one
-# The tab and the end of a line stay; U+0080 to U+009F are control characters too.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The tab and the end of a line stay; U+0080 to U+009F are control characters too. The last two rows of letters turn the
+# direction of what follows, so that text is shown in another order than it has.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def cell(value: object) -> object:
@@ -26,5 +27,7 @@ def without_control(text: str) -> str:
 
     >>> without_control("a\x1b[31m\n")
     'a?[31m\n'
+    >>> without_control("a\u202eb")
+    'a?b'
     """
     return CONTROL.sub("?", text)

@@ -20,6 +20,7 @@ from pipeline.config.tables import StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
 from studies.space.model_hyperparameters import ModelSpace
+from studies.user_code import tried
 
 if TYPE_CHECKING:
     import keras
@@ -177,10 +178,8 @@ def _described(layer: Any) -> list[Any]:
     """
     if layer._flatten_layers(include_self=False):
         return [type(layer).__name__]
-    try:
-        settings = {name: value for name, value in layer.get_config().items() if name != "name"}
-    except Exception:  # the user's layer may have no config
-        settings = {}
+    config, _ = tried(layer.get_config)  # the user's layer may have none
+    settings = {name: value for name, value in config.items() if name != "name"} if isinstance(config, dict) else {}
     return [type(layer).__name__, settings]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lrrt.words import did_you_mean
 from pipeline.config.tables import StageConfig
-from pipeline.config.values import listed
+from pipeline.config.values import is_number, listed
 from pipeline.failures import ConfigError
 from studies import Dimension, OptimizerRange, SearchSpace
 from studies.dimension import Value
@@ -51,6 +51,9 @@ def check_first(config: StageConfig, own: Sequence[Dimension]) -> None:
             if (dimension.choices or name in of_model) and not _holds(dimension, value):
                 allowed = listed(map(str, dimension.choices)) or f"a number from {dimension.low} to {dimension.high}"
                 raise ConfigError(f"{place} must have a {name} that is searched, {allowed}, got {value!r}.")
+            if not dimension.choices and (not is_number(value) or (dimension.log and float(value) <= 0)):
+                kind = "a positive number" if dimension.log else "a number"
+                raise ConfigError(f"{place} must have {kind} as {name}, got {value!r}.")
 
 
 def named(values: Mapping[str, Value], space: SearchSpace, place: str) -> dict[str, Value]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.console.stopping import Stopper
+from pipeline.console.streams import reopen_closed
 from pipeline.failures import TaskError
 from studies.user_code import user_code
 
@@ -30,3 +31,5 @@ def guarded(law: str, *, remedy: str = "", stopper: Stopper | None = None) -> It
         if stopper is not None:
             stopper.check()
         raise
+    finally:
+        reopen_closed()  # it may have closed a standard stream

@@ -9,7 +9,7 @@ from studies.dimension import Dimension, Value
 from studies.engines.arms import Tried, in_order, next_arm
 from studies.engines.observation import Observation, Values
 from studies.engines.optuna_engine import OptunaEngine
-from studies.engines.places import MIDDLE, place_of, rate_at
+from studies.engines.places import MIDDLE, SPREAD, place_of, rate_at
 from studies.space.optimizer_range import OptimizerRange
 from studies.space.search_space import SearchSpace
 from studies.trial_config import is_rate_name
@@ -42,8 +42,8 @@ class _PlacedSpace:
 class ArmsEngine:
     """A bandit over optimizers, with one sampler for the values of all of them.
 
-    An optimizer's bounds are asked for when the study first turns to it, and its first trial has the suggested rate,
-    unless trials of another study show more.
+    An optimizer's bounds are asked for when the study first turns to it, and its first trial has the suggested rate;
+    the next few trials of the study have rates to either side of it. Trials of another study, if any, show more.
     Rates are searched as places in the bounds: what is learnt on one optimizer serves the others, and rates beyond the
     bounds stay possible at a low weight, see `studies.engines.places`. So the bounds are a prior and no part of the
     space, which must have every rate that is possible, see `with_any_rate`.
@@ -58,7 +58,7 @@ class ArmsEngine:
     repeats_nothing = False
 
     def __init__(self, space: SearchSpace, ranges_of: RangesOf, *, seed: int = 0, first: Sequence[Values] = ()) -> None:
-        self._space, self._ranges_of, self._first = space, ranges_of, first
+        self._space, self._ranges_of, self._seed, self._first = space, ranges_of, seed, first
         self._order = in_order(tuple(dict.fromkeys(one.name for one in space.optimizers)))
         self._sampler = OptunaEngine(_PlacedSpace(space), sampler="tpe", seed=seed)
         self._ranges: dict[str, Sequence[OptimizerRange]] = {}
@@ -75,8 +75,11 @@ class ArmsEngine:
         fixed = dict(self._first[number]) if number < len(self._first) else {}
         arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number))
         turned = {arm, *(one.arm for one in tried)}
+        num_later = len(tried) - len({one.arm for one in tried})
         if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in ended), *running)):
             fixed = {PLACE: MIDDLE, **fixed}
+        elif len(of_study) == len(ended) and num_later < len(SPREAD):
+            fixed = {PLACE: 1 - SPREAD[num_later] if self._seed % 2 else SPREAD[num_later], **fixed}
         placed = self._sampler.propose_with(
             number,
             {name: value for name, value in fixed.items() if name != OPTIMIZER and not is_rate_name(name)},

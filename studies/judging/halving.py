@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from studies.schedules.family import DECAY_PARTS
@@ -41,6 +42,7 @@ class Rung:
     epoch: int
 
 
+@lru_cache(maxsize=4096)
 def rungs(config: TrialConfig, epochs: int) -> tuple[Rung, ...]:
     """Return the rungs of a trial of so many epochs: at half and three quarters of its schedule, if it has such marks.
 
@@ -97,9 +99,10 @@ def beyond_promotion(results: Sequence[TrialResult], num_to_come: int) -> list[T
     if not num_to_come and not any(_would_go_on(one, places) for one in paused):
         return paused
 
+    last = Counter((one.config.schedule, _rungs_at_end(one)[-1].part) for one in paused)
+
     def num_to_come_to(rung: Rung, family: str) -> int:
-        below = [one for one in paused if one.config.schedule == family and _rungs_at_end(one)[-1].part < rung.part]
-        return num_to_come + len(below)
+        return num_to_come + sum(last[family, part] for part in DECAY_PARTS if part < rung.part)
 
     return [one for one in paused if not _would_go_on(one, places, num_to_come_to)]
 

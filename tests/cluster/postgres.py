@@ -33,7 +33,18 @@ class Postgres:
         """Make a database and return its URL, password included."""
         name = f"{database}_{secrets.token_hex(4)}"
         self._client("createdb", name)
-        return f"postgresql+psycopg://lrrt:{self.password}@127.0.0.1:{self.port}/{name}"
+        return self.address(name)
+
+    def address(self, name, port=None):
+        """Return the URL of a database that may not exist, password included."""
+        return f"postgresql+psycopg://lrrt:{self.password}@127.0.0.1:{port or self.port}/{name}"
+
+    def cut(self):
+        """End all connections of others, as a broken network does."""
+        ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        self._client(
+            "psql", "-q", "-o", os.devnull, "-d", "postgres", "-c", f"{ends} AND backend_type = 'client backend'"
+        )
 
     def start(self):
         self._control("start")

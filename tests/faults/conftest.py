@@ -1,9 +1,10 @@
-"""A finished run, which the tests of this folder damage copies of."""
+"""What the tests of this folder share: a finished run, which they damage copies of, and runs that nothing disturbs."""
 
 import shutil
 
 import pytest
 
+from tests.faults.commands import Undisturbed
 from tests.faults.runs import run
 from tests.undrawn import undrawn
 
@@ -22,3 +23,9 @@ def folder(finished, tmp_path, blank_pictures):
     """A copy of a finished run."""
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Return the trials and the seconds of an undisturbed run of an engine."""
+    return Undisturbed(lambda: tmp_path_factory.mktemp("whole"))

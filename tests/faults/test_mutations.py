@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -93,6 +93,44 @@ def test_an_unknown_parameter_of_a_url_is_a_mistake_of_the_config(tmp_path, url)
         open_storage(url.format(tmp_path), creates=True)
     assert "top" not in str(caught.value)
     assert exit_code(caught.value) == 2
+
+
+OPTIONS = {
+    "--trials": ["0", "-1", "1e3", "nan", "9" * 30, ""],
+    "--seed": ["-1", "x", "1.5", "9" * 30],
+    "--max-time": ["0s", "-1h", "nan", "inf", "1y", "9" * 400, "h", ""],
+    "--workers": ["0", "-2", "many", "9" * 30],
+    "--progress": ["bars", ""],
+    "--range": ["sgd", "sgd=", "sgd=1:", "sgd=1:0", "sgd=nan:inf", "sgd=0:1", "=1:2", "sgd=1e-3:1e-1:1", "nothing=1:2"],
+    "--bounds": ["nowhere.json", ".", "", "search.toml", "/dev/null", "x" * 300, "a\nb", "/proc/self/mem"],
+    "--out": ["", ".", "search.toml", "search.toml/x", "/dev/null", "/proc/x", "x" * 300, "\x1b[2J"],
+    "--state": ["", "out", "search.toml", "/dev/null/x", "/sys/x", "x" * 5000],
+    "--warm-start": [
+        "nowhere",
+        ".",
+        "sqlite:///nowhere.db",
+        "postgresql://me:top@SECRET@127.0.0.1:1/db",
+        "x://",
+        "\x1b",
+    ],
+    "--fail-on": ["underfit", ""],
+    "--app-dir": ["nowhere", "search.toml"],
+    "--nothing": ["1"],
+}
+
+
+@given(st.lists(st.sampled_from(sorted(OPTIONS)), min_size=1, max_size=3, unique=True), st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_mistaken_options_of_a_search_without_bounds_end_in_words(tmp_path, monkeypatch, names, data):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "search.toml").write_text(template())
+    words = [word for name in names for word in (name, data.draw(st.sampled_from(OPTIONS[name])))]
+    ended = CliRunner().invoke(app, ["search", "search.toml", *words], prog_name="lrrt")
+
+    assert ended.exit_code in (2, 69, 73, 74), (words, ended.exit_code, ended.stderr)
+    assert "Traceback" not in ended.stderr
+    assert "SECRET" not in ended.stderr
+    assert all(letter.isprintable() or letter == "\n" for letter in ended.stderr)
 
 
 def test_every_table_is_changed():

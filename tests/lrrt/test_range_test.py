@@ -110,6 +110,21 @@ def test_a_loss_that_never_rose_again_is_not_looked_at_twice():
     assert lrrt.find_bounds([only]).verdict is lrrt.Verdict.NEVER_DIVERGES
 
 
+def test_each_repeat_begins_with_weights_of_its_own():
+    """All of the data is one batch, so that its order changes nothing, and rates that move nothing leave a doubt."""
+
+    def build():
+        model = keras.Sequential([keras.layers.Input((64,)), keras.layers.Dense(10, "softmax")])
+        model.compile("sgd", SPARSE)
+        return model
+
+    x, y = digits()
+    ramp = lrrt.Ramp(1e-12, 1e-10, num_steps=12)
+    found = lrrt.range_test(build, (x[:64], y[:64]), optimizers=["sgd"], ramp=ramp, batch_size=64, repeats=3)
+
+    assert len({round(curve.losses[0], 3) for curve in found.curves["sgd"]}) == 3
+
+
 def test_repeats_end_with_the_one_that_leaves_no_doubt():
     """Curves whose fall is 4 to 6 times their noise are clear when two of them agree."""
     rates = lrrt.Ramp().rates()

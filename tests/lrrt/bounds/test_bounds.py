@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrrt import Bounds, Ramp, RangeCurve, Stop, Verdict, find_bounds
 from lrrt.comparison import compare, in_words
-from lrrt.curve import find_breakdown, loss_deltas, smooth
+from lrrt.curve import find_breakdown, loss_deltas, noise_of, smooth
 
 LRS = Ramp().rates()
 
@@ -316,6 +316,10 @@ def test_losses_that_span_all_that_a_float_holds_are_judged_as_all_others():
     plain, huge = find_bounds([curve(lrs, spread)]), find_bounds([curve(lrs, 1e308 * (3.4 * spread))])
 
     np.testing.assert_allclose(rates_of(huge), rates_of(plain), rtol=1e-9)
+
+
+def test_of_a_single_loss_nothing_is_known_of_its_noise():
+    assert noise_of([1e-7], [2.0]) == float("inf")
 
 
 def test_an_empty_curve_among_others_is_a_repeat_that_showed_nothing():

@@ -201,6 +201,22 @@ def test_a_model_with_rates_for_groups_of_layers_is_refused_by_name():
         lrrt.range_test(model, (X, X))
 
 
+def test_a_step_of_its_own_without_a_test_step_that_fits_is_refused_before_it_trains():
+    class Untested(keras.Sequential):
+        def train_step(self, data):
+            raise AssertionError("refused before it trains")
+
+    def build_model():
+        model = Untested([L.Input((6,)), L.Dense(6)])
+        model.compile("sgd")
+        return model
+
+    with pytest.raises(
+        ValueError, match=r"a test_step that takes the validation data .*Untested that raises .*No loss"
+    ):
+        lrrt.Loops(build_model, (X, X), optimizers=["sgd"], validation_data=(X, X))
+
+
 ASIDE = []
 
 

@@ -7,8 +7,6 @@ import pytest
 import lrrt
 from lrrt.confirmation import try_rates
 
-pytestmark = pytest.mark.long
-
 X = np.random.default_rng(0).normal(size=(80, 6)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int32")
 RAMP = lrrt.Ramp(1e-2, 10.0, 12)
@@ -52,7 +50,9 @@ def run_range_test(build_model, data=(X, Y), **arguments):
         (builder(Untraceable), "the model's train_step cannot run in a graph (AttributeError: "),
     ],
 )
-@pytest.mark.parametrize("monitor", ["loss", "accuracy", "val_accuracy"])
+@pytest.mark.parametrize(
+    "monitor", ["val_accuracy", *(pytest.param(name, marks=pytest.mark.long) for name in ("loss", "accuracy"))]
+)
 def test_a_model_that_cannot_be_traced_shows_the_curve_that_a_compiled_one_shows(build_model, reason, monitor):
     notes = []
     (curve,) = run_range_test(build_model, monitor=monitor, watcher=Notes(notes)).curves["sgd"]
@@ -64,6 +64,7 @@ def test_a_model_that_cannot_be_traced_shows_the_curve_that_a_compiled_one_shows
     assert note.startswith(f"range tests go through model.fit, which takes many times longer: {reason}")
 
 
+@pytest.mark.long
 def test_short_trainings_at_constant_rates_show_what_they_show_in_a_compiled_loop():
     all_loops = [
         lrrt.Loops(build, (X, Y), optimizers=["adam"], batch_size=16, validation_data=HELD)
@@ -89,6 +90,7 @@ def batches(count):
     return (pair for _ in range(count) for pair in [(X[:16], Y[:16]), (X[16:24], Y[16:24])])
 
 
+@pytest.mark.long
 def test_it_is_trained_on_a_generator_for_as_long_as_that_lasts():
     (curve,) = run_range_test(builder(Untraceable), batches(6)).curves["sgd"]
     (compiled,) = run_range_test(builder(), batches(6)).curves["sgd"]

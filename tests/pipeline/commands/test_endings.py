@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,14 +99,24 @@ def test_a_config_that_is_no_toml_ends_with_2(lrrt, tmp_path):
 
 
 def test_a_fault_of_lrrt_ends_with_70_and_says_that_it_is_one(lrrt, monkeypatch):
-    def broken(text):
-        raise RuntimeError("broken")
-
-    monkeypatch.setattr("tomllib.loads", broken)
+    monkeypatch.setattr("tomllib.loads", partial(getattr, "no function of the task's"))
     code, _, said = lrrt("validate", "search.toml")
 
     assert code == 70
-    assert "this is a fault of lrrt, please report it: RuntimeError: broken" in said
+    assert "this is a fault of lrrt, please report it: AttributeError: 'str' object has no attribute" in said
+
+
+@pytest.mark.parametrize("leaves", [SystemExit(0), KeyboardInterrupt(), ZeroDivisionError("mine")], ids=repr)
+def test_what_the_tasks_code_raises_where_nothing_guards_it_is_its_own_fault(lrrt, monkeypatch, leaves):
+    def leave(text):
+        raise leaves
+
+    monkeypatch.setattr("tomllib.loads", leave)
+    code, _, said = lrrt("validate", "search.toml")
+
+    assert code == 65
+    assert f"The task's code must return to lrrt, but it raised {type(leaves).__name__}" in said
+    assert f"({__file__}:" in said
 
 
 def test_a_storage_that_does_not_answer_ends_with_69(lrrt, monkeypatch):

@@ -124,6 +124,8 @@ def test_an_earlier_study_that_is_not_there_is_refused_before_anything_trains(
 @pytest.mark.parametrize(
     ("first", "message"),
     [
+        ({"lr": -1}, r"number 1 must have a positive number as lr__sgd, got -1"),
+        ({"lr": "fast"}, r"number 1 must have a positive number as lr__sgd, got 'fast'"),
         ({"unit": 3}, r"number 1 must have names of the search space, got 'unit'. Did you mean 'units'"),
         ({"optimizer": "adam"}, "must have a optimizer that is searched, \"sgd\", got 'adam'"),
         ({"units": 10}, "must have a units that is searched, a number from 1 to 9, got 10"),

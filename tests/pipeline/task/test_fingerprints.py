@@ -118,6 +118,7 @@ def test_a_layer_that_cannot_tell_its_settings_is_told_by_its_class():
         ({"study__top_retrained": 0}, False, False),
         ({"study__widen": True}, False, False),
         ({"study__patience": 0}, False, True),
+        ({"study__jit": True}, False, True),
         ({"cluster__partition": "gpu"}, False, False),
     ],
 )
@@ -127,6 +128,10 @@ def test_a_key_belongs_to_what_depends_on_it(change, of_range_test, of_study):
 
     assert bool(differences(range_test_fields(before, task), range_test_fields(after, task))) == of_range_test
     assert bool(differences(study_fields(before, task, None), study_fields(after, task, None))) == of_study
+
+
+def test_the_default_jit_leaves_a_study_the_same_as_before_there_was_one():
+    assert "jit" not in study_fields(config(), printed(), None)["study"]
 
 
 def test_epochs_belong_to_bounds_that_short_trainings_confirm():

@@ -97,6 +97,15 @@ def test_class_weights_move_what_is_learnt_by_what_they_say(config, class_weight
     assert ("not, as in fit" in " ".join(prepared.data_use.notes)) == (class_weight is not None)
 
 
+@pytest.mark.parametrize("jit", [True, False])
+def test_trials_are_trained_under_xla_if_the_config_says_so(config, jit):
+    made = config("bias", "rare", epochs=2, jit=jit)
+    prepared = prepare(made)
+    probability(made, prepared.task, prepared.cache)
+
+    assert prepared.cache.loops.get("sgd", 50).uses_xla == jit
+
+
 def test_range_tests_see_the_weighted_losses(config):
     first = {}
     for weight in (None, {0: 1.0, 1: 11.0}):

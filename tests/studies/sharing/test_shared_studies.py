@@ -374,6 +374,19 @@ def test_a_trial_that_was_killed_between_its_result_and_its_end_is_ended_and_not
     assert of(study, "RUNNING") == []
 
 
+def test_a_trial_whose_result_is_stored_is_not_given_back_but_ended_with_its_score(url, name):
+    study = shared(url, name, 1)
+    claim, config = claimed(study)
+    result = Bowl().train(config, number=0).result
+    study.board.storage.set_trial_user_attr(claim.trial_id, RESULT, result.as_dict())
+    study.board.give_back(claim)
+    trainer = Bowl()
+
+    assert list(study.run(trainer, num_trials=1)) == [result]
+    assert trainer.trained == []
+    assert [trial.value for trial in of(study, "COMPLETE")] == [result.score]
+
+
 def test_a_worker_that_is_stopped_gives_its_trial_back(url, name):
     def stop(_):
         raise StopTraining

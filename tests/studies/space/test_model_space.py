@@ -22,8 +22,6 @@ from studies.space import exploring
 from studies.space.builds import build_with
 from studies.space.model_hyperparameters import model_space
 
-pytestmark = pytest.mark.long
-
 X = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
 
@@ -133,6 +131,7 @@ def random_values(dimensions, rng):
     return values
 
 
+@pytest.mark.long
 def test_layers_in_loops_in_a_loop_are_found_where_they_are_and_with_few_builds(monkeypatch):
     num_builds, told = [], []
 
@@ -216,7 +215,7 @@ def every_kind(hp):
     return model
 
 
-@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
+@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
 def test_every_kind_of_hyperparameter_reaches_the_build_as_kerastuner_gives_it(engine, tmp_path):
     space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=own_dimensions(every_kind))
     built = []
@@ -246,6 +245,7 @@ def opened(engine, space, folder, **options):
     return KerasTunerStudy(space, directory=folder, sampler="random", **options)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
 def test_either_engine_searches_a_layer_only_where_it_is(engine, tmp_path):
     build = loop_of_layers(1)
@@ -274,6 +274,7 @@ def seldom(hp):
     return compiled(*layers)
 
 
+@pytest.mark.long
 def test_a_hyperparameter_that_does_not_exist_in_a_trial_is_absent_there():
     space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=own_dimensions(seldom))
     trainer = Trainer(Loops(seldom, (X, Y), optimizers=["sgd"], validation_data=(X, Y)), epochs=1)
@@ -416,6 +417,7 @@ class NeedsArgument(OneLayer):
         super().__init__(most)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", [OneLayer, OneLayer()])
 def test_hyper_models_are_taken_as_instances_and_as_classes(model):
     space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-2),), own=own_dimensions(model))

@@ -18,8 +18,6 @@ from studies import (
     own_dimensions,
 )
 
-pytestmark = pytest.mark.long
-
 
 def build(hp):
     units = hp.Int("units", 8, 24, step=8)
@@ -59,6 +57,7 @@ def test_a_builder_without_an_argument_has_none():
     assert own_dimensions(build_model) == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
 def test_either_engine_searches_the_model(engine, cache, tmp_path):
     space = SearchSpace((OptimizerRange("adam", 1e-3, 1e-2, 5e-3),), own=own_dimensions(build))
@@ -85,7 +84,9 @@ def test_the_loops_of_a_few_models_are_kept_and_share_the_data(cache):
     assert all(loops.batches is cache.loops.batches for loops in kept)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", ["sgd", *(pytest.param(name, marks=pytest.mark.long) for name in ("adam", "rmsprop"))]
+)
 def test_searched_momentum_and_weight_decay_are_applied_without_tracing_again(optimizer, digits):
     """The losses are those of an optimizer that has them as plain numbers, whatever the trial before had."""
     loops = Loops(build_model, digits["train"], optimizers=[optimizer], validation_data=digits["validation"])
@@ -107,6 +108,7 @@ def test_searched_momentum_and_weight_decay_are_applied_without_tracing_again(op
     assert set(loops.num_traces.values()) == {1}
 
 
+@pytest.mark.long
 def test_a_range_test_of_the_same_loops_knows_nothing_of_what_trials_searched(digits):
     loops = Loops(build_model, digits["train"], optimizers=["sgd"], validation_data=digits["validation"])
     space = SearchSpace((OptimizerRange("sgd", 1e-3, 1e-1),), momentum=(0.5, 0.9))

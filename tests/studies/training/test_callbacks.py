@@ -13,8 +13,6 @@ from pipeline.digits_example import build_model
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trainer, TrialConfig, TrialState
 from tests.studies.recording import EPOCHS, NUM_STEPS, make_loops
 
-pytestmark = pytest.mark.long
-
 CONFIG = TrialConfig("adam", "triangular", 0.01, 32, (("num_cycles", 2.0),))
 Callback = keras.callbacks.Callback
 
@@ -77,6 +75,7 @@ def test_hooks_at_epochs_are_called_around_the_compiled_loop_with_true_logs(loop
     assert notes == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("others", [[], [partial(AtBatches, [])]], ids=["in the compiled loop", "through fit"])
 def test_logs_have_the_metrics_that_fit_shows(others, loops, digits):
     """Equal weights, optimizer and order of the data, epoch after epoch; validation lies between them."""
@@ -124,6 +123,7 @@ def test_a_callback_that_ends_trainings_at_nan_needs_no_batches(loops):
     assert (result.result.state, notes) == (TrialState.DIVERGED, [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("momentum", [None, 0.8])
 def test_a_model_that_a_callback_saved_after_an_epoch_can_be_loaded(momentum, loops, digits, tmp_path):
     config = TrialConfig("adam", "fixed", 0.01, 32, momentum=momentum)
@@ -135,6 +135,7 @@ def test_a_model_that_a_callback_saved_after_an_epoch_can_be_loaded(momentum, lo
     assert model.optimizer.beta_1 == pytest.approx(momentum or 0.9)
 
 
+@pytest.mark.long
 def test_hooks_at_batches_go_through_fit_with_the_same_rates_and_losses(loops):
     seen, notes = [], []
     trainer = trainer_with(loops, partial(AtBatches, seen), on_note=notes.append)
@@ -151,6 +152,7 @@ def test_hooks_at_batches_go_through_fit_with_the_same_rates_and_losses(loops):
     assert notes == ["trials go through model.fit, which takes many times longer: a callback has hooks at every batch"]
 
 
+@pytest.mark.long
 def test_momentum_and_losses_of_fit_are_those_of_the_loop_step_by_step():
     config = TrialConfig("momentum", "one_cycle", 0.1, 2)
     compiled, fitted = (Trainer(make_loops(), epochs=EPOCHS, patience=None, callbacks=callbacks) for callbacks in (
@@ -179,6 +181,7 @@ def not_traceable(run_eagerly):
     return build
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("run_eagerly", "reason"),
     [(True, "the model was compiled with run_eagerly=True"), (False, "the model's train_step cannot run in a graph")],

@@ -8,8 +8,6 @@ import tensorflow as tf
 from lrrt import Loops
 from studies import StopTraining, Trainer, TrialCheckpoint, TrialConfig
 
-pytestmark = pytest.mark.long
-
 X = np.random.default_rng(0).random((24, 3)).astype("float32")
 Y = X @ np.array([[1.0], [-2.0], [0.5]], "float32")
 CONFIG = TrialConfig("adam", "fixed", 0.05, 4)
@@ -46,7 +44,9 @@ def trainer_of(data, epochs, **arguments):
     return Trainer(loops, epochs=epochs, patience=None)
 
 
-@pytest.mark.parametrize("make", [arrays, dataset, Sequence])
+@pytest.mark.parametrize(
+    "make", [arrays, *(pytest.param(make, marks=pytest.mark.long) for make in (dataset, Sequence))]
+)
 def test_epochs_that_are_halves_of_the_data_train_as_whole_ones_do(make):
     halves = trainer_of(make(), 4, steps_per_epoch=3).train(CONFIG).result
     whole = trainer_of(make(), 2).train(CONFIG).result
@@ -56,6 +56,7 @@ def test_epochs_that_are_halves_of_the_data_train_as_whole_ones_do(make):
     assert halves.num_steps == whole.num_steps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [dataset, endless])
 def test_parts_are_those_that_fit_trains_on(make):
     result = trainer_of(make(), 3, steps_per_epoch=4).train(CONFIG).result
@@ -94,6 +95,7 @@ def test_an_endless_generator_is_trained_on_in_epochs():
     assert result.num_steps == 15
 
 
+@pytest.mark.long
 def test_callbacks_hear_how_many_steps_an_epoch_has_and_see_each_batch():
     seen = []
 
