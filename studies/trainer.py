@@ -27,7 +27,6 @@ from studies.training.momentum import rates_and_momenta
 from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 from studies.training.running_trial import TrialRun
 from studies.training.shown_metrics import find_objectives
-from studies.training.space_check import check_space
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.trained_model import trained_model
 from studies.training.trial_in_progress import TrialInProgress
@@ -129,7 +128,7 @@ class Trainer:
         Raises:
             ValueError: for the first of them; for a schedule, with the steps that it needs at the largest batch size.
         """
-        check_space(space, self.cache.loops, self.epochs)
+        self.cache.check_space(space, self.epochs)
 
     def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
         """Train as the other trials of a study are trained; see `JitChooser.share`."""
