@@ -15,6 +15,10 @@ from lrrt.jit_choice import Jit
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR
 from lrrt.variables import Values, num_parameters
+from studies.before_training.regularized import WITHOUT_PENALTIES, is_regularized
+from studies.before_training.shown_metrics import find_objectives
+from studies.before_training.space_check import check_space
+from studies.before_training.validation_data import check_validation
 from studies.judging.pruning import PATIENCE, has_stopped_improving
 from studies.objective import VAL_LOSS, Objective
 from studies.space.search_space import SearchSpace
@@ -24,13 +28,10 @@ from studies.training.ended import EpochDecision, OnEpoch, Trained
 from studies.training.jit_chooser import Choices, JitChooser
 from studies.training.loop_cache import LoopCache
 from studies.training.momentum import rates_and_momenta
-from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 from studies.training.running_trial import TrialRun
-from studies.training.shown_metrics import find_objectives
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.trained_model import trained_model
 from studies.training.trial_in_progress import TrialInProgress
-from studies.training.validation_data import check_validation
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
 from studies.user_code import tried
@@ -128,7 +129,7 @@ class Trainer:
         Raises:
             ValueError: for the first of them; for a schedule, with the steps that it needs at the largest batch size.
         """
-        self.cache.check_space(space, self.epochs)
+        check_space(space, self.cache.loops, self.epochs)
 
     def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
         """Train as the other trials of a study are trained; see `JitChooser.share`."""

@@ -9,7 +9,7 @@ from lrrt import Loops
 from lrrt.batches import Data, as_batches
 from lrrt.matching import check_data
 from lrrt.models import left_in_its_state
-from studies.training.validation_data import check_finite
+from studies.before_training.validation_data import check_finite
 
 if TYPE_CHECKING:
     import tensorflow as tf

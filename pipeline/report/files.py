@@ -22,8 +22,8 @@ from pipeline.run import NAME, Run
 from pipeline.state.json_files import json_text, write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.steps.arms import about_arms, edge_of, shown_space
-from pipeline.steps.first_trials import WARM
 from pipeline.steps.opening import Opened
+from pipeline.steps.proposals.first_trials import WARM
 from pipeline.steps.retraining import winner_of
 from pipeline.steps.stage_studies import Studies
 from pipeline.steps.weights import weights_of

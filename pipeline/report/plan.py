@@ -20,8 +20,8 @@ from pipeline.steps.arms import has_arms
 from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
+from studies.before_training.regularized import WITHOUT_PENALTIES, is_regularized
 from studies.engines.arms import in_order
-from studies.training.regularized import WITHOUT_PENALTIES, is_regularized
 
 MEASURED_STEPS = 10
 MEASURED_RATE = 1e-6  # too small for the model to learn, which might change the cost of a step

@@ -10,7 +10,7 @@ from pipeline.failures import BadWarmStart
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import as_json
 from pipeline.state.ownership import differences
-from pipeline.steps.first_trials import WARM, WarmStart, warm_start_from
+from pipeline.steps.proposals.first_trials import WARM, WarmStart, warm_start_from
 from pipeline.steps.stage_studies import FINGERPRINT, MAX_WIDENINGS, name_of
 from pipeline.task.fingerprints import TaskPrint
 from studies import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable, TrialResult, stored_attributes

@@ -12,9 +12,9 @@ from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
 from pipeline.state.ownership import differences
 from pipeline.steps.arms import has_arms, space_of_arms
-from pipeline.steps.engine import engine_of
-from pipeline.steps.first_trials import WARM, WarmStart, first_values, stored_warm_start
 from pipeline.steps.narrowing import space_of
+from pipeline.steps.proposals.engine import engine_of
+from pipeline.steps.proposals.first_trials import WARM, WarmStart, first_values, stored_warm_start
 from pipeline.task.fingerprints import Fields
 from studies import (
     AtEdge,

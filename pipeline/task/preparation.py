@@ -24,10 +24,10 @@ from pipeline.task.loading import import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
 from studies import Dimension, Evaluation, LoopCache, Trainer, TrialResult, evaluate_trained
+from studies.before_training.shown_metrics import find_objectives
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
-from studies.training.shown_metrics import find_objectives
 from studies.trial_config import is_reserved
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from lrrt.models import UnknownHyperparameters
 from lrrt.optimizers import optimizer_like
 from lrrt.training_loop import TrainingLoop
 from studies.dimension import Value
-from studies.space.search_space import SearchSpace
 from studies.training.momentum import momentum_of, moves_momentum
 from studies.trial_config import TrialConfig, momentum_name
 
@@ -113,26 +112,6 @@ class LoopCache:
         for name, variable in self._variables.get(loop, {}).items():
             variable.assign(searched[name])
         return fitting
-
-    def check_space(self, space: SearchSpace, epochs: int) -> None:
-        """Refuse a space with batch sizes that the data cannot have, or schedules that need longer trainings.
-
-        Args:
-            space: of the trials.
-            epochs: of each trial.
-
-        Raises:
-            ValueError: for the first of them; for a schedule, with the steps that it needs at the largest batch size.
-        """
-        self.loops.check_batch_sizes(space.batch_sizes)
-        batch_size = max(space.batch_sizes)
-        num_batches = self.loops.num_batches(batch_size)
-        try:
-            space.check_num_steps(epochs * num_batches)
-        except ValueError as error:
-            raise ValueError(
-                f"Every schedule must fit into epochs={epochs}, of {num_batches} batches of {batch_size}, but {error}"
-            ) from None
 
     @contextmanager
     def room_for(self, config: TrialConfig) -> Iterator[None]:

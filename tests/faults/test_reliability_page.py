@@ -18,5 +18,5 @@ def test_every_test_that_holds_a_promise_is_there():
 
     assert all(promise["tests"] for promise in promises)
     assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
-    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/faults").glob("test_*.py")}
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "tests/faults").rglob("test_*.py")}
     assert files - named == {"tests/faults/test_reliability_page.py"}

@@ -16,8 +16,8 @@ from studies import (
     check_overfitting,
     evaluate_trained,
 )
+from studies.before_training.regularized import WITHOUT_PENALTIES
 from studies.judging.ranking import excess_gap
-from studies.training.regularized import WITHOUT_PENALTIES
 
 L = keras.layers
 RNG = np.random.default_rng(0)

@@ -1,0 +1,1 @@
+"""What is proposed to a study: an engine, and values that come first."""

@@ -1,0 +1,1 @@
+"""What is checked of a task and a space before the first trial: validation data, penalties, objectives, lengths."""
