@@ -17,7 +17,7 @@ BEST_FILES = (
     *("refitted.keras", "refitted.weights.h5", "refitted.weights.npz"),
     *("config.json", "losses.png"),
 )
-BAD_PATHS = {errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
+BAD_PATHS = {errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
 @dataclass(frozen=True, slots=True)
