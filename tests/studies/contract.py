@@ -232,8 +232,7 @@ class StudyContract:
     def test_a_process_killed_between_any_two_trials_loses_none_that_ended_and_repeats_none(self, tmp_path):
         program = textwrap.dedent(f"""
             import os, warnings
-            from studies.judging.halving import promoted
-from tests.studies.bowl import Bowl, Heard
+            from tests.studies.bowl import Bowl, Heard
             from tests.studies.contract import SMALL
             {self.imports}
             warnings.simplefilter("ignore")  # that threads of libraries do not live on in a fork
