@@ -28,7 +28,7 @@ from studies import (
     widen,
 )
 from studies.engines.arms_engine import RangesOf
-from studies.engines.observation import Values
+from studies.engines.observation import Engine
 from studies.objective import Objectives
 from studies.storage.urls import address
 
@@ -129,18 +129,17 @@ def open_studies(
     """
     space = space_of_arms(run.config, own) if has_arms(run.config) else space_of(run.config, bounds, own)
     warm = stored_warm_start(run) or warm
-    first = first_values(run, space, warm)
+    engine = engine_of(run.config.study, space, first_values(run, space, warm), ranges_of)
     attributes_of_first = attributes if attributes is None or warm is None else {**attributes, WARM: warm.as_dict()}
     study = _open(
         run,
         space,
+        engine,
         NAME,
         objectives=objectives,
         attributes=attributes_of_first,
         creates=creates,
         known=() if warm is None else warm.results,
-        first=first,
-        ranges_of=ranges_of,
     )
     studies = Studies((study,))
     while len(studies.widenings) < MAX_WIDENINGS:
@@ -166,6 +165,7 @@ def widened(
     study = _open(
         run,
         space,
+        engine_of(run.config.study, space, (), None),
         name_of(len(studies.all)),
         objectives=studies.last.objectives,
         known=results,
@@ -216,6 +216,7 @@ def _check(stored: Fields, fields: Fields, run: Run) -> None:
 def _open(
     run: Run,
     space: SearchSpace,
+    engine: Engine,
     name: str,
     *,
     objectives: Objectives | None,
@@ -223,13 +224,11 @@ def _open(
     creates: bool,
     known: Sequence[TrialResult] = (),
     first_number: int = 0,
-    first: Sequence[Values] = (),
-    ranges_of: RangesOf | None = None,
 ) -> Study:
     wanted = run.config.study
     study = Study(
         space,
-        engine_of(wanted, space, first, ranges_of),
+        engine,
         storage=run.storage,
         name=name,
         objective=objectives,
