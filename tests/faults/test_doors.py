@@ -15,11 +15,11 @@ from pipeline.results.manifest import changed_files
 from pipeline.state.run_directory import RunDirectory
 
 TASK = """
-import collections, functools
+import collections, functools, pathlib
 import keras, numpy as np
 
 COUNTS = collections.Counter()
-AT, LEAVES = eval(open("door.txt").read())  # not in this file, whose changes would make it another study
+AT, LEAVES = eval(pathlib.Path("door.txt").read_text())  # not in this file, whose changes would make it another study
 
 def door(name):
     COUNTS[name] += 1
