@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrrt.rows import DiskRows
+from lrrt.rows import DiskRows, values_of
 
 if TYPE_CHECKING:
     import keras
@@ -68,9 +68,11 @@ def check_labels(model: keras.Model, y: Any, y_pred: Any, name: str) -> None:
         ValueError: for labels out of range.
     """
     for loss, labels, outputs in _pairs(model, y, y_pred):
-        values = np.asarray(labels.array if isinstance(labels, DiskRows) else labels)
+        values = np.asarray(labels.array if isinstance(labels, DiskRows) else values_of(labels))
         if _is(loss, "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy"):
-            _check_class_numbers(values[values != getattr(loss, "ignore_class", None)], outputs.shape[-1], name)
+            ignored = getattr(loss, "ignore_class", None)
+            counted = values if ignored is None else values[values != ignored]
+            _check_class_numbers(counted, outputs.shape[-1], name)
         elif _is(loss, "BinaryCrossentropy", "binary_crossentropy") and (values.min() < 0 or values.max() > 1):
             raise ValueError(
                 f"The labels of {name} must lie from 0 to 1 for a binary_crossentropy, got labels from {values.min()} "

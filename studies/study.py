@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from studies.engines.observation import Engine, observe
+from studies.engines.observation import Engine, Observation, observe
 from studies.engines.optuna_samplers import quiet_optuna
 from studies.judging.halving import HYPERBAND, Prunes
 from studies.judging.limits import NO_LIMITS, Limits
@@ -178,6 +178,10 @@ class Study:
     def has_more(self) -> bool:
         """Say whether trials that have ended at a rung are in training again, or are to be."""
         return self.reader.has_more(self._retry(self.board.table))
+
+    def observations(self) -> list[Observation]:
+        """Return what the engine has seen: the trials that have ended, after those of another study."""
+        return self.reader.observations(self._retry(self.board.table))
 
     def reason_to_end(self) -> str | None:
         """Return why the study needs no more trials than have ended, by its limits; None if it does."""

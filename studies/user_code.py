@@ -37,7 +37,6 @@ OF_GRAPH = "Graph execution error:"
 AROUND_GRAPH = re.compile(r'Detected at node |File "|\[\[|Hint: |\d+ root error')
 GRAPH_CODE = re.compile(r"^\(\d+\)\s+[A-Z_]+:\s*")  # where there are several errors
 NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\} | \[Op:.*")  # letters' style, TensorFlow's names of nodes
-BAD_CALL = re.compile(r"\S+\(\) (?:missing|takes|got) ")  # Python's, where this project calls the user's code
 PLACE = re.compile(r'File "(.+?)", line (\d+)')
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -179,7 +178,7 @@ def raised_by(error: BaseException) -> str | None:
 
 def _sentence(error: BaseException, law: str, remedy: str) -> str:
     place = place_of(error)
-    if place is None and isinstance(error, LAWS) and _is_raised_here(error) and not BAD_CALL.match(_text(error)):
+    if place is None and isinstance(error, LAWS) and _is_raised_here(error):
         cause = None if error.__cause__ is None else place_of(error.__cause__)
         told = printable(str(error), MAX_LAW)  # its own law
         return told if cause is None else f"{told.removesuffix('.')} ({printable(cause)})."

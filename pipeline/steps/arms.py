@@ -14,8 +14,8 @@ from pipeline.run import Run
 from pipeline.steps.narrowing import reasons, space_of
 from pipeline.steps.range_tests import RangeTests, range_tests, range_tests_so_far, with_optimizers
 from studies import AtEdge, Dimension, OptimizerRange, SearchSpace, Study, TrialResult, at_edge
-from studies.engines.arms import ARMS, Tried, in_order, left_arms
-from studies.engines.arms_engine import ANY_RATE, RangesOf
+from studies.engines.arms import ARMS, in_order, left_arms
+from studies.engines.arms_engine import ANY_RATE, OPTIMIZER, RangesOf, tried_of
 
 if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
@@ -92,18 +92,20 @@ def edge_of(config: StageConfig, best: TrialResult, space: SearchSpace) -> AtEdg
     return None if has_arms(config) else at_edge(best, space)
 
 
-def about_arms(config: StageConfig, results: Sequence[TrialResult]) -> Iterator[str]:
+def about_arms(config: StageConfig, study: Study) -> Iterator[str]:
     """Say to which optimizers a study did not turn, which it left, when and why."""
     if not has_arms(config):
         return
-    tried = [Tried(one.config.optimizer_name, one.cost if one.is_candidate else None) for one in results]
+    seen = study.observations()
+    tried = tried_of(seen)
     arms = {one.arm for one in tried}
     never = [name for name in in_order(config.range_test.optimizers) if name not in arms]
     if never and arms:
-        yield f"in {len(results)} trials the study did not turn to {', '.join(never)}, so their ranges are not tested"
+        yield f"in {len(tried)} trials the study did not turn to {', '.join(never)}, so their ranges are not tested"
     for left in left_arms(tried):
-        last = max(one.number for one in results if one.config.optimizer_name == left.arm)
+        last = max(one.number for one in seen if one.values[OPTIMIZER] == left.arm)
+        best, typical = (score_text(study.objective.score(cost)) for cost in (left.best, left.median_of_leader))
         yield (
-            f"{left.arm} gets no more trials after trial {last}: its best, {score_text(left.best)}, is no better than "
-            f"the median of {left.leader}, {score_text(left.median_of_leader)}"
+            f"{left.arm} gets no more trials after trial {last}: its best, {best}, is no better than the median of "
+            f"{left.leader}, {typical}"
         )

@@ -55,8 +55,7 @@ def _check_builder(path: str) -> str:
 def _compiled(build: Callable[[], keras.Model] | None, path: str) -> keras.Model:
     import keras
 
-    if build is None:
-        raise TaskError(f"{path} must be a function that builds a model, got a model.")
+    assert build is not None, "a task's builder is a function"
     with seeded(0):
         model = build()
     if not isinstance(model, keras.Model):

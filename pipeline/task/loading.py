@@ -65,9 +65,17 @@ def import_builder(path: str) -> Any:
     """Import the model builder of `module:function`, which may be KerasTuner's HyperModel too, an instance or a class.
 
     Raises:
-        TaskError: as `import_function` does, and for a HyperModel class that needs arguments.
+        TaskError: as `import_function` does, for a model in place of its builder, and for a HyperModel class that needs
+            arguments.
     """
+    import keras
+
     builder = import_function(path, is_taken=is_hyper_model)
+    if isinstance(builder, keras.Model):
+        raise TaskError(
+            f"{path} must be a function that builds a model, since each trial begins with a new one, got a model. Make "
+            "it inside a function."
+        )
     try:
         as_function(builder)
     except TypeError as error:

@@ -69,16 +69,14 @@ class ArmsEngine:
 
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""
-        of_study = sorted((one for one in ended if one.number >= 0), key=lambda one: one.number)
-        tried = [Tried(str(one.values[OPTIMIZER]), one.cost) for one in of_study]
-        tried += [Tried(str(values[OPTIMIZER]), None) for values in running]
+        tried = tried_of(ended) + [Tried(str(values[OPTIMIZER]), None) for values in running]
         fixed = dict(self._first[number]) if number < len(self._first) else {}
         arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number))
         turned = {arm, *(one.arm for one in tried)}
         num_later = len(tried) - len({one.arm for one in tried})
         if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in ended), *running)):
             fixed = {PLACE: MIDDLE, **fixed}
-        elif len(of_study) == len(ended) and num_later < len(SPREAD):
+        elif all(one.number >= 0 for one in ended) and num_later < len(SPREAD):
             fixed = {PLACE: 1 - SPREAD[num_later] if self._seed % 2 else SPREAD[num_later], **fixed}
         placed = self._sampler.propose_with(
             number,
@@ -106,6 +104,12 @@ class ArmsEngine:
         if arm not in self._ranges:
             self._ranges[arm] = self._ranges_of(arm)
         return next(one for one in self._ranges[arm] if one.batch_size in (None, values[BATCH_SIZE]))
+
+
+def tried_of(ended: Sequence[Observation]) -> list[Tried]:
+    """Return the trials of a study that have ended, without those of another study, in the order of their numbers."""
+    of_study = sorted((one for one in ended if one.number >= 0), key=lambda one: one.number)
+    return [Tried(str(one.values[OPTIMIZER]), one.cost) for one in of_study]
 
 
 def ranges_in(space: SearchSpace) -> RangesOf:

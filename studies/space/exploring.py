@@ -92,7 +92,9 @@ class _Explorer:
     def _try_neighbours(self, place: Asked) -> None:
         """Give other values to what is new at a place, and to what it may depend on."""
         new = [name for name in place.values if self.found.homes[name] is place]
-        changed = self._changed.get(id(place), set()).intersection(place.values)
+        changed = [
+            name for name in place.values if name in self._changed.get(id(place), ())
+        ]  # in the same order always
         for name in (*new, *changed):
             self._vary(place, name)
         others = [name for name in place.values if name not in {*new, *changed}]

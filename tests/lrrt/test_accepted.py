@@ -190,7 +190,7 @@ def test_a_py_dataset_is_tested_and_told_of_its_epochs():
     data = Squares()
     first_losses(dense, data)
 
-    assert data.num_epochs == 8
+    assert data.num_epochs in (8, 16)  # if the curve leaves doubt, its batches' losses before training are measured
 
 
 def test_a_generator_is_tested_with_what_it_yields_in_order():

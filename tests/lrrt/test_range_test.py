@@ -87,6 +87,19 @@ def test_untrained_losses_of_the_same_batches_show_what_noise_hides():
         assert 1e-3 < result.bounds[label].low < result.bounds[label].high < 1
 
 
+def test_batches_that_are_others_each_time_take_nothing_out():
+    """A dataset that shuffles itself gives others when it is read again: the difference would be noisier."""
+    import tensorflow as tf
+
+    x, y = in_minutes()
+    shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(16)
+    result = lrrt.range_test(delay_model, shuffled, optimizers=["adam"], repeats=1)
+    (curve,) = result.curves["adam"]
+
+    assert curve.untrained == ()
+    assert curve.num_steps == 200
+
+
 def test_one_curve_is_enough_where_it_is_clear(result):
     assert [bounds.verdict for bounds in result.bounds.values()] == [lrrt.Verdict.FOUND] * 2
     assert [len(repeats) for repeats in result.curves.values()] == [1, 1]

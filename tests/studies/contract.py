@@ -58,12 +58,12 @@ class StudyContract:
 
     def told(self, study):
         """Return the cost that the engine sees of each trial, by number; None if it failed."""
-        seen = study.reader.observations(study.board.table())
+        seen = study.observations()
         return [observation.cost for observation in seen if observation.number >= 0]
 
     def known_to(self, study):
         """Return the values and the cost of each trial of another study that the engine sees."""
-        seen = study.reader.observations(study.board.table())
+        seen = study.observations()
         return [(observation.values, observation.cost) for observation in seen if observation.number < 0]
 
     learning = ("tpe",)  # the samplers that learn from results

@@ -93,6 +93,10 @@ def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
         ({"build_model": "leaving"}, "it raised SystemExit: 0"),
         ({"build_model": "no_model"}, "must return a compiled keras.Model, got int"),
         ({"build_model": "no_loss"}, "must return a compiled model, got"),
+        (
+            {"build_model": "MODEL"},
+            "must be a function that builds a model, since each trial begins with a new one, got",
+        ),
         ({"build_model": "same_model"}, "must make a new model at each call"),
         ({"build_model": "of_two"}, "must take no argument, or one (KerasTuner's hp), got one that needs hp, units"),
         (

@@ -1,6 +1,7 @@
 """What is true of a stage that turns to its optimizers one by one."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -150,3 +151,11 @@ def test_bounds_that_are_no_limits_are_not_widened():
 def test_a_plan_has_the_order_of_the_optimizers():
     plan = make_plan(config(3, **{"range_test.optimizers": ["sgd", "adam"]}))
     assert "the study turns to adam, sgd in this order, and tests an optimizer's range when it does" in plan.notes
+
+
+def test_the_report_says_which_optimizer_gets_no_more_trials_when_and_why(tmp_path):
+    report = run(tmp_path, 24)
+    left = [note for note in report.notes if "gets no more trials after trial" in note]
+    assert left
+    name, number = re.match(r"(\w+) gets no more trials after trial (\d+): its best, .* of \w+, ", left[0]).groups()
+    assert max(one.number for one in report.trials if one.config.optimizer_name == name) == int(number) < 23
