@@ -152,7 +152,8 @@ def test_plan_prices_every_part_and_writes_nothing(lrrt, config, tmp_path):
         "7 trials",
         "3 best trials on 3 seeds",
     ]
-    assert [part["steps"] for part in plan["parts"]] == [60, 60, 7 * 3 * 34, 9 * 3 * 34]
+    # The first range test may also measure the untrained losses of its batches, which the others then know.
+    assert [part["steps"] for part in plan["parts"]] == [2 * 60, 60, 7 * 3 * 34, 9 * 3 * 34]
     assert [part["least_steps"] for part in plan["parts"]] == [32, 32, 0, 0]
     assert all(part["least_seconds"] < part["seconds"] for part in plan["parts"])
     assert plan["training_steps"] == {"32": 3 * 34}
