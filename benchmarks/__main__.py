@@ -27,7 +27,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the benchmarks import each other as scripts do, and `python -m` has it not
 
-from page import write_page  # noqa: E402  # needs the line above
+from measured_page import write_page  # noqa: E402  # needs the line above
 from tables import RECORD, machine, versions  # noqa: E402
 
 MEASURED = HERE / "measured.json"

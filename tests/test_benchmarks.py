@@ -27,7 +27,7 @@ def commands(gallery):
 
 
 def test_the_page_is_as_what_was_measured_makes_it(commands, gallery):
-    from page import filled
+    from measured_page import filled
 
     text = PAGE.read_text(encoding="utf-8")
 
@@ -43,7 +43,7 @@ def test_each_part_is_a_file_whose_options_are_there(gallery):
 
 
 def test_what_was_not_run_is_said_and_so_are_quick_forms_and_machines(commands, gallery):
-    from page import filled
+    from measured_page import filled
 
     place = "<!-- measured: {} -->\nold\n<!-- end -->\n"
     text = "".join(map(place.format, ("memory", "dense", "machines")))
