@@ -10,7 +10,7 @@ from statistics import median
 ARMS = "arms"  # the name of the sampler
 
 # In 7 tasks of 7 the first rate of Adam, and in 6 that of RMSprop, lay nearer to the best of all six optimizers than
-# those of the four others in the mean; the same two come first whichever task is left out.
+# those of the four others in the mean. Adam comes first whichever task is left out, RMSprop not always second.
 FIRST = ("adam", "adamw", "nadam", "adamax", "rmsprop")
 NEW_EVERY = 2  # trials; every other one goes on with what has done best, so that many optimizers cost little
 SHARE = 2  # the next best optimizer gets a half of the trials of the better one
