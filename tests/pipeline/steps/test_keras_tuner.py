@@ -59,7 +59,7 @@ def test_a_worker_goes_on_with_it_where_it_was_left(begun):
     config, folder = begun
     events = []
     run = replace(bowl_run(config, folder, on_event=events.append), worker=Worker.here("other"), owns_folders=False)
-    train(run, run.prepare(config, run.stopper))
+    train(run, run.prepare(config, run.stopper, run.note))
     (started,) = (event for event in events if isinstance(event, StudyStarted))
 
     assert started.num_done == 2

@@ -25,7 +25,8 @@ TOO_MANY_UNITS = 2**45  # 8 inputs of 4 bytes each: 1 PiB
 
 
 def build(hp):
-    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(hp.Int("units", 1, TOO_MANY_UNITS))])
+    layers = keras.layers.Dense(hp.Int("units", 1, TOO_MANY_UNITS)), keras.layers.Dense(1)
+    model = keras.Sequential([keras.layers.Input((8,)), *layers])
     model.compile("sgd", "mse")
     return model
 
@@ -60,7 +61,7 @@ def leaving(hp):
     units = hp.Int("units", 1, 3)
     if units == 3:
         sys.exit(0)
-    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(units)])
+    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(units), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     return model
 
