@@ -95,7 +95,7 @@ class Study:
             database = None if storage is None else open_storage(storage, creates=creates)
         given = None if objective is None else objectives_named(objective)
         self.study, stored = open_study(name, database, objectives=given or (VAL_LOSS,), creates=creates)
-        self.objectives = objectives_of(self.study, given)
+        self.objectives = self._retry(lambda: objectives_of(self.study, given))
         engine.expect(len(self.objectives))
         self.reader = TrialReader(self.objectives, max_gap, limits, halves=prunes == HYPERBAND)
         self.board = Board(self.study, stored, database, worker=worker or Worker.here(), grace_s=grace_s)

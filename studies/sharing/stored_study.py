@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lrrt.plain import from_plain, to_plain
@@ -15,6 +16,7 @@ from studies.sharing.pieces import RESULT, Table
 from studies.space.differences import ForeignStudy, check_same_space
 from studies.space.search_space import SearchSpace
 from studies.storage.database import NoSuchStudy, open_storage
+from studies.storage.retrying import Retrying
 from studies.storage.urls import address
 from studies.trial import TrialResult
 
@@ -46,14 +48,15 @@ def open_study(
     import optuna
 
     storage = optuna.storages.get_storage(database)
+    retry = Retrying(database.url if database else "memory")
+    low, high = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
+    directions = [high if objective.is_maximised else low for objective in objectives]
     with quiet_optuna():
         if creates:
-            low, high = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
-            directions = [high if objective.is_maximised else low for objective in objectives]
-            study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
-            return study, storage
+            make = partial(optuna.create_study, study_name=name, directions=directions, load_if_exists=True)
+            return retry(lambda: make(storage=storage)), storage
         try:
-            return optuna.load_study(study_name=name, storage=storage), storage
+            return retry(lambda: optuna.load_study(study_name=name, storage=storage)), storage
         except KeyError:
             place = address(database.url) if database else "memory"
             raise NoSuchStudy(f"{place} must hold the study {name!r}, but it does not.") from None
