@@ -13,9 +13,9 @@ from pipeline.failures import NoUsableRange
 from pipeline.run import Run
 from pipeline.steps.narrowing import reasons, space_of
 from pipeline.steps.range_tests import RangeTests, range_tests, range_tests_so_far, with_optimizers
-from studies import AtEdge, Dimension, OptimizerRange, SearchSpace, Study, TrialResult, at_edge
+from studies import AtEdge, OptimizerRange, SearchSpace, Study, TrialResult, at_edge
 from studies.engines.arms import ARMS, in_order, left_arms
-from studies.engines.arms_engine import ANY_RATE, OPTIMIZER, RangesOf, tried_of
+from studies.engines.arms_engine import OPTIMIZER, RangesOf, tried_of
 
 if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
@@ -62,24 +62,6 @@ def ranges_on_demand(run: Run, prepared: Prepared) -> RangesOf:
         return ranges
 
     return ranges_of
-
-
-def space_of_arms(config: StageConfig, own: Sequence[Dimension]) -> SearchSpace:
-    """Return the space of a study whose bounds are no limits, which does not depend on them."""
-    sizes = config.tested_batch_sizes if len(config.tested_batch_sizes) > 1 else (None,)
-    ranges = [
-        OptimizerRange(name, *ANY_RATE, batch_size=size) for name in config.range_test.optimizers for size in sizes
-    ]
-    study = config.study
-    return SearchSpace(
-        tuple(ranges),
-        study.schedules,
-        study.batch_sizes,
-        study.searches_warmup,
-        study.weight_decay,
-        study.momentum,
-        tuple(own),
-    )
 
 
 def shown_space(run: Run, bounds: RangeTestResult, study: Study) -> SearchSpace:

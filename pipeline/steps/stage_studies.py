@@ -11,11 +11,12 @@ from pipeline.config.tables import StageConfig
 from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
 from pipeline.state.ownership import differences
-from pipeline.steps.arms import has_arms, space_of_arms
+from pipeline.steps.arms import has_arms
 from pipeline.steps.narrowing import space_of
 from pipeline.steps.proposals.engine import engine_of
 from pipeline.steps.proposals.first_trials import WARM, WarmStart, first_values, stored_warm_start
 from pipeline.task.fingerprints import Fields
+from pipeline.task.untested_space import untested_space
 from studies import (
     AtEdge,
     Dimension,
@@ -127,7 +128,7 @@ def open_studies(
         ForeignStudy: if the stored study has another space.
         ForeignRun: if it is defined otherwise.
     """
-    space = space_of_arms(run.config, own) if has_arms(run.config) else space_of(run.config, bounds, own)
+    space = untested_space(run.config, own) if has_arms(run.config) else space_of(run.config, bounds, own)
     warm = stored_warm_start(run) or warm
     engine = engine_of(run.config.study, space, first_values(run, space, warm), ranges_of)
     attributes_of_first = attributes if attributes is None or warm is None else {**attributes, WARM: warm.as_dict()}

@@ -9,12 +9,12 @@ from lrrt.words import did_you_mean
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import is_number, listed
 from pipeline.failures import ConfigError
-from studies import Dimension, OptimizerRange, SearchSpace
+from pipeline.task.untested_space import untested_space
+from studies import Dimension, SearchSpace
 from studies.dimension import Value
 from studies.trial_config import rate_name
 
 RATE = "lr"  # the user's name of a rate, whatever the optimizer
-ANY_RATES = (1e-6, 1.0)  # in place of bounds that are not known yet
 
 
 def check_first(config: StageConfig, own: Sequence[Dimension]) -> None:
@@ -25,20 +25,7 @@ def check_first(config: StageConfig, own: Sequence[Dimension]) -> None:
     """
     if not config.study.first:
         return
-    sizes = config.tested_batch_sizes if config.range_test.per_batch_size else (None,)
-    ranges = tuple(
-        OptimizerRange(name, *ANY_RATES, batch_size=size) for name in config.range_test.optimizers for size in sizes
-    )
-    study = config.study
-    space = SearchSpace(
-        ranges,
-        study.schedules,
-        study.batch_sizes,
-        study.searches_warmup,
-        study.weight_decay,
-        study.momentum,
-        tuple(own),
-    )
+    study, space = config.study, untested_space(config, own)
     dimensions = {dimension.name: dimension for dimension in space.dimensions()}
     of_model = {dimension.name for dimension in own}
     for number, values in enumerate(study.first, 1):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from studies.engines.observation import Engine, Observation, Values
 from studies.engines.optuna_engine import OptunaEngine
+from studies.engines.sampler_names import check_name
 from studies.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
@@ -23,13 +24,7 @@ def check_sampler(name: str, *, num_objectives: int = 1) -> None:
     Raises:
         ValueError: for an unknown sampler, or one that learns from one objective only, if there are several.
     """
-    if name not in SAMPLERS:
-        raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {name!r}.")
-    if name in SINGLE and num_objectives > 1:
-        raise ValueError(
-            f'`sampler` must not be {name!r} with several objectives, of which it knows the first alone. Take "tpe", '
-            "which learns from all, or one objective."
-        )
+    check_name(name, SAMPLERS, SINGLE, num_objectives)
 
 
 def keras_tuner_engine(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from studies.dimension import Dimension
+from studies.engines.sampler_names import check_name
 
 if TYPE_CHECKING:
     import optuna
@@ -26,13 +27,7 @@ def check_sampler(name: str, *, num_objectives: int = 1) -> None:
         ValueError: for an unknown sampler, or one that knows one objective only, if there are several.
         ImportError: if a package that it needs is not installed.
     """
-    if name not in SAMPLERS:
-        raise ValueError(f"`sampler` must be one of {', '.join(SAMPLERS)}, got {name!r}.")
-    if name in SINGLE and num_objectives > 1:
-        raise ValueError(
-            f'`sampler` must not be {name!r} with several objectives, of which it knows the first alone. Take "tpe", '
-            "which learns from all, or one objective."
-        )
+    check_name(name, SAMPLERS, SINGLE, num_objectives)
     package = NEEDED.get(name)
     if package and importlib.util.find_spec(package) is None:
         raise ImportError(
