@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import PositiveFloat, computed_field
 
-from lrrt.plain import Named, to_plain
+from lrrt.plain import JsonRecord, Named
 
 
 class Verdict(Named):
@@ -26,7 +26,7 @@ DOUBTED = {Verdict.FOUND, Verdict.LOW_CONFIDENCE, Verdict.NEVER_DIVERGES, Verdic
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(JsonRecord):
     """The learning rates worth searching for one optimizer; the rates are None where the test has no answer.
 
     `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. The article's
@@ -37,8 +37,7 @@ class Bounds:
     `averaging_steps`, the updates that the network's moving averages run over; None without any. `doubt`, why the rates
     are uncertain whatever the curves look like; it is part of the reason.
 
-    A record is not JSON: give `json.dumps` its `to_dict()`, or for all of a result's `result.to_dict()["bounds"]`. What
-    `dataclasses.asdict` makes will do too; there the verdict is its sentence.
+    `json.dumps` takes bounds as they are, and a result's `bounds`; `bounds["low"]` is what `to_dict()["low"]` is.
 
     Raises:
         ValueError: unless `0 < low <= suggested <= high < inf`, or all three are None.
@@ -57,16 +56,15 @@ class Bounds:
     doubt: str | None = None
 
     def __post_init__(self) -> None:
-        low, suggested, high = self.low, self.suggested, self.high
-        if low is None and suggested is None and high is None:
-            return
-        if low is None or suggested is None or high is None or not 0 < low <= suggested <= high < math.inf:
-            raise ValueError(f"`0 < low <= suggested <= high` must hold, got {(low, suggested, high)!r}.")
+        rates = [rate for rate in (self.low, self.suggested, self.high) if rate is not None]
+        if rates and not (len(rates) == 3 and 0 < rates[0] <= rates[1] <= rates[2] < math.inf):
+            got = (self.low, self.suggested, self.high)
+            raise ValueError(f"`0 < low <= suggested <= high` must hold, got {got!r}.")
+        JsonRecord.__post_init__(self)  # `super()` finds no class in a dataclass with slots
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same as plain data, ready for `json.dumps`."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        return dict(self)
 
     def doubted(self, doubt: str | None) -> Self:
         """Return the same with a doubt that the curves do not show; bounds without an answer have nothing to doubt."""

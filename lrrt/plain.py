@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -72,6 +73,27 @@ class Named(StrEnum):
         names = core_schema.literal_schema(list(members))
         write = core_schema.plain_serializer_function_ser_schema(lambda one: one.name.lower(), return_schema=names)
         return core_schema.no_info_after_validator_function(members.__getitem__, names, serialization=write)
+
+
+class JsonRecord(dict[str, Any]):
+    """A frozen record that `json.dumps` takes as it is: beside its fields, a mapping of what `to_plain` makes of it.
+
+    Only a dict will do: Python's encoder takes no other mapping and no record.
+    """
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        super().update(to_plain(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))  # type: ignore[arg-type]  # of a dataclass
+
+    def _unchanged(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("A record cannot be changed; `dataclasses.replace` makes another.")
+
+    __setitem__ = __delitem__ = __ior__ = _unchanged
+    clear = pop = popitem = setdefault = update = _unchanged
 
 
 Loss = Annotated[

@@ -1,7 +1,9 @@
 """What the result of a range test says of itself is true, and fits where it is shown."""
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import keras
 import numpy as np
@@ -94,10 +96,20 @@ def test_a_result_is_one_line_in_a_shell_and_a_table_in_print(of_loss):
 
 
 def test_results_and_bounds_are_plain_data_for_json(of_loss):
-    bounds = json.loads(json.dumps(of_loss["adam"].to_dict(), allow_nan=False))
+    bounds = json.loads(json.dumps(of_loss["adam"], allow_nan=False))
 
+    assert bounds == of_loss["adam"].to_dict() == json.loads(json.dumps(of_loss.bounds, indent=1))["adam"]
     assert bounds == json.loads(json.dumps(of_loss.to_dict(), allow_nan=False))["bounds"]["adam"]
     assert (bounds["low"], bounds["verdict"]) == (of_loss["adam"].low, of_loss["adam"].verdict.name.lower())
+
+
+def test_bounds_cannot_be_changed_as_a_mapping_either_and_are_copied_and_stored_whole(of_loss):
+    with pytest.raises(TypeError, match=r"dataclasses\.replace"):
+        of_loss["adam"]["low"] = 1.0
+    with pytest.raises(TypeError, match=r"cannot be changed"):
+        of_loss["adam"].update(low=1.0)
+    for same in (copy.deepcopy(of_loss["adam"]), pickle.loads(pickle.dumps(of_loss["adam"]))):
+        assert (same, json.dumps(same)) == (of_loss["adam"], json.dumps(of_loss["adam"]))
 
 
 def test_bounds_as_the_standard_library_takes_them_apart_are_json(of_loss):
