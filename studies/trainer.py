@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lrrt.initial_weights import ALIKE
 from lrrt.jit_choice import Jit
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR
@@ -234,6 +235,8 @@ class Trainer:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         loops = self.cache.loops_of(config)
         weights, num_batches = loops.initial_weights(self.seed), loops.num_batches(config.batch_size)
+        if loops.drawn.are_alike:
+            self._note(ALIKE)
         if not reason:
             num_steps = self.epochs * num_batches
             fitting.loop.uses_xla = self._jit.uses_xla(config, fitting.loop, weights, num_steps)

@@ -53,6 +53,13 @@ def test_a_builder_s_hyperparameters_become_dimensions():
     assert (unused.low, unused.high, unused.log) == (1e-3, 1e-1, True)
 
 
+def test_a_builder_that_can_be_called_without_hp_is_given_it():
+    def with_a_default(hp=None):
+        return build(hp) if hp else build_model()
+
+    assert own_dimensions(with_a_default) == own_dimensions(build)
+
+
 def test_a_builder_without_an_argument_has_none():
     assert own_dimensions(build_model) == ()
 
