@@ -57,6 +57,10 @@ class Exploration:
         scoped = {value for asked in self.builds for value in asked.scopes.get(name, ())}
         return points_of(self.homes[name].declared[name][0], scoped)
 
+    def varied(self, name: str) -> bool:
+        """Say whether a hyperparameter had several values."""
+        return len({asked.values[name] for asked in self.builds if name in asked.values}) > 1
+
     def like(self, values: Mapping[str, Value]) -> Asked | None:
         """Return a build that took the same way as one under these values would."""
         return next((asked for asked in self.builds if asked.is_asked_again(values)), None)
