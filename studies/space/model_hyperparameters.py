@@ -127,8 +127,8 @@ def _left_out(name: str, *, is_choice: bool) -> str:
 
 def _without_effect(name: str) -> str:
     return (
-        f"hyperparameter {name!r} is searched, but the model was the same when it alone had other values; what build(hp) "
-        "does not use itself, such as a number of epochs, belongs in the config"
+        f"hyperparameter {name!r} is searched, but the model was the same when it alone had other values; what "
+        "build(hp) does not use itself, such as a number of epochs, belongs in the config"
     )
 
 
