@@ -207,6 +207,7 @@ class Trainer:
         config = progress.config
         rates, momenta = rates_and_momenta(config, self.cache.loops_of(config), self.epochs)
         state = TrialState.COMPLETED
+        run.show_rate(rates[0])
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
             if has_stopped_improving(config, run.costs, epochs=self.epochs, patience=self.patience):
