@@ -9,7 +9,7 @@ from typing import Any
 from lrrt import RangeTestResult
 from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
-from pipeline.state.ownership import differences
+from pipeline.state.ownership import OTHER_VERSION, differences, have_other_keys
 from pipeline.steps.arms import has_arms
 from pipeline.steps.narrowing import space_of
 from pipeline.steps.proposals.engine import engine_of
@@ -25,6 +25,7 @@ from studies.storage.urls import address
 
 FINGERPRINT = "fingerprint"  # the attribute of a study with what defines it
 GIVEN = "given_bounds"  # ... with the bounds that took the place of range tests
+MADE_WITH = "Give this run the config that the study was made with, or a storage and folders of its own."
 WIDENED = "widened"  # ... of a study in wider bounds: at which trial it was widened
 
 
@@ -138,7 +139,7 @@ def _check(stored: Fields, fields: Fields, run: Run) -> None:
     if lines:
         raise ForeignRun(
             "\n".join([f"The study in {address(run.storage)} is defined otherwise than this config:", *lines])
-            + "\nGive this run the config that the study was made with, or a storage and folders of its own."
+            + f"\n{OTHER_VERSION if have_other_keys(lines) else MADE_WITH}"
         )
 
 
