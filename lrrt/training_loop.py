@@ -208,15 +208,15 @@ class TrainingLoop:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
-        found = self.model.optimizer
-        if found is not self.optimizer:  # Keras takes long to look through what is set
+        before = self.model.optimizer
+        if before is not self.optimizer:  # Keras takes long to look through what is set
             self.model.optimizer = self.optimizer
         try:
             with self.model.distribute_strategy.scope():
                 yield
         finally:
-            if found is not self.optimizer:
-                self.model.optimizer = found
+            if before is not self.optimizer:
+                self.model.optimizer = before
 
     def _compile(self) -> None:
         import tensorflow as tf

@@ -57,9 +57,11 @@ class Exploration:
         scoped = {value for asked in self.builds for value in asked.scopes.get(name, ())}
         return points_of(self.homes[name].declared[name][0], scoped)
 
-    def varied(self, name: str) -> bool:
-        """Say whether a hyperparameter had several values."""
-        return len({asked.values[name] for asked in self.builds if name in asked.values}) > 1
+    @property
+    def without_effect(self) -> list[str]:
+        """The hyperparameters that changed nothing, though builds had several values of them."""
+        values = {name: {asked.values.get(name) for asked in self.builds} - {None} for name in self.effects}
+        return [name for name, effect in self.effects.items() if effect.is_none and len(values[name]) > 1]
 
     def like(self, values: Mapping[str, Value]) -> Asked | None:
         """Return a build that took the same way as one under these values would."""
