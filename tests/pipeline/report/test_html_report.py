@@ -14,6 +14,7 @@ from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
 from lrrt.constant_answer import ConstantAnswer
 from pipeline.config.study_table import StudyConfig
 from pipeline.config.tables import StageConfig, TaskConfig
+from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.advice import advise
 from pipeline.report.answers import answers, headline
 from pipeline.report.html import render, study_pictures
@@ -252,6 +253,17 @@ def test_it_is_said_when_further_trainings_differ_by_more_than_the_optimizers():
     assert "may be as good" not in dict(answers(again(0.1, 0.11)))["Why this optimizer?"]
     assert "in 2 further trainings on fresh seeds is 0.105 ±" in dict(answers(again(0.1, 0.11)))["Can I trust it?"]
     assert headline(again(0.1, 0.11)).endswith("its validation loss is 0.105 in the mean of 2 fresh seeds.")
+
+
+def test_a_metric_of_the_best_epoch_and_a_doubt_about_the_split_are_on_the_first_screen():
+    report = report_of()
+    metrics = {"accuracy": (0.9,) * 6, "val_accuracy": (0.1, 0.2, 0.3, 0.4, 0.5, 0.875)}
+    summary = {**report.summary, "data": {"notes": [f"{TOO_GOOD}: rows are alike"]}}
+    replies = dict(answers(replace(report, best=replace(report.best, metrics=metrics), summary=summary)))
+
+    assert "In that epoch it has val_accuracy 0.875." in replies["Is it any good?"]
+    assert "Its scores may be too good" in replies["Can I trust it?"]
+    assert "too good" not in dict(answers(report))["Can I trust it?"]
 
 
 def test_a_winner_that_was_scored_on_folds_is_no_single_training():
