@@ -22,7 +22,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(Path(__file__).parent))
 
-LEAST_IMAGES = 1_000
+LEAST_IMAGES = 1_250  # a fifth is held out, and the largest batch is of 1,000
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5, help="of each training [%(default)s]")
     options = parser.parse_args()
     if options.images < LEAST_IMAGES:
-        parser.error(f"--images must be at least {LEAST_IMAGES}, for an epoch of four batches, got {options.images}.")
+        parser.error(f"--images must be at least {LEAST_IMAGES}, for batches of 1,000, got {options.images}.")
 
     from claims import CLAIMS
     from images import load_images

@@ -17,6 +17,8 @@ MOST_METRICS = 2  # on the first screen
 
 def headline(report: StageReport) -> str:
     """Return what was found, in one sentence."""
+    if report.warning:
+        return f"Nothing was learnt: {report.warning}."
     best, again = report.best, further_trainings(report)
     config = best.config
     if again is not None and again.mean_score is not None:
@@ -97,9 +99,13 @@ def _how_sure(report: StageReport) -> Iterator[str]:
     if any(note.startswith(TOO_GOOD) for note in report.summary.get("data", {}).get("notes", ())):
         yield "Its scores may be too good: rows that are alike are on both sides of the split."
     yield f"Its losses say: {report.overfitting.verdict.value}."
-    doubtful = [name for name, bounds in report.range_test.bounds.items() if bounds.verdict is not Verdict.FOUND]
+    bounds = report.range_test.bounds
+    missing = [name for name, one in bounds.items() if one.low is None]
+    doubtful = [name for name, one in bounds.items() if one.verdict is not Verdict.FOUND and name not in missing]
     if doubtful:
         yield f"The bounds of {', '.join(doubtful)} are not certain."
+    if missing:
+        yield f"There are no bounds of {', '.join(missing)}."
 
 
 def _why_this_optimizer(report: StageReport) -> Iterator[str]:

@@ -266,6 +266,23 @@ def test_a_metric_of_the_best_epoch_and_a_doubt_about_the_split_are_on_the_first
     assert "too good" not in dict(answers(report))["Can I trust it?"]
 
 
+def test_the_headline_of_a_study_that_learnt_nothing_says_so():
+    constant = ConstantAnswer(0.1, "the shares of the classes", 10_000)
+    report = replace(report_of(), evaluation=Evaluation(0.1, 0.08, 0.0, has_penalty=True, constant=constant))
+
+    assert headline(report).startswith("Nothing was learnt: the best validation loss, 0.1, is no better than always ")
+
+
+def test_bounds_that_are_uncertain_and_those_that_are_missing_are_told_apart():
+    report = report_of()
+    flat = find_bounds([RangeCurve(tuple(map(float, Ramp(1e-7, 10.0, 100).rates())), (1.0,) * 100)])
+    doubted = report.range_test.bounds["sgd"].doubted("few samples")
+    test = replace(report.range_test, bounds={**report.range_test.bounds, "sgd": doubted, "ftrl": flat})
+    reply = dict(answers(replace(report, range_test=test)))["Can I trust it?"]
+
+    assert reply.endswith("The bounds of sgd are not certain. There are no bounds of ftrl.")
+
+
 def test_a_winner_that_was_scored_on_folds_is_no_single_training():
     report = report_of()
     report = replace(report, best=replace(report.best, fold_scores=(0.1, 0.3)))
