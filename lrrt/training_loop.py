@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from lrrt.matching import fixed_batch_size
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.optimizers import check_is_used, scaled_for
-from lrrt.recorded_steps import Steps, data_ended
+from lrrt.recorded_steps import Epoch, Steps, data_ended
 from lrrt.step_loop import Rates, train_steps, up_to_the_end
 from lrrt.validation_loop import ValidationLoop
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
@@ -83,6 +83,11 @@ class TrainingLoop:
         self._compile()
 
     @property
+    def trains_epochs(self) -> bool:
+        """Whether an `epoch` is one call: under XLA, if that has compiled its metrics and validation too."""
+        return self.uses_xla and self.xla.validates
+
+    @property
     def num_traces(self) -> int:
         """How often the training function was traced; 1 after its first run, and for ever."""
         return self._train.num_traces
@@ -143,6 +148,23 @@ class TrainingLoop:
         Raises:
             ValueError: where the data ends before the rates do, or momenta are not one for each rate.
         """
+        return Steps(*self._run(self.xla.train if self.uses_xla else self.in_graph, rates, rng, momenta, plan))
+
+    def epoch(
+        self,
+        rates: ArrayLike,
+        rng: np.random.Generator | None = None,
+        momenta: ArrayLike | None = None,
+        *,
+        plan: tuple[Any, ...] | None = None,
+    ) -> Epoch:
+        """Train as `train` does, with the metrics of an epoch, and validate, if the loop `trains_epochs`."""
+        shown: Epoch = self._run(self.xla.epoch, rates, rng, momenta, plan)
+        self.penalty = shown.penalty
+        return shown
+
+    def _run(self, run: Callable[..., Any], rates: Any, rng: Any, momenta: Any, plan: Any) -> Any:
+        """Train by one of the ways in which a loop trains; return what that does."""
         import tensorflow as tf
 
         table = np.asarray(rates, np.float32)
@@ -155,13 +177,11 @@ class TrainingLoop:
         with self.running():
             try:
                 plan = self.batches.plan(len(table), rng) if plan is None else plan
-                recorded = (
-                    self.xla.train(table, moving, *plan) if self.uses_xla else self.in_graph(table, moving, *plan)
-                )
+                shown = run(table, moving, *plan)
             except tf.errors.OutOfRangeError:
                 raise data_ended(len(table)) from None
         check_is_used(self.optimizer, self.model)
-        return Steps(*recorded)
+        return shown
 
     def in_graph(self, rates: Rates, momenta: Rates, *plan: Any) -> list[NDArray[Any]]:
         """Train by the plain graph, while the loop is `running`; return what each step showed."""

@@ -76,7 +76,9 @@ class TrialResult:
     metrics: Mapping[str, Losses] = field(default_factory=dict)
     fold_scores: Losses = ()
     num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
-    seconds_per_step: float = 0.0  # in the median of its epochs; 0 if it was not recorded
+    # In the median of its epochs; 0 if it was not recorded. Unless it is an objective, an epoch that XLA trained in one
+    # call counts with its validation.
+    seconds_per_step: float = 0.0
     evaluated_train_loss: float | None = None
 
     def value_of(self, objective: Objective) -> float | None:
