@@ -40,8 +40,9 @@ class RangeCurve:
     Where something else than the training loss was watched, `monitored[i]` is what it was at `lrs[i]`, and `monitor`
     says what and how often; then bounds are read from it. `untrained[i]` is the loss of the same batch at the weights
     that the ramp began with, if it was measured: their difference is what was learnt, without what the batch's samples
-    are like. `num_steps` counts the training steps that it took, where
-    they are more than those kept; what was trained after a breakdown is not.
+    are like. `stop` is why the test ended, `seed` what its weights and its order of the data came from. `num_steps`
+    counts the training steps that it took, where they are more than those kept; what was trained after a breakdown is
+    not.
 
     Raises:
         ValueError: unless `lrs`, `losses` and, where there is any, `monitored` have one length and the rates are

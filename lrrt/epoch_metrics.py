@@ -71,9 +71,16 @@ class EpochMetrics:
                 variable.assign(total)
             for metric in self.model.metrics if self._adds_up else ():
                 if metric not in self._unknown:
-                    result = metric.result()
-                    shown |= result if isinstance(result, dict) else {metric.name: result}
+                    shown |= _by_name({metric.name: metric.result()})
         return shown
+
+
+def _by_name(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return results as `fit` shows them: those of a metric with several have their own names."""
+    shown: dict[str, Any] = {}
+    for name, result in results.items():
+        shown |= _by_name(result) if isinstance(result, Mapping) else {name: result}
+    return shown
 
 
 def _is_a_sum(metric: keras.Metric) -> bool:

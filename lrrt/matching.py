@@ -95,6 +95,24 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
     return y_pred
 
 
+def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) -> None:
+    """Let the compiled metrics see a batch, which makes their variables.
+
+    Raises:
+        ValueError: for labels or weights that they do not take, saying what is wrong.
+    """
+    import keras
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    try:
+        model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+    except Exception as error:  # metrics of the user's own may raise anything
+        raise ValueError(
+            f"{name} must have labels that the model's metrics take, got y of {_shown(y)} for outputs of "
+            f"{_shown(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
+        ) from error
+
+
 def _other_than_widths(batches: Batches) -> int:
     import keras
 
@@ -173,6 +191,13 @@ def _shapes(tensors: Any) -> str:
 
     leaves = keras.tree.flatten(tensors)
     return " and ".join(str((None, *leaf.shape[1:])) for leaf in leaves if leaf is not None)
+
+
+def _shown(tensors: Any) -> str:
+    """Return shapes, after the names of those in a dict."""
+    if isinstance(tensors, dict):
+        return " and ".join(f"{name} {_shapes(one)}" for name, one in tensors.items())
+    return f"shape {_shapes(tensors)}"
 
 
 def _batch_remedy(model: keras.Model, x: Any) -> str:

@@ -90,22 +90,7 @@ class TrainingLoop:
     @property
     def num_traces(self) -> int:
         """How often the training function was traced; 1 after its first run, and for ever."""
-        return self._train.num_traces
-
-    @property
-    def graph(self) -> Any:
-        """TensorFlow's graph of the training, once it is traced."""
-        return self._train.graph
-
-    @property
-    def trace_s(self) -> float:
-        """Seconds that the trace of the training took."""
-        return self._train.trace_s
-
-    @property
-    def operations(self) -> set[str]:
-        """The names of TensorFlow's operations in the training, once it is traced."""
-        return self._train.operations
+        return self.compiled.num_traces
 
     @property
     def batches_per_update(self) -> int:
@@ -115,7 +100,7 @@ class TrainingLoop:
     def trace(self) -> None:
         """Compile the training ahead of its first run; raises what the model's `train_step` raises in a graph."""
         with self.running():
-            self._train.trace()
+            self.compiled.trace()
 
     def restart(self, weights: Values) -> None:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built for them."""
@@ -188,7 +173,7 @@ class TrainingLoop:
         import tensorflow as tf
 
         arguments = [tf.constant(one) if isinstance(one, np.ndarray) else one for one in (rates, momenta, *plan)]
-        return up_to_the_end(*self._train(*arguments, num_steps=len(rates)))
+        return up_to_the_end(*self.compiled(*arguments, num_steps=len(rates)))
 
     def validate(self) -> float:
         """Return the validation loss, as `model.evaluate` does: the mean over all samples; `penalty` has its penalties.
@@ -228,22 +213,23 @@ class TrainingLoop:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
-        found = self.model.optimizer
-        if found is not self.optimizer:  # Keras takes long to look through what is set
+        before = self.model.optimizer
+        if before is not self.optimizer:  # Keras takes long to look through what is set
             self.model.optimizer = self.optimizer
         try:
             with self.model.distribute_strategy.scope():
                 yield
         finally:
-            if found is not self.optimizer:
-                self.model.optimizer = found
+            if before is not self.optimizer:
+                self.model.optimizer = before
 
     def _compile(self) -> None:
         import tensorflow as tf
 
         table = tf.TensorSpec([None], tf.float32)
         signature = [table, table, *self.batches.signature]
-        self._train = CompiledFunction(self._train_steps, signature)
+        self.compiled = CompiledFunction(self._train_steps, signature)
+        """The training, with its graph and the seconds of its trace."""
         self._restore = tf.function(partial(self._assign_all), autograph=False)
         self._copy = tf.function(partial(read, self.variables), autograph=False)
         validation = self.validation

@@ -132,7 +132,7 @@ class Trainer:
         check_space(space, self.cache.loops, self.epochs)
 
     def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
-        """Train as the other trials of a study are trained; see `JitChooser.share`."""
+        """Take the stored `choices` of a study of `num_trials` trials in `space`, and add to them."""
         self._jit.share(choices, space, num_trials)
 
     def as_built(self, config: TrialConfig) -> TrialConfig:

@@ -153,6 +153,15 @@ def test_every_optimizer_of_keras_has_a_name():
     assert {type(made).__name__ for made in as_optimizers(names).values()} == set(names)
 
 
+def test_an_optimizer_s_config_names_it_as_it_does_in_compile():
+    config = {"class_name": "SGD", "config": {"momentum": 0.9}}
+
+    for optimizers in (config, [config], {"sgd": config}):
+        (made,) = as_optimizers(optimizers).items()
+        assert (made[0], made[1].momentum) == ("sgd", 0.9)
+    assert config["class_name"] == "SGD"
+
+
 @pytest.mark.parametrize(
     ("optimizers", "error", "message"),
     [

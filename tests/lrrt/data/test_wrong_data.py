@@ -32,6 +32,13 @@ def named_output():
     return model
 
 
+def measured_everywhere():
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, {"a": L.Dense(1, name="a")(inputs), "b": L.Dense(1, name="b")(inputs)})
+    model.compile("sgd", {"a": "mse", "b": None}, metrics={"a": ["mae"]})
+    return model
+
+
 def binary():
     model = keras.Sequential([L.Input((6,)), L.Dense(1, "sigmoid")])
     model.compile("sgd", keras.losses.BinaryCrossentropy())
@@ -66,6 +73,11 @@ class Notes(lrrt.Watcher):
         (named_output, (X, {"kind": Y + 1, "size": X[:, 0]}), r"The labels of data must lie in 0\.\.2, one for each"),
         (binary, (X, Y), "must lie from 0 to 1 for a binary_crossentropy, got labels from 0 to 2"),
         (dense, (X, Y, np.ones((16, 2))), r"labels and weights that .*, got y of shape \(None,\) and weights of shape"),
+        (
+            measured_everywhere,
+            (X, {"a": Y}),
+            r"that the model's metrics take, got y of a \(None,\) for outputs of .*'b'",
+        ),
         (dense, ((X, Y), (X[:8], Y[:8])), r"Of \(x, y\), \(x_test, y_test\), pass one pair as data"),
     ],
 )
