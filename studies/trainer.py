@@ -21,7 +21,7 @@ from studies.before_training.shown_metrics import find_objectives
 from studies.before_training.space_check import check_space
 from studies.before_training.validation_data import check_validation
 from studies.judging.pruning import PATIENCE, has_stopped_improving
-from studies.objective import VAL_LOSS, Objective
+from studies.objective import SECONDS_PER_STEP, VAL_LOSS, Objective
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, want_batches
 from studies.training.checkpoint import TrialCheckpoint
@@ -246,7 +246,10 @@ class Trainer:
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
         loop, without = fitting if reason else fitting.loop, bool(config.own)
-        run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
+        timed = SECONDS_PER_STEP in self.objectives
+        run = TrialRun(
+            loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without, times_steps=timed
+        )
         if without and is_regularized(fitting.model):
             self._note(WITHOUT_PENALTIES)
         if resume is not None:
