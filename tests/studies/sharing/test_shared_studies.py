@@ -441,7 +441,7 @@ def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, na
 
 
 def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(storages, "SQLITE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("studies.storage.sqlite.TIMEOUT_S", 0.05)
     url = f"sqlite:///{tmp_path}/study.db"
     study = shared(url, name, 3)
     waited = []
@@ -460,7 +460,7 @@ def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monk
 
 
 def test_a_storage_that_stays_locked_is_told_by_its_file(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(storages, "SQLITE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("studies.storage.sqlite.TIMEOUT_S", 0.05)
     study = shared(f"sqlite:///{tmp_path}/study.db", name, 1)
     study._retry = replace(study._retry, give_up_after_s=0.2)
     locker = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
