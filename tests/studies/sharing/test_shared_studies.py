@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import optuna
@@ -34,6 +35,7 @@ from studies.judging.halving import promoted
 from studies.sharing import stored_study
 from studies.sharing.board import WORKER
 from studies.sharing.pieces import KEY, RESULT, Outcome, Table
+from studies.sharing.stored_choices import StoredChoices
 from studies.storage import database, sqlite
 from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying, storage_fault
@@ -438,6 +440,25 @@ def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, na
         assert kept[result.number] == {
             epoch: loss for epoch, loss in enumerate(result.val_losses, 1) if math.isfinite(loss)
         }
+
+
+def test_workers_that_choose_at_the_same_moment_all_follow_the_choice_that_is_stored(url, name):
+    """Both have read that there is none yet, and each stores its own."""
+    workers = [StoredChoices(shared(url, name, 1).board, Retrying("")) for _ in range(2)]
+    barrier = threading.Barrier(len(workers))
+    kinds = [f"kind {number}" for number in range(40)]
+
+    def choose(at):
+        chosen = []
+        for kind in kinds:
+            barrier.wait(timeout=30)
+            chosen.append(workers[at].setdefault(kind, at == 0))
+        return chosen
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        one, other = pool.map(choose, range(len(workers)))
+
+    assert one == other == [workers[0].get(kind) for kind in kinds]
 
 
 def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monkeypatch):
