@@ -30,3 +30,8 @@ class StoredChoices:
         """Store a choice unless another worker was faster; return the one that holds, which is the first one stored."""
         self._retry(partial(self._board.set_first, USES_XLA + kind, uses_xla))
         return bool(self.get(kind))
+
+    def all(self) -> dict[str, bool]:
+        """Return the choices that were made, by kind of trial."""
+        stored = self._retry(lambda: self._board.study.user_attrs)
+        return {name.removeprefix(USES_XLA): value for name, value in stored.items() if name.startswith(USES_XLA)}
