@@ -75,6 +75,11 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
         _check_number(model, x)
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
+        if _fits(model, x):
+            raise ValueError(
+                f"The model must run on a batch of {name}, whose shape {_shapes(x)} is that of its inputs, but it "
+                f"raised {reason_of(error)}."
+            ) from error
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
         expected = f", for inputs of shape {inputs}" if inputs else ""
         raise ValueError(
@@ -166,6 +171,19 @@ def reason_of(error: Exception) -> str:
     lines = [NOISE.sub("", line).strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(AROUND)]
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
+
+
+def _fits(model: keras.Model, x: Any) -> bool:
+    """Say whether a batch has as many arrays as the model has inputs, of their shapes and of text where they are."""
+    import keras
+
+    inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)
+    if not inputs or len(arrays) != len(inputs):
+        return False
+    return all(
+        one.shape[1:].is_compatible_with(tensor.shape[1:]) and (one.dtype == "string") is (tensor.dtype == "string")
+        for one, tensor in zip(arrays, inputs, strict=True)
+    )
 
 
 def _check_number(model: keras.Model, x: Any) -> None:

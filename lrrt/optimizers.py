@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lrrt.variables import members
 from lrrt.words import did_you_mean
@@ -162,12 +162,12 @@ def _label(item: object) -> str:
     return name.lower() if isinstance(name, str) else type(item).__name__.lower()
 
 
-def _is_config(item: object) -> bool:
+def _is_config(item: object) -> TypeGuard[Mapping[str, Any]]:
     """Say whether something is an optimizer's config as `compile` takes it."""
     return isinstance(item, Mapping) and "class_name" in item
 
 
-def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
+def _pattern(item: str | keras.Optimizer | Mapping[str, Any]) -> keras.Optimizer:
     import keras
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lrrt.initial_weights import ALIKE
 from lrrt.jit_choice import Jit
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR
@@ -197,6 +198,7 @@ class Trainer:
         config = progress.config
         rates, momenta = rates_and_momenta(config, self.cache.loops_of(config), self.epochs)
         state = TrialState.COMPLETED
+        run.show_rate(rates[0])
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
             if has_stopped_improving(config, run.costs, epochs=self.epochs, patience=self.patience):
@@ -225,6 +227,8 @@ class Trainer:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         loops = self.cache.loops_of(config)
         weights, num_batches = loops.initial_weights(self.seed), loops.num_batches(config.batch_size)
+        if loops.drawn.are_alike:
+            self._note(ALIKE)
         if not reason:
             num_steps = self.epochs * num_batches
             fitting.loop.uses_xla = self._jit.uses_xla(config, fitting.loop, weights, num_steps)

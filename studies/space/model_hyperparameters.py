@@ -78,6 +78,7 @@ def model_space(
     left_out = _of_the_optimizer_alone(exploration)
     choice = next((name for name in left_out if _chooses_optimizers(exploration, name)), None)
     notes += [_left_out(name, is_choice=name == choice) for name in exploration.homes if name in left_out]
+    notes += [_without_effect(name) for name in exploration.without_effect]
     if not exploration.is_whole:
         notes.append(
             f"the model was built under {max_builds} sets of values, which may not have shown all of its "
@@ -121,6 +122,13 @@ def _left_out(name: str, *, is_choice: bool) -> str:
     return (
         f"hyperparameter {name!r} of the model is not searched: it only sets up the model's optimizer, in whose place "
         f"trials have their own{'; ' if instead else ''}{instead}"
+    )
+
+
+def _without_effect(name: str) -> str:
+    return (
+        f"hyperparameter {name!r} is searched, but the model was the same when it alone had other values; what "
+        "build(hp) does not use itself, such as a number of epochs, belongs in the config"
     )
 
 

@@ -101,6 +101,7 @@ class TrialRun:
     def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
         """Train and validate one epoch; return whether all its losses were finite."""
         epoch = len(self.val_losses)  # Keras counts from 0
+        self.show_rate(rates)
         self.hooks.tell("on_epoch_begin", epoch)
         shown = self._trained(rates, momenta, plan=self.plans[epoch] if self.plans else None)
         steps, validation = shown.steps, numbers(shown.validation)
@@ -112,6 +113,11 @@ class TrialRun:
             self.best_weights = self.loop.snapshot()
         self.hooks.tell("on_epoch_end", epoch, logs)
         return steps.is_finite and bool(np.isfinite(self.val_losses[-1]))
+
+    def show_rate(self, rates: NDArray[np.float32]) -> None:
+        """Let callbacks that read the optimizer's rate before a step see that of the step, the first of these."""
+        if self.hooks.any:
+            self.loop.optimizer.learning_rate = rates[0]
 
     def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
         """Copy all that the trial needs to go on from here."""

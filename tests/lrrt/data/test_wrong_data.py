@@ -39,6 +39,17 @@ def measured_everywhere():
     return model
 
 
+def runs_on_symbols_only():
+    def call(x):
+        if hasattr(x, "numpy"):
+            raise RuntimeError("no room")
+        return x
+
+    model = keras.Sequential([L.Input((6,)), L.Lambda(call), L.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
 def binary():
     model = keras.Sequential([L.Input((6,)), L.Dense(1, "sigmoid")])
     model.compile("sgd", keras.losses.BinaryCrossentropy())
@@ -61,6 +72,11 @@ class Notes(lrrt.Watcher):
         (dense, (X.astype(str), Y), r"\(UnimplementedError: Cast string to float is not supported\)"),
         (dense, ({"a": X, "b": X}, Y), "data must be what the model's inputs take"),
         (dense, (X, Y + 1), r"The labels of data must lie in 0\.\.2"),
+        (
+            runs_on_symbols_only,
+            (X, Y),
+            r"must run on a batch of data, whose shape .* but it raised RuntimeError: no room",
+        ),
         (two_outputs, (X, Y), r"labels that the model's loss takes, got y of shape \(None,\) for outputs of shape"),
         (two_outputs, (X, Y), "Give as many y as the model has outputs, 2, got 1"),
         (lambda: dense(loss="categorical_crossentropy"), (X, np.eye(4)[Y]), r"got y of shape \(None, 4\) for outputs"),
