@@ -17,8 +17,8 @@ Jit = bool | Literal["auto"]
 GAIN = 1.3  # XLA must be so many times faster: less is within what steps differ by from one measurement to the next
 HOPE = 5.0  # the most that it was seen to gain on a CPU, for an LSTM; three times for dense layers
 LEAST_STEPS = 5_000  # fewer planned steps never pay what compiling takes
-LEAST_S = 20.0  # ... nor does less time in TensorFlow's graph, in which XLA compiles some small models
-COMPILES = 8.0  # times as long as the graph took to trace
+LEAST_S = 15.0  # ... nor does less time in TensorFlow's graph, in which XLA compiles some small models
+COMPILES = 18.0  # times as long as the graph took to trace, with the validation of an epoch
 MEASURED_S = 0.2  # of steps in TensorFlow's graph
 MEASURED_LR = 1e-5
 # In the names of TensorFlow's operations that XLA makes several times slower on a CPU. It also draws other numbers.
