@@ -16,6 +16,7 @@ from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
+from pipeline.report.jit import planned_jit
 from pipeline.steps.arms import has_arms
 from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
@@ -145,6 +146,7 @@ def make_plan(config: StageConfig) -> Plan:
     sizes = config.study.batch_sizes
     with guarded("A few steps must run on the task, but that"):
         measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
+        about_jit = tuple(planned_jit(config, loops, differ=bool(prepared.known_by.own)))
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
@@ -155,6 +157,7 @@ def make_plan(config: StageConfig) -> Plan:
         *about_scores,
         *_about_order(config),
         *about_cuts,
+        *about_jit,
     )
     return Plan(measured, parts, config.study.epochs, notes)
 
