@@ -38,7 +38,7 @@ class Starter:
             arguments: of the command.
             folder: where.
             environ: its variables, all of them.
-            limits: (kind, number) of `resource`.
+            limits: see `set_limits`.
             draws: whether it draws its pictures, which is half of what a small run takes.
         """
         if self._process is None:
@@ -154,9 +154,9 @@ def become(request, stdout, stderr, status):
 
 
 def set_limits(limits):
-    """Set limits of this process, each a kind of `resource` and a number."""
-    for kind, number in limits:
-        resource.setrlimit(kind, (number, resource.getrlimit(kind)[1]))
+    """Set limits of this process, each a kind of `resource`, a number, and one that cannot be raised, if any."""
+    for kind, number, *hard in limits:
+        resource.setrlimit(kind, (number, *(hard or resource.getrlimit(kind)[1:])))
 
 
 def import_all():
