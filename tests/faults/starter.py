@@ -137,7 +137,8 @@ def become(request, stdout, stderr, status):
         os.close(stdout)
         os.close(stderr)
         ended = os.waitpid(pid, 0)[1]
-        os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
+        with suppress(BrokenPipeError):  # nobody wants to know
+            os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
         os._exit(0)
     os.close(status)
     for number, descriptor in ((1, stdout), (2, stderr)):
