@@ -128,6 +128,12 @@ class CorruptState(Failure, RuntimeError):
     exit_code = NEEDS_REPAIR
 
 
+class TooFewFiles(Failure, RuntimeError):
+    """This process may not open as many files as a run needs."""
+
+    exit_code = NEEDS_REPAIR
+
+
 class Stopped(KeyboardInterrupt):
     """A run was asked to stop. As a KeyboardInterrupt it passes through what takes exceptions for a failed trial."""
 
