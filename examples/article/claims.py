@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from page import Section
 
-from lrrt.curve import DELTA_WINDOW, RangeCurve, loss_deltas
+from lrrt.curve import RangeCurve
 from lrrt.plot import COLOURS
+from lrrt.smoothing import DELTA_WINDOW, loss_deltas
 from studies import check_overfitting, make_schedule, plot_losses, rate_table
 
 DECAYS = {  # the article's four, as it draws them, and Adam's static rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
-from lrrt.words import duration_text
+from lrrt.words import capitalised, duration_text
 from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.advice import USE, advise
 from pipeline.report.rows import OptimizerRow, optimizer_rows
@@ -118,7 +118,7 @@ def _why_this_optimizer(report: StageReport) -> Iterator[str]:
     if not rows:
         yield f"Only {chosen.name} was searched."
         return
-    yield f"{_record(chosen)[0].upper()}{_record(chosen)[1:]}; {'; '.join(map(_record, rows.values()))}."
+    yield f"{capitalised(_record(chosen))}; {'; '.join(map(_record, rows.values()))}."
     yield from _doubt(report, chosen, list(rows.values()))
 
 
