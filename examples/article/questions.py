@@ -116,12 +116,13 @@ def readings(laboratory: Laboratory) -> Section:
         rates["between the two"] = float(np.sqrt(bounds.steepest * bounds.lowest))
         rates[OURS] = bounds.suggested
         scores = {name: _score(laboratory, optimizer, lr) for name, lr in rates.items()}
-        best[optimizer] = min(scores, key=lambda name: scores[name])
+        name = min(scores, key=lambda name: scores[name])
+        best[optimizer] = f"{name} for {optimizer}, {scores[name]:.3f}, where {OURS} has {scores[OURS]:.3f}"
         table += [(optimizer, name, f"{rates[name]:.1e}", f"{scores[name]:.3f}") for name in rates]
     return Section(
         "The steepest point, the lowest, or one between?",
         "A reader asks why the article does not take the lowest point; its author would try a point in between.",
-        "Best: " + ", ".join(f"{name} for {optimizer}" for optimizer, name in best.items()) + ".",
+        f"Best: {'; '.join(best.values())}.",
         f"A static rate for {laboratory.epochs} epochs each; between the two is their geometric mean. One training a "
         "rate: differences of a few percent are chance.",
         table,
