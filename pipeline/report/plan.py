@@ -17,7 +17,7 @@ from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
 from pipeline.steps.arms import has_arms, planned_optimizers
-from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
+from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
 from studies.before_training.regularized import WITHOUT_PENALTIES, is_regularized
