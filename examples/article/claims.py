@@ -164,8 +164,7 @@ def overfitting(laboratory: Laboratory) -> Section:
     return Section(
         "Overfitting, and the best epoch",
         "The article shows a validation loss that turns after the 20th epoch while the training loss falls on.",
-        f"With {FEW_IMAGES} images and {MANY_EPOCHS} epochs the best is epoch {report.best_epoch}: "
-        f"{report.reason}.",
+        f"With {FEW_IMAGES} images and {MANY_EPOCHS} epochs the best is epoch {report.best_epoch}: {report.reason}.",
         pictures={"overfitting": figure},
     )
 
