@@ -167,7 +167,7 @@ def _is_config(item: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(item, Mapping) and "class_name" in item
 
 
-def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
+def _pattern(item: str | keras.Optimizer | Mapping[str, Any]) -> keras.Optimizer:
     import keras
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):

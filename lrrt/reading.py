@@ -5,10 +5,10 @@ from enum import Enum
 
 import numpy as np
 
-from lrrt.curve import (
+from lrrt.curve import RangeCurve
+from lrrt.smoothing import (
     SIGNIFICANT,
     Floats,
-    RangeCurve,
     count_finite,
     errors_of,
     find_breakdown,

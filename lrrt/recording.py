@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.curve import Floats, RangeCurve, Stop
+from lrrt.curve import RangeCurve, Stop
 from lrrt.judging import more_would_help, shows_bounds
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
+from lrrt.smoothing import Floats
 from lrrt.training_loop import TrainingLoop
 
 if TYPE_CHECKING:

@@ -138,8 +138,9 @@ def check_overfitting(
     if not (np.isfinite(train).all() and np.isfinite(val).all()):
         verdict = OverfitVerdict.DIVERGED
     elif best is not None and len(val) >= min_epochs:
-        noise = _noise(val, best)
-        verdict = _judge(train, val, best, noise, noise_factor)
+        with np.errstate(over="ignore", invalid="ignore"):  # losses may span all of float64
+            noise = _noise(val, best)
+            verdict = _judge(train, val, best, noise, noise_factor)
     return _report(verdict, train, val, best, noise)
 
 

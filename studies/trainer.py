@@ -21,13 +21,13 @@ from studies.before_training.shown_metrics import find_objectives
 from studies.before_training.space_check import check_space
 from studies.before_training.validation_data import check_validation
 from studies.judging.pruning import PATIENCE, has_stopped_improving
-from studies.objective import VAL_LOSS, Objective
+from studies.objective import SECONDS_PER_STEP, VAL_LOSS, Objective
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, want_batches
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, OnEpoch, Trained
 from studies.training.jit_chooser import Choices, JitChooser
-from studies.training.loop_cache import LoopCache
+from studies.training.loop_cache import LoopCache, built_if_possible
 from studies.training.momentum import rates_and_momenta
 from studies.training.running_trial import TrialRun
 from studies.training.time_limit import TimeLimit, TimeUp
@@ -35,7 +35,6 @@ from studies.training.trained_model import trained_model
 from studies.training.trial_in_progress import TrialInProgress
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
-from studies.user_code import tried
 
 if TYPE_CHECKING:
     import keras
@@ -141,15 +140,7 @@ class Trainer:
 
         A config whose model cannot be built is returned as it is, and fails when it is trained.
         """
-        built, _ = tried(lambda: self.cache.as_built(config))
-        if built is None:
-            return config
-        for name, value in self.cache.late_hyperparameters(built).items():
-            self._note(
-                f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the builds "
-                f"before the study did; it keeps its default, {value!r}"
-            )
-        return built
+        return built_if_possible(self.cache, config, self._note)
 
     def train(
         self,
@@ -246,7 +237,10 @@ class Trainer:
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
         loop, without = fitting if reason else fitting.loop, bool(config.own)
-        run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
+        timed = SECONDS_PER_STEP in self.objectives
+        run = TrialRun(
+            loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without, times_steps=timed
+        )
         if without and is_regularized(fitting.model):
             self._note(WITHOUT_PENALTIES)
         if resume is not None:

@@ -69,7 +69,8 @@ class TrialResult:
         metrics: values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy".
         fold_scores: if the trial was trained on folds, its scores on them, whose mean is its score.
         num_parameters: of the model; 0 if it was not recorded.
-        seconds_per_step: in the median of its epochs; 0 if it was not recorded.
+        seconds_per_step: in the median of its epochs; 0 if it was not recorded. If an epoch is one call under XLA, its
+            validation counts too, unless this is an objective.
         evaluated_train_loss: the training loss after the best epoch, evaluated as the validation loss is, on about as
             many random samples; None if no limit of the gap between the two asked for it.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
-from lrrt.words import rate_text
+from lrrt.words import capitalised, rate_text
 from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
@@ -34,19 +34,19 @@ def advise(report: StageReport) -> tuple[str, ...]:
     findings = (
         *nothing_learnt,
         *_about_data(report),
-        *_about_best(report),
-        *_about_study(report.trials, report.best),
+        *(() if nothing_learnt else (*_about_best(report), *_about_place(report.trials, report.best))),
+        *_about_trials(report.trials),
         *_about_range_tests(report),
     )
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
-    notes = (f"{text[0].upper()}{text[1:]}." for text in report.notes)
+    notes = (f"{capitalised(text)}." for text in report.notes)
     return (*nothing_learnt, *_about_model(report), *findings[len(nothing_learnt) :], *notes, *rest)
 
 
 def _about_learning(report: StageReport) -> Iterator[str]:
     if report.warning:
         yield (
-            f"{report.warning[0].upper()}{report.warning[1:]}: the model found nothing in the data that helps with the "
+            f"{capitalised(report.warning)}: the model found nothing in the data that helps with the "
             "validation data. Check that labels belong to their samples, or try another model or longer trainings."
         )
 
@@ -66,12 +66,12 @@ def _about_data(report: StageReport) -> Iterator[str]:
 def _about_best(report: StageReport) -> Iterator[str]:
     row = row_of(report.best)
     advice = _BY_OVERFITTING.get(row.overfitting.verdict)
-    if advice and not row.is_cut_short and not report.warning:
+    if advice and not row.is_cut_short:
         yield advice
     edge = report.edge
     if edge is None:
         return
-    finding = f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond."
+    finding = f"{capitalised(edge.reason)}, so a better one may lie beyond."
     if report.widened:
         name = report.best.config.optimizer_name
         low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)
@@ -83,12 +83,15 @@ def _about_best(report: StageReport) -> Iterator[str]:
         yield f"{finding} With widen = true under [study] the same command goes on there."
 
 
-def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:
+def _about_place(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:
     if len(trials) >= FEW_TRIALS and best.number >= LATE * len(trials):
         yield (
             f"The best trial came late, as number {best.number} of {len(trials)}: more trials may find a better one. "
             f"The same command with --trials {2 * len(trials)} goes on from here."
         )
+
+
+def _about_trials(trials: Sequence[TrialResult]) -> Iterator[str]:
     diverged = sum(trial.state.name == "DIVERGED" for trial in trials)
     if diverged > MANY * len(trials):
         yield f"{diverged} of {len(trials)} trials diverged: the upper bounds may be too high for long trainings."

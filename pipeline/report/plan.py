@@ -16,7 +16,8 @@ from lrrt.recording import parts_of
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
-from pipeline.steps.arms import has_arms
+from pipeline.report.jit import planned_jit
+from pipeline.steps.arms import has_arms, planned_optimizers
 from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
@@ -142,9 +143,10 @@ def make_plan(config: StageConfig) -> Plan:
     """
     prepared = prepare(config)
     loops = prepared.cache.loops
-    sizes = config.study.batch_sizes
+    names, sizes = planned_optimizers(config), config.study.batch_sizes
     with guarded("A few steps must run on the task, but that"):
-        measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
+        measured = tuple(_measure(loops, name, size) for name in names for size in sizes)
+        about_jit = tuple(planned_jit(config, loops, differ=bool(prepared.known_by.own)))
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
@@ -155,22 +157,25 @@ def make_plan(config: StageConfig) -> Plan:
         *about_scores,
         *_about_order(config),
         *about_cuts,
+        *about_jit,
     )
     return Plan(measured, parts, config.study.epochs, notes)
 
 
 def _about_order(config: StageConfig) -> Iterator[str]:
     if has_arms(config):
-        order = ", ".join(in_order(config.range_test.optimizers))
-        yield f"the study turns to {order} in this order, and tests an optimizer's range when it does"
+        order, all_in_order = planned_optimizers(config), in_order(config.range_test.optimizers)
+        yield f"the study turns to {', '.join(order)} in this order, and tests an optimizer's range when it does"
+        if left := all_in_order[len(order) :]:
+            yield f"{config.study.num_trials} trials are too few to turn to {', '.join(left)}"
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
     """Return the cost of each range test, and of trainings by epochs at the mean over optimizers and batch sizes."""
-    study = config.study
+    study, names = config.study, planned_optimizers(config)
     tests = [
-        _price_range_test(config, measured[name, size], is_first=name == config.range_test.optimizers[0])
-        for name in config.range_test.optimizers
+        _price_range_test(config, measured[name, size], is_first=name == names[0])
+        for name in names
         for size in config.tested_batch_sizes
     ]
     others = sum(one.compile_s for (_, size), one in measured.items() if size not in config.tested_batch_sizes)

@@ -45,6 +45,15 @@ def in_order(optimizers: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(optimizers, key=lambda name: place.get(name, len(FIRST))))
 
 
+def turns_of(order: Sequence[str], num_trials: int) -> tuple[str, ...]:
+    """Return the optimizers to which a study of so many trials turns, at most, in their order.
+
+    >>> turns_of(["adam", "sgd", "lion"], 4)
+    ('adam', 'sgd')
+    """
+    return tuple(order[: math.ceil(num_trials / NEW_EVERY)])
+
+
 def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
     """Return the arm of the next trial.
 
@@ -64,7 +73,8 @@ def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
     counts = {arm: sum(one.arm == arm for one in tried) for arm in order}
     untried = [arm for arm in order if counts[arm] == 0]
     if untried and (number % NEW_EVERY == 0 or len(untried) == len(order)):
-        return untried[0]
+        turn = order[number // NEW_EVERY % len(order)]  # two workers must not take the first one that is untried
+        return turn if turn in untried else untried[0]
     best = best_costs(tried)
     left = {one.arm for one in left_arms(tried)}
     ranked = sorted((arm for arm in order if counts[arm] and arm not in left), key=lambda arm: best[arm])

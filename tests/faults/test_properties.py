@@ -6,7 +6,7 @@ import json
 import math
 import string
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lrrt import RangeCurve, Stop, find_bounds
@@ -19,6 +19,7 @@ from pipeline.state.ownership import differences, flat
 from studies import TrialConfig, TrialResult, TrialState, check_overfitting, ranked
 from studies.storage.urls import address
 from studies.storage.whole_file import is_leftover
+from studies.trial_config import is_reserved
 from studies.user_errors import described, shortened
 
 ANY_FLOAT = st.floats()
@@ -27,7 +28,7 @@ NUMBERS = st.one_of(st.integers(-(2**53), 2**53), ANY_FLOAT, st.booleans(), st.n
 PLAIN = st.recursive(
     st.one_of(NUMBERS, TEXT), lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXT, inner)), max_leaves=10
 )
-OWN_NAMES = st.text(min_size=1, max_size=10).filter(lambda name: name.isprintable())
+OWN_NAMES = st.text(min_size=1, max_size=10).filter(lambda name: name.isprintable() and not is_reserved(name))
 OWN_VALUES = st.one_of(
     st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), TEXT, st.booleans()
 )
@@ -81,6 +82,7 @@ def test_the_best_of_any_trials_is_finite(trials):
 
 
 @given(CURVES, CURVES)
+@example((0.0,) * 5, (0.0, 1e308, 0.0, 1e308, 0.0))
 def test_any_losses_have_a_verdict(train, validation):
     length = min(len(train), len(validation))
     report = check_overfitting(train[:length], validation[:length])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import lrrt
-from lrrt.curve import smooth
 from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.recording import repeated
+from lrrt.smoothing import smooth
 from lrrt.variables import read
 
 SPARSE = "sparse_categorical_crossentropy"
