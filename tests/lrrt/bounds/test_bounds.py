@@ -322,6 +322,20 @@ def test_of_a_single_loss_nothing_is_known_of_its_noise():
     assert noise_of([1e-7], [2.0]) == float("inf")
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fall_is_judged_by_the_noise_where_it_is_not_by_that_where_nothing_moves_yet(seed):
+    """A text's losses are all alike until its network answers; then they scatter, and what dips by chance is no fall.
+
+    From 1e-2 on they scatter by 100 times as much. The first one dips by a third of it, the other falls by 20 times it.
+    """
+    scatter = np.where(LRS < 1e-2, 1e-3, 0.1) * np.random.default_rng(seed).standard_normal(100)
+    dip = np.where((LRS > 1e-2) & (LRS < 0.1), 0.03, 0.0) - LRS**2
+    by_chance, by_learning = (find_bounds([curve(LRS, 2.0 - times * dip + scatter)]) for times in (1, 60))
+
+    assert by_chance.verdict is not Verdict.FOUND
+    assert by_learning.verdict is Verdict.FOUND
+
+
 def test_an_empty_curve_among_others_is_a_repeat_that_showed_nothing():
     hidden = curve(*falling(noise=0.5, seed=2))
     for others in (three(), [hidden, hidden]):
@@ -329,7 +343,7 @@ def test_an_empty_curve_among_others_is_a_repeat_that_showed_nothing():
 
 
 def test_a_verdict_says_after_how_many_curves_and_why_one_was_not_enough():
-    doubtful = [curve(*falling(noise=0.5, seed=seed)) for seed in (1, 3, 4)]
+    doubtful = [curve(*falling(noise=0.4, seed=seed)) for seed in (3, 4, 5)]
 
     assert find_bounds(three()[:1]).reason == "bounds found (after 1 curve)"
     assert find_bounds(three()).reason == "bounds found (after 3 curves)"
