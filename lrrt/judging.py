@@ -14,6 +14,7 @@ from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
 SURE_LOCALLY = 10.0  # where each smoothed loss has its own, from some six differences: 1 % of curves of noise exceed it
+FAR = 1000.0  # times the first rate: even Lion's bounds, for a training of 200,000 updates, lie within it below an edge
 LOWER = "; lower start_lr"
 BELOW_RAMP = f"low lies below the first rate that was tried, where nothing was seen{LOWER}"
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
@@ -124,6 +125,16 @@ def shows_bounds(curve: RangeCurve) -> bool:
     """
     (reading,) = _readings([curve])
     return reading.confidence > SURE_LOCALLY and not reading.is_open
+
+
+def leaves_room(curve: RangeCurve) -> bool:
+    """Say whether a curve shows its bounds without doubt, and so far above its first rate that they lie above it.
+
+    >>> leaves_room(RangeCurve((1e-3, 1e-2), (2.0, 1.0)))
+    False
+    """
+    (reading,) = _readings([curve])
+    return reading.edge is not None and reading.edge >= FAR * curve.lrs[0] and not more_would_help([curve])
 
 
 def _readings(curves: Sequence[RangeCurve]) -> list[Reading]:

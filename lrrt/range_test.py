@@ -207,7 +207,7 @@ def run_range_test(
                 loops, case.optimizer, bounds[label], num_steps=confirm_steps, seed=seed, batch_size=size
             )
         if constant is not None:
-            bounds[label] = constant.doubted(bounds[label], curves[label])
+            bounds[label] = constant.explained(constant.doubted(bounds[label], curves[label]))
         watcher.on_case_end(label, bounds[label])
     return RangeTestResult(curves, bounds, cases, ramp, seed)
 
