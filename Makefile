@@ -40,7 +40,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 faults: $(READY)
-	@$(BIN)/python -m pytest -m "long or not long" $(or $(ARGS),tests/faults)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "long or not long" $(or $(ARGS),tests/faults)
 
 audit: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,audit]"

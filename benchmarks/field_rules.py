@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lrrt.curve import count_finite
+from lrrt.smoothing import count_finite
 
 Floats = NDArray[np.float64]
 

@@ -58,7 +58,7 @@ def counts_of(loop: TrainingLoop) -> Counts:
 
 
 def _graphs_of_a_step(loop: TrainingLoop) -> Iterator[tuple[Any, bool]]:
-    outer = loop.graph
+    outer = loop.compiled.graph
     library = {function.signature.name: function for function in outer.as_graph_def().library.function}
     for operation in outer.get_operations():
         if operation.type in ("While", "StatelessWhile"):

@@ -29,9 +29,13 @@ class Task(Protocol):
     """One task with some of its optimizers, whose trainings differ by their configs and the seed alone."""
 
     optimizers: tuple[str, ...]
-    batch_size: int
+    batch_size: int  # of range tests
+    batch_sizes: tuple[int, ...]  # of trials
     epochs: int
-    steps_per_epoch: int
+    steps_per_epoch: int  # in batches of `batch_size`
+
+    def space(self, ranges: tuple[OptimizerRange, ...]) -> SearchSpace:
+        """Return what is searched, with these rates."""
 
     def range_test(self, seed: int, optimizers: Sequence[str]) -> RangeTestResult:
         """Test the rates of some optimizers."""
@@ -73,7 +77,21 @@ def _means(case: Mapping[str, Any], start: float) -> list[float]:
     return [statistics.fmean(losses) for losses in zip(*runs, strict=True)]
 
 
-class TrainedTask:
+class RateTask:
+    """A task of which optimizers and rates are searched, nothing else."""
+
+    batch_size: int
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        return (self.batch_size,)
+
+    def space(self, ranges: tuple[OptimizerRange, ...]) -> SearchSpace:
+        """Return the space of these rates, and of fixed schedules."""
+        return SearchSpace(ranges, batch_sizes=self.batch_sizes)
+
+
+class TrainedTask(RateTask):
     """A task whose trials are trained, on loops that are traced before any is."""
 
     def __init__(self, oracle: Oracle, name: str, optimizers: Sequence[str]) -> None:
@@ -96,8 +114,7 @@ class TrainedTask:
         self.steps_per_epoch = self.loops.get(optimizers[0]).batches.num_batches
         once = Trainer(self.loops, epochs=1)
         for label in optimizers:
-            one = SearchSpace((OptimizerRange(label, 1e-5, 1e-1),), batch_sizes=(self.batch_size,))
-            OptunaStudy(one).run(once, num_trials=1)
+            OptunaStudy(self.space((OptimizerRange(label, 1e-5, 1e-1),))).run(once, num_trials=1)
 
     def range_test(self, seed: int, optimizers: Sequence[str]) -> RangeTestResult:
         """Run them as a stage does, for trainings of all epochs."""
@@ -108,7 +125,7 @@ class TrainedTask:
         return Trainer(self.loops, epochs=self.epochs, seed=seed, patience=None)
 
 
-class LookedUpTask:
+class LookedUpTask(RateTask):
     """A task whose trials are looked up: the best loss of a rate is read between the grid's rates, in log rate.
 
     The range test is the oracle's own, one for all seeds; of the oracle's two trainings of a rate, even seeds see the

@@ -25,6 +25,7 @@ from studies import (
 )
 from studies.engines.arms_engine import ArmsEngine, with_any_rate
 from studies.engines.observation import cost_for_engines
+from studies.judging.halving import Prunes
 from studies.space.optimizer_range import ranges_within
 
 WIDE, USUAL = (1e-6, 10.0), (1e-5, 1e-1)
@@ -36,7 +37,7 @@ class Reached:
     """What it took to come near the oracle's best, in full trainings by trained steps, range tests included.
 
     `trainings` has a number for each target, the loosest last; a target that was missed counts as one training more
-    than were allowed, after the range tests. `seconds` are those until the search ended.
+    than were allowed. `seconds` are those until the search ended.
     """
 
     trainings: tuple[float, ...]
@@ -48,59 +49,60 @@ class Reached:
 class Search(Watcher):
     """Counts the steps of one search, and ends it when it has reached the hardest target, or has used up its steps.
 
+    A step of a larger batch counts as more steps: what is counted is rows.
+
     Args:
-        targets: the losses to reach, the hardest first.
-        full_steps: of a full training.
-        max_trainings: full trainings that the trials may take, by their steps.
+        targets: the losses to reach, the hardest first; without any the search uses up its steps.
+        full_rows: of a full training.
+        max_trainings: full trainings that the search may take, by its rows, those of range tests included.
     """
 
-    def __init__(self, targets: Sequence[float], full_steps: int, max_trainings: int) -> None:
-        self.targets, self.full_steps, self.max_trainings = targets, full_steps, max_trainings
+    def __init__(self, targets: Sequence[float], full_rows: int, max_trainings: int) -> None:
+        self.targets, self.full_rows, self.max_trainings = targets, full_rows, max_trainings
         self.began, self.results = time.monotonic(), []
-        self.test_steps = self.trial_steps = 0
+        self.test_rows = self.trial_rows = 0
         self.reached_at: list[float | None] = [None] * len(targets)
+        self.history: list[tuple[float, float]] = []  # after how many trainings a trial ended, and its score
 
     def on_trial_end(self, trained: Trained) -> None:
         self.results.append(trained.result)
-        self.spend(trained.result.num_steps, trained.result.score)
+        self.spend(trained.result.num_steps * trained.result.config.batch_size, trained.result.score)
 
-    def spend(self, num_steps: int, score: float | None) -> None:
+    def spend(self, num_rows: int, score: float | None) -> None:
         """Count a training, or what was new of it, that came to this score."""
-        self.trial_steps += num_steps
+        self.trial_rows += num_rows
+        taken = (self.trial_rows + self.test_rows) / self.full_rows
+        if score is not None:
+            self.history.append((taken, score))
         for at, target in enumerate(self.targets):
             if self.reached_at[at] is None and score is not None and score <= target:
-                self.reached_at[at] = (self.trial_steps + self.test_steps) / self.full_steps
-        if self.reached_at[0] is not None or self.trial_steps >= self.max_trainings * self.full_steps:
+                self.reached_at[at] = taken
+        if taken >= self.max_trainings or (self.targets and self.reached_at[0] is not None):
             raise StopTraining
 
     def reached(self) -> Reached:
-        range_test = self.test_steps / self.full_steps
-        missed = self.max_trainings + 1 + range_test
         return Reached(
-            tuple(missed if one is None else one for one in self.reached_at),
+            tuple(self.max_trainings + 1 if one is None else one for one in self.reached_at),
             tuple(one is not None for one in self.reached_at),
-            range_test,
+            self.test_rows / self.full_rows,
             time.monotonic() - self.began,
         )
 
 
-def search_ours(task: Task, search: Search, seed: int, *, sampler: str) -> None:
+def search_ours(task: Task, search: Search, seed: int, *, sampler: str, prunes: Prunes = False) -> None:
     """Run a study in the bounds of range tests: all of them first, or with "arms" each when the study turns to it."""
-    options = {"fallback": FALLBACK, "cases": {}, "batch_sizes": (task.batch_size,)}
 
-    def ranges_of(optimizer: str) -> tuple[OptimizerRange, ...]:
-        tested = task.range_test(seed, (optimizer,))
-        search.test_steps += tested.num_steps
-        return ranges_within(tested.bounds, **options)
+    def ranges_of(*optimizers: str) -> tuple[OptimizerRange, ...]:
+        tested = task.range_test(seed, optimizers)
+        search.test_rows += tested.num_steps * task.batch_size
+        in_order = {standing.label: tested.bounds[standing.label] for standing in tested.standings()}
+        return ranges_within(in_order, {}, task.batch_sizes, FALLBACK)
 
     if sampler == "arms":
         space = with_any_rate(plain_space(task, *USUAL))
-        study: Study = Study(space, ArmsEngine(space, ranges_of, seed=seed))
+        study: Study = Study(space, ArmsEngine(space, ranges_of, seed=seed), prunes=prunes)
     else:
-        tested = task.range_test(seed, task.optimizers)
-        search.test_steps += tested.num_steps
-        space = SearchSpace.from_result(tested, fallback_range=FALLBACK, batch_sizes=(task.batch_size,))
-        study = OptunaStudy(space, seed=seed, sampler=sampler)
+        study = OptunaStudy(task.space(ranges_of(*task.optimizers)), seed=seed, sampler=sampler, prunes=prunes)
     study.run(task.trainer(seed), num_trials=num_trials(search), watcher=search)
 
 
@@ -128,8 +130,7 @@ def search_wrongly(task: Task, search: Search, seed: int, *, factor: float) -> N
 def search_box(task: Task, search: Search, seed: int) -> None:
     """Run our study without range tests, from the least to the greatest best rate of each optimizer on other tasks."""
     ranges = tuple(OptimizerRange(label, *task.remembered(label)) for label in task.optimizers)
-    space = SearchSpace(ranges, batch_sizes=(task.batch_size,))
-    study = OptunaStudy(space, seed=seed)
+    study = OptunaStudy(task.space(ranges), seed=seed)
     study.run(task.trainer(seed), num_trials=num_trials(search), watcher=search)
 
 
@@ -179,8 +180,9 @@ def search_keras_tuner(task: Task, search: Search, seed: int, *, hyperband: bool
             trained = trainer.train(space.suggest(hp), **({"on_epoch": stop} if hyperband else {}))
             cost = cost_for_engines(trained.result, search.results)
             search.results.append(trained.result)
-            new = max(len(trained.result.train_losses) - begun, 0) * task.steps_per_epoch
-            search.spend(new if hyperband else trained.result.num_steps, trained.result.score)
+            new = max(len(trained.result.train_losses) - begun, 0) / max(len(trained.result.train_losses), 1)
+            rows = trained.result.num_steps * trained.result.config.batch_size
+            search.spend(round(rows * new) if hyperband else rows, trained.result.score)
             return cost
 
     hp = keras_tuner.HyperParameters()
@@ -205,14 +207,14 @@ def num_trials(search: Search) -> int:
 
 
 def plain_space(task: Task, low: float, high: float) -> SearchSpace:
-    ranges = tuple(OptimizerRange(label, low, high) for label in task.optimizers)
-    return SearchSpace(ranges, batch_sizes=(task.batch_size,))
+    return task.space(tuple(OptimizerRange(label, low, high) for label in task.optimizers))
 
 
 OURS = "ours"
 Way = Callable[[Task, Search, int], None]
 WAYS: Mapping[str, Way] = {
     OURS: partial(search_ours, sampler="arms"),
+    "ours, halved": partial(search_ours, sampler="arms", prunes="hyperband"),
     "ours, bounds as walls": partial(search_ours, sampler="tpe"),
     "ours, bounds x 10": partial(search_wrongly, factor=10.0),
     "ours, bounds / 10": partial(search_wrongly, factor=0.1),
@@ -223,4 +225,4 @@ WAYS: Mapping[str, Way] = {
     "KerasTuner Bayesian": search_keras_tuner,
     "KerasTuner Hyperband": partial(search_keras_tuner, hyperband=True),
 }
-NEED_EPOCHS = ("TPE + Hyperband", "KerasTuner Hyperband")  # a table of whole trainings cannot be cut
+NEED_EPOCHS = ("ours, halved", "TPE + Hyperband", "KerasTuner Hyperband")  # a table of whole trainings cannot be cut

@@ -13,9 +13,10 @@ search chooses among all of the task's optimizers as well. All ways train with t
 from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached a target
 at the first trial whose best validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest; the scale
 is the loss before training minus the lowest. What counts is trained steps, those of range tests included, in units of a
-full training. A target that was missed counts as one training more than were allowed.
+full training. All may take as many. A target that was missed counts as one training more than were allowed.
 
 ours: our study with the sampler "arms"; the range test of an optimizer is run when the study turns to it.
+ours, halved: the same with prunes = "hyperband".
 ours, bounds as walls: our study with "tpe", inside the bounds of range tests, which are all run first.
 ours, bounds x 10, / 10: "arms" with all bounds wrong by a decade.
 remembered box: our study with "tpe", without range tests, between the least and the greatest best rate of each
@@ -60,7 +61,9 @@ def measure_task(oracle: Oracle, name: str, kept: Kept, options: argparse.Namesp
         task, targets = None, oracle.targets(name, group)
         for way, reached in samples.items():
             for seed in range(options.seeds):
-                key = f"{make.__name__} {name}: {', '.join(group)}: {way}: {options.trials} trainings: seed {seed}"
+                key = (
+                    f"{make.__name__} {name}: {', '.join(group)}: {way}: {options.trials} trainings in all: seed {seed}"
+                )
                 if key not in kept.reached:
                     task = task or make(oracle, name, group)
                     kept.add(key, run(way, task, targets, seed, options.trials))
@@ -70,7 +73,7 @@ def measure_task(oracle: Oracle, name: str, kept: Kept, options: argparse.Namesp
 
 def run(way: str, task: Task, targets: Sequence[float], seed: int, max_trainings: int) -> Reached:
     """Run one search."""
-    search = Search(targets, task.epochs * task.steps_per_epoch, max_trainings)
+    search = Search(targets, task.epochs * task.steps_per_epoch * task.batch_size, max_trainings)
     with contextlib.suppress(StopTraining):
         WAYS[way](task, search, seed)
     return search.reached()
@@ -148,7 +151,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", help="the oracle's; default: all")
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="default: all that the trials allow")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=20, help="full trainings that the trials of a search may take")
+    parser.add_argument("--trials", type=int, default=20, help="full trainings that a search may take")
     parser.add_argument("--json", type=Path, help="where results are kept")
     parser.add_argument("--picture", type=Path, help="where the performance profile is drawn")
     options = parser.parse_args()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import random
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ TEXTS = ("sex", "embarked", "cabin")
 NUMBERS = ("age", "fare", "sibsp", "parch", "pclass")
 COLUMNS = ("pclass", "survived", "name", "sex", "age", "sibsp", "parch", "ticket", "fare", "cabin", "embarked")
 MISSING = "?"  # in this format
+SEED = 0
 
 
 def build_model() -> keras.Model:
@@ -49,6 +51,7 @@ def load_data() -> tuple[dict[str, np.ndarray], np.ndarray]:
     """
     lines = gzip.decompress(TABLE.read_bytes()).decode().splitlines()
     rows = list(csv.reader(lines[lines.index("@data") + 1 :]))
+    random.Random(SEED).shuffle(rows)  # they are sorted by class and name, which means nothing here
     table = {name: np.array(column) for name, column in zip(COLUMNS, zip(*rows, strict=True), strict=False)}
     texts = {name: table[name] for name in TEXTS}
     texts["cabin"] = np.array([cabin[0] for cabin in texts["cabin"]])  # the deck

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+MAX_LENGTHS = 4  # that a message shows
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayBatches:
     """Arrays that are gathered by a shuffled index; an epoch takes each sample once.
@@ -154,8 +157,9 @@ def _count_samples(arrays: tuple[Any, ...], name: str) -> int:
 
     lengths = [int(rows.shape[0]) for rows in keras.tree.flatten(arrays)]
     if len(set(lengths)) != 1:
+        shown = lengths if len(lengths) <= MAX_LENGTHS else list(dict.fromkeys(lengths))[:MAX_LENGTHS]
         raise ValueError(
-            f"All parts of {name} must have one length, got {', '.join(map(str, lengths))} samples.{_remedy(arrays)}"
+            f"All parts of {name} must have one length, got {', '.join(map(str, shown))} samples.{_remedy(arrays)}"
         )
     if lengths[0] == 0:
         raise ValueError(f"{name} must not be empty, got 0 samples.")
@@ -163,9 +167,18 @@ def _count_samples(arrays: tuple[Any, ...], name: str) -> int:
 
 
 def _remedy(arrays: tuple[Any, ...]) -> str:
-    """Say what to pass where the data looks like that of `keras.datasets`."""
-    are_pairs = [len(part) for part in arrays if isinstance(part, tuple)] == [2, 2]
-    return " Of (x, y), (x_test, y_test), pass one pair as data." if are_pairs else ""
+    """Say what to pass where the data looks like that of `keras.datasets`, or like a list of samples."""
+    counts = [len(part) for part in arrays if isinstance(part, tuple)]
+    if counts == [2, 2]:
+        return " Of (x, y), (x_test, y_test), pass one pair as data."
+    are_samples = max(counts, default=0) in {
+        int(rows.shape[0]) for rows in arrays if not isinstance(rows, tuple | dict)
+    }
+    return (
+        " A list of arrays is one array for each input; of one for each sample, pass numpy.stack."
+        if are_samples
+        else ""
+    )
 
 
 def _with_labels(arrays: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -29,13 +29,14 @@ DOUBTED = {Verdict.FOUND, Verdict.LOW_CONFIDENCE, Verdict.NEVER_DIVERGES, Verdic
 class Bounds(JsonRecord):
     """The learning rates worth searching for one optimizer; the rates are None where the test has no answer.
 
-    `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. The article's
-    readings, medians over the repeats: `lowest`, the rate at the lowest loss, which is the largest that Smith (2018,
-    section 4.1) takes for the maximum of a cycle; `steepest`, where the loss falls fastest; `diverged`, where the loss
-    is back above its starting level, or the end of the ramp. What they are for: `training_steps`, the updates of the
-    training to come; None if not known, and then some five times as many as a ramp over eight decades has steps.
-    `averaging_steps`, the updates that the network's moving averages run over; None without any. `doubt`, why the rates
-    are uncertain whatever the curves look like; it is part of the reason.
+    `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. `verdict` says
+    what the test showed, `reason` adds its numbers. The article's readings, medians over the repeats: `lowest`, the
+    rate at the lowest loss, which is the largest that Smith (2018, section 4.1) takes for the maximum of a cycle;
+    `steepest`, where the loss falls fastest; `diverged`, where the loss is back above its starting level, or the end of
+    the ramp. What they are for: `training_steps`, the updates of the training to come; None if not known, and then some
+    five times as many as a ramp over eight decades has steps. `averaging_steps`, the updates that the network's moving
+    averages run over; None without any. `doubt`, why the rates are uncertain whatever the curves look like; it is part
+    of the reason.
 
     `json.dumps` takes bounds as they are, and a result's `bounds`; `bounds["low"]` is what `to_dict()["low"]` is.
 

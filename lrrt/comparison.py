@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrrt.bounds import Bounds
-from lrrt.curve import RangeCurve, count_finite, smooth
+from lrrt.curve import RangeCurve
 from lrrt.monitor import LOSS, Monitor
+from lrrt.smoothing import count_finite, smooth
 from lrrt.words import rate_text, score_text
 
 CAVEAT = (

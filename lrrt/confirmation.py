@@ -11,11 +11,11 @@ import numpy as np
 
 from lrrt.batches import Batches
 from lrrt.bounds import Bounds
-from lrrt.curve import Floats
 from lrrt.factors import lags
 from lrrt.loops import Loops
 from lrrt.sharpening import sharpen
 from lrrt.short_trainings import TRUSTED, Confirmation, falls_of, shows_in_validation
+from lrrt.smoothing import Floats
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values
 

@@ -14,7 +14,8 @@ from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.bounds import Bounds
 from lrrt.comparison import compare
-from lrrt.curve import RangeCurve, count_finite, noise_of, smooth
+from lrrt.curve import RangeCurve
+from lrrt.smoothing import count_finite, noise_of, smooth
 from lrrt.steps import has_step_of_its_own
 
 if TYPE_CHECKING:

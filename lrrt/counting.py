@@ -6,6 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from lrrt.words import capitalised
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -35,6 +37,6 @@ def count_batches(dataset: tf.data.Dataset, name: str) -> int:
         if number >= MOST_BATCHES or seconds >= LONGEST_S:
             raise ValueError(
                 f"{name} must have an end that can be found, but {number} batches in {seconds:.0f} s showed none. "
-                f"{REMEDY[0].upper()}{REMEDY[1:]}."
+                f"{capitalised(REMEDY)}."
             )
     return number

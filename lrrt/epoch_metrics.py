@@ -39,20 +39,24 @@ class EpochMetrics:
         self._summed = [variable for metric in sums for variable in metric.variables] if self._adds_up else []
         with model.distribute_strategy.scope():
             self._sums = [tf.Variable(tf.zeros_like(metric.value), trainable=False) for metric in self._summed]
-        # Each assignment alone takes longer than all of them in a graph, which Python of the user's own cannot enter.
-        self._forget = tf.function(self._reset, autograph=False) if _is_of_keras(model) else self._reset
+        self.is_of_keras = _is_of_keras(model)
+        """Whether they can be reset and read in a graph, which Python of the user's own cannot enter."""
+        # Each assignment alone takes longer than all of them in a graph.
+        self._forget = tf.function(self.forgotten, autograph=False) if self.is_of_keras else self.forgotten
 
     def begin(self) -> None:
         """Forget what was shown before."""
         with self.model.distribute_strategy.scope():
             self._forget()
 
-    def _reset(self) -> None:
+    def forgotten(self) -> int:
+        """Do what `begin` does, in a graph or not; return 0, since TensorFlow's conditions need a result."""
         import tensorflow as tf
 
         self.model.reset_metrics()
         for total in self._sums:
             total.assign(tf.zeros_like(total))
+        return 0
 
     def add_step(self) -> None:
         """Add up what the last step showed; it runs inside the graph, too."""
@@ -67,9 +71,16 @@ class EpochMetrics:
                 variable.assign(total)
             for metric in self.model.metrics if self._adds_up else ():
                 if metric not in self._unknown:
-                    result = metric.result()
-                    shown |= result if isinstance(result, dict) else {metric.name: result}
+                    shown |= _by_name({metric.name: metric.result()})
         return shown
+
+
+def _by_name(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return results as `fit` shows them: those of a metric with several have their own names."""
+    shown: dict[str, Any] = {}
+    for name, result in results.items():
+        shown |= _by_name(result) if isinstance(result, Mapping) else {name: result}
+    return shown
 
 
 def _is_a_sum(metric: keras.Metric) -> bool:

@@ -59,6 +59,8 @@ def required_parameters(function: Callable[..., Any]) -> list[str]:
 def one_argument(function: Callable[..., Any], name: str, argument: str = HP) -> str | None:
     """Return the name of the one argument that a user's function needs; None if it needs none.
 
+    One that is called `hp` and comes first is given, although it may have a default.
+
     Args:
         function: builds a model, loads data or makes callbacks.
         name: what messages call the function.
@@ -69,7 +71,7 @@ def one_argument(function: Callable[..., Any], name: str, argument: str = HP) ->
     """
     required = required_parameters(function)
     if not required:
-        return None
+        return "hp" if argument == HP and _begins_with_hp(function) else None
     by_keyword = inspect.signature(function).parameters[required[0]].kind is inspect.Parameter.KEYWORD_ONLY
     if len(required) > 1 or by_keyword:
         raise TypeError(
@@ -86,6 +88,13 @@ def takes_hyperparameters(function: Any, name: str = "A model builder") -> bool:
         TypeError: for a function that needs more.
     """
     return one_argument(as_function(function), name) is not None
+
+
+def _begins_with_hp(function: Callable[..., Any]) -> bool:
+    try:
+        return next(iter(inspect.signature(function).parameters), None) == "hp"
+    except ValueError:  # a function of C
+        return False
 
 
 def _made(kind: type[Any]) -> Any:

@@ -76,11 +76,11 @@ def _may_pay(loop: TrainingLoop, weights: Values, planned_steps: int) -> bool:
 
     if planned_steps < LEAST_STEPS:
         return False
-    is_slow = any(kind in name for name in loop.operations for kind in SLOW_ON_CPU)
+    is_slow = any(kind in name for name in loop.compiled.operations for kind in SLOW_ON_CPU)
     if is_slow and not tf.config.list_physical_devices("GPU"):
         return False
     planned_s = planned_steps * _seconds_per_step(loop, weights, uses_xla=False)
-    return planned_s >= max(LEAST_S, GAIN * (planned_s / HOPE + COMPILES * loop.trace_s))
+    return planned_s >= max(LEAST_S, GAIN * (planned_s / HOPE + COMPILES * loop.compiled.trace_s))
 
 
 def _seconds_per_step(loop: TrainingLoop, weights: Values, *, uses_xla: bool) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
+from lrrt.initial_weights import InitialWeights
 from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, required_batch_size
 from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import checked_monitor
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from lrrt.fit_loop import FitLoop
 
-KEPT_WEIGHTS = 4  # drawn initial weights that are kept for the next run with the same seed
 FORWARD_FACTOR = 4  # a validation batch is so many training batches: a forward pass keeps no activations
 UNKNOWN_SIZE = 32  # taken for the samples of a batch where the training data brings its own size
 
@@ -120,7 +119,7 @@ class Loops:
         self.monitor = checked_monitor(monitor, self.model, monitor_mode, has_validation=self.validation is not None)
         self._initial_values = read(all_variables(self.model)) if self._build_model is None else None
         self._loops: dict[tuple[str, int], FitLoop] = {}
-        self._drawn: OrderedDict[int, Values] = OrderedDict()
+        self.drawn = InitialWeights()
         self.untrained = UntrainedLosses()
 
     @property
@@ -208,13 +207,7 @@ class Loops:
         if self._build_model is None:
             assert self._initial_values is not None, "what a compiled model came with is read when the loops are made"
             return self._initial_values
-        if seed not in self._drawn:
-            made = self._build(seed)
-            check_is_new(made, self.model)
-            self._drawn[seed] = read(all_variables(made))
-            if len(self._drawn) > KEPT_WEIGHTS:
-                self._drawn.popitem(last=False)
-        return self._drawn[seed]
+        return self.drawn.of(seed, self._draw)
 
     @contextmanager
     def left_as_found(self) -> Iterator[None]:
@@ -226,6 +219,11 @@ class Loops:
                 assign(all_variables(self.model), self._initial_values)
                 if len(self._initial_metrics) == len(self.model.metrics_variables):
                     assign(self.model.metrics_variables, self._initial_metrics)
+
+    def _draw(self, seed: int) -> Values:
+        made = self._build(seed)
+        check_is_new(made, self.model)
+        return read(all_variables(made))
 
     def _build(self, seed: int) -> keras.Model:
         assert self._build_model is not None, "a compiled model is there already"

@@ -75,6 +75,11 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
         _check_number(model, x)
         y_pred = model(x, training=False)
     except Exception as error:  # layers of the user's own may raise anything
+        if _fits(model, x):
+            raise ValueError(
+                f"The model must run on a batch of {name}, whose shape {_shapes(x)} is that of its inputs, but it "
+                f"raised {reason_of(error)}."
+            ) from error
         inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
         expected = f", for inputs of shape {inputs}" if inputs else ""
         raise ValueError(
@@ -93,6 +98,24 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
             ) from error
         check_shapes(model, y, y_pred, name)
     return y_pred
+
+
+def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) -> None:
+    """Let the compiled metrics see a batch, which makes their variables.
+
+    Raises:
+        ValueError: for labels or weights that they do not take, saying what is wrong.
+    """
+    import keras
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    try:
+        model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+    except Exception as error:  # metrics of the user's own may raise anything
+        raise ValueError(
+            f"{name} must have labels that the model's metrics take, got y of {_shown(y)} for outputs of "
+            f"{_shown(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
+        ) from error
 
 
 def _other_than_widths(batches: Batches) -> int:
@@ -150,6 +173,19 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
 
 
+def _fits(model: keras.Model, x: Any) -> bool:
+    """Say whether a batch has as many arrays as the model has inputs, of their shapes and of text where they are."""
+    import keras
+
+    inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)
+    if not inputs or len(arrays) != len(inputs):
+        return False
+    return all(
+        one.shape[1:].is_compatible_with(tensor.shape[1:]) and (one.dtype == "string") is (tensor.dtype == "string")
+        for one, tensor in zip(arrays, inputs, strict=True)
+    )
+
+
 def _check_number(model: keras.Model, x: Any) -> None:
     """Refuse more arrays than a model has inputs, of which Keras would take the first ones."""
     import keras
@@ -173,6 +209,13 @@ def _shapes(tensors: Any) -> str:
 
     leaves = keras.tree.flatten(tensors)
     return " and ".join(str((None, *leaf.shape[1:])) for leaf in leaves if leaf is not None)
+
+
+def _shown(tensors: Any) -> str:
+    """Return shapes, after the names of those in a dict."""
+    if isinstance(tensors, dict):
+        return " and ".join(f"{name} {_shapes(one)}" for name, one in tensors.items())
+    return f"shape {_shapes(tensors)}"
 
 
 def _batch_remedy(model: keras.Model, x: Any) -> str:

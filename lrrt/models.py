@@ -12,7 +12,7 @@ import numpy as np
 
 from lrrt.batches import Batches
 from lrrt.hyper_models import as_function, takes_hyperparameters
-from lrrt.matching import build_size, predicted
+from lrrt.matching import build_size, predicted, show_to_metrics
 from lrrt.metric_names import rename_metrics
 from lrrt.own_steps import check_optimizers
 from lrrt.parts import Batch
@@ -87,7 +87,7 @@ def complete(model: keras.Model, batches: Batches) -> None:
         return
     with left_in_its_state(model):
         batch = batches.sample(build_size(model, batches))
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
         try:
             y_pred = predicted(model, batch, "data") if has_call(model) else None
         except ValueError:
@@ -97,7 +97,7 @@ def complete(model: keras.Model, batches: Batches) -> None:
         if y_pred is None or (y is None and not model.run_eagerly):
             _trace_step(model, batch)
         elif y is not None:
-            model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+            show_to_metrics(model, batch, y_pred, "data")
         for metric in model.metrics:
             metric.reset_state()
 

@@ -82,6 +82,9 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     if not isinstance(logs, dict) or name not in logs:
         received = (", ".join(map(str, logs)) or "no key") if isinstance(logs, dict) else type(logs).__name__
         raise BrokenStep(f'A train_step or test_step must return a dict with the key "{name}", got {received}.')
+    if isinstance(logs[name], dict):
+        names = ", ".join(map(str, logs[name]))
+        raise BrokenStep(f'"{name}" of a train_step or test_step must be a scalar, got a dict of {names}.')
     value = tf.convert_to_tensor(logs[name])
     if value.shape.num_elements() != 1:
         raise BrokenStep(f'"{name}" of a train_step or test_step must be a scalar, got the shape {value.shape}.')

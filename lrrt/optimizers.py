@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lrrt.variables import members
 from lrrt.words import did_you_mean
@@ -31,7 +31,7 @@ def as_optimizers(
     """
     import keras
 
-    if isinstance(optimizers, str | keras.Optimizer):
+    if isinstance(optimizers, str | keras.Optimizer) or _is_config(optimizers):
         optimizers = [optimizers]
     if not isinstance(optimizers, Iterable):
         raise TypeError(f"`optimizers` must be names, Keras optimizers or {{label: either}}, got {optimizers!r:.80}.")
@@ -158,14 +158,22 @@ def _label(item: object) -> str:
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):
         return _label(item.inner_optimizer)
-    return item.lower() if isinstance(item, str) else type(item).__name__.lower()
+    name = item["class_name"] if _is_config(item) else item
+    return name.lower() if isinstance(name, str) else type(item).__name__.lower()
 
 
-def _pattern(item: str | keras.Optimizer) -> keras.Optimizer:
+def _is_config(item: object) -> TypeGuard[Mapping[str, Any]]:
+    """Say whether something is an optimizer's config as `compile` takes it."""
+    return isinstance(item, Mapping) and "class_name" in item
+
+
+def _pattern(item: str | keras.Optimizer | Mapping[str, Any]) -> keras.Optimizer:
     import keras
 
     if isinstance(item, keras.optimizers.LossScaleOptimizer):
         return _pattern(item.inner_optimizer)
+    if _is_config(item):
+        return _pattern(keras.optimizers.get(dict(item)))  # Keras changes what it is given
     if isinstance(item, keras.optimizers.MultiOptimizer):
         raise TypeError(
             "An optimizer must have one learning rate, which is set at each step, got a MultiOptimizer, each of whose "

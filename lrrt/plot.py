@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt.bounds import Bounds
-from lrrt.curve import DELTA_WINDOW, Floats, RangeCurve, loss_deltas, smooth, starting_level
+from lrrt.curve import RangeCurve
 from lrrt.monitor import LOSS, Monitor
+from lrrt.smoothing import DELTA_WINDOW, Floats, loss_deltas, smooth, starting_level
 from lrrt.words import rate_text
 
 if TYPE_CHECKING:

@@ -69,6 +69,7 @@ class RangeTestResult:
     """What a range test found, by label: the optimizer's, followed by what else was varied.
 
     `curves` has a tuple of curves, one for each repeat, `bounds` what was read from them, `cases` what they are of.
+    `ramp` has the rates that were tried, and the repeats counted on from `seed`.
     """
 
     curves: Mapping[str, tuple[RangeCurve, ...]]

@@ -13,6 +13,7 @@ from lrrt.confirmation import check_confirmation, confirm
 from lrrt.constant_answer import constant_answer
 from lrrt.curve import RangeCurve
 from lrrt.factors import averaging_steps_of, kind_of
+from lrrt.initial_weights import ALIKE
 from lrrt.jit_choice import Jit, check_jit, choose
 from lrrt.judging import find_bounds
 from lrrt.loops import Loops
@@ -196,6 +197,8 @@ def run_range_test(
             seed=seed,
             on_repeat=partial(watcher.on_repeat_end, label),
         )
+        if loops.drawn.are_alike:
+            note(ALIKE)
         bounds[label] = find_bounds(
             curves[label],
             optimizer=case.kind,

@@ -5,11 +5,11 @@ from enum import Enum
 
 import numpy as np
 
-from lrrt.curve import (
+from lrrt.curve import RangeCurve
+from lrrt.smoothing import (
     MIN_PLATEAU,
     SIGNIFICANT,
     Floats,
-    RangeCurve,
     count_finite,
     errors_of,
     find_breakdown,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,20 @@ class Steps:
     def mean_loss(self) -> float:
         """Return the mean over all samples, which is what `fit` calls the loss of an epoch."""
         return float(np.average(np.asarray(self.losses, float), weights=self.sizes))
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What an epoch of a loop showed.
+
+    `training` and `validation` have metrics by name, as Keras's logs do, and `validation` the loss; it is empty where a
+    training loss was not finite. `penalty` is what regularizers added to the validation loss.
+    """
+
+    steps: Steps
+    training: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    penalty: float = 0.0
 
 
 def data_ended(num_steps: int) -> ValueError:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.curve import SLACK, Floats, RangeCurve, Stop
+from lrrt.curve import RangeCurve, Stop
 from lrrt.judging import leaves_room, more_would_help, shows_bounds
 from lrrt.loops import Loops
 from lrrt.monitor import LOSS, Monitor
+from lrrt.smoothing import SLACK, Floats
 from lrrt.training_loop import TrainingLoop
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def later_start(rates: Floats) -> int:
     """
     begin = int(np.searchsorted(rates, rates[0] * LATER))
     is_long = rates[-1] >= rates[0] * LATER * 10**LONG * (1 - SLACK) and len(rates) - begin >= ENOUGH
-    return begin if is_long else 0
+    return begin if is_long and begin * NUM_PARTS >= len(rates) else 0  # a linear ramp has no steps to save there
 
 
 def least_and_most_steps(rates: Floats, repeats: int) -> tuple[int, int]:

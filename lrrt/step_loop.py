@@ -27,6 +27,7 @@ class Trainable(Protocol):
     model: keras.Model
     optimizer: keras.Optimizer
     batches: Batches
+    validation: Batches | None
     metrics: EpochMetrics
     monitor: Monitor
     momentum: tf.Variable | None
@@ -112,6 +113,10 @@ def _probed(loop: Trainable, step: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
 def up_to_the_end(*shown: tf.Tensor) -> list[NDArray[Any]]:
     """Read back what `train_steps` returned: of each step up to the last, or the first whose loss is not finite."""
     *recorded, num_steps = shown
-    read = [values.numpy()[: int(num_steps)] for values in recorded]
-    broken = np.flatnonzero(~np.isfinite(read[0]))
-    return [values[: broken[0] + 1] for values in read] if len(broken) else read
+    return up_to_what_breaks([values.numpy()[: int(num_steps)] for values in recorded])
+
+
+def up_to_what_breaks(recorded: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return what steps showed, losses first, up to the first loss that is not finite."""
+    broken = np.flatnonzero(~np.isfinite(recorded[0]))
+    return [values[: broken[0] + 1] for values in recorded] if len(broken) else recorded

@@ -73,10 +73,19 @@ def _from_dataset(dataset: tf.data.Dataset, name: str) -> StreamBatches:
 
 
 def _check_is_batched(dataset: tf.data.Dataset, name: str) -> None:
-    """Refuse a dataset of single samples, which has a scalar, or arrays whose first axes differ, in an element."""
+    """Refuse a dataset of single samples, which has a scalar, or arrays whose first axes differ, in an element.
+
+    One whose axes are not even counted is refused as well, since no layer can be traced on it.
+    """
     import keras
 
     shapes = [spec.shape for spec in keras.tree.flatten(dataset.element_spec)]
+    if any(shape.rank is None for shape in shapes):
+        raise ValueError(
+            f"{name} must give batches of a known number of axes, got a tf.data.Dataset of shapes "
+            f"{', '.join(map(str, shapes))}. Give from_generator an output_signature, or call "
+            "tf.ensure_shape(x, (None, 4)) in the function of .map."
+        )
     sizes = {shape[0] for shape in shapes if shape.rank}
     if any(shape.rank == 0 for shape in shapes) or (None not in sizes and len(sizes) > 1):
         raise ValueError(

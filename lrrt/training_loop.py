@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from lrrt.matching import fixed_batch_size
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.optimizers import check_is_used, scaled_for
-from lrrt.recorded_steps import Steps, data_ended
+from lrrt.recorded_steps import Epoch, Steps, data_ended
 from lrrt.step_loop import Rates, train_steps, up_to_the_end
 from lrrt.validation_loop import ValidationLoop
 from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
@@ -83,24 +83,14 @@ class TrainingLoop:
         self._compile()
 
     @property
+    def trains_epochs(self) -> bool:
+        """Whether an `epoch` is one call: under XLA, if that has compiled its metrics and validation too."""
+        return self.uses_xla and self.xla.validates
+
+    @property
     def num_traces(self) -> int:
         """How often the training function was traced; 1 after its first run, and for ever."""
-        return self._train.num_traces
-
-    @property
-    def graph(self) -> Any:
-        """TensorFlow's graph of the training, once it is traced."""
-        return self._train.graph
-
-    @property
-    def trace_s(self) -> float:
-        """Seconds that the trace of the training took."""
-        return self._train.trace_s
-
-    @property
-    def operations(self) -> set[str]:
-        """The names of TensorFlow's operations in the training, once it is traced."""
-        return self._train.operations
+        return self.compiled.num_traces
 
     @property
     def batches_per_update(self) -> int:
@@ -110,7 +100,7 @@ class TrainingLoop:
     def trace(self) -> None:
         """Compile the training ahead of its first run; raises what the model's `train_step` raises in a graph."""
         with self.running():
-            self._train.trace()
+            self.compiled.trace()
 
     def restart(self, weights: Values) -> None:
         """Begin a new run: all variables of the model from `weights`, the optimizer as newly built for them."""
@@ -143,6 +133,23 @@ class TrainingLoop:
         Raises:
             ValueError: where the data ends before the rates do, or momenta are not one for each rate.
         """
+        return Steps(*self._run(self.xla.train if self.uses_xla else self.in_graph, rates, rng, momenta, plan))
+
+    def epoch(
+        self,
+        rates: ArrayLike,
+        rng: np.random.Generator | None = None,
+        momenta: ArrayLike | None = None,
+        *,
+        plan: tuple[Any, ...] | None = None,
+    ) -> Epoch:
+        """Train as `train` does, with the metrics of an epoch, and validate, if the loop `trains_epochs`."""
+        shown: Epoch = self._run(self.xla.epoch, rates, rng, momenta, plan)
+        self.penalty = shown.penalty
+        return shown
+
+    def _run(self, run: Callable[..., Any], rates: Any, rng: Any, momenta: Any, plan: Any) -> Any:
+        """Train by one of the ways in which a loop trains; return what that does."""
         import tensorflow as tf
 
         table = np.asarray(rates, np.float32)
@@ -155,20 +162,18 @@ class TrainingLoop:
         with self.running():
             try:
                 plan = self.batches.plan(len(table), rng) if plan is None else plan
-                recorded = (
-                    self.xla.train(table, moving, *plan) if self.uses_xla else self.in_graph(table, moving, *plan)
-                )
+                shown = run(table, moving, *plan)
             except tf.errors.OutOfRangeError:
                 raise data_ended(len(table)) from None
         check_is_used(self.optimizer, self.model)
-        return Steps(*recorded)
+        return shown
 
     def in_graph(self, rates: Rates, momenta: Rates, *plan: Any) -> list[NDArray[Any]]:
         """Train by the plain graph, while the loop is `running`; return what each step showed."""
         import tensorflow as tf
 
         arguments = [tf.constant(one) if isinstance(one, np.ndarray) else one for one in (rates, momenta, *plan)]
-        return up_to_the_end(*self._train(*arguments, num_steps=len(rates)))
+        return up_to_the_end(*self.compiled(*arguments, num_steps=len(rates)))
 
     def validate(self) -> float:
         """Return the validation loss, as `model.evaluate` does: the mean over all samples; `penalty` has its penalties.
@@ -208,22 +213,23 @@ class TrainingLoop:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the block runs, the model's optimizer is the loop's; then it is again what it was."""
-        found = self.model.optimizer
-        if found is not self.optimizer:  # Keras takes long to look through what is set
+        before = self.model.optimizer
+        if before is not self.optimizer:  # Keras takes long to look through what is set
             self.model.optimizer = self.optimizer
         try:
             with self.model.distribute_strategy.scope():
                 yield
         finally:
-            if found is not self.optimizer:
-                self.model.optimizer = found
+            if before is not self.optimizer:
+                self.model.optimizer = before
 
     def _compile(self) -> None:
         import tensorflow as tf
 
         table = tf.TensorSpec([None], tf.float32)
         signature = [table, table, *self.batches.signature]
-        self._train = CompiledFunction(self._train_steps, signature)
+        self.compiled = CompiledFunction(self._train_steps, signature)
+        """The training, with its graph and the seconds of its trace."""
         self._restore = tf.function(partial(self._assign_all), autograph=False)
         self._copy = tf.function(partial(read, self.variables), autograph=False)
         validation = self.validation

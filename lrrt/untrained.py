@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrrt.curve import MIN_PLATEAU, Floats, RangeCurve, plateau_size
+from lrrt.curve import RangeCurve
+from lrrt.smoothing import MIN_PLATEAU, Floats, plateau_size
 
 if TYPE_CHECKING:
     from lrrt.fit_loop import FitLoop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+Sums = tuple[Any, Any, Any]  # of losses and of penalties, each times its samples, and of samples; in float64
 PENALTY = "penalty of lrrt"  # the key of what regularizers added, among the metrics of a validation step
 
 
@@ -51,26 +53,52 @@ class ValidationLoop:
         return float(loss), float(penalty)
 
     def _steps(self, num_batches: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        import tensorflow as tf
+        def take(step: tf.Tensor) -> Any:
+            return self.batches.take(step, *plan)
 
-        def with_penalty(batch: Any) -> Any:
-            logs = self.model.test_step(batch)
-            has_loss = isinstance(logs, dict) and "loss" in logs  # without it, what a step shows is refused
-            return {**logs, PENALTY: penalty_of(self.model)} if has_loss else logs
-
-        def body(step: Any, total: Any, penalties: Any, count: Any) -> tuple[Any, ...]:
-            batch = self.batches.take(step, *plan)
-            size = tf.cast(num_rows(batch), tf.float64)
-            shown = run_on_batch(self.model, with_penalty, batch, PENALTY, reset=self.metrics.of_step)
-            self.metrics.add_step()
-            loss, penalty = (tf.cast(value, tf.float64) for value in shown)
-            return step + 1, total + size * loss, penalties + size * penalty, count + size
-
-        zero = tf.constant(0.0, tf.float64)
-        _, total, penalties, count = tf.while_loop(
-            lambda step, *_: step < num_batches, body, (0, zero, zero, zero), parallel_iterations=1
-        )
+        total, penalties, count = evaluated(self.model, self.metrics, take, num_batches, no_sums())
         return total / count, penalties / count
+
+
+def no_sums() -> Sums:
+    """Return the sums of no batches."""
+    import tensorflow as tf
+
+    zero = tf.constant(0.0, tf.float64)
+    return zero, zero, zero
+
+
+def evaluated(
+    model: keras.Model, metrics: EpochMetrics, take: Callable[[tf.Tensor], Any], num_batches: Any, sums: Sums
+) -> Sums:
+    """Evaluate batches in the graph; return what they add to the sums of losses, penalties and samples.
+
+    Args:
+        model: a compiled model, whose `test_step` does the work.
+        metrics: of the model; a step adds to them.
+        take: returns the batch of a step.
+        num_batches: how many there are.
+        sums: of the batches before.
+    """
+    import tensorflow as tf
+
+    def with_penalty(batch: Any) -> Any:
+        logs = model.test_step(batch)
+        has_loss = isinstance(logs, dict) and "loss" in logs  # without it, what a step shows is refused
+        return {**logs, PENALTY: penalty_of(model)} if has_loss else logs
+
+    def body(step: Any, total: Any, penalties: Any, count: Any) -> tuple[Any, ...]:
+        batch = take(step)
+        size = tf.cast(num_rows(batch), tf.float64)
+        shown = run_on_batch(model, with_penalty, batch, PENALTY, reset=metrics.of_step)
+        metrics.add_step()
+        loss, penalty = (tf.cast(value, tf.float64) for value in shown)
+        return step + 1, total + size * loss, penalties + size * penalty, count + size
+
+    _, total, penalties, count = tf.while_loop(
+        lambda step, *_: step < num_batches, body, (0, *sums), parallel_iterations=1
+    )
+    return total, penalties, count
 
 
 def evaluate_batchwise(

@@ -53,6 +53,15 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
+def capitalised(text: str) -> str:
+    """Return text as the beginning of a sentence; other letters stay as they are.
+
+    >>> capitalised("its AUC rose")
+    'Its AUC rose'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def on_one_line(text: str) -> str:
     r"""Return text on one line and without control characters.
 

@@ -9,6 +9,7 @@ import typer
 from pipeline.commands.cluster import submit, worker
 from pipeline.commands.look import init, plan, report, schema, status, validate
 from pipeline.commands.train import export, range_, run, search
+from pipeline.console.early_exit import make_exits_of_others_faults
 from pipeline.console.hanging import without_teardown
 from pipeline.console.streams import make_usable, say
 
@@ -52,8 +53,9 @@ for _name, (_command, _short, _example) in COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line, for `lrrt` and `python -m pipeline`."""
+    """Run the command line."""
     make_usable()
+    make_exits_of_others_faults()
     with without_teardown():
         app(prog_name="lrrt")
 

@@ -14,6 +14,7 @@ from pipeline.console.events import Note, Tell
 from pipeline.console.stopping import Stopper
 from pipeline.failures import RunLocked
 from pipeline.state.database_file import check_database
+from pipeline.state.ownership import check_version
 from pipeline.state.run_directory import RunDirectory
 from pipeline.task.preparation import Prepare, prepare
 from studies import Objective, Worker
@@ -83,11 +84,13 @@ class Run:
         return Retrying(self.storage, on_wait=self.stopper.check)
 
     def check_storage(self) -> None:
-        """Refuse to go on if the study in the state folder is gone or damaged.
+        """Refuse to go on if the study in the state folder is another version's, or is gone or damaged.
 
         Raises:
+            ForeignRun: if another version of lrrt made it.
             CorruptState: with the file and the remedy.
         """
+        check_version(self.directory)
         if not self.config.study.storage:
             check_database(self.directory)
 

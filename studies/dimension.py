@@ -15,8 +15,9 @@ Condition = tuple[str, tuple[Value, ...]]  # active if the dimension of this nam
 class Dimension:
     """A choice among `choices`, or, if there are none, a number from `low` to `high`, both included.
 
-    It is active if all `conditions` hold. `step` is the distance between the values of a number that takes only some.
-    `default` is the start for engines that need one.
+    Engines know it by `name`. It is active if all `conditions` hold. A number is drawn on a logarithmic scale if `log`,
+    and whole if `integer`; `step` is the distance between its values if it takes only some. `default` is the start for
+    engines that need one.
 
     Raises:
         ValueError: for a dimension with neither choices nor a valid range.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lrrt.initial_weights import ALIKE
 from lrrt.jit_choice import Jit
 from lrrt.loops import Loops
 from lrrt.optimizers import START_LR
@@ -20,7 +21,7 @@ from studies.before_training.shown_metrics import find_objectives
 from studies.before_training.space_check import check_space
 from studies.before_training.validation_data import check_validation
 from studies.judging.pruning import PATIENCE, has_stopped_improving
-from studies.objective import VAL_LOSS, Objective
+from studies.objective import SECONDS_PER_STEP, VAL_LOSS, Objective
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, want_batches
 from studies.training.checkpoint import TrialCheckpoint
@@ -132,7 +133,7 @@ class Trainer:
         check_space(space, self.cache.loops, self.epochs)
 
     def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
-        """Train as the other trials of a study are trained; see `JitChooser.share`."""
+        """Take the stored `choices` of a study of `num_trials` trials in `space`, and add to them."""
         self._jit.share(choices, space, num_trials)
 
     def as_built(self, config: TrialConfig) -> TrialConfig:
@@ -206,6 +207,7 @@ class Trainer:
         config = progress.config
         rates, momenta = rates_and_momenta(config, self.cache.loops_of(config), self.epochs)
         state = TrialState.COMPLETED
+        run.show_rate(rates[0])
         run.hooks.tell("on_train_begin")
         for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
             if has_stopped_improving(config, run.costs, epochs=self.epochs, patience=self.patience):
@@ -234,6 +236,8 @@ class Trainer:
             self._note(f"trials go through model.fit, which takes many times longer: {reason}")
         loops = self.cache.loops_of(config)
         weights, num_batches = loops.initial_weights(self.seed), loops.num_batches(config.batch_size)
+        if loops.drawn.are_alike:
+            self._note(ALIKE)
         if not reason:
             num_steps = self.epochs * num_batches
             fitting.loop.uses_xla = self._jit.uses_xla(config, fitting.loop, weights, num_steps)
@@ -242,7 +246,10 @@ class Trainer:
         judge = fitting if self._is_evaluated or (callbacks and has_metrics) else None
         parts = [loops.steps_per_epoch] * self.epochs if loops.steps_per_epoch else []
         loop, without = fitting if reason else fitting.loop, bool(config.own)
-        run = TrialRun(loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without)
+        timed = SECONDS_PER_STEP in self.objectives
+        run = TrialRun(
+            loop, self.seed, self.objective, hooks, judge, parts, leaves_out_penalty=without, times_steps=timed
+        )
         if without and is_regularized(fitting.model):
             self._note(WITHOUT_PENALTIES)
         if resume is not None:

@@ -55,12 +55,24 @@ WrittenConfig = Annotated[
 class TrialResult:
     """How a trial ended, and its losses; epochs count from 1.
 
-    `score` is the best value of the objective; None if no epoch had a finite one. `best_epoch` is the epoch with that
-    value. `planned_epochs` is the number of epochs if nothing ends the trial early; 0 if it was not recorded. `metrics`
-    are the values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy".
-    `evaluated_train_loss` is the training loss after the best epoch, evaluated as the validation loss is, on about as
-    many random samples; None if no limit of the gap between the two asked for it. If the
-    trial was trained on folds, `fold_scores` are its scores on them, whose mean is its score.
+    Attributes:
+        number: of the trial in its study.
+        config: its values.
+        state: how it ended.
+        train_losses: of each epoch.
+        val_losses: of each epoch.
+        num_steps: updates that were trained.
+        seconds: how long the trial took.
+        error: what was raised, or how it hung; empty if nothing went wrong.
+        planned_epochs: the number of epochs if nothing ends the trial early; 0 if it was not recorded.
+        objective: what the trial is scored by.
+        metrics: values of each epoch besides the losses, by the key in Keras's logs: "accuracy", "val_accuracy".
+        fold_scores: if the trial was trained on folds, its scores on them, whose mean is its score.
+        num_parameters: of the model; 0 if it was not recorded.
+        seconds_per_step: in the median of its epochs; 0 if it was not recorded. If an epoch is one call under XLA, its
+            validation counts too, unless this is an objective.
+        evaluated_train_loss: the training loss after the best epoch, evaluated as the validation loss is, on about as
+            many random samples; None if no limit of the gap between the two asked for it.
     """
 
     number: NonNegativeInt
@@ -75,8 +87,8 @@ class TrialResult:
     objective: Objective = VAL_LOSS
     metrics: Mapping[str, Losses] = field(default_factory=dict)
     fold_scores: Losses = ()
-    num_parameters: NonNegativeInt = 0  # of the model; 0 if it was not recorded
-    seconds_per_step: float = 0.0  # in the median of its epochs; 0 if it was not recorded
+    num_parameters: NonNegativeInt = 0
+    seconds_per_step: float = 0.0
     evaluated_train_loss: float | None = None
 
     def value_of(self, objective: Objective) -> float | None:

@@ -25,7 +25,8 @@ RESERVED = ("optimizer", "schedule", "batch_size", "weight_decay", "momentum")
 class TrialConfig:
     """The values of one trial.
 
-    `lr` is the peak of the schedule. `schedule_parameters` are the parameters of the schedule family by name, counts or
+    `optimizer_name` is as range tests label it, `schedule` a name in `FAMILIES`, `batch_size` counts samples. `lr` is
+    the peak of the schedule. `schedule_parameters` are the parameters of the schedule family by name, counts or
     fractions of the training's length or of the peak. If `weight_decay` or `momentum` is None, the optimizer's value
     stays. `own` are the hyperparameters of the user's model, by name. `lr_is_of_batch_size` says that the rate was
     searched in bounds for this batch size alone, which gives it another name; see `rate_name`.

@@ -1,14 +1,11 @@
 """What the documentation says is run, looked up or built here, so that it stays true."""
 
-import ast
 import importlib.util
-import inspect
 import os
 import re
 import shlex
 import subprocess
 import sys
-import textwrap
 import tomllib
 from pathlib import Path
 
@@ -184,32 +181,6 @@ def test_every_schedule_is_explained_with_its_picture(from_code):
 
     assert re.findall(r"^## (\w+)$", shown, flags=re.MULTILINE) == list(FAMILIES)
     assert {picture.stem for picture in (DOCS / "schedules").glob("*.png")} == set(FAMILIES)
-
-
-def functions_of(exported):
-    """Give an exported function, or the public methods of an exported class."""
-    if inspect.isfunction(exported):
-        yield exported
-    for name, member in vars(exported).items() if inspect.isclass(exported) else ():
-        function = getattr(member, "__func__", getattr(member, "fget", member))
-        if inspect.isfunction(function) and not name.startswith("_"):
-            yield function
-
-
-@pytest.mark.parametrize("package", [lrrt, studies, pipeline], ids=lambda package: package.__name__)
-def test_every_public_function_has_a_docstring_that_names_what_it_raises(package):
-    public = [function for name in package.__all__ for function in functions_of(getattr(package, name))]
-    raising = [
-        function
-        for function in public
-        if any(
-            isinstance(node, ast.Raise) and node.exc is not None
-            for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function))))
-        )
-    ]
-
-    assert [function.__qualname__ for function in public if not function.__doc__] == []
-    assert [function.__qualname__ for function in raising if "Raises:" not in function.__doc__] == []
 
 
 def test_every_file_named_is_there():

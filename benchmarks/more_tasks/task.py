@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,14 @@ class Recipe:
     def load(self) -> Task:
         """Read the data, and split it at random."""
         return Task(self.build, self.loss, self.batch_size, self.epochs, *split(*self.data()))
+
+
+def loader(recipes: Mapping[str, Recipe]) -> Callable[[str], Task]:
+    """Return what gives one of these tasks by its name, with its data.
+
+    It raises a KeyError for an unknown name, and a FileNotFoundError if the data are not installed.
+    """
+    return lambda name: recipes[name].load()
 
 
 def split(x: Array, y: Array, seed: int = 7) -> tuple[Array, Array, Array, Array]:

@@ -6,19 +6,10 @@ README.md beside this file says what they are, and what must be installed for th
 from __future__ import annotations
 
 from more_tasks import images, series, tables, texts
-from more_tasks.task import OPTIMIZERS, Task
+from more_tasks.task import OPTIMIZERS, loader
 
 __all__ = ["NAMES", "OPTIMIZERS", "load"]
 
 TASKS = texts.TASKS | images.TASKS | series.TASKS | tables.TASKS
 NAMES = tuple(TASKS)
-
-
-def load(name: str) -> Task:
-    """Return one task, with its data.
-
-    Raises:
-        KeyError: for an unknown name.
-        FileNotFoundError: if its data are not installed.
-    """
-    return TASKS[name].load()
+load = loader(TASKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from images import Images
 
 import lrrt
@@ -22,6 +24,7 @@ from convnet import build_model as build_convnet
 
 BATCH_SIZE = 250
 NUM_EPOCHS = 5  # of the range test, and of each training
+LONGER = 2  # times as many epochs, where a decay is given time to show what it is good for
 OPTIMIZERS = ("sgd", "adam")
 START_LR, END_LR = 1e-4, 1.0
 MIN_STEPS = 60  # of the range test, with fewer images than the article has
@@ -46,9 +49,9 @@ class Laboratory:
         return self.range_test(optimizers=OPTIMIZERS)
 
     @cached_property
-    def trainer(self) -> Trainer:
+    def loops(self) -> lrrt.Loops:
         """What trains the article's network."""
-        return self._trainer(build_convnet)
+        return self._loops(build_convnet, self.images.train, BATCH_SIZE)
 
     def range_test(
         self, build_model: Callable[..., keras.Model] = build_convnet, **options: Any
@@ -71,40 +74,53 @@ class Laboratory:
         return self.tested.bounds[optimizer]
 
     def train(
-        self, optimizer: str, lr: float, schedule: str = "fixed", batch_size: int = BATCH_SIZE, **parameters: float
+        self,
+        optimizer: str,
+        lr: float,
+        schedule: str = "fixed",
+        batch_size: int = BATCH_SIZE,
+        epochs: int | None = None,
+        build_model: Callable[..., keras.Model] = build_convnet,
+        **parameters: float,
     ) -> TrialResult:
-        """Train the article's network from the same initial weights; the score is its best validation loss."""
+        """Train a network from the same initial weights; the score is its best validation loss."""
         config = TrialConfig(optimizer, schedule, lr, batch_size, tuple(sorted(parameters.items())))
-        return self._once(str(config), lambda: self.trainer.train(config).result)
+        epochs = epochs or self.epochs
+
+        def train() -> TrialResult:
+            data = self.images.train
+            loops = self.loops if build_model is build_convnet else self._loops(build_model, data, batch_size)
+            return Trainer(loops, epochs=epochs, patience=None).train(config).result
+
+        return self._once(f"{build_model.__qualname__}, {epochs} epochs, {config}", train)
 
     def overfit(self, count: int, epochs: int, lr: float) -> TrialResult:
         """Train with Adam on a few images for long."""
         config = TrialConfig("adam", "fixed", lr, count // 4)
 
         def train() -> TrialResult:
-            loops = lrrt.Loops(
-                build_convnet,
-                self.images.first(count),
-                optimizers=["adam"],
-                batch_size=config.batch_size,
-                validation_data=self.images.validation,
-            )
+            loops = self._loops(build_convnet, self.images.first(count), config.batch_size)
             return Trainer(loops, epochs=epochs, patience=None).train(config).result
 
         return self._once(f"{count} images, {epochs} epochs, {config}", train)
 
+    def duration(self) -> str:
+        """Return how long all range tests and trainings took, those of earlier calls included."""
+        seconds, processor = (
+            sum(times) / 60 for times in zip(*(times for times, _ in self.done.values()), strict=True)
+        )
+        return f"{seconds:.1f} minutes, and {processor:.1f} minutes of processors"
+
     def _once(self, what: str, make: Callable[[], Any]) -> Any:
         key = f"{self.images.source}, {len(self.images.train[0])} images, {self.epochs} epochs: {what}"
         if key not in self.done:
-            self.done[key] = make()
-        return self.done[key]
+            began = time.monotonic(), time.process_time()
+            made = make()
+            self.done[key] = (time.monotonic() - began[0], time.process_time() - began[1]), made
+        return self.done[key][1]
 
-    def _trainer(self, build_model: Callable[[], keras.Model]) -> Trainer:
-        loops = lrrt.Loops(
-            build_model,
-            self.images.train,
-            optimizers=OPTIMIZERS,
-            batch_size=BATCH_SIZE,
-            validation_data=self.images.validation,
-        )
-        return Trainer(loops, epochs=self.epochs, patience=None)
+    def _loops(
+        self, build_model: Callable[[], keras.Model], data: tuple[np.ndarray, np.ndarray], batch_size: int
+    ) -> lrrt.Loops:
+        validation = self.images.validation
+        return lrrt.Loops(build_model, data, optimizers=OPTIMIZERS, batch_size=batch_size, validation_data=validation)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 110
+ANSWER = re.compile(r"^## (.*)\n\n> .*\n\n\*\*(.*)\*\*$", re.MULTILINE)
+END = "<!-- end -->"
 
 
 @dataclass(frozen=True)
@@ -21,20 +23,27 @@ class Section:
     Attributes:
         heading: a few words.
         claim: what the article, or a reader of it, says or asks.
-        finding: what we found, in sentences.
+        answer: ours, one sentence with its numbers; the top of the page repeats it.
+        finding: what else is to be said.
         table: the numbers, the first row the heads; empty if there is none.
         pictures: by file name, without its ending.
     """
 
     heading: str
     claim: str
-    finding: str
+    answer: str
+    finding: str = ""
     table: Sequence[Sequence[str]] = ()
     pictures: dict[str, Figure] = field(default_factory=dict)
 
     def as_markdown(self) -> str:
         """Return the section as text."""
-        parts = [f"## {self.heading}", f"> {self.claim}", self.finding]
+        parts = [
+            f"## {self.heading}",
+            f"> {self.claim}",
+            f"**{self.answer}**",
+            *([self.finding] if self.finding else []),
+        ]
         if self.table:
             head, *rows = self.table
             parts.append("\n".join(map(_row, [head, ["---"] * len(head), *rows])))
@@ -42,10 +51,18 @@ class Section:
         return "\n\n".join(parts)
 
 
-def write_page(sections: Mapping[str, Callable[[], Section]], folder: Path, *, heading: str, opening: str) -> Path:
+def write_page(
+    sections: Mapping[str, Callable[[], Section]],
+    folder: Path,
+    *,
+    heading: str,
+    opening: str,
+    closing: Callable[[], str] = str,
+) -> Path:
     """Make each section, and write the page with it and its pictures; return the page's path.
 
-    Sections that a page with the same opening has are left as they are, so that a call goes on where one ended.
+    Sections that a page with the same opening has are left as they are, so that a call goes on where one ended. The
+    `closing` is asked for each time, and its text ends the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"
@@ -58,8 +75,9 @@ def write_page(sections: Mapping[str, Callable[[], Section]], folder: Path, *, h
         for picture, figure in section.pictures.items():
             figure.savefig(folder / f"{picture}.png", dpi=DPI)
         written[name] = section.as_markdown()
-        print(f"{section.heading}: {section.finding}", flush=True)
-        path.write_text("\n\n".join([top, *_texts(sections, written)]) + "\n", encoding="utf-8")
+        print(f"{section.heading}: {section.answer}", flush=True)
+        texts = [top, *_texts(sections, written), END, closing()]
+        path.write_text("\n\n".join(filter(None, texts)) + "\n", encoding="utf-8")
     return path
 
 
@@ -67,6 +85,8 @@ def _texts(names: Iterable[str], written: Mapping[str, str]) -> Iterator[str]:
     missing = [name.replace("_", " ") for name in names if name not in written]
     if missing:
         yield f"Not made yet: {', '.join(missing)}. The same command goes on."
+    shown = [ANSWER.search(written[name]) for name in names if name in written]
+    yield "\n".join(f"- [{one[1]}](#{_anchor(one[1])}) {one[2]}" for one in shown if one)
     yield from (f"<!-- {name} -->\n\n{written[name]}" for name in names if name in written)
 
 
@@ -76,6 +96,11 @@ def _written(path: Path, top: str) -> dict[str, str]:
         return {}
     _, *pairs = re.split(r"^<!-- (\w+) -->$", text, flags=re.MULTILINE)
     return {name: section.strip() for name, section in zip(pairs[::2], pairs[1::2], strict=True)}
+
+
+def _anchor(heading: str) -> str:
+    """Return the name of a heading in links, as GitHub and MkDocs make it."""
+    return re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-")
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -47,7 +47,7 @@ def _of_task(failure: BaseException) -> BaseException:
 
     That may be a thread, a handler of a signal, or a method that a library calls at its own time.
     """
-    from studies.user_code import described, raised_by
+    from studies.user_errors import described, raised_by
 
     place = raised_by(failure)
     if place is None or isinstance(failure, Failure) or exit_code(failure) not in (OUR_BUG, INTERRUPTED):

@@ -117,7 +117,7 @@ class ClusterConfig(Table):
 
 
 class StageConfig(Table):
-    """One stage: range tests, then a study inside their bounds."""
+    """One stage: a `task`, its `range_test`, a `study` inside the bounds, and the `cluster` that it may run on."""
 
     task: TaskConfig
     range_test: RangeTestConfig = RangeTestConfig()

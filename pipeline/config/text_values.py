@@ -64,12 +64,12 @@ def _jit(value: object) -> object:
 
 
 def _prunes(value: object) -> bool | str:
-    wanted = WAYS_TO_PRUNE.get(value) if isinstance(value, bool | str) else None
-    if wanted is None:
+    way = WAYS_TO_PRUNE.get(value) if isinstance(value, bool | str) else None
+    if way is None:
         raise ValueError(
             f"must be true, false, {listed(way for way in WAYS_TO_PRUNE if isinstance(way, str))}, got {shown(value)}."
         )
-    return wanted
+    return way
 
 
 Reference = Annotated[str, AfterValidator(_reference)]

@@ -51,7 +51,11 @@ def load_config(
 def builtin_config(
     overrides: Mapping[str, object] | None = None, *, environ: Mapping[str, str] | None = None
 ) -> StageConfig:
-    """Return the config of the built-in digits example; arguments are those of `load_config`."""
+    """Return the config of the built-in digits example; arguments are those of `load_config`.
+
+    Raises:
+        ConfigError: with every mistake.
+    """
     tables = {"task": dict(EXAMPLE_TASK), "range_test": {"optimizers": ["sgd", "adam"]}, "study": dict(EXAMPLE_STUDY)}
     return _checked("the built-in example", tables, dict, overrides, environ)
 

@@ -113,13 +113,13 @@ def describe(event: Event) -> str:
     """Return an event as a sentence.
 
     >>> describe(RangeTestStarted("adam", num_steps=100, repeats=3))
-    'range test of adam: 3 x 100 steps'
+    'range test of adam: at most 3 x 100 steps'
     """
     match event:
         case StageStarted():
             return f"{event.text} (results in {event.out})"
         case RangeTestStarted():
-            return f"range test of {event.label}: {event.repeats} x {event.num_steps} steps"
+            return f"range test of {event.label}: at most {event.repeats} x {event.num_steps} steps"
         case RepeatDone():
             return f"range test of {event.label}: repeat {event.repeat} of {event.repeats} has ended"
         case RangeTestDone():

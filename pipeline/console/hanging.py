@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 AGAIN_S = 1.0  # two signals within it are one request: a scheduler sends them to a process and to its group
 LOOK_S = 0.25
+REMINDER = signal.SIGTERM
 
 
 class Watchdog:
@@ -23,13 +24,17 @@ class Watchdog:
 
     Args:
         overdue: returns the exit code of a run that must have stopped by now; None if it need not.
+        must_remind: says whether the run must be told once more to stop.
         codes: the exit code by the number of each signal that asks a run to stop.
     """
 
-    def __init__(self, overdue: Callable[[], int | None], codes: dict[int, int]) -> None:
-        self._overdue, self._codes = overdue, codes
+    def __init__(
+        self, overdue: Callable[[], int | None], must_remind: Callable[[], bool], codes: dict[int, int]
+    ) -> None:
+        self._overdue, self._must_remind, self._codes = overdue, must_remind, codes
         self._ended = threading.Event()
         self._first: float | None = None
+        self._num_reminders = 0  # that have not arrived yet
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -57,9 +62,15 @@ class Watchdog:
             code = self._overdue()
             if code is not None:
                 _leave(code, "hangs, although it was to stop")
+            if self._must_remind():
+                self._num_reminders += 1
+                signal.pthread_kill(threading.main_thread().ident or 0, REMINDER)
 
     def _take(self, number: int) -> None:
         if number not in self._codes:
+            return
+        if number == REMINDER and self._num_reminders:
+            self._num_reminders -= 1
             return
         now = time.monotonic()
         if self._first is not None and now - self._first >= AGAIN_S:

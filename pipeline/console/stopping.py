@@ -1,8 +1,10 @@
 """Stop a run before its end: by a signal, or because its time is used up."""
 
+from __future__ import annotations
+
 import os
 import signal
-import threading
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +37,7 @@ class Stopper:
         self._deadline = None if max_time_s is None else time.monotonic() + max_time_s
         self._asked: KeyboardInterrupt | None = None
         self._is_deferred = False
-        self._has_raised = False
+        self._has_raised = self._is_lost = False
         self._raises_at_limit = False
         self._read_at, self._longest_s = time.monotonic(), 0.0
         self._must_stop_since: float | None = None
@@ -89,18 +91,42 @@ class Stopper:
         before = {number: signal.signal(number, self._on_signal) for number in _BY_SIGNAL}
         codes = {int(number): failure.exit_code for number, failure in _BY_SIGNAL.items()}
         try:
-            with Watchdog(self._overdue, codes).watching():
+            with self._losing_none(), Watchdog(self._overdue, self._must_remind, codes).watching():
                 yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def _losing_none(self) -> Iterator[None]:
+        """Notice if the reason was raised where Python ignores exceptions, as in a destructor: it must come again."""
+        before = sys.unraisablehook
+
+        def hook(ignored: sys.UnraisableHookArgs) -> None:
+            if ignored.exc_value is not None and ignored.exc_value is self._asked:
+                self._is_lost = True
+            else:
+                before(ignored)
+
+        sys.unraisablehook = hook
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
+
+    def _must_remind(self) -> bool:
+        """Say whether `_on_signal` must raise, for the time limit or once more; asked from another thread."""
+        if self._is_lost:
+            self._is_lost = self._has_raised = False
+            return True
+        return self._is_at_limit() and not self._is_deferred and self._asked is None
+
+    def _is_at_limit(self) -> bool:
+        is_used_up = self._deadline is not None and time.monotonic() >= self._deadline
+        return is_used_up and self._raises_at_limit
+
     def _overdue(self) -> int | None:
         """Return the exit code if a training hangs although it must stop; asked from another thread."""
-        is_used_up = self._deadline is not None and time.monotonic() >= self._deadline
-        if is_used_up and self._raises_at_limit and not self._is_deferred and self._asked is None:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-            return None
         reason = self._reason() if self._is_deferred else None
         if reason is None:
             self._must_stop_since = None
@@ -114,8 +140,7 @@ class Stopper:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._asked is None:
-            is_at_limit = self._deadline is not None and time.monotonic() >= self._deadline and self._raises_at_limit
-            self._asked = TimeUsedUp() if is_at_limit else _BY_SIGNAL[signal.Signals(number)]()
+            self._asked = TimeUsedUp() if self._is_at_limit() else _BY_SIGNAL[signal.Signals(number)]()
         if not self._is_deferred and not self._has_raised:  # a second one must not break off what the first began
             self._has_raised = True
             raise self._asked

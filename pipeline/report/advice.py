@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
-from lrrt.words import rate_text
+from lrrt.words import capitalised, rate_text
 from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.rows import row_of
 from pipeline.report.summary import StageReport
@@ -39,14 +39,14 @@ def advise(report: StageReport) -> tuple[str, ...]:
         *_about_range_tests(report),
     )
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
-    notes = (f"{text[0].upper()}{text[1:]}." for text in report.notes)
+    notes = (f"{capitalised(text)}." for text in report.notes)
     return (*nothing_learnt, *_about_model(report), *findings[len(nothing_learnt) :], *notes, *rest)
 
 
 def _about_learning(report: StageReport) -> Iterator[str]:
     if report.warning:
         yield (
-            f"{report.warning[0].upper()}{report.warning[1:]}: the model found nothing in the data that helps with the "
+            f"{capitalised(report.warning)}: the model found nothing in the data that helps with the "
             "validation data. Check that labels belong to their samples, or try another model or longer trainings."
         )
 
@@ -71,7 +71,7 @@ def _about_best(report: StageReport) -> Iterator[str]:
     edge = report.edge
     if edge is None:
         return
-    finding = f"{edge.reason[0].upper()}{edge.reason[1:]}, so a better one may lie beyond."
+    finding = f"{capitalised(edge.reason)}, so a better one may lie beyond."
     if report.widened:
         name = report.best.config.optimizer_name
         low, high = (edge.low / 10, edge.high) if edge.edge is Edge.LOW else (edge.low, edge.high * 10)

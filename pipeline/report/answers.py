@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
-from lrrt.words import duration_text
+from lrrt.words import capitalised, duration_text
+from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.advice import USE, advise
 from pipeline.report.rows import OptimizerRow, optimizer_rows
 from pipeline.report.summary import StageReport
 from studies import Retrained
 
+MOST_METRICS = 2  # on the first screen
+
 
 def headline(report: StageReport) -> str:
     """Return what was found, in one sentence."""
+    if report.warning:
+        return f"Nothing was learnt: {report.warning}."
     best, again = report.best, further_trainings(report)
     config = best.config
     if again is not None and again.mean_score is not None:
@@ -66,6 +71,11 @@ def _how_good(report: StageReport) -> Iterator[str]:
         )
     else:
         yield f"No constant answer is known to compare its {report.best.objective.label} with."
+    best = report.best
+    metrics = [name for name, values in best.metrics.items() if name.startswith("val_") and len(values)]
+    shown = [f"{name} {short(best.metrics[name][(best.best_epoch or 1) - 1])}" for name in metrics]
+    if shown and not best.fold_scores:
+        yield f"In that epoch it has {', '.join(shown[:MOST_METRICS])}."
     test = report.summary["best"].get("test")
     if test:
         values = ", ".join(f"{name} {short(value)}" for name, value in test.items())
@@ -84,12 +94,18 @@ def _how_sure(report: StageReport) -> Iterator[str]:
     else:
         count = len(again.judged.ended)
         trainings = f"{count} further training{'s' if count > 1 else ''} on {_kind(again)}"
-        spread = "" if again.judged.spread is None else f" ± {short(again.judged.spread)}"
+        spread = "" if again.judged.spread is None else f" ± {again.judged.spread:.2g}"
         yield f"Its {label} in {trainings} is {short(again.mean_score)}{spread}."
+    if any(note.startswith(TOO_GOOD) for note in report.summary.get("data", {}).get("notes", ())):
+        yield "Its scores may be too good: rows that are alike are on both sides of the split."
     yield f"Its losses say: {report.overfitting.verdict.value}."
-    doubtful = [name for name, bounds in report.range_test.bounds.items() if bounds.verdict is not Verdict.FOUND]
+    bounds = report.range_test.bounds
+    missing = [name for name, one in bounds.items() if one.low is None]
+    doubtful = [name for name, one in bounds.items() if one.verdict is not Verdict.FOUND and name not in missing]
     if doubtful:
         yield f"The bounds of {', '.join(doubtful)} are not certain."
+    if missing:
+        yield f"There are no bounds of {', '.join(missing)}."
 
 
 def _why_this_optimizer(report: StageReport) -> Iterator[str]:
@@ -102,7 +118,7 @@ def _why_this_optimizer(report: StageReport) -> Iterator[str]:
     if not rows:
         yield f"Only {chosen.name} was searched."
         return
-    yield f"{_record(chosen)[0].upper()}{_record(chosen)[1:]}; {'; '.join(map(_record, rows.values()))}."
+    yield f"{capitalised(_record(chosen))}; {'; '.join(map(_record, rows.values()))}."
     yield from _doubt(report, chosen, list(rows.values()))
 
 

@@ -25,8 +25,8 @@ from pipeline.steps.arms import about_arms, edge_of, shown_space
 from pipeline.steps.opening import Opened
 from pipeline.steps.proposals.first_trials import WARM
 from pipeline.steps.retraining import winner_of
-from pipeline.steps.stage_studies import Studies
 from pipeline.steps.weights import weights_of
+from pipeline.steps.widening import Studies
 from pipeline.task.guard import guarded
 from studies import Evaluation, Retrained, Trainer, TrialResult, check_overfitting, plot_losses
 from studies.storage.whole_file import replacing, write_text

@@ -18,7 +18,7 @@ from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
 from pipeline.steps.arms import has_arms
-from pipeline.steps.stage_studies import MAX_WIDENINGS, num_widened_trials
+from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
 from studies.before_training.regularized import WITHOUT_PENALTIES, is_regularized
@@ -200,7 +200,9 @@ def _price_range_test(config: StageConfig, times: Measured, *, is_first: bool) -
     if len(config.tested_batch_sizes) > 1:
         name += f", batch_size={times.batch_size}"
     untrained = test.num_steps * test.repeats if is_first and test.monitor == LOSS.name else 0  # then all know them
-    least, most = least_and_most_steps(Ramp(test.start_lr, test.end_lr, test.num_steps).rates(), test.repeats)
+    least, most = least_and_most_steps(
+        Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing).rates(), test.repeats
+    )
     num_steps = most + untrained + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
     seconds = num_steps * times.step_s + looks_s + times.compile_s

@@ -17,7 +17,7 @@ from pipeline.state.run_directory import RunDirectory
 from pipeline.state.stored import read_task
 from pipeline.steps.arms import about_arms, edge_of, shown_space
 from pipeline.steps.retraining import stored_retrained
-from pipeline.steps.stage_studies import Studies
+from pipeline.steps.widening import Studies
 from studies import Evaluation, OverfitReport
 
 

@@ -14,7 +14,7 @@ from pipeline.state.run_lock import holder_of
 from pipeline.state.stored import read_task
 from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.range_tests import some_are_stored
-from pipeline.steps.stage_studies import Studies
+from pipeline.steps.widening import Studies
 from pipeline.workers.submission import jobs_in_words, read_jobs
 from studies import TrialResult, best_of
 

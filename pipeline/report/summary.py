@@ -43,13 +43,22 @@ SCHEMA_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """The findings of a stage; `summary` is the content of summary.json.
+    """The findings of a stage.
 
-    `best` is the winner. `retrained` are the best few trials with their further trainings, the best mean first. `edge`
-    is the end of its bounds at which the winner's rate lies, if any. `widened` has the edge of the best rate each time
-    that the search went on in wider bounds; `space` has these wider bounds. `notes` are sentences about what of the
-    model is not searched. `evaluation` is what the winner's model shows of the data. `objectives` are those of the
-    study.
+    Attributes:
+        range_test: curves and bounds.
+        space: what was searched; the wider bounds if the search went on in such.
+        trials: all that have ended, in the order of their numbers.
+        best: the winner.
+        overfitting: what the winner's losses show.
+        summary: the content of summary.json.
+        summary_path: of that file.
+        retrained: the best few trials with their further trainings, the best mean first.
+        edge: the end of its bounds at which the winner's rate lies, if any.
+        widened: the edge of the best rate each time that the search went on in wider bounds.
+        notes: sentences about what of the model is not searched.
+        evaluation: what the winner's model shows of the data.
+        objectives: of the study.
     """
 
     range_test: RangeTestResult

@@ -20,7 +20,8 @@ from pipeline.steps.refitting import refit
 from pipeline.steps.weights import weights_of
 from studies import Trainer, TrialResult, ranked
 from studies.storage.whole_file import replacing
-from studies.user_code import UserFault, described, user_code
+from studies.user_code import UserFault, user_code
+from studies.user_errors import described
 
 if TYPE_CHECKING:
     import keras

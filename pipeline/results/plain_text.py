@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lrrt.words import printable
+
 FORMULA = ("=", "+", "-", "@")  # what spreadsheets take for the beginning of one
 # The tab and the end of a line stay; U+0080 to U+009F are control characters too. The last two rows of letters turn the
 # direction of what follows, so that text is shown in another order than it has.
@@ -18,7 +20,7 @@ def cell(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    text = "".join(letter if letter.isprintable() else "?" for letter in value)
+    text = printable(value).replace("\n", "?")
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 

@@ -5,34 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrrt import RangeTestResult
 from lrrt.plain import or_none
 from pipeline.results.plain_text import cell
-from studies import (
-    Retrained,
-    TrialResult,
-)
+from studies import Retrained, TrialResult
 from studies.objective import Objectives
 
 
 def trials_csv(trials: Sequence[TrialResult]) -> str:
     """Return one row per trial; a parameter that was not active in a trial is empty."""
-    rows = [_row(trial) for trial in trials]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return _csv(names, ([row.get(name, "") for name in names] for row in rows))
+    return _csv_of([_row(trial) for trial in trials])
 
 
 def front_csv(front: Sequence[TrialResult], objectives: Objectives) -> str:
     """Return one row per trial of a Pareto front: its number, its objectives and its hyperparameters."""
-    rows = [
-        {"number": one.number, **{o.name: one.value_of(o) for o in objectives}, **one.config.parameters()}
-        for one in front
-    ]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return _csv(names, ([row.get(name, "") for name in names] for row in rows))
+    return _csv_of(
+        [
+            {"number": one.number, **{o.name: one.value_of(o) for o in objectives}, **one.config.parameters()}
+            for one in front
+        ]
+    )
 
 
 def trials_jsonl(trials: Sequence[TrialResult]) -> str:
@@ -72,6 +67,11 @@ def _row(trial: TrialResult) -> dict[str, Any]:
         "error": trial.error,
         **trial.config.parameters(),
     }
+
+
+def _csv_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return _csv(names, ([row.get(name, "") for name in names] for row in rows))
 
 
 def _csv(names: Sequence[str], rows: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.failures import CorruptState, ForeignRun
@@ -13,6 +13,11 @@ from pipeline.state.run_directory import RunDirectory
 
 FORMAT = 2  # of the files in a state folder
 _ABSENT = "absent"
+SET_BACK = "Give this study its own --out and --state, or set these values back."
+OTHER_VERSION = (
+    "Another version of lrrt made it, whose keys are others. Finish that run with its own version, or give this one "
+    "its own --out and --state."
+)
 
 
 def take(directory: RunDirectory, fields: Mapping[str, Any]) -> str:
@@ -41,8 +46,19 @@ def check_owner(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
         if lines:
             raise ForeignRun(
                 "\n".join([f"{directory.state} belongs to a study that is defined otherwise:", *lines])
-                + "\nGive this study its own --out and --state, or set these values back."
+                + f"\n{OTHER_VERSION if have_other_keys(lines) else SET_BACK}"
             )
+
+
+def check_version(directory: RunDirectory) -> None:
+    """Refuse a run directory that was taken by a version of lrrt which stores studies otherwise.
+
+    Raises:
+        ForeignRun: saying so.
+        CorruptState: if the stored fingerprint cannot be read.
+    """
+    if directory.fingerprint.exists():
+        _stored_fields(directory)
 
 
 def check_range_tests(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
@@ -76,6 +92,15 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
     old, new = (flat(json.loads(as_json(fields))) for fields in (stored, given))
     differing = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
     return [f"  {key}: was {_value_text(old, key)}, now {_value_text(new, key)}" for key in differing]
+
+
+def have_other_keys(lines: Sequence[str]) -> bool:
+    """Say whether all differences are keys that one side lacks, which no config can set back.
+
+    >>> have_other_keys(["  study.folds: was absent, now 0"]), have_other_keys(["  study.seed: was 0, now 1"])
+    (True, False)
+    """
+    return all(f": was {_ABSENT}, now " in line or line.endswith(f", now {_ABSENT}") for line in lines)
 
 
 def flat(fields: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -33,8 +33,8 @@ def first_usable(run: Run, prepared: Prepared) -> RangeTests:
         NoUsableRange: if every optimizer's loss is not finite from the first step.
     """
     for optimizer in in_order(run.config.range_test.optimizers):
-        found = tests_of(run, prepared, optimizer).bounds.values()
-        if any(bounds.verdict is not Verdict.NON_FINITE for bounds in found):
+        bounds_by_label = tests_of(run, prepared, optimizer).bounds
+        if any(bounds.verdict is not Verdict.NON_FINITE for bounds in bounds_by_label.values()):
             break
     tested = range_tests_so_far(run, prepared.known_by)
     assert tested is not None, "one was run just now, or before"

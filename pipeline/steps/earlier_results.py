@@ -11,7 +11,8 @@ from pipeline.run import NAME, Run
 from pipeline.state.json_files import as_json
 from pipeline.state.ownership import differences
 from pipeline.steps.proposals.first_trials import WARM, WarmStart, warm_start_from
-from pipeline.steps.stage_studies import FINGERPRINT, MAX_WIDENINGS, name_of
+from pipeline.steps.stage_studies import FINGERPRINT, name_of
+from pipeline.steps.widening import MAX_WIDENINGS
 from pipeline.task.fingerprints import TaskPrint
 from studies import NoSuchStudy, StorageOfAnotherVersion, StorageUnreachable, TrialResult, stored_attributes
 from studies.keras_tuner_study import url_of

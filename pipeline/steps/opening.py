@@ -21,7 +21,8 @@ from pipeline.steps.range_tests import (
     stored_range_tests,
     why_not_stored,
 )
-from pipeline.steps.stage_studies import Studies, attributes_of, check_same, given_bounds, open_studies
+from pipeline.steps.stage_studies import attributes_of, check_same, given_bounds, open_studies
+from pipeline.steps.widening import Studies
 from pipeline.task.fingerprints import Fields, TaskPrint, is_unchanged, study_fields
 from studies import NoSuchStudy
 from studies.objective import Objectives

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from pipeline.console.events import StudyStarted
 from pipeline.run import Run
-from pipeline.steps.stage_studies import MAX_WIDENINGS, Studies, Widening, attributes_of, widened
+from pipeline.steps.stage_studies import attributes_of, widened
 from pipeline.steps.watching import Goal, SearchWatcher
+from pipeline.steps.widening import MAX_WIDENINGS, Studies, Widening
 from pipeline.task.fingerprints import Fields
 from pipeline.task.trainers import Scorer
 from studies import TrialResult, at_edge, best_of

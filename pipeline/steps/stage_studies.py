@@ -3,101 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lrrt import RangeTestResult
-from pipeline.config.tables import StageConfig
 from pipeline.failures import ForeignRun
 from pipeline.run import NAME, Run
-from pipeline.state.ownership import differences
+from pipeline.state.ownership import OTHER_VERSION, differences, have_other_keys
 from pipeline.steps.arms import has_arms
 from pipeline.steps.narrowing import space_of
 from pipeline.steps.proposals.engine import engine_of
 from pipeline.steps.proposals.first_trials import WARM, WarmStart, first_values, stored_warm_start
+from pipeline.steps.widening import MAX_WIDENINGS, Studies, Widening
 from pipeline.task.fingerprints import Fields
 from pipeline.task.untested_space import untested_space
-from studies import (
-    AtEdge,
-    Dimension,
-    NoSuchStudy,
-    SearchSpace,
-    Study,
-    TrialResult,
-    at_edge,
-    stored_attributes,
-    widen,
-)
+from studies import Dimension, NoSuchStudy, SearchSpace, Study, TrialResult, stored_attributes, widen
 from studies.engines.arms_engine import RangesOf
 from studies.engines.observation import Engine
 from studies.objective import Objectives
 from studies.storage.urls import address
 
-MAX_WIDENINGS = 2  # a rate that still lies at an edge is better looked for by a range test with other ends
-WIDENED_SHARE = 0.5  # of the number of trials: the new decade is one of two or three, and the rest is known
 FINGERPRINT = "fingerprint"  # the attribute of a study with what defines it
 GIVEN = "given_bounds"  # ... with the bounds that took the place of range tests
+MADE_WITH = "Give this run the config that the study was made with, or a storage and folders of its own."
 WIDENED = "widened"  # ... of a study in wider bounds: at which trial it was widened
-
-
-@dataclass(frozen=True, slots=True)
-class Widening:
-    """The search went on in wider bounds, because trial number `trial` was the best when `num_ended` had ended."""
-
-    trial: int
-    num_ended: int
-
-
-@dataclass(frozen=True, slots=True)
-class Studies:
-    """The studies of a stage, the widest last; their trials are numbered through.
-
-    A study that goes on in wider bounds has ended for good: if the number of trials is raised, the last one goes on.
-
-    Attributes:
-        all: of them.
-        widenings: where each but the first was widened.
-    """
-
-    all: tuple[Study, ...]
-    widenings: tuple[Widening, ...] = ()
-
-    @property
-    def last(self) -> Study:
-        """The study in the widest bounds."""
-        return self.all[-1]
-
-    @property
-    def space(self) -> SearchSpace:
-        """The widest bounds."""
-        return self.last.space
-
-    @property
-    def edges(self) -> tuple[AtEdge, ...]:
-        """At which edge the best trial lay when each widening was made."""
-        by_number = {result.number: result for result in self.results()}
-        every = (
-            at_edge(by_number[made.trial], study.space) for made, study in zip(self.widenings, self.all, strict=False)
-        )
-        return tuple(edge for edge in every if edge is not None)
-
-    def results(self) -> list[TrialResult]:
-        """Return all trials that have ended, in the order of their numbers."""
-        return [result for study in self.all for result in study.results()]
-
-    def have_ended(self, config: StageConfig) -> bool:
-        """Say whether no trial is left: all have ended, or a limit has ended the last study."""
-        is_whole = len(self.results()) >= self.num_wanted(config) and not self.last.has_more()
-        return is_whole or self.last.reason_to_end() is not None
-
-    def num_wanted(self, config: StageConfig) -> int:
-        """Return how many trials there are to be in all."""
-        return config.study.num_trials + len(self.widenings) * num_widened_trials(config)
-
-
-def num_widened_trials(config: StageConfig) -> int:
-    """Return how many trials a study in wider bounds adds."""
-    return max(1, round(WIDENED_SHARE * config.study.num_trials))
 
 
 def open_studies(
@@ -210,7 +139,7 @@ def _check(stored: Fields, fields: Fields, run: Run) -> None:
     if lines:
         raise ForeignRun(
             "\n".join([f"The study in {address(run.storage)} is defined otherwise than this config:", *lines])
-            + "\nGive this run the config that the study was made with, or a storage and folders of its own."
+            + f"\n{OTHER_VERSION if have_other_keys(lines) else MADE_WITH}"
         )
 
 
@@ -226,22 +155,22 @@ def _open(
     known: Sequence[TrialResult] = (),
     first_number: int = 0,
 ) -> Study:
-    wanted = run.config.study
+    options = run.config.study
     study = Study(
         space,
         engine,
         storage=run.storage,
         name=name,
         objective=objectives,
-        prunes=wanted.prunes,
-        max_gap=wanted.max_gap,
-        limits=wanted.limits,
+        prunes=options.prunes,
+        max_gap=options.max_gap,
+        limits=options.limits,
         first_number=first_number,
         known=known,
         attributes=attributes,
         creates=creates,
         worker=run.worker,
-        grace_s=wanted.grace_s,
+        grace_s=options.grace_s,
     )
     if attributes is not None:
         _check(study.study.user_attrs.get(FINGERPRINT, attributes[FINGERPRINT]), attributes[FINGERPRINT], run)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lrrt import Loops, Ramp, RangeTestResult, Watcher, run_range_test
+from lrrt import Loops, Ramp, RangeTestResult, Stop, Watcher, run_range_test
 from pipeline.config.tables import StageConfig
 from pipeline.console.stopping import Stopper
 from pipeline.data.data_use import DataUse, use_of
@@ -25,6 +25,7 @@ from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
 from studies import Dimension, Evaluation, LoopCache, Trainer, TrialResult, evaluate_trained
 from studies.before_training.shown_metrics import find_objectives
+from studies.before_training.validation_data import check_finite
 from studies.dimension import Value
 from studies.schedules.schedule import check_all_fit
 from studies.space.model_hyperparameters import ModelSpace, model_space
@@ -54,9 +55,13 @@ class Prepared:
     data_use: DataUse
 
     def range_test(self, config: StageConfig, optimizer: str, watcher: Watcher) -> RangeTestResult:
-        """Test the rates of one optimizer, at each batch size that the config tests."""
+        """Test the rates of one optimizer, at each batch size that the config tests.
+
+        Raises:
+            ValueError: if a loss was not finite since the data is not; to look at all of it before would cost a pass.
+        """
         test = config.range_test
-        return run_range_test(
+        result = run_range_test(
             self.tested,
             Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing),
             optimizers=(optimizer,),
@@ -67,6 +72,9 @@ class Prepared:
             confirm_steps=test.confirm_steps,
             watcher=watcher,
         )
+        if any(curve.stop is Stop.NON_FINITE for curves in result.curves.values() for curve in curves):
+            check_finite(self.tested.batches, "data", most=test.num_steps)
+        return result
 
     def trainer(self, config: StageConfig, on_note: Callable[[str], None]) -> Trainer:
         """Make the trainer of the trials; see `make_trainer`."""

@@ -62,7 +62,14 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A trial and its further trainings, on fresh seeds and on folds."""
+    """A trial and its further trainings.
+
+    Attributes:
+        trial: the trial as the study trained it.
+        on_seeds: its trainings on the same data with fresh seeds.
+        on_folds: its trainings on folds of the data.
+        num_folds: how many folds there are; 0 if it is not trained on folds.
+    """
 
     trial: TrialResult
     on_seeds: tuple[Training, ...]

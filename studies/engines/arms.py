@@ -64,7 +64,8 @@ def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
     counts = {arm: sum(one.arm == arm for one in tried) for arm in order}
     untried = [arm for arm in order if counts[arm] == 0]
     if untried and (number % NEW_EVERY == 0 or len(untried) == len(order)):
-        return untried[0]
+        turn = order[number // NEW_EVERY % len(order)]  # two workers must not take the first one that is untried
+        return turn if turn in untried else untried[0]
     best = best_costs(tried)
     left = {one.arm for one in left_arms(tried)}
     ranked = sorted((arm for arm in order if counts[arm] and arm not in left), key=lambda arm: best[arm])

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from studies.dimension import Dimension, Value
 from studies.engines.arms import Tried, in_order, next_arm
-from studies.engines.observation import Observation, Values
+from studies.engines.bracket import Seen, centre_of, next_step
+from studies.engines.observation import PARAMETERS, Observation, Values
 from studies.engines.optuna_engine import OptunaEngine
-from studies.engines.places import MIDDLE, SPREAD, place_of, rate_at
+from studies.engines.places import place_of, position_at, position_of, rate_at
 from studies.space.optimizer_range import OptimizerRange
 from studies.space.search_space import SearchSpace
 from studies.trial_config import is_rate_name
@@ -33,7 +34,7 @@ class _PlacedSpace:
 
     def dimensions(self) -> tuple[Dimension, ...]:
         others = (one for one in self.space.dimensions() if one.name != OPTIMIZER and not is_rate_name(one.name))
-        return (*others, Dimension(PLACE, (), 0.0, 1.0, default=MIDDLE))
+        return (*others, Dimension(PLACE, (), 0.0, 1.0, default=0.5))
 
     def suggested_parameters(self) -> list[dict[str, Value]]:
         return []
@@ -43,10 +44,11 @@ class ArmsEngine:
     """A bandit over optimizers, with one sampler for the values of all of them.
 
     An optimizer's bounds are asked for when the study first turns to it, and its first trial has the suggested rate;
-    the next few trials of the study have rates to either side of it. Trials of another study, if any, show more.
-    Rates are searched as places in the bounds: what is learnt on one optimizer serves the others, and rates beyond the
-    bounds stay possible at a low weight, see `studies.engines.places`. So the bounds are a prior and no part of the
-    space, which must have every rate that is possible, see `with_any_rate`.
+    the next few trials of the study bracket the best rate, see `studies.engines.bracket`. Rates are searched as places
+    in the bounds: what is learnt on one optimizer serves the others, and rates beyond the bounds stay possible at a low
+    weight, see `studies.engines.places`. If trials exclude the suggested rates, all optimizers are searched around the
+    best position of one. So the bounds are a prior and no part of the space, which must have every rate that is
+    possible, see `with_any_rate`.
 
     Args:
         space: the space that is searched.
@@ -73,29 +75,47 @@ class ArmsEngine:
         fixed = dict(self._first[number]) if number < len(self._first) else {}
         arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number))
         turned = {arm, *(one.arm for one in tried)}
-        num_later = len(tried) - len({one.arm for one in tried})
-        if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in ended), *running)):
-            fixed = {PLACE: MIDDLE, **fixed}
-        elif all(one.number >= 0 for one in ended) and num_later < len(SPREAD):
-            fixed = {PLACE: 1 - SPREAD[num_later] if self._seed % 2 else SPREAD[num_later], **fixed}
+        known = [one for one in ended if one.values[OPTIMIZER] in turned]
+        seen = [one for each in known if (one := self._seen(each)) is not None]
+        centre = centre_of(seen)
+        position = self._given_position(arm, known, running, seen, centre)
+        if position is not None:
+            fixed = {PLACE: place_of(position, centre), **fixed}
         placed = self._sampler.propose_with(
             number,
             {name: value for name, value in fixed.items() if name != OPTIMIZER and not is_rate_name(name)},
-            [replace(one, values=self._placed(one.values)) for one in ended if one.values[OPTIMIZER] in turned],
-            [self._placed(values) for values in running],
+            [replace(one, values=self._placed(one.values, centre)) for one in known],
+            [self._placed(values, centre) for values in running],
         )
-        return {**self._unplaced(arm, placed), **{name: value for name, value in fixed.items() if name != PLACE}}
+        others = {name: value for name, value in fixed.items() if name != PLACE}
+        return {**self._unplaced(arm, placed, position_at(float(placed[PLACE]), centre)), **others}
 
-    def _placed(self, values: Values) -> Values:
-        """Return the values of a trial with its place in the stead of its optimizer and rate."""
-        bounds = self._bounds(str(values[OPTIMIZER]), values)
+    def _given_position(
+        self, arm: str, known: Sequence[Observation], running: Sequence[Values], seen: Sequence[Seen], centre: float
+    ) -> float | None:
+        """Return the position of an optimizer's first trial, or of a step to bracket the best; None for the sampler."""
+        if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in known), *running)):
+            return centre
+        return next_step(seen, [self._position(values) for values in running], up_first=bool(self._seed % 2))
+
+    def _seen(self, observation: Observation) -> Seen | None:
+        """Return what a trial showed of its rate; None if it failed, or its model was not trained."""
+        if observation.cost is None or observation.constraints.get(PARAMETERS, 0.0) > 0:
+            return None
+        return Seen(str(observation.values[OPTIMIZER]), self._position(observation.values), observation.cost)
+
+    def _position(self, values: Values) -> float:
         rate = next(float(value) for name, value in values.items() if is_rate_name(name))
-        others = {name: value for name, value in values.items() if name != OPTIMIZER and not is_rate_name(name)}
-        return {**others, PLACE: place_of(rate, bounds, self._space.schedules)}
+        return position_of(rate, self._bounds(str(values[OPTIMIZER]), values), self._space.schedules)
 
-    def _unplaced(self, arm: str, placed: Values) -> dict[str, Value]:
+    def _placed(self, values: Values, centre: float) -> Values:
+        """Return the values of a trial with its place in the stead of its optimizer and rate."""
+        others = {name: value for name, value in values.items() if name != OPTIMIZER and not is_rate_name(name)}
+        return {**others, PLACE: place_of(self._position(values), centre)}
+
+    def _unplaced(self, arm: str, placed: Values, position: float) -> dict[str, Value]:
         bounds = self._bounds(arm, placed)
-        rate = rate_at(float(placed[PLACE]), bounds, self._space.schedules)
+        rate = rate_at(position, bounds, self._space.schedules)
         others = {name: value for name, value in placed.items() if name != PLACE}
         possible = next(one for one in self._space.optimizers if one.label == bounds.label)
         return {OPTIMIZER: arm, bounds.rate_name: min(max(rate, possible.low), possible.high), **others}

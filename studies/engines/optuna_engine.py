@@ -138,8 +138,8 @@ class OptunaEngine:
 
     def _penalties(self, study: optuna.Study) -> list[float]:
         """Return the costs of a failed trial: a sampler without constraints avoids it as it avoids a diverged one."""
-        told = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
-        whole = [trial.values for trial in told if trial.constraints.get(FAILURE) != VIOLATED]
+        ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+        whole = [trial.values for trial in ended if trial.constraints.get(FAILURE) != VIOLATED]
         return [penalty([values[at] for values in whole]) for at in range(self._num_objectives)]
 
     def _add_running(self, study: optuna.Study, values: Values) -> int:

@@ -69,8 +69,8 @@ def stays_behind(trial: TrialResult, others: Iterable[TrialResult], *, passed: i
     if not here:
         return False
     places = _places(one for one in others if one.number != trial.number)
-    own = _place(trial, epoch)
-    return any(not _goes_on(own, sorted([*places[trial.config.schedule, one.part], own])) for one in here)
+    place = _place(trial, epoch)
+    return any(not _goes_on(place, sorted([*places[trial.config.schedule, one.part], place])) for one in here)
 
 
 def behind(results: Iterable[TrialResult]) -> list[TrialResult]:
@@ -128,9 +128,9 @@ def _would_go_on(
     places: Mapping[tuple[str, float], Sequence[Place]],
     num_worse: Callable[[Rung, str], int] = lambda rung, family: 0,
 ) -> bool:
-    family, own = paused.config.schedule, _place(paused, len(paused.val_losses))
+    family, place = paused.config.schedule, _place(paused, len(paused.val_losses))
     return all(
-        _goes_on(own, places[family, rung.part], num_worse=num_worse(rung, family)) for rung in _rungs_at_end(paused)
+        _goes_on(place, places[family, rung.part], num_worse=num_worse(rung, family)) for rung in _rungs_at_end(paused)
     )
 
 
@@ -152,9 +152,9 @@ def _place(trial: TrialResult, epoch: int) -> Place:
     return min((cost for cost in trial.costs[:epoch] if math.isfinite(cost)), default=math.inf), trial.number
 
 
-def _goes_on(own: Place, places: Sequence[Place], num_worse: int = 0) -> bool:
-    """Say whether a place is among the best third of all at its rung, `own` and `num_worse` worse ones included."""
-    return bisect_left(places, own) < _num_best(len(places) + num_worse)
+def _goes_on(place: Place, places: Sequence[Place], num_worse: int = 0) -> bool:
+    """Say whether a place is among the best third of all at its rung, itself and `num_worse` worse ones included."""
+    return bisect_left(places, place) < _num_best(len(places) + num_worse)
 
 
 def _num_best(num_trials: int) -> int:

@@ -9,12 +9,12 @@ stays lost. Two workers therefore never hold one piece, however old their tables
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studies.dimension import Value
 from studies.sharing.pieces import KEY, RESULT, Claim, Key, Outcome, Table
 from studies.sharing.worker import Worker
-from studies.storage.optuna_tables import seconds_since_heartbeats, write_curve
+from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats
 
 if TYPE_CHECKING:
     import optuna
@@ -71,18 +71,12 @@ class Board:
             distributions: the distributions of these values, by name.
             seen: a table in which the piece was open; it is not read again if no trial was added since.
         """
-        import optuna
-
-        template = optuna.trial.create_trial(
-            state=optuna.trial.TrialState.RUNNING,
-            params=dict(values or {}),
-            distributions=dict(distributions or {}),
-            user_attrs={KEY: key, WORKER: self.worker.as_dict()},
-        )
-        trial_id = self.storage.create_new_trial(self._study_id, template)
+        values, distributions = dict(values or {}), dict(distributions or {})
+        attributes = {KEY: key, WORKER: self.worker.as_dict()}
         if self.database is None:  # no other process can reach it
-            return Claim(key, trial_id)
-        if seen is not None and self._is_next(trial_id, seen):
+            return Claim(key, self._added_in_memory(values, distributions, attributes))
+        trial_id, number = add_running_trial(self.database, self._study_id, values, distributions, attributes)
+        if seen is not None and number == seen.num_trials:  # the first after that table
             return Claim(key, trial_id)
         holder = self.table().running.get(key)
         holder_id = None if holder is None else self.id_of(holder)
@@ -101,16 +95,16 @@ class Board:
         """Store the outcome of a piece; return whether this worker still held it."""
         import optuna
 
+        attributes = {RESULT: dict(outcome.result)}
         try:
             for name, value in outcome.constraints.items():
                 optuna.trial.Trial(self.study, claim.trial_id).set_constraint(name, value)
-            self.storage.set_trial_user_attr(claim.trial_id, RESULT, dict(outcome.result))
+            if self.database is not None:
+                return end_trial(self.database, claim.trial_id, attributes, outcome.curve, outcome.values)
+            self.storage.set_trial_user_attr(claim.trial_id, RESULT, attributes[RESULT])
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
-        if self.database is not None:
-            write_curve(self.database, claim.trial_id, outcome.curve)
-        self._end(claim.trial_id, outcome.values)
-        return True
+        return self._end(claim.trial_id, outcome.values)
 
     def give_back(self, claim: Claim) -> None:
         """Let other workers take a piece that this worker does not end."""
@@ -155,9 +149,16 @@ class Board:
         """Return Optuna's id of a trial, which is not its number."""
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
 
-    def _is_next(self, trial_id: int, seen: Table) -> bool:
-        """Say whether a new trial is the first after a table, without a read of the database if it is."""
-        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, seen.num_trials) == trial_id
+    def _added_in_memory(
+        self, values: dict[str, Value], distributions: dict[str, BaseDistribution], attributes: dict[str, Any]
+    ) -> int:
+        import optuna
+
+        state = optuna.trial.TrialState.RUNNING
+        template = optuna.trial.create_trial(
+            state=state, params=values, distributions=distributions, user_attrs=attributes
+        )
+        return self.storage.create_new_trial(self._study_id, template)
 
     def _end(self, trial_id: int, values: tuple[float, ...]) -> bool:
         import optuna

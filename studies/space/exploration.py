@@ -57,6 +57,12 @@ class Exploration:
         scoped = {value for asked in self.builds for value in asked.scopes.get(name, ())}
         return points_of(self.homes[name].declared[name][0], scoped)
 
+    @property
+    def without_effect(self) -> list[str]:
+        """The hyperparameters that changed nothing, though builds had several values of them."""
+        values = {name: {asked.values.get(name) for asked in self.builds} - {None} for name in self.effects}
+        return [name for name, effect in self.effects.items() if effect.is_none and len(values[name]) > 1]
+
     def like(self, values: Mapping[str, Value]) -> Asked | None:
         """Return a build that took the same way as one under these values would."""
         return next((asked for asked in self.builds if asked.is_asked_again(values)), None)

@@ -47,8 +47,8 @@ def explore(
         explorer.follow()
         explorer.try_without_effect()
     except _TooManyBuilds:
-        explorer.found.is_whole = False
-    return explorer.found
+        explorer.exploration.is_whole = False
+    return explorer.exploration
 
 
 class _TooManyBuilds(Exception):
@@ -63,7 +63,7 @@ class _Explorer:
         self._places: list[Asked] = []
         self._traits: dict[int, tuple[Traits, set[str]]] = {}  # of a place, and which differ without a reason
         self._changed: dict[int, set[str]] = {}  # by a build: the names in which it differs from where it came from
-        self.found = Exploration()
+        self.exploration = Exploration()
 
     def start(self) -> None:
         first, _ = self._made({})
@@ -78,20 +78,20 @@ class _Explorer:
         for place in self._places:  # which grows
             self._try_neighbours(place)
             while place is self._places[-1]:
-                best = max(self.found.builds, key=self._promise)
+                best = max(self.exploration.builds, key=self._promise)
                 if self._new(best):
                     self._start_from(best)
                 elif num_random == NUM_RANDOM or not self._has_pairs():
                     return
                 else:
                     num_random += 1
-                    points = {name: self.found.points(name) for name in self.found.homes}
+                    points = {name: self.exploration.points(name) for name in self.exploration.homes}
                     values = {name: ones[int(rng.integers(len(ones)))] for name, ones in points.items()}
                     self._changed.setdefault(id(self._build_unless_known(values)), set(values))
 
     def _try_neighbours(self, place: Asked) -> None:
         """Give other values to what is new at a place, and to what it may depend on."""
-        new = [name for name in place.values if self.found.homes[name] is place]
+        new = [name for name in place.values if self.exploration.homes[name] is place]
         changed = [
             name for name in place.values if name in self._changed.get(id(place), ())
         ]  # in the same order always
@@ -101,7 +101,7 @@ class _Explorer:
         if not all(self._are_there(new, place, others, shift) for shift in range(1, NUM_GROUPS + 1)):
             for name in others:
                 # A number without names of its own at its home has seldom any elsewhere.
-                if self.found.effects[name].names or not _is_number(place, name):
+                if self.exploration.effects[name].names or not _is_number(place, name):
                     self._vary(place, name)
 
     def _are_there(self, new: Sequence[str], place: Asked, others: Sequence[str], shift: int) -> bool:
@@ -112,9 +112,9 @@ class _Explorer:
         changed = self._changed.get(id(place), set())
         values = dict(place.values)
         for name in others:
-            points: Points = self.found.points(name)
-            if self.found.effects[name].names & changed:
-                having = [asked.values for asked in self.found.builds if asked.values.keys() >= {name, *changed}]
+            points: Points = self.exploration.points(name)
+            if self.exploration.effects[name].names & changed:
+                having = [asked.values for asked in self.exploration.builds if asked.values.keys() >= {name, *changed}]
                 points = [point for point in points if any(one[name] == point for one in having)]
             at = points.index(values[name]) if values[name] in points else 0
             values[name] = points[(at + shift) % len(points)] if points else values[name]
@@ -124,23 +124,23 @@ class _Explorer:
 
     def try_without_effect(self) -> None:
         """Try hyperparameters without an effect with other optimizers: only one of these may have that setting."""
-        effects = self.found.effects
+        effects = self.exploration.effects
         for name in [name for name, effect in effects.items() if effect.is_none]:
             for other, effect in effects.items():
                 if len(set(effect.classes.values())) > 1:
                     for value in effect.classes:
-                        place = self._build_unless_known({**self.found.homes[name].values, other: value})
+                        place = self._build_unless_known({**self.exploration.homes[name].values, other: value})
                         if name in place.values:
                             self._vary(place, name)
 
     def _start_from(self, place: Asked) -> None:
         self._places.append(place)
         for name in place.values:
-            self.found.homes.setdefault(name, place)
-            self.found.effects.setdefault(name, Effect())
+            self.exploration.homes.setdefault(name, place)
+            self.exploration.effects.setdefault(name, Effect())
 
     def _new(self, asked: Asked) -> set[str]:
-        return asked.values.keys() - self.found.homes.keys()
+        return asked.values.keys() - self.exploration.homes.keys()
 
     def _promise(self, asked: Asked) -> tuple[bool, int, int, bool]:
         """Return what orders builds as places to start from: few changes tell best what brought the new names."""
@@ -149,12 +149,12 @@ class _Explorer:
 
     def _has_pairs(self) -> bool:
         """Say whether a hyperparameter without an effect of its own may have one together with another."""
-        listed = [name for name, home in self.found.homes.items() if is_listed(home.declared[name][0])]
-        return len(listed) > 1 and any(self.found.effects[name].is_none for name in listed)
+        listed = [name for name, home in self.exploration.homes.items() if is_listed(home.declared[name][0])]
+        return len(listed) > 1 and any(self.exploration.effects[name].is_none for name in listed)
 
     def _vary(self, place: Asked, name: str) -> None:
         """Build with other values of one hyperparameter."""
-        points = self.found.points(name)
+        points = self.exploration.points(name)
         if len(points) <= ALL_OF or not _is_number(place, name):
             for value in points:
                 self._neighbour(place, name, value)
@@ -172,12 +172,12 @@ class _Explorer:
     def _neighbour(self, place: Asked, name: str, value: Value) -> Asked:
         """Return the build with another value of one hyperparameter; if it is new, note what changed."""
         values = {**place.values, name: value}
-        known = self.found.like(values)
+        known = self.exploration.like(values)
         if known is not None:
             return known
         asked, model = self._made(values)
         self._changed[id(asked)] = {name}
-        effect = self.found.effects[name]
+        effect = self.exploration.effects[name]
         effect.names |= asked.values.keys() ^ place.values.keys()
         if asked.optimizer != place.optimizer:
             effect.optimizer = True
@@ -199,7 +199,7 @@ class _Explorer:
         return bool(differing(traits, traits_of(model)) - noise)
 
     def _build_unless_known(self, values: Mapping[str, Value]) -> Asked:
-        return self.found.like(values) or self._made(values)[0]
+        return self.exploration.like(values) or self._made(values)[0]
 
     def _made(self, values: Mapping[str, Value]) -> tuple[Asked, keras.Model | None]:
         if self._num_builds >= self._max_builds:
@@ -208,11 +208,11 @@ class _Explorer:
         if time.monotonic() > self._told_at + TELL_EVERY_S:
             self._told_at = time.monotonic()
             self._on_progress(
-                f"looking for the model's hyperparameters: {len(self.found.homes)} after {self._num_builds} builds, of "
-                f"{self._max_builds} at most"
+                f"looking for the model's hyperparameters: {len(self.exploration.homes)} after {self._num_builds} "
+                f"builds, of {self._max_builds} at most"
             )
         asked, model = build_with(self._build, values)
-        self.found.builds.append(asked)
+        self.exploration.builds.append(asked)
         return asked, model
 
 

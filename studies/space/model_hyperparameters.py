@@ -48,10 +48,10 @@ def own_dimensions(model: ModelSource, *, on_note: Callable[[str], None] = _LOG.
         model: a function without an argument, which has none, KerasTuner's `build(hp)`, or a HyperModel.
         on_note: called with a sentence about each that is left out.
     """
-    found = model_space(model)
-    for note in found.notes:
+    space = model_space(model)
+    for note in space.notes:
         on_note(note)
-    return found.dimensions
+    return space.dimensions
 
 
 def model_space(
@@ -74,17 +74,18 @@ def model_space(
     build = as_function(model)
     if not takes_hyperparameters(build):
         return ModelSpace(notes=tuple(notes))
-    found = explore(build, max_builds=max_builds, on_progress=on_progress)
-    left_out = _of_the_optimizer_alone(found)
-    choice = next((name for name in left_out if _chooses_optimizers(found, name)), None)
-    notes += [_left_out(name, is_choice=name == choice) for name in found.homes if name in left_out]
-    if not found.is_whole:
+    exploration = explore(build, max_builds=max_builds, on_progress=on_progress)
+    left_out = _of_the_optimizer_alone(exploration)
+    choice = next((name for name in left_out if _chooses_optimizers(exploration, name)), None)
+    notes += [_left_out(name, is_choice=name == choice) for name in exploration.homes if name in left_out]
+    notes += [_without_effect(name) for name in exploration.without_effect]
+    if not exploration.is_whole:
         notes.append(
             f"the model was built under {max_builds} sets of values, which may not have shown all of its "
             "hyperparameters: those that appear later keep their defaults"
         )
-    dimensions = tuple(_dimension(name, found) for name in found.homes if name not in left_out)
-    names = () if choice is None else tuple(str(value).lower() for value in found.points(choice))
+    dimensions = tuple(_dimension(name, exploration) for name in exploration.homes if name not in left_out)
+    names = () if choice is None else tuple(str(value).lower() for value in exploration.points(choice))
     return ModelSpace(dimensions, names, tuple(notes))
 
 
@@ -97,19 +98,19 @@ def _about_fit(model: ModelSource) -> Iterator[str]:
         )
 
 
-def _of_the_optimizer_alone(found: Exploration) -> set[str]:
+def _of_the_optimizer_alone(exploration: Exploration) -> set[str]:
     """Return the names that change nothing of the model but its optimizer, and names that only such ones bring."""
-    alone = {name for name, effect in found.effects.items() if effect.optimizer and not effect.model}
+    alone = {name for name, effect in exploration.effects.items() if effect.optimizer and not effect.model}
     while True:
-        rest = {name for name in alone if found.effects[name].names <= alone}
+        rest = {name for name in alone if exploration.effects[name].names <= alone}
         if rest == alone:
             return alone
         alone = rest
 
 
-def _chooses_optimizers(found: Exploration, name: str) -> bool:
+def _chooses_optimizers(exploration: Exploration, name: str) -> bool:
     """Say whether each value of a choice is the name of the optimizer that the model has with it."""
-    classes = found.effects[name].classes
+    classes = exploration.effects[name].classes
     return len(classes) > 1 and all(
         str(value).lower() in known_optimizers() and str(value).lower() == made for value, made in classes.items()
     )
@@ -121,6 +122,13 @@ def _left_out(name: str, *, is_choice: bool) -> str:
     return (
         f"hyperparameter {name!r} of the model is not searched: it only sets up the model's optimizer, in whose place "
         f"trials have their own{'; ' if instead else ''}{instead}"
+    )
+
+
+def _without_effect(name: str) -> str:
+    return (
+        f"hyperparameter {name!r} is searched, but the model was the same when it alone had other values; what "
+        "build(hp) does not use itself, such as a number of epochs, belongs in the config"
     )
 
 
@@ -145,15 +153,15 @@ def dimension_of(parameter: Any, conditions: tuple[Condition, ...]) -> Dimension
     )
 
 
-def _dimension(name: str, found: Exploration) -> Dimension:
-    _check_is_declared_once(name, found)
-    return dimension_of(found.homes[name].declared[name][0], conditions_of(name, found))
+def _dimension(name: str, exploration: Exploration) -> Dimension:
+    _check_is_declared_once(name, exploration)
+    return dimension_of(exploration.homes[name].declared[name][0], conditions_of(name, exploration))
 
 
-def _check_is_declared_once(name: str, found: Exploration) -> None:
+def _check_is_declared_once(name: str, exploration: Exploration) -> None:
     """Refuse a name with two ranges: KerasTuner takes the first for both, and so values that one of them excludes."""
     ways: dict[str, Any] = {}
-    for asked in found.builds:
+    for asked in exploration.builds:
         for parameter in asked.declared.get(name, ()):
             config = {key: value for key, value in parameter.get_config().items() if key not in _NOT_THE_RANGE}
             ways.setdefault(f"{type(parameter).__name__}({_listed(config)})", parameter)

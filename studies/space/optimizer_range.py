@@ -17,10 +17,11 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class OptimizerRange:
-    """One optimizer and the learning rates that are searched for it; `suggested`, if given, is tried first.
+    """One optimizer, by `name`, and the learning rates that are searched for it; `suggested`, if given, is tried first.
 
-    `batch_size` is set if each batch size has its own range; None means one range for all of them. `cyclical_high`
-    is the largest maximum of a cyclical rate, if that is larger than `high`.
+    Constant rates lie between `low` and `high`. `is_fallback` says that no range test has found them. `batch_size` is
+    set if each batch size has its own range; None means one range for all of them. `cyclical_high` is the largest
+    maximum of a cyclical rate, if that is larger than `high`.
 
     Raises:
         ValueError: unless `0 < low < high < cyclical_high`.

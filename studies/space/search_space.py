@@ -24,6 +24,7 @@ from studies.trial_config import TrialConfig, is_reserved
 class SearchSpace:
     """The values that trials may take. It is plain data; `suggest` gives it to an engine.
 
+    A trial has one of `optimizers` with its rate, one of `schedules` by name, and one of `batch_sizes` in samples.
     `searches_warmup` adds the length of a warm-up to the schedules that can have one. `weight_decay` and `momentum`
     are searched if they have a range; for optimizers of Adam's kind, the momentum is `beta_1`. `own` are the
     hyperparameters of the user's model; see `own_dimensions`.

@@ -10,12 +10,12 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studies.storage import sqlite
 from studies.storage.retrying import Retrying
 from studies.storage.urls import address, parsed
 
 if TYPE_CHECKING:
     import optuna
-    import sqlalchemy
     from sqlalchemy import URL
 
 # In the words of SQLAlchemy, of libpq, and of drivers in Python.
@@ -25,7 +25,6 @@ UNKNOWN_PARAMETER = re.compile(
 )
 OPENING_S = 10.0  # so long a storage that does not answer is called again when a study is opened
 CONNECT_TIMEOUT_S = 10
-SQLITE_TIMEOUT_S = 30.0  # so long SQLite waits for another process that is writing
 
 
 class StorageOfAnotherVersion(Exception):
@@ -48,7 +47,7 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
     """Open a storage; SQLite gets a write-ahead log, which is 3 times faster and survives a killed process.
 
     A process has at most two connections: one for its work, one for its heartbeat. One stays open, and is tested
-    before use.
+    before use. A file of SQLite that may not be written can be looked at.
 
     Args:
         url: the URL of the database; PostgreSQL is reached with the driver psycopg if the URL names none.
@@ -77,6 +76,7 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
 
     parts = parsed(url)
     is_sqlite = parts.get_backend_name() == "sqlite"
+    is_look = is_sqlite and not creates and sqlite.may_only_be_read(parts)
     nothing = f"{address(url)} must hold a study, but it holds none."
     if is_sqlite and not creates and not Path(parts.database or "").exists():  # a connection would make the file
         raise NoSuchStudy(nothing)
@@ -86,7 +86,7 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Query string argument", sqlalchemy.exc.SAWarning)
             storage = optuna.storages.RDBStorage(
-                text, engine_kwargs=_engine_options(parts), skip_table_creation=not creates
+                text, engine_kwargs=_engine_options(parts, is_look), skip_table_creation=not creates
             )
     except (
         sqlalchemy.exc.DBAPIError,
@@ -109,35 +109,14 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
     except RuntimeError as error:
         raise StorageOfAnotherVersion(f"The storage at {address(url)} is of another version. {error}") from error
     weakref.finalize(storage, storage.engine.dispose)  # its connections must not outlive it
-    if is_sqlite:
-        _set_up_sqlite(storage.engine)
+    if is_sqlite and not is_look:
+        sqlite.set_up(storage.engine)
     return storage
 
 
-def _set_up_sqlite(engine: sqlalchemy.Engine) -> None:
-    """Set a write-ahead log, and take the lock at the beginning of each transaction.
-
-    Optuna reads a study before it adds a trial to it. If a transaction of SQLite reads and then writes, it fails at
-    once if another process has written in between, unless it began with the lock.
-    """
-    from sqlalchemy import event
-
-    @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # Python's driver must not begin transactions itself
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def lock(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()
-
-
-def _engine_options(url: URL) -> dict[str, Any]:
+def _engine_options(url: URL, is_look: bool) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": SQLITE_TIMEOUT_S}}
+        return sqlite.engine_options(url, is_look=is_look)
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 1}
     if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}

@@ -37,7 +37,21 @@ class EpochDecision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """A trial at the end of an epoch, the argument of `on_epoch`. Epochs count from 1."""
+    """A trial at the end of an epoch, the argument of `on_epoch`.
+
+    Attributes:
+        number: the trial's number in its study.
+        config: its values.
+        epoch: the epoch that has ended, counted from 1.
+        epochs: the planned number of epochs.
+        train_losses: of each epoch so far.
+        val_losses: of each epoch so far.
+        checkpoint: copies all that the trial needs to go on from here, which takes as long as reading the model's
+            variables; None if an interrupted trial begins again.
+        metrics: of each epoch so far, by the key in Keras's logs.
+        objective: what the trial is scored by.
+        fold_scores: the scores of the folds that have ended, if the trial is trained on folds.
+    """
 
     number: int
     config: TrialConfig
@@ -46,12 +60,9 @@ class EpochEnded:
     train_losses: tuple[float, ...]
     val_losses: tuple[float, ...]
     checkpoint: Callable[[], TrialCheckpoint] | None
-    """Copies all that the trial needs to go on from here, which takes as long as reading the model's variables; None if
-    an interrupted trial begins again."""
     metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     objective: Objective = VAL_LOSS
     fold_scores: tuple[float, ...] | None = None
-    """The scores of the folds that have ended, if the trial is trained on folds."""
 
     def so_far(self) -> TrialResult:
         """Return the trial as if it had ended here."""

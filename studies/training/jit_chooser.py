@@ -82,5 +82,5 @@ class JitChooser:
 
 
 def _kind(config: TrialConfig) -> str:
-    own = (f"{name}={value}" for name, value in config.own)
-    return ", ".join([config.optimizer_name, f"batch_size={config.batch_size}", *own])
+    of_model = (f"{name}={value}" for name, value in config.own)
+    return ", ".join([config.optimizer_name, f"batch_size={config.batch_size}", *of_model])

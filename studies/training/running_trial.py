@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrrt.recorded_steps import Epoch, Steps
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import Values, read
 from studies.objective import TRAIN_LOSS, VAL_LOSS_NAME, Objective
@@ -37,6 +38,7 @@ class TrialRun:
         parts: batches in each epoch, if an epoch is a part of the data and goes on where the one before stopped; empty
             if each epoch is all of the data.
         leaves_out_penalty: whether the losses are recorded without what regularizers add; callbacks see all of them.
+        times_steps: whether nothing but steps may be timed, because trials are compared by the seconds of a step.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TrialRun:
         parts: Sequence[int] = (),
         *,
         leaves_out_penalty: bool = False,
+        times_steps: bool = False,
     ) -> None:
         self.loop = loop
         self.objective = objective
@@ -59,6 +62,7 @@ class TrialRun:
         self.hooks = hooks
         self.judge = judge
         self.leaves_out_penalty = leaves_out_penalty
+        self.is_in_one_call = judge is None and not hooks.any and not times_steps
         self.train_losses: list[float] = []
         self.val_losses: list[float] = []
         self.metrics: dict[str, list[float]] = {}
@@ -97,21 +101,23 @@ class TrialRun:
     def train_epoch(self, rates: NDArray[np.float32], momenta: NDArray[np.float32] | None) -> bool:
         """Train and validate one epoch; return whether all its losses were finite."""
         epoch = len(self.val_losses)  # Keras counts from 0
+        self.show_rate(rates)
         self.hooks.tell("on_epoch_begin", epoch)
-        self.loop.metrics.begin()
-        began = time.perf_counter()
-        steps = self.loop.train(rates, self.rng, momenta, plan=self.plans[epoch] if self.plans else None)
-        self._step_seconds.append((time.perf_counter() - began) / max(1, len(steps.losses)))
+        shown = self._trained(rates, momenta, plan=self.plans[epoch] if self.plans else None)
+        steps, validation = shown.steps, numbers(shown.validation)
         self.num_steps += len(steps.losses)
-        metrics = {**numbers(self.loop.metrics.read()), TRAIN_LOSS: steps.mean_loss()}
-        validation = numbers(self._validate()) if steps.is_finite else {}
-        logs = as_logs(metrics, validation)
+        logs = as_logs({**numbers(shown.training), TRAIN_LOSS: steps.mean_loss()}, validation)
         penalty = self.loop.penalty if self.leaves_out_penalty and validation else 0.0
         self._record({**logs, **{name: logs[name] - penalty for name in (TRAIN_LOSS, VAL_LOSS_NAME) if name in logs}})
         if self.objective.best_epoch(self.scores) == epoch + 1:
             self.best_weights = self.loop.snapshot()
         self.hooks.tell("on_epoch_end", epoch, logs)
         return steps.is_finite and bool(np.isfinite(self.val_losses[-1]))
+
+    def show_rate(self, rates: NDArray[np.float32]) -> None:
+        """Let callbacks that read the optimizer's rate before a step see that of the step, the first of these."""
+        if self.hooks.any:
+            self.loop.optimizer.learning_rate = rates[0]
 
     def checkpoint(self, number: int, config: TrialConfig, epochs: int, seed: int, seconds: float) -> TrialCheckpoint:
         """Copy all that the trial needs to go on from here."""
@@ -169,6 +175,23 @@ class TrialRun:
             if name not in (TRAIN_LOSS, VAL_LOSS_NAME):
                 before = self.metrics.setdefault(name, [math.nan] * num_before)
                 before.append(shown.get(name, math.nan))
+
+    def _trained(self, rates: Any, momenta: Any, plan: tuple[Any, ...] | None) -> Epoch:
+        """Train and validate an epoch, in one call unless something comes in between."""
+        if isinstance(self.loop, TrainingLoop) and self.loop.trains_epochs and self.is_in_one_call:
+            began = time.perf_counter()
+            shown = self.loop.epoch(rates, self.rng, momenta, plan=plan)
+            self._add_time(began, shown.steps)
+            return shown
+        self.loop.metrics.begin()
+        began = time.perf_counter()
+        steps = self.loop.train(rates, self.rng, momenta, plan=plan)
+        self._add_time(began, steps)
+        training = self.loop.metrics.read()
+        return Epoch(steps, training, self._validate() if steps.is_finite else {})
+
+    def _add_time(self, began: float, steps: Steps) -> None:
+        self._step_seconds.append((time.perf_counter() - began) / max(1, len(steps.losses)))
 
     def _validate(self) -> Mapping[str, Any]:
         """Return the loss and the metrics of the validation data."""

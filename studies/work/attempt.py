@@ -11,7 +11,8 @@ from studies.trainer import Trainer
 from studies.training.ended import EpochDecision, EpochEnded, Trained
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
-from studies.user_code import described, is_stop, left_as_found
+from studies.user_code import is_stop, left_as_found
+from studies.user_errors import described
 from studies.work.cross_validation import CrossValidator
 from studies.work.watcher import Watcher
 

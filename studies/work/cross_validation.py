@@ -58,7 +58,7 @@ class CrossValidator:
             trainer.check_space(space)
 
     def share_choices(self, choices: Choices, space: SearchSpace, num_trials: int) -> None:
-        """Train as the other trials of a study are trained; see `Trainer.share_choices`."""
+        """Take the stored `choices` of a study of `num_trials` trials in `space`, and add to them."""
         for trainer in self.trainers:
             trainer.share_choices(choices, space, num_trials)
 

@@ -53,6 +53,12 @@ class Postgres:
         """Stop at once, as a crash would: clients lose their connections."""
         self._control("stop", "-m", "immediate")
 
+    def pids(self):
+        """Return the ids of its processes."""
+        first = int((self.folder / "data/postmaster.pid").read_text().split()[0])
+        children = subprocess.run(["pgrep", "-P", str(first)], capture_output=True, text=True, check=True).stdout
+        return [first, *map(int, children.split())]
+
     def _client(self, program, *arguments):
         address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "lrrt"]
         environment = {**os.environ, "PGPASSWORD": self.password}

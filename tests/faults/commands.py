@@ -9,37 +9,44 @@ import time
 from pathlib import Path
 
 from tests.faults.runs import CONFIG
+from tests.faults.starter import Starter, set_limits
 
 ROOT = Path(__file__).parents[2]
 ENGINES = {"optuna": "tpe", "keras_tuner": "random"}
 TIMEOUT_S = 600
+STARTER = Starter()
 
 
-def command(folder, *arguments, engine="optuna", before=(), environ=None, limits=lambda: None, **more):
+def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=None, limits=(), **more):
     """Start `lrrt run` in a folder.
 
     Args:
         folder: where; it is made.
         arguments: of the command, in the place of "run".
         engine: of the study.
-        before: words before Python, such as those of setpriv.
+        anew: whether it is started as by a user, and not as a fork of what has imported everything and draws nothing.
+        before: words before Python, such as those of setpriv; they start it anew.
         environ: further variables.
-        limits: called in the new process before it begins.
+        limits: (kind, number) of `resource`.
         more: keys of the config, with "__" for the dot.
     """
     folder.mkdir(exist_ok=True)
     values = {**CONFIG, "study.engine": engine, "study.sampler": ENGINES[engine], "study.num_trials": 3}
     values |= {key.replace("__", "."): value for key, value in more.items()}
     names = {f"LRRT_{key.replace('.', '__').upper()}": json.dumps(value) for key, value in values.items()}
+    arguments = list(arguments or ("run", "--progress", "plain"))
+    environ = {**os.environ, **names, "PYTHONPATH": str(ROOT), **(environ or {})}
+    if not anew and not before:
+        return STARTER.start(arguments, folder=folder, environ=environ, limits=limits)
     return subprocess.Popen(
-        [*before, sys.executable, "-m", "pipeline", *(arguments or ("run", "--progress", "plain"))],
+        [*before, sys.executable, "-m", "pipeline", *arguments],
         cwd=folder,
-        env={**os.environ, **names, "PYTHONPATH": str(ROOT), **(environ or {})},
+        env=environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         errors="surrogateescape",
-        preexec_fn=limits,
+        preexec_fn=lambda: set_limits(limits),
     )
 
 
@@ -62,15 +69,18 @@ def states(folder):
 
 
 class Undisturbed:
-    """Runs that nothing disturbs, one of each engine: their trials, and how long they took."""
+    """Runs that nothing disturbs, one of each engine and kind of start: their trials, and how long they took."""
 
     def __init__(self, new_folder):
         self.new_folder, self.runs = new_folder, {}
 
-    def __call__(self, engine="optuna"):
-        if engine not in self.runs:
-            folder, began = self.new_folder(), time.monotonic()
-            code, told = ended(command(folder, engine=engine))
+    def __call__(self, engine="optuna", *, anew=False):
+        if (engine, anew) not in self.runs:
+            folder = self.new_folder()
+            if not anew:  # the first is no measure, since all is imported for it
+                ended(command(folder, "status", engine=engine))
+            began = time.monotonic()
+            code, told = ended(command(folder, engine=engine, anew=anew))
             assert code == 0, told
-            self.runs[engine] = trials(folder), time.monotonic() - began
-        return self.runs[engine]
+            self.runs[engine, anew] = trials(folder), time.monotonic() - began
+        return self.runs[engine, anew]

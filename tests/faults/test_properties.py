@@ -6,13 +6,12 @@ import json
 import math
 import string
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lrrt import RangeCurve, Stop, find_bounds
 from lrrt.plain import from_plain, to_plain
-from lrrt.words import duration_text, on_one_line, rate_text, score_text
-from lrrt.words import printable as printable_lines
+from lrrt.words import duration_text, on_one_line, printable, rate_text, score_text
 from pipeline.console.stopping import seconds_left
 from pipeline.results.tables import trials_csv, trials_jsonl
 from pipeline.state.json_files import as_json
@@ -20,7 +19,8 @@ from pipeline.state.ownership import differences, flat
 from studies import TrialConfig, TrialResult, TrialState, check_overfitting, ranked
 from studies.storage.urls import address
 from studies.storage.whole_file import is_leftover
-from studies.user_code import described, printable
+from studies.trial_config import is_reserved
+from studies.user_errors import described, shortened
 
 ANY_FLOAT = st.floats()
 TEXT = st.text(max_size=30)
@@ -28,7 +28,7 @@ NUMBERS = st.one_of(st.integers(-(2**53), 2**53), ANY_FLOAT, st.booleans(), st.n
 PLAIN = st.recursive(
     st.one_of(NUMBERS, TEXT), lambda inner: st.one_of(st.lists(inner), st.dictionaries(TEXT, inner)), max_leaves=10
 )
-OWN_NAMES = st.text(min_size=1, max_size=10).filter(lambda name: name.isprintable())
+OWN_NAMES = st.text(min_size=1, max_size=10).filter(lambda name: name.isprintable() and not is_reserved(name))
 OWN_VALUES = st.one_of(
     st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False), TEXT, st.booleans()
 )
@@ -82,6 +82,7 @@ def test_the_best_of_any_trials_is_finite(trials):
 
 
 @given(CURVES, CURVES)
+@example((0.0,) * 5, (0.0, 1e308, 0.0, 1e308, 0.0))
 def test_any_losses_have_a_verdict(train, validation):
     length = min(len(train), len(validation))
     report = check_overfitting(train[:length], validation[:length])
@@ -101,10 +102,10 @@ def test_any_losses_of_a_range_test_have_bounds_or_a_reason(losses):
 
 @given(st.text())
 def test_text_of_any_kind_is_shown_without_control_characters(text):
-    assert printable(text).isprintable()
-    assert len(printable(text)) <= 303
+    assert shortened(text).isprintable()
+    assert len(shortened(text)) <= 303
     assert on_one_line(text).isprintable()
-    assert all(line.isprintable() for line in printable_lines(text).split("\n"))
+    assert all(line.isprintable() for line in printable(text).split("\n"))
     assert described(ValueError(text)).isprintable()
 
 

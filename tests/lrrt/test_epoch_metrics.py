@@ -30,6 +30,13 @@ class Largest(keras.Metric):
         return self.value
 
 
+class Spread(Largest):
+    """A metric of several numbers, which `fit` shows by their own names."""
+
+    def result(self):
+        return {"top": self.value, "half": self.value / 2}
+
+
 def one_output():
     model = keras.Sequential([layers.Input((6,)), layers.Dense(4, "relu"), layers.Dense(1, "sigmoid")])
     metrics = ["accuracy", keras.metrics.AUC(name="auc"), Largest(), keras.metrics.F1Score(threshold=0.5, name="f1")]
@@ -77,7 +84,18 @@ def tracking():
     return model
 
 
-CASES = {"one": (one_output, Y), "two": (two_outputs, {"a": Y, "b": X[:, :1]}), "own": (tracking, Y)}
+def of_several_numbers():
+    model = keras.Sequential([layers.Input((6,)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[Spread("spread")])
+    return model
+
+
+CASES = {
+    "one": (one_output, Y),
+    "two": (two_outputs, {"a": Y, "b": X[:, :1]}),
+    "own": (tracking, Y),
+    "several numbers": (of_several_numbers, Y),
+}
 
 
 @pytest.mark.parametrize("through_fit", [False, True])

@@ -59,6 +59,7 @@ def test_a_run_in_parts_takes_the_batches_of_a_whole_one():
     [
         ((X[:0], Y[:0]), "data must not be empty, got 0 samples"),
         ((X, Y[:-1]), "All parts of data must have one length, got 12, 11 samples"),
+        ((list(X), Y), r"must have one length, got 4, 12 samples\..* one for each sample, pass numpy.stack"),
         (
             (np.where(X == 6, np.nan, X), Y),
             "data must be finite, got NaN or infinity in 1 of 12 samples, first in sample 3",
@@ -151,6 +152,15 @@ def test_every_optimizer_of_keras_has_a_name():
     names = [name for name in dir(keras.optimizers) if name[0].isupper() and "Optimizer" not in name]
 
     assert {type(made).__name__ for made in as_optimizers(names).values()} == set(names)
+
+
+def test_an_optimizer_s_config_names_it_as_it_does_in_compile():
+    config = {"class_name": "SGD", "config": {"momentum": 0.9}}
+
+    for optimizers in (config, [config], {"sgd": config}):
+        (made,) = as_optimizers(optimizers).items()
+        assert (made[0], made[1].momentum) == ("sgd", 0.9)
+    assert config["class_name"] == "SGD"
 
 
 @pytest.mark.parametrize(

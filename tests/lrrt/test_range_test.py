@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import lrrt
-from lrrt.curve import smooth
 from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.recording import repeated
+from lrrt.smoothing import smooth
 from lrrt.variables import read
 
 SPARSE = "sparse_categorical_crossentropy"
@@ -159,6 +159,27 @@ def test_each_repeat_begins_with_weights_of_its_own():
     found = lrrt.range_test(build, (x[:64], y[:64]), optimizers=["sgd"], ramp=ramp, batch_size=64, repeats=3)
 
     assert len({round(curve.losses[0], 3) for curve in found.curves["sgd"]}) == 3
+
+
+def test_a_builder_that_seeds_itself_is_told_that_repeats_begin_alike():
+    def build():
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    class Notes(lrrt.Watcher):
+        def __init__(self):
+            self.notes = []
+
+        def on_note(self, text):
+            self.notes.append(text)
+
+    watcher, x = Notes(), np.ones((8, 2), "float32")
+    lrrt.range_test(build, (x, x[:, 0]), ramp=lrrt.Ramp(1e-12, 1e-10, 12), batch_size=8, repeats=2, watcher=watcher)
+
+    (note,) = watcher.notes
+    assert note.startswith("the model's weights are the same for every seed, such as where its builder calls set_ran")
 
 
 def test_repeats_end_with_the_one_that_leaves_no_doubt():

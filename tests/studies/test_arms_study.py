@@ -8,8 +8,9 @@ import pytest
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Study
 from studies.engines.arms import Left, Tried, in_order, left_arms, next_arm
 from studies.engines.arms_engine import ArmsEngine, ranges_in, with_any_rate
-from studies.engines.observation import Observation
-from studies.engines.places import place_of, rate_at
+from studies.engines.bracket import Seen, bracket, centre_of, next_step
+from studies.engines.observation import PARAMETERS, Observation
+from studies.engines.places import place_of, position_at, position_of, rate_at
 from tests.studies.bowl import Bowl
 from tests.studies.contract import ADAM, SGD, SMALL
 
@@ -37,6 +38,10 @@ class TestTurns:
             seen.append(Tried(turns[-1], {"adam": 0.5, "sgd": 0.7, "lion": 0.9}[turns[-1]]))
         assert turns == ["adam", "adam", "sgd", "adam", "lion"]
 
+    def test_two_workers_that_choose_at_once_take_different_optimizers(self):
+        tested = tried(adam=[0.5, 0.4])  # number 2 has no values yet, while the range of its optimizer is tested
+        assert [next_arm(("adam", "sgd", "lion"), tested, number) for number in (2, 4)] == ["sgd", "lion"]
+
     def test_the_second_best_has_half_the_trials_of_the_best_and_the_third_a_quarter(self):
         order, seen = ("a", "b", "c"), tried(a=[0.1], b=[0.2], c=[0.3])
         for number in range(3, 28):
@@ -63,19 +68,67 @@ class TestTurns:
 
 class TestPlaces:
     @pytest.mark.parametrize("bounds", [SGD, ADAM, LION])
-    def test_a_rate_has_one_place_from_a_decade_below_the_bounds_to_a_decade_above(self, bounds):
-        rates = [rate_at(i / 20, bounds, ("fixed",)) for i in range(21)]
+    def test_a_rate_has_one_position_and_a_position_has_one_place_as_far_as_a_decade_beyond_the_bounds(self, bounds):
+        positions = [i / 10 - 2 for i in range(41)]
+        rates = [rate_at(position, bounds, ("fixed",)) for position in positions]
         assert rates == sorted(rates)
-        assert [place_of(rate, bounds, ("fixed",)) for rate in rates] == pytest.approx([i / 20 for i in range(21)])
+        assert [position_of(rate, bounds, ("fixed",)) for rate in rates] == pytest.approx(positions)
+        assert [position_at(place_of(one)) for one in positions] == pytest.approx(positions)
         assert (rates[0], rates[-1]) == pytest.approx((bounds.low / 10, bounds.high * 10))
 
     def test_nine_of_ten_places_lie_inside_the_bounds_with_the_suggested_rate_in_the_middle(self):
-        assert [rate_at(place, ADAM, ("fixed",)) for place in (0.05, 0.5, 0.95)] == pytest.approx([1e-4, 2e-3, 1e-2])
+        rates = [rate_at(position_at(place), ADAM, ("fixed",)) for place in (0.05, 0.5, 0.95)]
+        assert rates == pytest.approx([1e-4, 2e-3, 1e-2])
+
+    def test_places_move_with_the_centre(self):
+        assert [position_at(place, -1.5) for place in (0, 0.5, 0.95)] == pytest.approx([-3.5, -1.5, -0.5])
+        assert place_of(-1.5, -1.5) == 0.5
 
     def test_cyclical_schedules_alone_reach_up_to_their_own_bound(self):
         wider = replace(ADAM, cyclical_high=0.1)
-        assert rate_at(0.95, wider, ("triangular",)) == pytest.approx(0.1)
-        assert rate_at(0.95, wider, ("triangular", "fixed")) == pytest.approx(0.01)
+        assert rate_at(1, wider, ("triangular",)) == pytest.approx(0.1)
+        assert rate_at(1, wider, ("triangular", "fixed")) == pytest.approx(0.01)
+
+
+def seen(**costs):
+    return [Seen(arm, position, cost) for arm, every in costs.items() for position, cost in every.items()]
+
+
+class TestBracket:
+    def test_costs_of_different_optimizers_say_nothing_about_rates(self):
+        assert bracket(seen(a={0.0: 0.1}, b={-1.0: 0.5, 1.0: 0.5})) == (-float("inf"), float("inf"))
+
+    def test_each_optimizer_shows_a_part_of_where_the_best_rate_lies(self):
+        assert bracket(seen(a={0.0: 0.2, 1.0: 0.3}, b={-1.0: 0.9, 0.0: 0.8})) == (-1.0, 1.0)
+
+    def test_steps_go_outwards_as_long_as_that_is_better_and_further_each_time(self):
+        steps, trials = [], {0.0: 3.0}
+        while (step := next_step(seen(a=trials), [], up_first=False)) is not None:
+            steps.append(round(step, 2))
+            trials[step] = abs(step + 1.5)
+        assert steps == [-0.5, -1.31, -2.62]
+
+    def test_the_other_side_is_tried_if_the_first_is_worse(self):
+        assert next_step(seen(a={0.0: 0.1, -0.5: 0.2}), [], up_first=False) == 0.5
+        assert next_step(seen(a={0.0: 0.1, 0.5: 0.2}), [], up_first=True) == -0.5
+        assert next_step(seen(a={0.0: 0.1, -0.5: 0.2, 0.5: 0.2}), [], up_first=True) is None
+
+    def test_no_step_is_tried_twice_while_it_runs(self):
+        assert next_step(seen(a={0.0: 0.1}), [-0.5], up_first=False) == 0.5
+        assert next_step(seen(a={0.0: 0.1}), [-0.5, 0.5], up_first=False) is None
+
+    def test_steps_end_where_bounds_cannot_be_so_wrong(self):
+        assert next_step(seen(a={0.0: 3.0, -1.0: 2.0, -2.5: 1.0}), [], up_first=False) is None
+
+    def test_the_search_moves_only_if_trials_exclude_the_suggested_rates_and_the_best_is_beyond_the_bounds(self):
+        assert centre_of(seen(a={0.0: 0.2, -0.5: 0.1})) == 0.0
+        assert centre_of(seen(a={0.0: 0.2, -1.3: 0.1})) == -1.3
+        assert centre_of(seen(a={0.0: 0.1, 0.5: 0.2}, b={-1.3: 0.01, -2.0: 0.3})) == 0.0
+
+    def test_trials_that_contradict_each_other_move_nothing(self):
+        both = seen(a={0.0: 0.1, -1.3: 0.05}, b={0.0: 0.3, 1.0: 0.2})
+        assert centre_of(both) == 0.0
+        assert next_step(both, [], up_first=True) is None
 
 
 class TestArmsStudy:
@@ -108,23 +161,39 @@ class TestArmsStudy:
     def test_a_rate_beyond_bounds_that_are_wrong_by_a_decade_is_reached(self):
         wrong = SearchSpace((OptimizerRange("sgd", 2e-4, 2e-2, 2e-3),))  # the bowl is solved at once at 0.25
         for seed in range(3):
-            rates = [one.lr for one in arms_of(wrong, 8, seed=seed)]
+            rates = [one.lr for one in arms_of(wrong, 5, seed=seed)]
             assert rates[0] == pytest.approx(2e-3)
             assert max(rates) > 0.04
 
+    def test_an_optimizer_begins_where_another_showed_that_its_bounds_were_wrong(self):
+        shown = [
+            Observation(at, values_of("adam", rate_at(position, ADAM, ("fixed",))), abs(position + 1.5))
+            for at, position in enumerate((0.0, -0.5, -1.3))
+        ]
+        engine = ArmsEngine(with_any_rate(SearchSpace((SGD, ADAM))), ranges_in(SearchSpace((SGD, ADAM))))
+        assert position_of(engine.propose(4, shown, ())["lr__sgd"], SGD, ("fixed",)) == pytest.approx(-1.3)
+
+    def test_a_model_that_was_too_large_to_be_trained_shows_nothing_of_its_rate(self):
+        shown = [Observation(0, values_of("sgd", 0.2), 0.5), Observation(1, values_of("sgd", 0.05), 0.9)]
+        engine = ArmsEngine(with_any_rate(SearchSpace((SGD,))), ranges_in(SearchSpace((SGD,))))
+        assert engine.propose(2, shown, ())["lr__sgd"] > 0.2
+        large = [shown[0], replace(shown[1], excess_parameters=10)]
+        assert PARAMETERS in large[1].constraints
+        assert engine.propose(2, large, ())["lr__sgd"] < 0.05
+
     def test_what_is_learnt_on_one_optimizer_serves_the_others(self):
         both = SearchSpace((SGD, ADAM))
-        seen = [  # rates of adam near the lower end of its bounds did best; sgd was tried once
-            Observation(at, values_of("adam", rate_at(place, ADAM, ("fixed",))), abs(place - 0.2))
+        shown = [  # rates of adam near the lower end of its bounds did best; sgd was tried once
+            Observation(at, values_of("adam", rate_at(position_at(place), ADAM, ("fixed",))), abs(place - 0.2))
             for at, place in enumerate(i / 12 for i in range(13))
         ]
-        seen.append(Observation(13, values_of("sgd", 0.2), 0.3))
+        shown.append(Observation(13, values_of("sgd", 0.2), 0.3))
         places = []
         for seed in range(9):
             engine = ArmsEngine(with_any_rate(both), ranges_in(both), seed=seed)
-            values = engine.propose(15, seen, ())
+            values = engine.propose(15, shown, ())
             assert values["optimizer"] == "sgd"
-            places.append(place_of(values["lr__sgd"], SGD, ("fixed",)))
+            places.append(place_of(position_of(values["lr__sgd"], SGD, ("fixed",))))
         assert median(places) == pytest.approx(0.2, abs=0.12)
 
     def test_one_optimizer_and_one_trial_are_no_special_cases(self):

@@ -36,6 +36,14 @@ def test_a_rise_while_training_goes_on_falling_is_overfitted():
     assert report.rise == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("best", [2, 3, 5])
+def test_a_turn_without_noise_is_overfitted_after_few_epochs_too(best):
+    val = [abs(epoch - best) / 10 + 0.6 for epoch in range(1, best + 4)]
+    report = check_overfitting([0.8**epoch for epoch in range(1, best + 4)], val)
+    assert (report.verdict, report.best_epoch) == (OverfitVerdict.OVERFITTED, best)
+    assert report.noise == pytest.approx(0, abs=1e-9)
+
+
 def test_a_rise_from_the_first_epoch_is_overfitted():
     report = check_overfitting(FALLING, 1 + EPOCHS / 40)
     assert (report.verdict, report.best_epoch) == (OverfitVerdict.OVERFITTED, 1)
@@ -74,6 +82,14 @@ def test_a_curve_that_levelled_off_is_healthy():
 def test_levelled_off_noise_is_seldom_called_overfitted():
     val = np.exp(-EPOCHS / 4)
     verdicts = [check_overfitting(FALLING, val + noise(seed, 0.05)).verdict for seed in range(200)]
+    assert verdicts.count(OverfitVerdict.OVERFITTED) <= 0.1 * len(verdicts)
+
+
+@pytest.mark.parametrize("num_epochs", [5, 6, 8])
+def test_so_is_noise_over_few_epochs(num_epochs):
+    verdicts = [
+        check_overfitting(FALLING[:num_epochs], 1 + noise(seed, 0.1, num_epochs)).verdict for seed in range(1000)
+    ]
     assert verdicts.count(OverfitVerdict.OVERFITTED) <= 0.1 * len(verdicts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 from more_tasks.installed import r_table
-from more_tasks.task import OPTIMIZERS, Array, Recipe, Task, sample, standardized
+from more_tasks.task import OPTIMIZERS, Array, Recipe, loader, sample, standardized
 
 __all__ = ["NAMES", "OPTIMIZERS", "load"]
 
@@ -53,13 +53,4 @@ TASKS = {
     "expenses_raw": Recipe(lambda: network(16), "mae", 32, 14, expenses),
 }
 NAMES = tuple(TASKS)
-
-
-def load(name: str) -> Task:
-    """Return one task, with its data.
-
-    Raises:
-        KeyError: for an unknown name.
-        FileNotFoundError: if its data are not installed.
-    """
-    return TASKS[name].load()
+load = loader(TASKS)

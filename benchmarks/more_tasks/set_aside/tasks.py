@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from more_tasks.installed import existing, r_table
 from more_tasks.tables import embedding_network
-from more_tasks.task import OPTIMIZERS, Array, Recipe, Task, sample, standardized
+from more_tasks.task import OPTIMIZERS, Array, Recipe, loader, sample, standardized
 
 __all__ = ["NAMES", "OPTIMIZERS", "load"]
 
@@ -154,13 +154,4 @@ TASKS = {
     "landscape_sines": Recipe(sine_network, "mse", 64, 6, landscape),
 }
 NAMES = tuple(TASKS)
-
-
-def load(name: str) -> Task:
-    """Return one task, with its data.
-
-    Raises:
-        KeyError: for an unknown name.
-        FileNotFoundError: if its data are not installed.
-    """
-    return TASKS[name].load()
+load = loader(TASKS)

@@ -4,9 +4,9 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,12 @@ def check_ended_unreachable(process, server, words):
     assert server.password not in told
 
 
+def send(number, pids):
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def check_goes_on(start, folder, undisturbed):
     code, told = ended(start())
     assert code == 0, told
@@ -118,8 +124,8 @@ def test_a_server_that_does_not_answer_any_more_does_not_keep_a_signal_from_endi
 ):
     process = start()
     wait_for_trial(process)
-    pids = subprocess.run(["pgrep", "-u", "postgres"], capture_output=True, text=True, check=True).stdout.split()
-    subprocess.run(["kill", "-STOP", *pids], check=True)
+    pids = server.pids()
+    send(signal.SIGSTOP, pids)
     try:
         time.sleep(2)
         process.send_signal(signal.SIGTERM)
@@ -127,7 +133,7 @@ def test_a_server_that_does_not_answer_any_more_does_not_keep_a_signal_from_endi
         process.send_signal(signal.SIGTERM)
         code, told = process.wait(timeout=60), process.stderr.read()
     finally:
-        subprocess.run(["kill", "-CONT", *pids], check=True)
+        send(signal.SIGCONT, pids)
 
     assert code == 143, told
     check_goes_on(start, tmp_path, undisturbed)

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.commands import ENGINES, command, ended, states, trials
 
 NUM_MOMENTS = int(os.environ.get("LRRT_FAULTS_MOMENTS", "12"))  # for each engine and signal
+NUM_ANEW = 2  # of them are of a command that imports all, and draws all its pictures
 
 
 @pytest.mark.long
@@ -19,8 +20,9 @@ NUM_MOMENTS = int(os.environ.get("LRRT_FAULTS_MOMENTS", "12"))  # for each engin
 def test_a_run_that_is_stopped_at_any_moment_goes_on_and_ends_as_one_that_was_not(
     undisturbed, tmp_path, engine, number, moment
 ):
-    whole, seconds = undisturbed(engine)
-    process = command(tmp_path, engine=engine)
+    anew = moment < NUM_ANEW
+    whole, seconds = undisturbed(engine, anew=anew)
+    process = command(tmp_path, engine=engine, anew=anew)
     time.sleep(random.Random(f"{engine} {number} {moment}").uniform(0, seconds))
     process.send_signal(number)
     code, told = ended(process)

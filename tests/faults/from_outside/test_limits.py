@@ -15,10 +15,6 @@ GO_ON = "then run the same command again to go on"
 UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")  # root without its right to write
 
 
-def limit(kind, number):
-    return lambda: resource.setrlimit(kind, (number, resource.getrlimit(kind)[1]))
-
-
 @contextmanager
 def mounted(folder, size):
     """Mount a file system of so many bytes; skip the test where this process may not."""
@@ -52,7 +48,7 @@ def check_goes_on(folder, whole):
 def test_a_limit_of_file_sizes_ends_with_74_and_the_remedy_and_without_it_the_run_goes_on(
     undisturbed, tmp_path, limit_bytes
 ):
-    process = command(tmp_path, limits=limit(resource.RLIMIT_FSIZE, limit_bytes))
+    process = command(tmp_path, limits=[(resource.RLIMIT_FSIZE, limit_bytes)])
     check_ended_for_want_of_room(process)
     check_goes_on(tmp_path, undisturbed()[0])
 
@@ -69,7 +65,7 @@ def test_a_disk_that_fills_ends_with_74_and_the_remedy_and_with_room_the_run_goe
 @pytest.mark.long
 @pytest.mark.parametrize("number", [16, 32, 48, 64, 96, 128])
 def test_too_few_open_files_are_said_with_the_remedy(undisturbed, tmp_path, number):
-    code, told = ended(command(tmp_path, limits=limit(resource.RLIMIT_NOFILE, number)))
+    code, told = ended(command(tmp_path, limits=[(resource.RLIMIT_NOFILE, number)]))
     assert "Traceback" not in told
     assert code == 0 or (code == 74 and "ulimit" in told), told
     check_goes_on(tmp_path, undisturbed()[0])

@@ -1,6 +1,8 @@
 """Two commands at once: one works, the other says who does, joins, or looks on; nothing is lost or doubled."""
 
+import signal
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -31,14 +33,23 @@ def wait_until_it_holds(process):
     raise AssertionError("it did not begin")
 
 
+@contextmanager
+def standing_still(process):
+    """Keep a process from going on while the block runs, so that it cannot end before another one is ready."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 @pytest.mark.parametrize("pair", DURING_A_RUN)
 def test_of_two_runs_in_one_folder_one_ends_with_73_and_names_the_other(undisturbed, tmp_path, pair):
     (tmp_path / "search.toml").write_text(template())
     first = command(tmp_path, "run", *PLAIN)
     wait_until_it_holds(first)
-    second = command(tmp_path, *DURING_A_RUN[pair], *PLAIN)
-    code, told = ended(second)
-    assert first.poll() is None, "the first ended too early to tell"
+    with standing_still(first):
+        code, told = ended(command(tmp_path, *DURING_A_RUN[pair], *PLAIN))
     assert code == 73, told
     assert IN_USE in told
     assert "Traceback" not in told

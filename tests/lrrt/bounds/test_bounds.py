@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lrrt import Bounds, Ramp, RangeCurve, Stop, Verdict, find_bounds
 from lrrt.comparison import compare, in_words
-from lrrt.curve import find_breakdown, loss_deltas, noise_of, smooth
+from lrrt.smoothing import find_breakdown, loss_deltas, noise_of, smooth
 
 LRS = Ramp().rates()
 

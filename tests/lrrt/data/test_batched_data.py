@@ -31,6 +31,11 @@ class Pairs(keras.utils.PyDataset):
     ("data", "error", "message"),
     [
         (tf.data.Dataset.from_tensor_slices((X, Y)), ValueError, r"of single samples, .* Call .batch\(32\) on it"),
+        (
+            tf.data.Dataset.from_generator(lambda: iter([(X, Y)]), output_types=(tf.float32, tf.int64)),
+            ValueError,
+            r"of a known number of axes, .* of shapes <unknown>, <unknown>. Give from_generator an output_signature",
+        ),
         (tf.data.Dataset.from_tensor_slices((X, ONE_HOT)), ValueError, r"of shapes \(4,\), \(5,\). Call .batch\(32\)"),
         (pairs, TypeError, r"got a function. Call it: pass pairs\(\)"),
         (Pairs, TypeError, r"got the class Pairs. Pass an instance: Pairs\(\.\.\.\)"),

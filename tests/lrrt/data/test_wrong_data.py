@@ -32,6 +32,24 @@ def named_output():
     return model
 
 
+def measured_everywhere():
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, {"a": L.Dense(1, name="a")(inputs), "b": L.Dense(1, name="b")(inputs)})
+    model.compile("sgd", {"a": "mse", "b": None}, metrics={"a": ["mae"]})
+    return model
+
+
+def runs_on_symbols_only():
+    def call(x):
+        if hasattr(x, "numpy"):
+            raise RuntimeError("no room")
+        return x
+
+    model = keras.Sequential([L.Input((6,)), L.Lambda(call), L.Dense(3, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
 def binary():
     model = keras.Sequential([L.Input((6,)), L.Dense(1, "sigmoid")])
     model.compile("sgd", keras.losses.BinaryCrossentropy())
@@ -54,6 +72,11 @@ class Notes(lrrt.Watcher):
         (dense, (X.astype(str), Y), r"\(UnimplementedError: Cast string to float is not supported\)"),
         (dense, ({"a": X, "b": X}, Y), "data must be what the model's inputs take"),
         (dense, (X, Y + 1), r"The labels of data must lie in 0\.\.2"),
+        (
+            runs_on_symbols_only,
+            (X, Y),
+            r"must run on a batch of data, whose shape .* but it raised RuntimeError: no room",
+        ),
         (two_outputs, (X, Y), r"labels that the model's loss takes, got y of shape \(None,\) for outputs of shape"),
         (two_outputs, (X, Y), "Give as many y as the model has outputs, 2, got 1"),
         (lambda: dense(loss="categorical_crossentropy"), (X, np.eye(4)[Y]), r"got y of shape \(None, 4\) for outputs"),
@@ -66,6 +89,11 @@ class Notes(lrrt.Watcher):
         (named_output, (X, {"kind": Y + 1, "size": X[:, 0]}), r"The labels of data must lie in 0\.\.2, one for each"),
         (binary, (X, Y), "must lie from 0 to 1 for a binary_crossentropy, got labels from 0 to 2"),
         (dense, (X, Y, np.ones((16, 2))), r"labels and weights that .*, got y of shape \(None,\) and weights of shape"),
+        (
+            measured_everywhere,
+            (X, {"a": Y}),
+            r"that the model's metrics take, got y of a \(None,\) for outputs of .*'b'",
+        ),
         (dense, ((X, Y), (X[:8], Y[:8])), r"Of \(x, y\), \(x_test, y_test\), pass one pair as data"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -155,3 +156,22 @@ def test_a_run_of_another_config_ends_with_73_and_broken_state_with_74(lrrt, tmp
 
     (tmp_path / "state/fingerprint.json").write_text("{")
     assert lrrt("run", "search.toml")[0] == 74
+
+
+def test_ctrl_c_while_the_command_is_imported_ends_it_with_130_and_without_a_traceback(pytestconfig):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "pipeline", "status"],
+        cwd=pytestconfig.rootpath,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if line.endswith(" typer._click.globals\n"):
+            break
+    process.send_signal(signal.SIGINT)
+    shown, said = process.communicate(timeout=60)
+
+    assert (process.returncode, shown) == (130, "")
+    assert "lrrt: stopped by Ctrl-C; run the same command again to go on.\n" in said
+    assert "Traceback" not in said

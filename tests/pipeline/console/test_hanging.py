@@ -64,6 +64,38 @@ def test_two_signals_at_once_are_one_request_and_a_training_that_reads_it_stops_
     assert "ends here" not in told
 
 
+IN_DESTRUCTORS = textwrap.dedent("""
+    import signal, time
+    from pipeline.commands.invocation import stoppable
+    from pipeline.failures import Interrupted
+
+    class Asks:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    class Asked:
+        def __del__(self):
+            time.sleep(0.5)
+
+    with stoppable(None):
+        try:
+            Asks()
+            for _ in range(2):  # the first reminder comes in a destructor too
+                Asked()
+            time.sleep(10)
+        except Interrupted as ended:
+            print("stopped", ended.reason)
+""")
+
+
+def test_a_request_to_stop_that_came_in_a_destructor_is_not_lost_and_not_shown():
+    """Python ignores what a destructor raises, and shows it with a traceback."""
+    ended = subprocess.run(
+        [sys.executable, "-c", IN_DESTRUCTORS], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped by Ctrl-C\n", "")
+
+
 HANGS_AT_TEARDOWN = textwrap.dedent("""
     import atexit, sys, time
     from pipeline.console.hanging import without_teardown

@@ -14,6 +14,7 @@ from lrrt import Case, Ramp, RangeCurve, RangeTestResult, Stop, find_bounds
 from lrrt.constant_answer import ConstantAnswer
 from pipeline.config.study_table import StudyConfig
 from pipeline.config.tables import StageConfig, TaskConfig
+from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.advice import advise
 from pipeline.report.answers import answers, headline
 from pipeline.report.html import render, study_pictures
@@ -252,6 +253,34 @@ def test_it_is_said_when_further_trainings_differ_by_more_than_the_optimizers():
     assert "may be as good" not in dict(answers(again(0.1, 0.11)))["Why this optimizer?"]
     assert "in 2 further trainings on fresh seeds is 0.105 ±" in dict(answers(again(0.1, 0.11)))["Can I trust it?"]
     assert headline(again(0.1, 0.11)).endswith("its validation loss is 0.105 in the mean of 2 fresh seeds.")
+
+
+def test_a_metric_of_the_best_epoch_and_a_doubt_about_the_split_are_on_the_first_screen():
+    report = report_of()
+    metrics = {"accuracy": (0.9,) * 6, "val_accuracy": (0.1, 0.2, 0.3, 0.4, 0.5, 0.875)}
+    summary = {**report.summary, "data": {"notes": [f"{TOO_GOOD}: rows are alike"]}}
+    replies = dict(answers(replace(report, best=replace(report.best, metrics=metrics), summary=summary)))
+
+    assert "In that epoch it has val_accuracy 0.875." in replies["Is it any good?"]
+    assert "Its scores may be too good" in replies["Can I trust it?"]
+    assert "too good" not in dict(answers(report))["Can I trust it?"]
+
+
+def test_the_headline_of_a_study_that_learnt_nothing_says_so():
+    constant = ConstantAnswer(0.1, "the shares of the classes", 10_000)
+    report = replace(report_of(), evaluation=Evaluation(0.1, 0.08, 0.0, has_penalty=True, constant=constant))
+
+    assert headline(report).startswith("Nothing was learnt: the best validation loss, 0.1, is no better than always ")
+
+
+def test_bounds_that_are_uncertain_and_those_that_are_missing_are_told_apart():
+    report = report_of()
+    flat = find_bounds([RangeCurve(tuple(map(float, Ramp(1e-7, 10.0, 100).rates())), (1.0,) * 100)])
+    doubted = report.range_test.bounds["sgd"].doubted("few samples")
+    test = replace(report.range_test, bounds={**report.range_test.bounds, "sgd": doubted, "ftrl": flat})
+    reply = dict(answers(replace(report, range_test=test)))["Can I trust it?"]
+
+    assert reply.endswith("The bounds of sgd are not certain. There are no bounds of ftrl.")
 
 
 def test_a_winner_that_was_scored_on_folds_is_no_single_training():

@@ -2,9 +2,11 @@
 
 import pytest
 
+from pipeline.config.tables import StageConfig
 from pipeline.failures import CorruptState, ForeignRun
 from pipeline.state.ownership import take
 from pipeline.state.run_directory import RunDirectory
+from tests.pipeline.bowl_task import bowl_run
 
 
 @pytest.fixture
@@ -50,3 +52,21 @@ def test_a_folder_of_an_earlier_version_is_refused_in_words(directory):
 
     with pytest.raises(ForeignRun, match="made by another version of lrrt, whose studies are stored otherwise"):
         take(directory, {"seed": 0})
+
+
+def test_a_folder_of_an_earlier_version_that_had_no_database_is_not_called_incomplete(tmp_path):
+    run = bowl_run(StageConfig.model_validate({"task": {"build_model": "a:b", "load_data": "a:c"}}), tmp_path)
+    run.directory.state.mkdir()
+    run.directory.fingerprint.write_text('{"schema_version": 1, "sha256": "0", "fields": {"seed": 0}}')
+
+    with pytest.raises(ForeignRun, match="made by another version of lrrt, whose studies are stored otherwise"):
+        run.check_storage()
+
+
+def test_keys_that_a_version_did_not_have_are_not_to_be_set_back(directory):
+    take(directory, {"study": {"seed": 0}})
+
+    with pytest.raises(ForeignRun, match=r"study.folds: was absent, now 0\nAnother version of lrrt made it") as caught:
+        take(directory, {"study": {"seed": 0, "folds": 0}})
+
+    assert "set these values back" not in str(caught.value)

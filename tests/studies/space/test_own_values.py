@@ -53,6 +53,21 @@ def test_a_builder_s_hyperparameters_become_dimensions():
     assert (unused.low, unused.high, unused.log) == (1e-3, 1e-1, True)
 
 
+def test_a_hyperparameter_that_changes_nothing_of_the_model_is_told():
+    notes = []
+    own_dimensions(build, on_note=notes.append)
+
+    (note,) = notes
+    assert note.startswith("hyperparameter 'unused' is searched, but the model was the same when it alone had other")
+
+
+def test_a_builder_that_can_be_called_without_hp_is_given_it():
+    def with_a_default(hp=None):
+        return build(hp) if hp else build_model()
+
+    assert own_dimensions(with_a_default) == own_dimensions(build)
+
+
 def test_a_builder_without_an_argument_has_none():
     assert own_dimensions(build_model) == ()
 

@@ -11,6 +11,7 @@ from lrrt import Loops
 from lrrt.optimizers import START_LR
 from pipeline.digits_example import build_model
 from studies import OptimizerRange, OptunaStudy, SearchSpace, StopTraining, Trainer, TrialConfig, TrialState
+from studies.training.momentum import rates_and_momenta
 from tests.studies.recording import EPOCHS, NUM_STEPS, make_loops
 
 CONFIG = TrialConfig("adam", "triangular", 0.01, 32, (("num_cycles", 2.0),))
@@ -98,6 +99,22 @@ def test_a_trial_with_callbacks_that_only_look_shows_what_one_without_shows(loop
     with_them = trainer_with(loops, partial(Journal, [])).train(CONFIG).result
     without = Trainer(loops, epochs=2, patience=None).train(CONFIG).result
     assert (with_them.train_losses, with_them.val_losses) == (without.train_losses, without.val_losses)
+
+
+def test_a_callback_reads_the_rate_of_the_step_to_come(loops):
+    seen = []
+
+    class Reader(Callback):
+        def on_train_begin(self, logs=None):
+            seen.append(float(self.model.optimizer.learning_rate))
+
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(float(self.model.optimizer.learning_rate))
+
+    trainer_with(loops, Reader).train(CONFIG)
+
+    rates, _ = rates_and_momenta(CONFIG, loops, 2)
+    assert seen == pytest.approx([rates[0][0], rates[0][0], rates[1][0]])
 
 
 def test_each_trial_has_fresh_callbacks_made_for_its_config(loops):

@@ -1,0 +1,34 @@
+"""Keep the task's code from ending the command with a code that says that the run has ended well."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from pipeline.failures import BAD_TASK
+
+OURS = ("lrrt", "studies", "pipeline")
+
+
+def make_exits_of_others_faults() -> None:
+    """Make `os._exit` end this process as for a fault of the task, unless this project's own code calls it.
+
+    Nothing else can be done in its place: whoever calls it wants no handler to run. Processes that are forked from
+    this one end as they want to.
+    """
+    leave, pid = os._exit, os.getpid()
+
+    def checked(status: int) -> NoReturn:
+        from lrrt.words import printable
+
+        caller = sys._getframe().f_back  # None if Python itself calls it, as an exit handler
+        name = "" if caller is None else caller.f_globals.get("__name__", "")
+        if os.getpid() != pid or name.partition(".")[0] in OURS:
+            leave(status)
+        place = "" if caller is None else f" ({caller.f_code.co_filename}:{caller.f_lineno})"
+        told = printable(f"lrrt: The task's code must return to lrrt, but it left by os._exit({status!r}){place}.")
+        os.write(2, f"{told}\n".encode(errors="replace"))
+        leave(BAD_TASK)
+
+    os._exit = checked

@@ -1,0 +1,73 @@
+"""Say from trials of any optimizer between which rates the best one lies, in units of the optimizers' bounds.
+
+Bounds may be wrong, and those of several optimizers are often wrong alike. So the first trials bracket the best rate,
+as a line search does, and step outwards, further each time, as long as that is better (Press et al., Numerical Recipes,
+section 10.1). That takes three trials where the bounds are right, and four or five where they are a decade off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FIRST_STEP = 0.5  # from the suggested rate towards a bound
+GROWTH = 1.618034  # of the steps outwards: the golden ratio, as there
+FURTHEST = 2.0  # a step outwards begins at most a decade beyond the bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a trial showed: its optimizer, the position of its rate in the bounds, and its cost."""
+
+    arm: str
+    position: float
+    cost: float
+
+
+def bracket(seen: Sequence[Seen]) -> tuple[float, float]:
+    """Return between which positions the best rate lies, if a cost rises to both sides of it; infinite if unknown.
+
+    The best rate lies between any two trials of an optimizer that are worse than its best one, at either side of that.
+    Costs of different optimizers are not compared.
+
+    >>> bracket([Seen("sgd", 0.0, 0.4), Seen("sgd", 0.5, 0.3), Seen("adam", 0.5, 0.2), Seen("adam", 1.5, 0.9)])
+    (0.0, 1.5)
+    """
+    best: dict[str, Seen] = {}
+    for one in seen:
+        best[one.arm] = min(best.get(one.arm, one), one, key=lambda each: each.cost)
+    worse = [(one.position, best[one.arm].position) for one in seen if one.cost > best[one.arm].cost]
+    below = [position for position, of_best in worse if position < of_best]
+    above = [position for position, of_best in worse if position > of_best]
+    return max(below, default=-math.inf), min(above, default=math.inf)
+
+
+def centre_of(seen: Sequence[Seen]) -> float:
+    """Return the position around which a search goes on: 0, or the best beyond the bounds if trials exclude 0."""
+    low, high = bracket(seen)
+    if not seen or low < 0 < high:
+        return 0.0
+    best = min(seen, key=lambda one: one.cost).position
+    return best if abs(best) > 1 and low <= best <= high else 0.0
+
+
+def next_step(seen: Sequence[Seen], running: Sequence[float], *, up_first: bool) -> float | None:
+    """Return the position that should be tried next to bracket the best one; None if that is done, or under way.
+
+    Args:
+        seen: the trials that have ended.
+        running: the positions of those that run.
+        up_first: whether the first step goes to higher rates.
+    """
+    low, high = bracket(seen)
+    is_open = {1: high == math.inf, -1: low == -math.inf}
+    if not seen or low >= high:
+        return None
+    for side in (1, -1) if up_first else (-1, 1):
+        outwards = sorted({one.position for one in seen} | set(running), key=lambda position: side * position)
+        end = outwards[-1]
+        if is_open[side] and abs(end) <= FURTHEST and any(one.position == end for one in seen):
+            inner = outwards[-2] if len(outwards) > 1 and end else None
+            return end + side * (FIRST_STEP if inner is None else GROWTH * abs(end - inner))
+    return None

@@ -1,0 +1,57 @@
+"""A task that leaves by `os._exit` ends the command as a fault of the task, whatever code it gives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CONFIG = '[task]\nbuild_model = "leaves:build_model"\nload_data = "leaves:load_data"\n'
+LEAVES = "The task's code must return to lrrt, but it left by os._exit(0)"
+FORKS = """
+import os
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+raise OSError("after the fork")
+"""
+
+
+def validate(folder, root, code):
+    (folder / "leaves.py").write_text(code)
+    (folder / "search.toml").write_text(CONFIG)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", "validate", "search.toml"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("import os\nos._exit(0)", "leaves.py:2)"),
+        ("import os, threading\nthreading.Thread(target=os._exit, args=(0,)).start()\nthreading.Event().wait()", ")"),
+        ("import atexit, os\natexit.register(os._exit, 0)\nraise OSError", ""),
+    ],
+    ids=["at import", "in a thread", "as an exit handler"],
+)
+def test_a_task_that_leaves_by_os_exit_with_0_ends_with_65_and_a_sentence(tmp_path, pytestconfig, code, place):
+    ended = validate(tmp_path, pytestconfig.rootpath, code)
+
+    assert ended.returncode == 65
+    assert ended.stdout == ""
+    last = ended.stderr.splitlines()[-1]
+    assert LEAVES in last
+    assert last.endswith(f"{place}.")
+
+
+def test_a_process_that_a_task_forks_ends_as_it_wants_to(tmp_path, pytestconfig):
+    ended = validate(tmp_path, pytestconfig.rootpath, FORKS)
+
+    assert LEAVES not in ended.stderr
+    assert "after the fork" in ended.stderr
