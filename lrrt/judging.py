@@ -93,7 +93,8 @@ def find_bounds(
     low, high = suggested / WIDTH, WIDTH * suggested
     high = LAGGING_ROOM * high if is_lagging else min(high, diverged)
     if _is_hidden(seen) or optimizer in FROM_NOTHING:
-        high = max(high, min(HIDDEN_ABOVE_EDGE * edge, _median([curve.lrs[-1] for curve in curves if curve.lrs])))
+        end = math.inf if optimizer in FROM_NOTHING else _median([curve.lrs[-1] for curve in curves if curve.lrs])
+        high = max(high, min(HIDDEN_ABOVE_EDGE * edge, end))
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)

@@ -125,8 +125,14 @@ def test_each_optimizer_is_given_the_rates_that_it_does_best_with():
 
 def test_bounds_of_ftrl_reach_far_above_what_its_curve_shows():
     """Its first step forgets the initial weights, so that the curve does not show what a training bears."""
-    adagrad, ftrl = (find_bounds(three(), optimizer=optimizer) for optimizer in ("adagrad", "ftrl"))
+    whole = three()
+    ended = [curve(one.lrs[:88], one.losses[:88]) for one in whole]  # soon after its loss rose
+    adagrad, ftrl, again = (
+        find_bounds(curves, optimizer=optimizer)
+        for curves, optimizer in ((whole, "adagrad"), (whole, "ftrl"), (ended, "ftrl"))
+    )
 
+    assert again.high == ftrl.high
     assert ftrl.low == adagrad.low
     assert 10 * adagrad.high > ftrl.high > 5 * adagrad.high
     assert ftrl.verdict is Verdict.LOW_CONFIDENCE
