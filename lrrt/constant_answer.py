@@ -44,7 +44,7 @@ class ConstantAnswer:
         loss: its loss, without penalties of the model's weights.
         answer: what it is: "the shares of the classes".
         num_samples: of how many samples.
-        label_size: how large the labels of regressions are: the root of their mean square, the largest of all outputs.
+        label_size: the median size of the labels of regressions, the largest of all outputs; 0 without any.
     """
 
     loss: float
@@ -160,7 +160,7 @@ def _answer(model: keras.Model, batches: Batches, max_rows: int | None) -> Const
     if not math.isfinite(loss):
         return None
     sizes = (
-        math.sqrt(np.mean(np.square(one, dtype=float)))
+        float(np.median(np.abs(np.asarray(one, float))))
         for one, (_, answer) in zip(labels, answers, strict=True)
         if answer != SHARES
     )
