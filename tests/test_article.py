@@ -53,7 +53,7 @@ def test_a_page_goes_on_where_it_was_left_and_begins_anew_with_another_opening(a
         made.append(name)
         if fails:
             raise KeyboardInterrupt
-        return Section(name.title(), "Claimed.", "Seen.", [("head",), (name,)])
+        return Section(name.title(), "Claimed.", "Seen.", table=[("head",), (name,)])
 
     def write(opening, **fails):
         sections = {name: partial(make, name, fails=name in fails) for name in ("first", "second", "third")}
