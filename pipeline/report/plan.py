@@ -12,7 +12,8 @@ import numpy as np
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from lrrt.monitor import LOSS
-from lrrt.recording import parts_of
+from lrrt.ramp import Ramp
+from lrrt.recording import least_and_most_steps
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
@@ -204,9 +205,12 @@ def _price_range_test(config: StageConfig, times: Measured, *, is_first: bool) -
     if len(config.tested_batch_sizes) > 1:
         name += f", batch_size={times.batch_size}"
     untrained = test.num_steps * test.repeats if is_first and test.monitor == LOSS.name else 0  # then all know them
-    num_steps = test.num_steps * test.repeats + untrained + NUM_RATES * test.confirm_steps
+    least, most = least_and_most_steps(
+        Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing).rates(), test.repeats
+    )
+    num_steps = most + untrained + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
-    seconds, least = num_steps * times.step_s + looks_s + times.compile_s, parts_of(test.num_steps)[0]
+    seconds = num_steps * times.step_s + looks_s + times.compile_s
     return PlannedPart(name, num_steps, 0, seconds, least, least * times.step_s + times.compile_s)
 
 
