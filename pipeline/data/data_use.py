@@ -29,12 +29,14 @@ class DataUse:
         is_held_out: whether validation data is held out of the training data.
         class_weight: the weight of each class in training; None if classes are not weighted.
         notes: sentences for people who run a stage or read its report.
+        brings_batches: whether the training data comes in batches of its own, whatever size a config names.
     """
 
     split: str | None = None
     is_held_out: bool = False
     class_weight: Mapping[int, float] | None = None
     notes: tuple[str, ...] = ()
+    brings_batches: bool = False
 
 
 def use_of(
@@ -57,7 +59,7 @@ def use_of(
         *_on_values(task),
         *_on_batches(config, task),
     )
-    return DataUse(split, held is not None, class_weight, notes)
+    return DataUse(split, held is not None, class_weight, notes, is_stream(task.train))
 
 
 def _on_hold_out(config: StageConfig, task: Task) -> Iterator[str]:

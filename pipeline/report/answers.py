@@ -27,9 +27,10 @@ def headline(report: StageReport) -> str:
         reached = f"{short(best.score)} in the mean of {len(best.fold_scores)} folds"
     else:
         reached = f"{short(best.score)} in epoch {best.best_epoch}"
+    batches = "" if report.summary["data"].get("brings_batches") else f", in batches of {config.batch_size}"
     return (
-        f"{config.optimizer_name} with a peak rate of {short(config.lr)}, schedule {config.schedule}, in batches of "
-        f"{config.batch_size} is best: its {best.objective.label} is {reached}."
+        f"{config.optimizer_name} with a peak rate of {short(config.lr)}, schedule {config.schedule}{batches} is best: "
+        f"its {best.objective.label} is {reached}."
     )
 
 

@@ -52,7 +52,7 @@ KEYS = {
     "bounds.sgd": (
         "low high suggested verdict reason is_fallback width_decades original_width_decades num_trials num_diverged"
     ),
-    "data": "split is_held_out class_weight notes",
+    "data": "split is_held_out class_weight notes brings_batches",
     "narrowing": "original_decades searched_decades num_diverged",
     "cost": "range_test_steps range_test_seconds trial_steps trial_seconds epochs epochs_saved cuts retraining",
     "cost.epochs_saved": "completed pruned diverged",

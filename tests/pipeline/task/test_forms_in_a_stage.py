@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import pipeline
 from pipeline.config.toml import load_config
+from pipeline.report.answers import headline
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -64,6 +65,7 @@ def test_an_endless_dataset_of_text_has_epochs_of_so_many_steps(run):
     report = run(reader, {"train": batches.repeat(), "validation": batches, "test": (TEXTS, LABELS)}, steps=5)
 
     assert report.best.num_steps == 15
+    assert "in batches of" not in headline(report)
     assert any("comes in batches of its own: where results" in note for note in report.summary["data"]["notes"])
     assert 0 <= report.summary["best"]["test"]["accuracy"] <= 1
 
