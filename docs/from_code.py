@@ -12,23 +12,6 @@ from typing import Any, get_args
 
 PLACE = re.compile(r"<!-- from the code: ([a-z-]+) -->")
 
-# What a scheduler should do: the code of a failure cannot tell that.
-WHAT_TO_DO = {
-    0: "go on",
-    2: "not retry: mend what the message names",
-    3: "not retry: read the verdicts",
-    4: "not retry: read the failures in `trials.csv`",
-    5: "not retry",
-    65: "not retry: mend the task",
-    69: "retry later",
-    70: "report it",
-    73: "not retry: take other folders, or wait for the other process",
-    74: "repair, then run the same command again",
-    75: "requeue: the same command goes on",
-    130: "requeue: the same command goes on",
-    143: "requeue: the same command goes on",
-}
-
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill a page; MkDocs calls this for each."""
@@ -87,7 +70,9 @@ def exit_codes() -> str:
     for name, code in failures.FAILURES_OF_OTHERS.items():
         meanings[code].append(f"`{name.rpartition('.')[2]}`")
     meanings[failures.NEEDS_REPAIR].append("The disk is full or broken, or a folder may not be written to.")
-    rows = [f"| {code} | {'<br>'.join(texts)} | {WHAT_TO_DO[code]} |" for code, texts in sorted(meanings.items())]
+    rows = [
+        f"| {code} | {'<br>'.join(texts)} | {failures.WHAT_TO_DO[code]} |" for code, texts in sorted(meanings.items())
+    ]
     return "\n".join(["| code | it means | a script should |", "|---|---|---|", *rows])
 
 

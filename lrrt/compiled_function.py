@@ -69,7 +69,7 @@ class CompiledFunction:
             self._traced = self._function.get_concrete_function()
             self.trace_s = time.perf_counter() - began
 
-    def __call__(self, *arguments: Any, num_steps: int) -> Any:
+    def __call__(self, *arguments: Any, num_steps: int = 1) -> Any:
         """Run it on tensors, for so many steps, which tell how long a step is."""
         self.trace()
         assert self._traced is not None, "it was just traced"

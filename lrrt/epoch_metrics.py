@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lrrt.compiled_function import CompiledFunction
 from lrrt.monitor import LOSS, Monitor
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class EpochMetrics:
         self.is_of_keras = _is_of_keras(model)
         """Whether they can be reset and read in a graph, which Python of the user's own cannot enter."""
         # Each assignment alone takes longer than all of them in a graph.
-        self._forget = tf.function(self.forgotten, autograph=False) if self.is_of_keras else self.forgotten
+        self._forget = CompiledFunction(self.forgotten, []) if self.is_of_keras else self.forgotten
 
     def begin(self) -> None:
         """Forget what was shown before."""

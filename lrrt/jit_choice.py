@@ -17,8 +17,8 @@ Jit = bool | Literal["auto"]
 GAIN = 1.3  # XLA must be so many times faster: less is within what steps differ by from one measurement to the next
 HOPE = 5.0  # the most that it was seen to gain on a CPU, for an LSTM; three times for dense layers
 LEAST_STEPS = 5_000  # fewer planned steps never pay what compiling takes
-LEAST_S = 20.0  # ... nor does less time in TensorFlow's graph, in which XLA compiles some small models
-COMPILES = 8.0  # times as long as the graph took to trace
+LEAST_S = 15.0  # ... nor does less time in TensorFlow's graph, in which XLA compiles some small models
+COMPILES = 18.0  # times as long as the graph took to trace, with the validation of an epoch
 MEASURED_S = 0.2  # of steps in TensorFlow's graph
 MEASURED_LR = 1e-5
 # In the names of TensorFlow's operations that XLA makes several times slower on a CPU. It also draws other numbers.
@@ -58,7 +58,7 @@ def choose(loop: TrainingLoop, jit: Jit, weights: Values, planned_steps: int) ->
     """
     if not jit:
         return JitChoice(False)
-    if jit == "auto" and (loop.xla.obstacle or not _may_pay(loop, weights, planned_steps)):
+    if jit == "auto" and reason_for_graph(loop, weights, planned_steps):
         return JitChoice(False)
     if loop.xla.reason:
         return JitChoice(False, f"TensorFlow's graph trains, not XLA: {loop.xla.reason}")
@@ -70,17 +70,27 @@ def choose(loop: TrainingLoop, jit: Jit, weights: Values, planned_steps: int) ->
     return JitChoice(is_faster, f"{'XLA trains' if is_faster else 'the graph trains, not XLA'}: {times}")
 
 
-def _may_pay(loop: TrainingLoop, weights: Values, planned_steps: int) -> bool:
-    """Say whether XLA could save more than it takes to compile, before it is compiled."""
+def reason_for_graph(loop: TrainingLoop, weights: Values, planned_steps: int) -> str:
+    """Return why "auto" leaves a loop to TensorFlow's graph, and does not even compile it; "" where it does.
+
+    Args:
+        loop: what is trained; it can run in a graph.
+        weights: all variables of the model, to measure with.
+        planned_steps: of all runs that are to come.
+    """
     import tensorflow as tf
 
+    if loop.xla.obstacle:
+        return loop.xla.obstacle
     if planned_steps < LEAST_STEPS:
-        return False
+        return f"fewer than {LEAST_STEPS:,} steps are planned"
     is_slow = any(kind in name for name in loop.compiled.operations for kind in SLOW_ON_CPU)
     if is_slow and not tf.config.list_physical_devices("GPU"):
-        return False
+        return "XLA makes convolutions and random numbers slower on a CPU"
     planned_s = planned_steps * _seconds_per_step(loop, weights, uses_xla=False)
-    return planned_s >= max(LEAST_S, GAIN * (planned_s / HOPE + COMPILES * loop.compiled.trace_s))
+    if planned_s < max(LEAST_S, GAIN * (planned_s / HOPE + COMPILES * loop.compiled.trace_s)):
+        return "XLA would not save more time than it takes to compile"
+    return ""
 
 
 def _seconds_per_step(loop: TrainingLoop, weights: Values, *, uses_xla: bool) -> float:

@@ -109,7 +109,7 @@ class TrainingLoop:
     def resume(self, weights: Values, optimizer_values: Values) -> None:
         """Go on with a run from all variables of the model and of its optimizer."""
         with self.running():
-            self._restore(list(weights), list(optimizer_values))
+            self._restore(*weights, *optimizer_values)
 
     def train(
         self,
@@ -230,8 +230,10 @@ class TrainingLoop:
         signature = [table, table, *self.batches.signature]
         self.compiled = CompiledFunction(self._train_steps, signature)
         """The training, with its graph and the seconds of its trace."""
-        self._restore = tf.function(partial(self._assign_all), autograph=False)
-        self._copy = tf.function(partial(read, self.variables), autograph=False)
+        all_values = [*self.variables, *self.optimizer.variables]
+        specs = [tf.TensorSpec(variable.shape, variable.dtype) for variable in all_values]
+        self._restore = CompiledFunction(lambda *values: assign(all_values, values), specs)
+        self._copy = CompiledFunction(partial(read, self.variables), [])
         validation = self.validation
         self._validation = None if validation is None else ValidationLoop(self.model, validation, self.metrics)
 
@@ -239,7 +241,3 @@ class TrainingLoop:
         import tensorflow as tf
 
         return train_steps(self, lambda step: self.batches.take(step, *plan), rates, momenta, tf.shape(rates)[0])
-
-    def _assign_all(self, weights: Values, optimizer_values: Values) -> None:
-        assign(self.variables, weights)
-        assign(self.optimizer.variables, optimizer_values)

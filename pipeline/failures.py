@@ -9,6 +9,21 @@ import errno
 BAD_USAGE, NO_RANGE, NO_TRIAL, GATE_FAILED, TIME_USED_UP = 2, 3, 4, 5, 75
 BAD_TASK, STORAGE_UNREACHABLE, OUR_BUG, NOT_OURS, NEEDS_REPAIR = 65, 69, 70, 73, 74
 INTERRUPTED, TERMINATED = 130, 143
+WHAT_TO_DO = {  # in a script or a scheduler
+    0: "go on",
+    BAD_USAGE: "not retry: mend what the message names",
+    NO_RANGE: "not retry: read the verdicts",
+    NO_TRIAL: "not retry: read the failures in `trials.csv`",
+    GATE_FAILED: "not retry",
+    BAD_TASK: "not retry: mend the task",
+    STORAGE_UNREACHABLE: "retry later",
+    OUR_BUG: "report it",
+    NOT_OURS: "not retry: take other folders, or wait for the other process",
+    NEEDS_REPAIR: "repair, then run the same command again",
+    TIME_USED_UP: "requeue: the same command goes on",
+    INTERRUPTED: "requeue: the same command goes on",
+    TERMINATED: "requeue: the same command goes on",
+}
 
 
 class Failure(Exception):
@@ -109,6 +124,12 @@ class ForeignRun(Failure, RuntimeError):
 
 class CorruptState(Failure, RuntimeError):
     """A file in the state directory is not what was written there."""
+
+    exit_code = NEEDS_REPAIR
+
+
+class TooFewFiles(Failure, RuntimeError):
+    """This process may not open as many files as a run needs."""
 
     exit_code = NEEDS_REPAIR
 

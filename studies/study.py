@@ -194,7 +194,11 @@ class Study:
             trainer: of trials of the study.
             retry: calls the storage.
         """
-        trainer.share_choices(StoredChoices(self.study, retry or self._retry), self.space, self.budget)
+        trainer.share_choices(StoredChoices(self.board, retry or self._retry), self.space, self.budget)
+
+    def uses_xla(self) -> dict[str, bool]:
+        """Return for which kinds of trial, such as an optimizer and a batch size, `jit = "auto"` chose XLA."""
+        return StoredChoices(self.board, self._retry).all()
 
     def write_keras_tuner_project(self, folder: Path) -> None:
         """Write the study as KerasTuner's project folder, and replace the files of an earlier run."""

@@ -27,7 +27,7 @@ from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, wa
 from studies.training.checkpoint import TrialCheckpoint
 from studies.training.ended import EpochDecision, OnEpoch, Trained
 from studies.training.jit_chooser import Choices, JitChooser
-from studies.training.loop_cache import LoopCache
+from studies.training.loop_cache import LoopCache, built_if_possible
 from studies.training.momentum import rates_and_momenta
 from studies.training.running_trial import TrialRun
 from studies.training.time_limit import TimeLimit, TimeUp
@@ -35,7 +35,6 @@ from studies.training.trained_model import trained_model
 from studies.training.trial_in_progress import TrialInProgress
 from studies.trial import TrialResult, TrialState
 from studies.trial_config import TrialConfig
-from studies.user_code import tried
 
 if TYPE_CHECKING:
     import keras
@@ -141,15 +140,7 @@ class Trainer:
 
         A config whose model cannot be built is returned as it is, and fails when it is trained.
         """
-        built, _ = tried(lambda: self.cache.as_built(config))
-        if built is None:
-            return config
-        for name, value in self.cache.late_hyperparameters(built).items():
-            self._note(
-                f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the builds "
-                f"before the study did; it keeps its default, {value!r}"
-            )
-        return built
+        return built_if_possible(self.cache, config, self._note)
 
     def train(
         self,

@@ -6,6 +6,7 @@ import sys
 
 import hypothesis
 import pytest
+import wrapt
 
 from tests.undrawn import undrawn
 
@@ -17,6 +18,18 @@ gc.set_threshold(50_000, 20, 100)
 
 hypothesis.settings.register_profile("lrrt", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("lrrt")
+
+
+@wrapt.when_imported("optuna.storages._rdb.storage")
+def read_versions_of_tables_once(module):
+    """Let Optuna read the scripts of all versions of its tables once, not for each database that a test makes."""
+    read, scripts = module._VersionManager._create_alembic_script, []
+
+    def read_once(manager):
+        scripts[:] = scripts or [read(manager)]
+        return scripts[0]
+
+    module._VersionManager._create_alembic_script = read_once
 
 
 @pytest.fixture

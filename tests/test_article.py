@@ -53,20 +53,26 @@ def test_a_page_goes_on_where_it_was_left_and_begins_anew_with_another_opening(a
         made.append(name)
         if fails:
             raise KeyboardInterrupt
-        return Section(name.title(), "Claimed.", "Seen.", [("head",), (name,)])
+        return Section(f"The {name}?", "Claimed.", f"Seen: {name}.", "Said.", [("head",), (name,)])
 
     def write(opening, **fails):
         sections = {name: partial(make, name, fails=name in fails) for name in ("first", "second", "third")}
-        return write_page(sections, tmp_path, heading="Again", opening=opening).read_text(encoding="utf-8")
+        page = write_page(sections, tmp_path, heading="Again", opening=opening, closing=lambda: f"{len(made)} made.")
+        return page.read_text(encoding="utf-8")
 
     with pytest.raises(KeyboardInterrupt):
         write("On digits.", second=True)
     assert "Not made yet: second, third." in (tmp_path / "README.md").read_text(encoding="utf-8")
     continued = write("On digits.")
     assert "Not made yet" not in continued
+    assert continued.startswith(
+        "# Again\n\nOn digits.\n\n- [The first?](#the-first) Seen: first.\n- [The second?](#the-second) Seen: second.\n"
+    )
+    assert "> Claimed.\n\n**Seen: third.**\n\nSaid.\n\n| head |" in continued
+    assert continued.endswith("\n\n4 made.\n")
     assert made == ["first", "second", "second", "third"]
     made.clear()
     assert write("On digits.") == continued
     assert made == []
-    assert write("On letters.") == continued.replace("digits", "letters")
+    assert write("On letters.") == continued.replace("digits", "letters").replace("4 made", "3 made")
     assert made == ["first", "second", "third"]

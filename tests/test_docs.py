@@ -173,7 +173,7 @@ def test_every_exit_code_is_in_its_reference_with_what_a_script_should_do(from_c
     codes = {value for name, value in vars(failures).items() if name.isupper() and isinstance(value, int)}
 
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", shown, flags=re.MULTILINE)} == {0, *codes}
-    assert set(from_code.WHAT_TO_DO) == {0, *codes}
+    assert set(failures.WHAT_TO_DO) == {0, *codes}
 
 
 def test_every_schedule_is_explained_with_its_picture(from_code):

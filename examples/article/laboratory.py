@@ -24,7 +24,6 @@ from convnet import build_model as build_convnet
 
 BATCH_SIZE = 250
 NUM_EPOCHS = 5  # of the range test, and of each training
-LONGER = 2  # times as many epochs, where a decay is given time to show what it is good for
 OPTIMIZERS = ("sgd", "adam")
 START_LR, END_LR = 1e-4, 1.0
 MIN_STEPS = 60  # of the range test, with fewer images than the article has
@@ -79,20 +78,12 @@ class Laboratory:
         lr: float,
         schedule: str = "fixed",
         batch_size: int = BATCH_SIZE,
-        epochs: int | None = None,
-        build_model: Callable[..., keras.Model] = build_convnet,
         **parameters: float,
     ) -> TrialResult:
-        """Train a network from the same initial weights; the score is its best validation loss."""
+        """Train the article's network from the same initial weights; the score is its best validation loss."""
         config = TrialConfig(optimizer, schedule, lr, batch_size, tuple(sorted(parameters.items())))
-        epochs = epochs or self.epochs
-
-        def train() -> TrialResult:
-            data = self.images.train
-            loops = self.loops if build_model is build_convnet else self._loops(build_model, data, batch_size)
-            return Trainer(loops, epochs=epochs, patience=None).train(config).result
-
-        return self._once(f"{build_model.__qualname__}, {epochs} epochs, {config}", train)
+        trainer = Trainer(self.loops, epochs=self.epochs, patience=None)
+        return self._once(str(config), lambda: trainer.train(config).result)
 
     def overfit(self, count: int, epochs: int, lr: float) -> TrialResult:
         """Train with Adam on a few images for long."""

@@ -61,8 +61,8 @@ def write_page(
 ) -> Path:
     """Make each section, and write the page with it and its pictures; return the page's path.
 
-    Sections that a page with the same opening has are left as they are, so that a call goes on where one ended. The
-    `closing` is asked for each time, and its text ends the page.
+    Sections that a page with the same opening has are left as they are, so that a call goes on where one ended. What
+    `closing` returns after a section is made ends the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import typer
 
+from pipeline.console.open_files import lack_of_files
 from pipeline.console.streams import say
 from pipeline.failures import (
     BAD_TASK,
@@ -17,6 +18,7 @@ from pipeline.failures import (
     Failure,
     Stopped,
     TaskError,
+    TooFewFiles,
     exit_code,
     is_disk_full,
 )
@@ -34,7 +36,7 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
     except (Exception, KeyboardInterrupt, SystemExit) as raised:
         from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
 
-        failure = _of_task(raised)
+        failure = _of_limit(_of_task(raised))
         code = exit_code(failure)
         if verbose and code in WITH_TRACEBACK:
             traceback.print_exception(failure)
@@ -55,6 +57,16 @@ def _of_task(failure: BaseException) -> BaseException:
     of_task = TaskError(f"The task's code must return to lrrt, but it raised {described(failure)} ({place}).")
     of_task.__cause__ = failure
     return of_task
+
+
+def _of_limit(failure: BaseException) -> BaseException:
+    """Return what a library raised as a lack of files, if it may not have been able to open its own."""
+    lack = lack_of_files() if exit_code(failure) == OUR_BUG else ""
+    if not lack:
+        return failure
+    of_limit = TooFewFiles(f"{lack} Raise the limit with `ulimit -n 1024`, then run the same command again to go on.")
+    of_limit.__cause__ = failure
+    return of_limit
 
 
 def _message(failure: BaseException, code: int, *, verbose: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.config.given_file import text_of
 from pipeline.config.messages import Key, lines_of, mistakes_text
 from pipeline.config.storage_url import without_password
 from pipeline.config.tables import StageConfig, TaskConfig
@@ -104,7 +105,7 @@ def _toml(value: object) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return text_of(path)
     except FileNotFoundError:
         raise ConfigError(f"{path} must exist. `lrrt init > {path}` writes a template.") from None
     except IsADirectoryError:

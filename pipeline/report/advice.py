@@ -34,8 +34,8 @@ def advise(report: StageReport) -> tuple[str, ...]:
     findings = (
         *nothing_learnt,
         *_about_data(report),
-        *_about_best(report),
-        *_about_study(report.trials, report.best),
+        *(() if nothing_learnt else (*_about_best(report), *_about_place(report.trials, report.best))),
+        *_about_trials(report.trials),
         *_about_range_tests(report),
     )
     rest = _about_use(report) if findings else ("Nothing found here asks for another run.", *_about_use(report))
@@ -66,7 +66,7 @@ def _about_data(report: StageReport) -> Iterator[str]:
 def _about_best(report: StageReport) -> Iterator[str]:
     row = row_of(report.best)
     advice = _BY_OVERFITTING.get(row.overfitting.verdict)
-    if advice and not row.is_cut_short and not report.warning:
+    if advice and not row.is_cut_short:
         yield advice
     edge = report.edge
     if edge is None:
@@ -83,12 +83,15 @@ def _about_best(report: StageReport) -> Iterator[str]:
         yield f"{finding} With widen = true under [study] the same command goes on there."
 
 
-def _about_study(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:
+def _about_place(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[str]:
     if len(trials) >= FEW_TRIALS and best.number >= LATE * len(trials):
         yield (
             f"The best trial came late, as number {best.number} of {len(trials)}: more trials may find a better one. "
             f"The same command with --trials {2 * len(trials)} goes on from here."
         )
+
+
+def _about_trials(trials: Sequence[TrialResult]) -> Iterator[str]:
     diverged = sum(trial.state.name == "DIVERGED" for trial in trials)
     if diverged > MANY * len(trials):
         yield f"{diverged} of {len(trials)} trials diverged: the upper bounds may be too high for long trainings."

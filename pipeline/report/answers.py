@@ -151,7 +151,7 @@ def _cost(report: StageReport) -> str:
     whole = sum(steps.values())
     shares = ", ".join(f"{name} {count / whole:.0%}" for name, count in steps.items() if count)
     seconds = cost.get("range_test_seconds", 0.0) + cost["trial_seconds"] + again["seconds"]
-    return f"{duration_text(seconds)} of training in {whole:,} steps: {shares}."
+    return " ".join([f"{duration_text(seconds)} of training in {whole:,} steps: {shares}.", *report.compiled])
 
 
 def _kind(again: Retrained) -> str:

@@ -11,6 +11,7 @@ from lrrt import RangeTestResult
 from pipeline.config.toml import to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
+from pipeline.report.jit import used_jit
 from pipeline.report.reading import read_summary
 from pipeline.report.summary import Origin, StageReport, summarise
 from pipeline.results.manifest import changed_files, update_manifest, write_manifest
@@ -98,6 +99,7 @@ def _write_results(
         notes=(*opened.task.notes, *about_arms(run.config, studies.last, best, space)),
         evaluation=evaluation,
         objectives=studies.last.objectives,
+        compiled=tuple(used_jit(run.config, studies.last.uses_xla())),
     )
     origin = Origin(prepared.data_use, opened.task.model, _warm_start(studies), opened.bounds.seconds)
     return _write_report(run, replace(report, summary=summarise(report, models, origin)))

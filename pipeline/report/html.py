@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from studies import plot_losses
 from studies.analysis.importance import MIN_TRIALS, importances, left_out
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from matplotlib.figure import Figure
 
 TEMPLATE = "report.html.jinja"
@@ -56,21 +58,14 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         config: the config of the stage.
         pictures: the result of `study_pictures`.
     """
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    # All text of the user's task is escaped. Only pictures are markup, and matplotlib escapes their text.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(
-        rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count, short=short
-    )
-    template = environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     best = best_rows(report.trials, config.study.max_gap, report.evaluation)
     all_pictures = dict(pictures)
     if any(report.range_test.curves.values()):  # none if the bounds were given
         all_pictures["loss"] = to_svg(_for_phones(report.range_test.plot()), "loss")
         all_pictures["loss_delta"] = to_svg(_for_phones(report.range_test.plot_deltas()), "loss_delta")
-    return template.render(
+    return _template().render(
         config=config,
         report=report,
         best=report.best,
@@ -93,6 +88,18 @@ def render(report: StageReport, config: StageConfig, pictures: Mapping[str, str]
         config_text=to_toml(config),
         versions=versions(),
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    # All text of the user's task is escaped. Only pictures are markup, and matplotlib escapes their text.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(
+        rate=rate_text, score=score_text, duration=duration_text, percent=_percent, count=_count, short=short
+    )
+    return environment.from_string(files("pipeline.report").joinpath(TEMPLATE).read_text(encoding="utf-8"))
 
 
 def to_svg(figure: Figure, name: str) -> str:

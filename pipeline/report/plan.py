@@ -12,10 +12,12 @@ import numpy as np
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from lrrt.monitor import LOSS
-from lrrt.recording import parts_of
+from lrrt.ramp import Ramp
+from lrrt.recording import least_and_most_steps
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
+from pipeline.report.jit import planned_jit
 from pipeline.steps.arms import has_arms, planned_optimizers
 from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
@@ -145,6 +147,7 @@ def make_plan(config: StageConfig) -> Plan:
     names, sizes = planned_optimizers(config), config.study.batch_sizes
     with guarded("A few steps must run on the task, but that"):
         measured = tuple(_measure(loops, name, size) for name in names for size in sizes)
+        about_jit = tuple(planned_jit(config, loops, differ=bool(prepared.known_by.own)))
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
@@ -155,6 +158,7 @@ def make_plan(config: StageConfig) -> Plan:
         *about_scores,
         *_about_order(config),
         *about_cuts,
+        *about_jit,
     )
     return Plan(measured, parts, config.study.epochs, notes)
 
@@ -201,9 +205,12 @@ def _price_range_test(config: StageConfig, times: Measured, *, is_first: bool) -
     if len(config.tested_batch_sizes) > 1:
         name += f", batch_size={times.batch_size}"
     untrained = test.num_steps * test.repeats if is_first and test.monitor == LOSS.name else 0  # then all know them
-    num_steps = test.num_steps * test.repeats + untrained + NUM_RATES * test.confirm_steps
+    least, most = least_and_most_steps(
+        Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing).rates(), test.repeats
+    )
+    num_steps = most + untrained + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
-    seconds, least = num_steps * times.step_s + looks_s + times.compile_s, parts_of(test.num_steps)[0]
+    seconds = num_steps * times.step_s + looks_s + times.compile_s
     return PlannedPart(name, num_steps, 0, seconds, least, least * times.step_s + times.compile_s)
 
 

@@ -10,6 +10,7 @@ from lrrt.plain import from_plain
 from pipeline.config.study_table import AFTER_SEARCH
 from pipeline.config.toml import load_config
 from pipeline.failures import CorruptState
+from pipeline.report.jit import used_jit
 from pipeline.report.summary import StageReport
 from pipeline.results.manifest import changed_files
 from pipeline.run import Run
@@ -52,6 +53,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         (*(() if task is None else task.notes), *about_arms(run.config, studies.last, best, space)),
         None if evaluation is None else from_plain(Evaluation, evaluation),
         studies.last.objectives,
+        tuple(used_jit(run.config, studies.last.uses_xla())),
     )
 
 

@@ -59,6 +59,7 @@ class StageReport:
         notes: sentences about what of the model is not searched.
         evaluation: what the winner's model shows of the data.
         objectives: of the study.
+        compiled: sentences on whether XLA trained the trials.
     """
 
     range_test: RangeTestResult
@@ -74,6 +75,7 @@ class StageReport:
     notes: tuple[str, ...] = ()
     evaluation: Evaluation | None = None
     objectives: Objectives = (VAL_LOSS,)
+    compiled: tuple[str, ...] = ()
 
     @property
     def warning(self) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from lrrt import Bounds, Case, Ramp, RangeTestResult, Verdict
 from lrrt.words import did_you_mean
+from pipeline.config.given_file import text_of
 from pipeline.config.list_values import OPTIMIZERS
 from pipeline.config.tables import StageConfig
 from pipeline.failures import NoBounds
 from pipeline.steps.range_tests import with_optimizers
 from studies.space.optimizer_range import ranges_within
+
+MOST_BYTES = 2**26  # of a bounds.json, which has curves
 
 
 def read_bounds(path: Path) -> RangeTestResult:
@@ -23,7 +26,7 @@ def read_bounds(path: Path) -> RangeTestResult:
         NoBounds: where the file is missing, is no bounds.json, or has bounds for no optimizer.
     """
     try:
-        result = RangeTestResult.from_json(path.read_text(encoding="utf-8"))
+        result = RangeTestResult.from_json(text_of(path, most_bytes=MOST_BYTES))
     except OSError as error:
         raise NoBounds(f"--bounds must be a bounds.json that can be read, got {path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

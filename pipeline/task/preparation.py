@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,20 +16,18 @@ from pipeline.data.data_values import DataOfValues, Declared, data_dimensions
 from pipeline.data.folds import Folds, fold_names, joined
 from pipeline.data.loaded_task import Task
 from pipeline.data.scored_data import checked_test_data
-from pipeline.failures import ConfigError, TaskError
+from pipeline.task.agreement import check_lengths, check_names, with_dimensions
 from pipeline.task.fingerprints import TaskPrint, print_of
 from pipeline.task.first_configs import check_first
 from pipeline.task.guard import guarded
 from pipeline.task.loading import import_function, load_task
 from pipeline.task.tensorflow import import_keras, use_all_devices
 from pipeline.task.trainers import Scorer, class_weights, make_cache, make_loops, make_scorer, make_trainer
-from studies import Dimension, Evaluation, LoopCache, Trainer, TrialResult, evaluate_trained
+from studies import Evaluation, LoopCache, Trainer, TrialResult, evaluate_trained
 from studies.before_training.shown_metrics import find_objectives
 from studies.before_training.validation_data import check_finite
 from studies.dimension import Value
-from studies.schedules.schedule import check_all_fit
-from studies.space.model_hyperparameters import ModelSpace, model_space
-from studies.trial_config import is_reserved
+from studies.space.model_hyperparameters import model_space
 
 if TYPE_CHECKING:
     import keras
@@ -156,19 +154,19 @@ def _prepared(config: StageConfig, stopper: Stopper, on_note: OnNote) -> Prepare
         assert loops.validation is not None, "a task without validation data has some held out"
         _ = loops.validation.num_batches  # counted here, where the end of the time can stop it
         of_model = model_space(task.build_model, on_progress=on_note)
-        own = _with_data(of_model, of_data)
+        own = with_dimensions(of_model, of_data)
         task = replace(task, model_names=tuple(dimension.name for dimension in of_model.dimensions))
         cache = make_cache(config, task, loops)
         find_objectives(cache, config.study.objectives, config.study.direction)
-    _check_names(config, own)
+    check_names(config, own)
     check_first(config, own.dimensions)
     with guarded("The model must run on the test data, but a look at them", stopper=stopper):
         task = replace(task, test=checked_test_data(task.test, loops))
-    _check_lengths(config, lengths)
+    check_lengths(config, lengths)
     folds = None
     for number in filter(None, (config.study.folds, config.study.score_folds)):
         folds = Folds(config, task, number)
-        _check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
+        check_lengths(config, {size: math.ceil(folds.fewest_rows / size) for size in config.study.batch_sizes})
     if config.study.refit:
         joined(task)  # refuses now what could not be done after the study
     known_by, use = print_of(config, loops, own), use_of(config, task, folds, class_weights(config, task))
@@ -192,63 +190,3 @@ def _load(config: StageConfig, hyperparameters: Mapping[str, Value] | None = Non
 def _declared(config: StageConfig) -> Declared | None:
     with guarded(f"{config.task.load_data} must return the task's data, it"):
         return data_dimensions(import_function(config.task.load_data))
-
-
-def _with_data(of_model: ModelSpace, of_data: Sequence[Dimension]) -> ModelSpace:
-    """Return the hyperparameters of the model and of the data; one that both have is searched once.
-
-    Raises:
-        ValueError: for two different ones of one name.
-    """
-    every = {dimension.name: dimension for dimension in of_model.dimensions}
-    for dimension in of_data:
-        if every.setdefault(dimension.name, dimension) != dimension:
-            raise ValueError(
-                f"A hyperparameter of model and data must be declared alike in both, got {dimension.name!r} as "
-                f"{every[dimension.name]} and {dimension}."
-            )
-    return replace(of_model, dimensions=tuple(every.values()))
-
-
-_INSTEAD = {
-    "optimizer": 'give "optimizers = [..]" under [range_test]',
-    "batch_size": 'give "batch_sizes = [..]" under [study]',
-    "weight_decay": 'give "weight_decay = [low, high]" under [study]',
-    "momentum": 'give "momentum = [low, high]" under [study]',
-    "schedule": 'give "schedules = [..]" under [study]',
-}
-
-
-def _check_names(config: StageConfig, own: ModelSpace) -> None:
-    """Refuse hyperparameters of the model with names of ours, and a choice of optimizers that the config does not make.
-
-    Optimizers that the config names stand in place of the model's choice.
-    """
-    builder = config.task.build_model
-    taken = [dimension.name for dimension in own.dimensions if is_reserved(dimension.name)]
-    if taken:
-        instead = f" If it is what lrrt means by it, {_INSTEAD[taken[0]]}." if taken[0] in _INSTEAD else ""
-        raise TaskError(
-            f"Hyperparameters of {builder} must have other names than lrrt's own, got {taken[0]!r}, which changes the "
-            f"model.{instead}"
-        )
-    if own.optimizers and "optimizers" not in config.range_test.model_fields_set:
-        names = ", ".join(f'"{name}"' for name in own.optimizers)
-        raise ConfigError(
-            f"[range_test] optimizers must say which optimizers are searched if {builder} chooses among several, got "
-            f"{names} there and nothing in the config. Write: optimizers = [{names}]"
-        )
-
-
-def _check_lengths(config: StageConfig, lengths: Mapping[int, int]) -> None:
-    """Refuse trials with too few steps for a schedule that may be proposed, such as one with the most cycles."""
-    study = config.study
-    for batch_size, num_batches in lengths.items():
-        num_steps = study.epochs * num_batches
-        try:
-            check_all_fit(study.schedules, num_steps, searches_warmup=study.searches_warmup)
-        except ValueError as error:
-            raise ConfigError(
-                f"[study] epochs must be enough for every schedule that may be proposed, but {study.epochs} of "
-                f"them in batches of {batch_size} are {num_steps} steps. {error}"
-            ) from None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 INSTALLED = {"site-packages", "dist-packages"}  # folders of what pip, or a system's package manager, installs
@@ -45,7 +47,7 @@ def sources_of(references: Iterable[str]) -> dict[str, bytes]:
         module, top = _find(name), name.partition(".")[0]
         if module.file is None:
             continue
-        if name not in names and top not in tops and (top in OURS or INSTALLED & set(module.file.parts)):
+        if name not in names and top not in tops and (top in OURS or _is_installed(name, module)):
             continue
         sources[name] = module.file.read_bytes()
         package = name if module.folders else name.rpartition(".")[0]
@@ -70,6 +72,22 @@ def _find(name: str) -> _Module:
     for part in rest:
         module = _submodule(module.folders, part)
     return module
+
+
+def _is_installed(name: str, module: _Module) -> bool:
+    """Say whether a module with a file was installed: into an environment, or by `pip install --target`."""
+    assert module.file is not None
+    if INSTALLED & set(module.file.parts):
+        return True
+    depth = name.count(".") + bool(module.folders)
+    return name.partition(".")[0] in _recorded(module.file.parents[depth])
+
+
+@cache
+def _recorded(folder: Path) -> frozenset[str]:
+    """Return the names of the modules that pip's records say it has installed into a folder."""
+    records = (path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.dist-info/RECORD"))
+    return frozenset(re.split("[/.,]", line, maxsplit=1)[0] for text in records for line in text.splitlines())
 
 
 def _submodule(folders: tuple[Path, ...], name: str) -> _Module:

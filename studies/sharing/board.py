@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studies.dimension import Value
 from studies.sharing.pieces import KEY, RESULT, Claim, Key, Outcome, Table
 from studies.sharing.worker import Worker
-from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats
+from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats, set_first
 
 if TYPE_CHECKING:
     import optuna
@@ -137,6 +137,13 @@ class Board:
             values: the values of its result; none if it has no result or failed.
         """
         return self._end(self.id_of(trial), values)
+
+    def set_first(self, name: str, value: Any) -> None:
+        """Store an attribute of the study unless it has one of this name: of several workers, the first one stores."""
+        if self.database is not None:
+            set_first(self.database, self._study_id, name, value)
+        elif name not in self.study.user_attrs:
+            self.study.set_user_attr(name, value)
 
     def seconds_silent(self, trials: Iterable[FrozenTrial]) -> dict[int, float]:
         """Return the seconds since the last heartbeat of each trial that had one, by Optuna's number of the trial."""

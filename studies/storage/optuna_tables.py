@@ -1,14 +1,16 @@
-"""Read and write Optuna's tables directly, in the three cases for which it has no interface that will do.
+"""Read and write Optuna's tables directly, where it has no interface that will do.
 
 Optuna 5 adds a running trial by some 30 statements, and ends one by three transactions and one more for each of its
 intermediate values. Here a trial takes two transactions of five statements, so that the bookkeeping of a short trial
-is not longer than its training. It compares heartbeats with the database's clock only to fail trials for good, and does
-not report their age. All of it breaks if Optuna changes its tables; then tests/studies/storage/test_optuna_tables.py
+is not longer than its training. An attribute of a study can only be overwritten, so that of two workers each would go
+by its own. Heartbeats are compared with the database's clock only to fail trials for good, and their age is not
+reported. All of it breaks if Optuna changes its tables; then tests/studies/storage/test_optuna_tables.py
 fails, which reads by Optuna what is written here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -123,6 +125,15 @@ def end_trial(
     return True
 
 
+def set_first(storage: optuna.storages.RDBStorage, study_id: int, key: str, value: Any) -> None:
+    """Store an attribute of a study unless it has one of this name, whoever else stores one at the same time."""
+    import sqlalchemy
+
+    row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+    with contextlib.suppress(sqlalchemy.exc.IntegrityError), storage.engine.begin() as connection:
+        connection.execute(_tables()["study_user_attributes"].insert(), row)
+
+
 def seconds_since_heartbeats(storage: optuna.storages.RDBStorage, trial_ids: Iterable[int]) -> dict[int, float]:
     """Return the seconds since the last heartbeat of each trial that had one, by the clock of the database."""
     import sqlalchemy
@@ -149,6 +160,7 @@ def _tables() -> Mapping[str, sqlalchemy.Table]:
     of_losses = Enum(FINITE, "INF_POS", "INF_NEG", "NAN", name="trialintermediatevaluetype")
     columns: Mapping[str, Sequence[Column[Any]]] = {
         "studies": [Column("study_id", Integer, primary_key=True)],
+        "study_user_attributes": [Column("study_id", Integer), Column("key", String), Column("value_json", Text)],
         "trials": [
             Column("trial_id", Integer, primary_key=True),
             Column("study_id", Integer),

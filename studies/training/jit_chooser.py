@@ -52,7 +52,7 @@ class JitChooser:
         """
         self._stored = stored
         self._known = {kind: stored.setdefault(kind, uses_xla) for kind, uses_xla in self._known.items()}
-        self._trials_a_kind = -(-num_trials // (len(space.optimizers) * len(space.batch_sizes)))
+        self._trials_a_kind = trials_a_kind(num_trials, len(space.optimizers), len(space.batch_sizes))
 
     def uses_xla(self, config: TrialConfig, loop: TrainingLoop, weights: Values, num_steps: int) -> bool:
         """Say whether XLA trains a trial of so many steps.
@@ -79,6 +79,11 @@ class JitChooser:
         if choice.reason:
             self._note(f"{_kind(config)}: {choice.reason}")
         return choice.uses_xla
+
+
+def trials_a_kind(num_trials: int, num_optimizers: int, num_batch_sizes: int) -> int:
+    """Return how many trials of each kind are planned: as many of every kind."""
+    return -(-num_trials // (num_optimizers * num_batch_sizes))
 
 
 def _kind(config: TrialConfig) -> str:

@@ -17,6 +17,7 @@ from lrrt.training_loop import TrainingLoop
 from studies.dimension import Value
 from studies.training.momentum import momentum_of, moves_momentum
 from studies.trial_config import TrialConfig, momentum_name
+from studies.user_code import tried
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -131,6 +132,25 @@ class LoopCache:
         label = _label(config, _searched(config, self.loops.patterns[config.optimizer_name]))
         if label in self.loops.patterns:
             self.loops.drop(label, config.batch_size)
+
+
+def built_if_possible(cache: LoopCache, config: TrialConfig, note: Callable[[str], None]) -> TrialConfig:
+    """Return a config as it is built; as it is if that is not possible.
+
+    Args:
+        cache: builds the trial's model.
+        config: the trial's values.
+        note: called with a sentence about each hyperparameter that is not searched.
+    """
+    built, _ = tried(lambda: cache.as_built(config))
+    if built is None:
+        return config
+    for name, value in cache.late_hyperparameters(built).items():
+        note(
+            f"hyperparameter {name!r} is not searched: only some trials' models ask for it, and none of the builds "
+            f"before the study did; it keeps its default, {value!r}"
+        )
+    return built
 
 
 class _SearchedMomentum:

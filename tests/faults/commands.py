@@ -27,7 +27,7 @@ def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=
         anew: whether it is started as by a user, and not as a fork of what has imported everything and draws nothing.
         before: words before Python, such as those of setpriv; they start it anew.
         environ: further variables.
-        limits: (kind, number) of `resource`.
+        limits: see `set_limits`.
         more: keys of the config, with "__" for the dot.
     """
     folder.mkdir(exist_ok=True)

@@ -38,7 +38,7 @@ class Starter:
             arguments: of the command.
             folder: where.
             environ: its variables, all of them.
-            limits: (kind, number) of `resource`.
+            limits: see `set_limits`.
             draws: whether it draws its pictures, which is half of what a small run takes.
         """
         if self._process is None:
@@ -137,7 +137,8 @@ def become(request, stdout, stderr, status):
         os.close(stdout)
         os.close(stderr)
         ended = os.waitpid(pid, 0)[1]
-        os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
+        with suppress(BrokenPipeError):  # nobody wants to know
+            os.write(status, f"{os.waitstatus_to_exitcode(ended)}\n".encode())
         os._exit(0)
     os.close(status)
     for number, descriptor in ((1, stdout), (2, stderr)):
@@ -154,9 +155,9 @@ def become(request, stdout, stderr, status):
 
 
 def set_limits(limits):
-    """Set limits of this process, each a kind of `resource` and a number."""
-    for kind, number in limits:
-        resource.setrlimit(kind, (number, resource.getrlimit(kind)[1]))
+    """Set limits of this process, each a kind of `resource`, a number, and one that cannot be raised, if any."""
+    for kind, number, *hard in limits:
+        resource.setrlimit(kind, (number, *(hard or resource.getrlimit(kind)[1:])))
 
 
 def import_all():

@@ -102,7 +102,7 @@ OPTIONS = {
     "--workers": ["0", "-2", "many", "9" * 30],
     "--progress": ["bars", ""],
     "--range": ["sgd", "sgd=", "sgd=1:", "sgd=1:0", "sgd=nan:inf", "sgd=0:1", "=1:2", "sgd=1e-3:1e-1:1", "nothing=1:2"],
-    "--bounds": ["nowhere.json", ".", "", "search.toml", "/dev/null", "x" * 300, "a\nb", "/proc/self/mem"],
+    "--bounds": ["nowhere.json", ".", "", "search.toml", "/dev/null", "/dev/zero", "a\nb", "/proc/self/mem"],
     "--out": ["", ".", "search.toml", "search.toml/x", "/dev/null", "/proc/x", "x" * 300, "\x1b[2J"],
     "--state": ["", "out", "search.toml", "/dev/null/x", "/sys/x", "x" * 5000],
     "--warm-start": [

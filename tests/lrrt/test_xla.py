@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import lrrt
-from lrrt import Loops, jit_choice
+from lrrt import Loops, jit_choice, xla_program
 from lrrt.jit_choice import choose
 from lrrt.variables import read
 
@@ -100,6 +100,65 @@ def test_xla_compiles_once_for_runs_of_any_length(normalised):
         trained(*normalised, RATES[:num_steps], uses_xla=True)
 
     assert loop.xla.num_traces == 1
+
+
+def validated_loop(build=with_batch_normalisation):
+    """A loop whose validation data ends with a short batch, too, and its initial weights."""
+    validation = tuple(part[:67] for part in data(1))
+    loops = Loops(build, data(), optimizers=["adam"], batch_size=BATCH_SIZE, validation_data=validation)
+    return loops.get("adam"), loops.initial_weights(0)
+
+
+def epoch_of(loop, weights, rates=RATES[:5]):
+    loop.uses_xla = True
+    loop.restart(weights)
+    return loop.epoch(rates, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("most_steps", [256, 2])  # an epoch in one call, in two
+def test_an_epoch_under_xla_shows_what_training_and_validation_by_the_graph_show(most_steps, monkeypatch):
+    monkeypatch.setattr(xla_program, "MOST_STEPS", most_steps)
+    loop, weights = validated_loop()
+    steps, _, metrics = trained(loop, weights, RATES[:5], uses_xla=False)
+    validation = {name: float(value) for name, value in loop.validation_logs().items()}
+    assert loop.xla.reason == ""
+    epoch_of(loop, weights)  # what an epoch leaves behind must not matter to the next
+
+    epoch = epoch_of(loop, weights)
+
+    assert loop.trains_epochs
+    np.testing.assert_allclose(epoch.steps.losses, steps.losses, rtol=1e-4)
+    assert epoch.steps.sizes.tolist() == [16, 16, 16, 16, 6]
+    assert {name: float(value) for name, value in epoch.training.items()} == pytest.approx(metrics, rel=1e-4)
+    assert {name: float(value) for name, value in epoch.validation.items()} == pytest.approx(validation, rel=1e-4)
+    assert loop.xla.num_traces == 1
+
+
+def test_an_epoch_under_xla_whose_loss_is_not_finite_is_not_validated():
+    loop, weights = validated_loop()
+    assert loop.xla.reason == ""
+    rates = RATES[:5].copy()
+    rates[3] = np.inf  # so the loss of the short batch, the last one, is not finite
+
+    epoch = epoch_of(loop, weights, rates)
+
+    assert len(epoch.steps.losses) == 5
+    assert not epoch.steps.is_finite
+    assert epoch.validation == {}
+
+
+def test_xla_trains_a_model_that_it_cannot_validate():
+    import tensorflow as tf
+
+    class InPython(keras.layers.Layer):
+        def call(self, x, training=False):
+            return x if training else x + tf.ensure_shape(tf.numpy_function(np.zeros_like, [x], tf.float32), x.shape)
+
+    loop, weights = validated_loop(lambda: model_of(InPython()))
+
+    assert loop.xla.reason == ""
+    assert len(trained(loop, weights, uses_xla=True)[0].losses) == len(RATES)
+    assert not loop.trains_epochs
 
 
 def test_dropout_under_xla_drops_as_much_and_repeats_itself():

@@ -63,9 +63,15 @@ def test_a_disk_that_fills_ends_with_74_and_the_remedy_and_with_room_the_run_goe
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [16, 32, 48, 64, 96, 128])
+def test_a_low_limit_of_open_files_is_raised_where_it_may_be(tmp_path):
+    code, told = ended(command(tmp_path, limits=[(resource.RLIMIT_NOFILE, 12)]))
+    assert code == 0, told
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [12, 14, 16, 18, 20, 24, 32])
 def test_too_few_open_files_are_said_with_the_remedy(undisturbed, tmp_path, number):
-    code, told = ended(command(tmp_path, limits=[(resource.RLIMIT_NOFILE, number)]))
+    code, told = ended(command(tmp_path, limits=[(resource.RLIMIT_NOFILE, number, number)]))
     assert "Traceback" not in told
     assert code == 0 or (code == 74 and "ulimit" in told), told
     check_goes_on(tmp_path, undisturbed()[0])

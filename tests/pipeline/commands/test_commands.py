@@ -1,4 +1,4 @@
-"""Shows what each command does and which exit code each ending has, on real trainings in this process."""
+"""Shows what each command does and which exit code each ending has, on real trainings or a bowl in this process."""
 
 import json
 import math
@@ -89,7 +89,7 @@ def test_range_then_search_then_status_and_report(lrrt, config, tmp_path):
     assert "nothing left to do" in lrrt("run", search)[2]
 
 
-def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp_path):
+def test_a_search_takes_a_range_by_hand_and_then_belongs_to_it(lrrt, config, tmp_path, on_bowl):
     search = config("top_retrained = 0\n")
     code, shown, _ = lrrt("search", search, "--range", "rmsprop=1e-4:1e-2", "--json", "--quiet")
 
@@ -157,13 +157,15 @@ def test_plan_prices_every_part_and_writes_nothing(lrrt, config, tmp_path):
     assert [part["least_steps"] for part in plan["parts"]] == [32, 32, 0, 0]
     assert all(part["least_seconds"] < part["seconds"] for part in plan["parts"])
     assert plan["training_steps"] == {"32": 3 * 34}
+    in_graph = "are trained by TensorFlow's graph: fewer than 5,000 steps are planned"
+    assert {f"trials of {name} in batches of 32 {in_graph}" for name in ("sgd", "adam")} <= set(plan["notes"])
     assert plan["parts"][2]["epochs"] == 21
     assert all(0 < found["step_ms"] < 1000 for found in plan["measured"])
     assert math.isclose(plan["seconds"], sum(part["seconds"] for part in plan["parts"]))
     assert {path.name for path in set(tmp_path.iterdir()) - before} <= {"__pycache__"}
 
 
-def test_a_storage_on_a_path_that_is_not_there_ends_with_74(lrrt, config, tmp_path, monkeypatch):
+def test_a_storage_on_a_path_that_is_not_there_ends_with_74(lrrt, config, tmp_path, monkeypatch, on_bowl):
     search = config()
     lrrt("range", search)
     monkeypatch.setenv("LRRT_STORAGE", f"sqlite:///{tmp_path}/no such folder/study.db")

@@ -147,7 +147,7 @@ def test_a_run_that_gets_a_signal_ends_with_its_code(lrrt, monkeypatch, number, 
     assert f"stopped {by}; run the same command again to go on" in said
 
 
-def test_a_run_of_another_config_ends_with_73_and_broken_state_with_74(lrrt, tmp_path):
+def test_a_run_of_another_config_ends_with_73_and_broken_state_with_74(lrrt, tmp_path, on_bowl):
     assert lrrt("range", "search.toml")[:2] == (0, "out/range_test/bounds.json\n")
     assert lrrt("run", "search.toml", "--trials", "1", "--max-time", "1h")[0] == 0
     code, _, said = lrrt("run", "search.toml", "--seed", "7")

@@ -423,6 +423,13 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         load_config(tmp_path)
 
 
+def test_a_file_that_is_no_config_is_not_read_for_ever(tmp_path):
+    (tmp_path / "data.csv").write_bytes(b"1,2\n" * 2**19)
+    for path in ("/dev/zero", tmp_path / "data.csv"):
+        with pytest.raises(ConfigError, match=r"cannot be read: it is longer than 1 MiB\.$"):
+            load_config(path)
+
+
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "search.toml"
     path.write_bytes(b"\xef\xbb\xbf" + TASK.encode())

@@ -10,7 +10,9 @@ import pipeline
 from pipeline.console.events import Note, TrialDone
 from pipeline.console.stopping import Stopper, seconds_left
 from pipeline.failures import Interrupted, Terminated, TimeUsedUp
+from pipeline.stage import go_on
 from pipeline.task.preparation import prepare
+from tests.pipeline.bowl_task import bowl_run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -39,9 +41,12 @@ class StopsAfter(Stopper):
         pass
 
 
+def config_of(engine="optuna"):
+    return pipeline.builtin_config({**CONFIG, "study.engine": engine, "study.sampler": "random"}, environ={})
+
+
 def run(folder, *, stopper=None, engine="optuna"):
-    events = []
-    config = pipeline.builtin_config({**CONFIG, "study.engine": engine, "study.sampler": "random"}, environ={})
+    events, config = [], config_of(engine)
     report = pipeline.run_stage(
         config, out=folder / "out", state=folder / "state", on_event=events.append, stopper=stopper
     )
@@ -74,16 +79,15 @@ def test_a_trial_that_was_stopped_goes_on_and_ends_with_the_losses_of_one_that_w
 
 def test_a_broken_checkpoint_costs_its_trial_s_epochs_and_nothing_else(tmp_path):
     with pytest.raises(TimeUsedUp):
-        run(tmp_path, stopper=StopsAfter(2, TimeUsedUp()))
+        go_on(bowl_run(config_of(), tmp_path, stopper=StopsAfter(2, TimeUsedUp())))
     (tmp_path / "state/checkpoints/trial-0.npz").write_bytes(b"torn")
-    report, _ = run(tmp_path)
 
-    assert len(report.trials) == 3
+    assert len(go_on(bowl_run(config_of(), tmp_path)).trials) == 3
 
 
 def test_a_run_without_time_left_stops_before_its_first_trial(tmp_path):
     with pytest.raises(TimeUsedUp):
-        run(tmp_path, stopper=Stopper(max_time_s=0.0))
+        go_on(bowl_run(config_of(), tmp_path, stopper=Stopper(max_time_s=0.0)))
 
 
 @pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Terminated)])

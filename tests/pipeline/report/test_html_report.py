@@ -266,11 +266,16 @@ def test_a_metric_of_the_best_epoch_and_a_doubt_about_the_split_are_on_the_first
     assert "too good" not in dict(answers(report))["Can I trust it?"]
 
 
-def test_the_headline_of_a_study_that_learnt_nothing_says_so():
+def test_a_study_that_learnt_nothing_says_so_first_and_seeks_no_better_rate():
     constant = ConstantAnswer(0.1, "the shares of the classes", 10_000)
     report = replace(report_of(), evaluation=Evaluation(0.1, 0.08, 0.0, has_penalty=True, constant=constant))
 
     assert headline(report).startswith("Nothing was learnt: the best validation loss, 0.1, is no better than always ")
+    late = (*(trial(n, "sgd", 0.5) for n in range(7)), trial(7, "sgd", 0.5, best=0.1))
+    report = report_of(late, edges=(("sgd", 0.2),))
+    assert any("came late" in line for line in advise(report))
+    nothing = replace(report, evaluation=Evaluation(0.1, 0.08, 0.0, has_penalty=True, constant=constant))
+    assert not [line for line in advise(nothing) if "better one" in line]
 
 
 def test_bounds_that_are_uncertain_and_those_that_are_missing_are_told_apart():

@@ -16,7 +16,7 @@ from pipeline.steps.given_bounds import bounds_by_hand
 from pipeline.workers.local import LocalWorkers
 from studies import OptunaStudy, StopTraining, TrialState
 from studies.judging.halving import promoted
-from tests.pipeline.bowl_task import bowl_run
+from tests.pipeline.bowl_task import BowlWorkers, bowl_run
 
 ROOT = Path(__file__).parents[3]
 HALVED = {
@@ -76,7 +76,24 @@ def test_more_trials_of_a_halved_study_go_on_where_it_ended(tmp_path, blank_pict
     assert list(more.trials) == list(whole.trials)
 
 
-@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras_tuner", marks=pytest.mark.long)])
+def check_shared(report, folder):
+    trials = OptunaStudy.join(f"sqlite:///{folder}/state/study.db").study.get_trials()
+    keys = [trial.user_attrs["key"] for trial in trials if trial.state.name == "COMPLETE"]
+
+    assert [trial.number for trial in report.trials] == list(range(10))
+    assert len(keys) == len(set(keys)) >= 10
+    assert promoted(report.trials) == []
+    assert TrialState.PRUNED in {trial.state for trial in report.trials}
+    assert [file.name for file in (folder / "state/checkpoints").glob("*from-epoch*")] == []
+
+
+def test_two_workers_share_halved_trials(tmp_path, blank_pictures):
+    config = halved(sampler="tpe", num_trials=10, epochs=4)
+    check_shared(go_on(bowl_run(config, tmp_path), BowlWorkers(2)), tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("engine", ["optuna", "keras_tuner"])
 def test_two_workers_share_halved_trials_of_a_real_model(engine, tmp_path, blank_pictures):
     config = halved(engine=engine, sampler="tpe", num_trials=10, epochs=4)
     report = pipeline.run_search(
@@ -86,14 +103,7 @@ def test_two_workers_share_halved_trials_of_a_real_model(engine, tmp_path, blank
         state=tmp_path / "state",
         workers=LocalWorkers(2, ROOT),
     )
-    trials = OptunaStudy.join(f"sqlite:///{tmp_path}/state/study.db").study.get_trials()
-    keys = [trial.user_attrs["key"] for trial in trials if trial.state.name == "COMPLETE"]
-
-    assert [trial.number for trial in report.trials] == list(range(10))
-    assert len(keys) == len(set(keys)) >= 10
-    assert promoted(report.trials) == []
-    assert TrialState.PRUNED in {trial.state for trial in report.trials}
-    assert [file.name for file in (tmp_path / "state/checkpoints").glob("*from-epoch*")] == []
+    check_shared(report, tmp_path)
 
 
 def test_the_plan_says_how_many_trials_successive_halving_can_cut():

@@ -211,7 +211,7 @@ def retrained(one, seeds=(), folds=()):
 
 
 def test_each_trial_can_be_logged_for_tensorboard(task, tmp_path):
-    report, _ = run(task(study__tensorboard=True, study__num_trials=1), tmp_path)
+    report, _ = run_bowl(task(study__tensorboard=True, study__num_trials=1), tmp_path)
 
     assert [trial.number for trial in report.trials] == [0]
     assert list((tmp_path / "out/tensorboard/trial_0000").glob("events.out.tfevents.*"))

@@ -168,7 +168,7 @@ FILES = {
     "my_task.py": TASK,
     "my_callbacks.py": "import told_by_callbacks\ndef make(): ...",
     "told_by_callbacks.py": "a = 1",
-    "far_helper.py": "from helpers import *",
+    "far_helper.py": "from helpers import *\nimport beside, targeted.inner",
     "helpers/__init__.py": "a = 1",
     "helpers/data.py": "from . import _read\nload = _read.read",
     "helpers/_read.py": "read = None",
@@ -177,6 +177,10 @@ FILES = {
     "helpers/deep/layers.py": "make = None",
     "unused.py": "a = 1",
     "lib/site-packages/installed.py": "a = 1",
+    "target/beside.py": "a = 1",  # in a folder of `pip install --target`, but not from there
+    "target/targeted/__init__.py": "a = 1",
+    "target/targeted/inner.py": "a = 1",
+    "target/targeted-1.0.dist-info/RECORD": "targeted/__init__.py,sha256=a,5\ntargeted/inner.py,sha256=a,5\n",
 }
 
 
@@ -186,6 +190,7 @@ def source_task(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(code)
     monkeypatch.syspath_prepend(tmp_path / "lib/site-packages")
+    monkeypatch.syspath_prepend(tmp_path / "target")
     monkeypatch.syspath_prepend(tmp_path)
     return config(
         task__build_model="my_task:build_model",
@@ -204,6 +209,9 @@ def test_a_change_of_any_module_of_the_user_that_the_task_imports_is_seen(source
     assert {name for name in FILES if sees_change_of(name)} == {*FILES} - {
         "unused.py",
         "lib/site-packages/installed.py",
+        "target/targeted/__init__.py",
+        "target/targeted/inner.py",
+        "target/targeted-1.0.dist-info/RECORD",
     }
 
 

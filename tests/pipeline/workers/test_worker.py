@@ -50,12 +50,12 @@ def config(**changed):
 def begun(tmp_path_factory, blank_pictures):
     """A run of one trial, whose study others may join."""
     folder = tmp_path_factory.mktemp("run")
-    pipeline.run_stage(config(), out=folder / "out", state=folder / "state")
+    go_on(bowl_run(config(), folder))
     return folder
 
 
 @pytest.fixture
-def joined(begun):
+def joined(begun, on_bowl):
     """The same study with two more trials than have ended."""
     study = OptunaStudy.join(Run.make(config(), begun / "out", begun / "state").storage)
     study.set_budget(len(study.results()) + 2)
@@ -97,7 +97,7 @@ def test_a_worker_that_is_stopped_gives_its_trial_back_and_the_next_one_goes_on_
     assert joined.progress().num_ended == number + 2
 
 
-def test_a_worker_with_another_config_is_refused_with_what_differs(begun):
+def test_a_worker_with_another_config_is_refused_with_what_differs(begun, on_bowl):
     with pytest.raises(ForeignRun, match=r"(?s)belongs to a study that is defined otherwise.*epochs: was 3, now 5"):
         work(begun, settings=config(**{"study.epochs": 5}))
 
@@ -120,7 +120,7 @@ def test_status_says_what_workers_are_at(begun, joined):
     assert json.dumps(status)
 
 
-def test_a_study_in_given_bounds_is_joined_reported_and_asked_without_naming_them_again(tmp_path):
+def test_a_study_in_given_bounds_is_joined_reported_and_asked_without_naming_them_again(tmp_path, on_bowl):
     settings = config(**{"range_test.optimizers": ["sgd", "adam"]})
     given = bounds_by_hand(settings, {"adam": (1e-4, 1e-2)})
     where = {"out": tmp_path / "out", "state": tmp_path / "state"}

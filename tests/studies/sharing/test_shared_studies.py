@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import optuna
@@ -34,7 +35,8 @@ from studies.judging.halving import promoted
 from studies.sharing import stored_study
 from studies.sharing.board import WORKER
 from studies.sharing.pieces import KEY, RESULT, Outcome, Table
-from studies.storage import database as storages
+from studies.sharing.stored_choices import StoredChoices
+from studies.storage import database, sqlite
 from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying, storage_fault
 from studies.storage.urls import address
@@ -440,8 +442,27 @@ def test_the_losses_of_each_epoch_are_where_optuna_s_tools_look_for_them(url, na
         }
 
 
+def test_workers_that_choose_at_the_same_moment_all_follow_the_choice_that_is_stored(url, name):
+    """Both have read that there is none yet, and each stores its own."""
+    workers = [StoredChoices(shared(url, name, 1).board, Retrying("")) for _ in range(2)]
+    barrier = threading.Barrier(len(workers))
+    kinds = [f"kind {number}" for number in range(40)]
+
+    def choose(at):
+        chosen = []
+        for kind in kinds:
+            barrier.wait(timeout=30)
+            chosen.append(workers[at].setdefault(kind, at == 0))
+        return chosen
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        one, other = pool.map(choose, range(len(workers)))
+
+    assert one == other == [workers[0].get(kind) for kind in kinds]
+
+
 def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(storages, "SQLITE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "TIMEOUT_S", 0.05)
     url = f"sqlite:///{tmp_path}/study.db"
     study = shared(url, name, 3)
     waited = []
@@ -460,7 +481,7 @@ def test_a_storage_that_is_locked_for_a_while_is_waited_for(tmp_path, name, monk
 
 
 def test_a_storage_that_stays_locked_is_told_by_its_file(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(storages, "SQLITE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "TIMEOUT_S", 0.05)
     study = shared(f"sqlite:///{tmp_path}/study.db", name, 1)
     study._retry = replace(study._retry, give_up_after_s=0.2)
     locker = sqlite3.connect(tmp_path / "study.db", isolation_level=None)
@@ -473,7 +494,7 @@ def test_a_storage_that_stays_locked_is_told_by_its_file(tmp_path, name, monkeyp
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "postgres"])
 def test_a_server_that_does_not_answer_is_told_by_host_and_port_and_never_by_its_password(scheme, monkeypatch):
-    monkeypatch.setattr(storages, "OPENING_S", 0.2)
+    monkeypatch.setattr(database, "OPENING_S", 0.2)
     with pytest.raises(StorageUnreachable) as told:
         OptunaStudy(SMALL, storage=f"{scheme}://me:s3{{cr}}et@127.0.0.1:9/studies")
 

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from studies.storage.database import open_storage
-from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats
+from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats, set_first
 
 VALUES = {"lr": 0.01, "units": 16, "optimizer": "adam"}
 DISTRIBUTIONS = {
@@ -97,3 +97,12 @@ def test_a_heartbeat_that_optuna_writes_is_as_old_as_it_is(storage, study):
     time.sleep(1.1)
 
     assert 0 <= seconds_since_heartbeats(storage, [trial_id])[trial_id] <= 5
+
+
+def test_the_first_of_two_attributes_that_are_stored_at_once_is_what_optuna_reads(storage, study):
+    study_id = storage.get_study_id_from_name(study.study_name)
+
+    set_first(storage, study_id, "uses XLA", True)
+    set_first(storage, study_id, "uses XLA", False)
+
+    assert study.user_attrs == {"uses XLA": True}
