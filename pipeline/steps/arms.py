@@ -112,5 +112,5 @@ def about_arms(config: StageConfig, study: Study, best: TrialResult, space: Sear
         side = "above" if rate > high else "below"
         yield (
             f"the best rate, {rate_text(rate)}, lies {side} the bounds of {searched.label}, {rate_text(searched.low)} "
-            f"to {rate_text(high)}: trials there were better, so the study left them"
+            f"to {rate_text(high)}: the best trial is there, since bounds are no limits"
         )

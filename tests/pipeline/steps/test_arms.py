@@ -169,7 +169,7 @@ def test_the_results_say_that_the_best_rate_lies_beyond_the_bounds(tmp_path):
     report = go_on(replace(bowl_run(settings, tmp_path), given=given, tests_ranges=False))
     assert report.best.config.lr > 0.02
     [note] = [note for note in report.notes if note.startswith("the best rate, ")]
-    assert "lies above the bounds of sgd, 2.0e-04 to 2.0e-02: trials there were better" in note
+    assert "lies above the bounds of sgd, 2.0e-04 to 2.0e-02: the best trial is there" in note
 
 
 def test_the_report_says_which_optimizer_gets_no_more_trials_when_and_why(tmp_path):
