@@ -1,7 +1,7 @@
 """Start commands as forks of one process that has imported what they import, which takes longer than most of them run.
 
 A command has its own process id, environment, limits, signals and end, as if it had been started anew; only its imports
-have been made before. `python -m tests.faults.from_outside.starter N` serves requests on the socket N until it is closed.
+have been made before. `python -m tests.faults.from_outside.starter N` serves requests on the socket N until its end.
 """
 
 import json
