@@ -24,7 +24,7 @@ help:
 	@echo "make run      run the built-in example, or ARGS=\"search.toml --trials 80\""
 	@echo "make test     run the tests in JOBS=2 processes, or some: ARGS=\"tests/pipeline -x\""
 	@echo "make cluster-test  run the tests on a real Slurm and PostgreSQL, which it brings up on this machine"
-	@echo "make faults   run the whole campaign of faults, which takes up to an hour; its short part is in make test"
+	@echo "make faults   run the whole campaign of faults in JOBS=2 processes, up to an hour; its short part is in make test"
 	@echo "make audit    look for holes: in this code with bandit, in what it depends on with pip-audit, which asks PyPI"
 	@echo "make gpu-check  check and measure everything on a GPU; without one, say what was not"
 	@echo "make lint     check format, lint, types and the direction of imports"

@@ -87,6 +87,7 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
             f"{_batch_remedy(model, x)}"
         ) from error
     if is_plain:
+        _check_is_output(model, y_pred)
         try:
             _trace_loss(model, x, y, y_pred, sample_weight)
         except Exception as error:  # as may losses
@@ -227,6 +228,17 @@ def _batch_remedy(model: keras.Model, x: Any) -> str:
     if any(len(leaf.shape) == len(tensor.shape) - 1 for tensor, leaf in pairs):
         return " Of a tf.data.Dataset of single samples, call .batch(32); to one array, add the axis that is missing."
     return ""
+
+
+def _check_is_output(model: keras.Model, y_pred: Any) -> None:
+    import keras
+
+    others = [one for one in keras.tree.flatten(y_pred) if not hasattr(one, "shape")]
+    if others:
+        raise ValueError(
+            f"A model must return tensors when it is called, got {type(others[0]).__name__} from "
+            f"{type(model).__name__}. Return the output at the end of its call."
+        )
 
 
 def _label_remedy(y: Any, y_pred: Any) -> str:

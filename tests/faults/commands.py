@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.faults.from_outside.starter import Starter, set_limits
 from tests.faults.runs import CONFIG
-from tests.faults.starter import Starter, set_limits
 
 ROOT = Path(__file__).parents[2]
 ENGINES = {"optuna": "tpe", "keras_tuner": "random"}

@@ -1,7 +1,7 @@
 """Start commands as forks of one process that has imported what they import, which takes longer than most of them run.
 
 A command has its own process id, environment, limits, signals and end, as if it had been started anew; only its imports
-have been made before. `python -m tests.faults.starter N` serves requests on the socket N until that is closed.
+have been made before. `python -m tests.faults.from_outside.starter N` serves requests on the socket N until its end.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.undrawn import undrawn
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 MOST_BYTES = 2**17  # of a request, which has the environment
 
@@ -43,7 +43,7 @@ class Starter:
         """
         if self._process is None:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            words = [sys.executable, "-m", "tests.faults.starter", str(theirs.fileno())]
+            words = [sys.executable, "-m", "tests.faults.from_outside.starter", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 words,
                 cwd=ROOT,
