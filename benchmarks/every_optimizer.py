@@ -1,10 +1,11 @@
-"""Score the bounds of every optimizer of Keras on two small tasks against trainings at a grid of constant rates.
+"""Score the bounds of every optimizer of Keras on three small tasks against trainings at a grid of constant rates.
 
-    python benchmarks/every_optimizer.py [--tasks digits_mlp diabetes_raw] [--optimizers ftrl adadelta]
+    python benchmarks/every_optimizer.py [--tasks digits_mlp diabetes_raw names_text] [--optimizers ftrl adadelta]
 
 Bounds are judged as in `bounds_quality.py`: they hold where a rate inside them comes within 5 % of the scale of the
 best one, or where there is no answer. `digits_mlp` classifies scikit-learn's digits, `diabetes_raw` predicts its
-diabetes scores, a noisy target that is not scaled.
+diabetes scores, a noisy target that is not scaled. `names_text` tells from the letters of a character's Unicode name
+which category it has, of classes of very unlike sizes; its gradients are sparse.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +31,7 @@ Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 RATES = np.geomspace(1e-5, 100, 15)
 EPOCHS, BATCH_SIZE, VALIDATION = 12, 32, 0.25
+NUM_CHARACTERS, NUM_LETTERS = 0x3000, 20
 OPTIMIZERS = ("sgd", "adam", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "adamw", "ftrl", "lion", "lamb")
 OPTIMIZERS += ("adafactor", "muon", "schedulefreeadamw")
 
@@ -47,7 +50,25 @@ def diabetes_raw() -> tuple[Arrays, Callable[[], keras.Model]]:
     return (((x - x.mean(0)) / x.std(0)).astype("float32"), y.astype("float32")), lambda: _network(10, 1, None, "mse")
 
 
-TASKS = {"digits_mlp": digits_mlp, "diabetes_raw": diabetes_raw}
+def names_text() -> tuple[Arrays, Callable[[], keras.Model]]:
+    """Return the last letters of 2,000 characters' names as numbers, their categories, and a network of text."""
+    named = [character for character in map(chr, range(NUM_CHARACTERS)) if unicodedata.name(character, "")]
+    chosen = np.random.default_rng(0).choice(named, 2_000, replace=False)
+    ends = [unicodedata.name(character)[-NUM_LETTERS:].rjust(NUM_LETTERS) for character in chosen]
+    x = np.array([[ord(letter) - ord(" ") for letter in end] for end in ends], "int32")
+    kinds, y = np.unique([unicodedata.category(character) for character in chosen], return_inverse=True)
+
+    def build_model() -> keras.Model:
+        layers = keras.layers
+        embedded = [layers.Embedding(96, 16), layers.Conv1D(32, 3, activation="relu"), layers.GlobalMaxPooling1D()]
+        model = keras.Sequential([layers.Input((NUM_LETTERS,)), *embedded, layers.Dense(len(kinds), "softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    return (x, y.astype("int32")), build_model
+
+
+TASKS = {"digits_mlp": digits_mlp, "diabetes_raw": diabetes_raw, "names_text": names_text}
 
 
 def main() -> None:

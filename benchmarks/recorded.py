@@ -86,12 +86,13 @@ def replayed(case: Recorded, known: set[int]) -> tuple[RangeCurve, ...]:
         return (RangeCurve(tuple(case.lrs.tolist()), losses, num_steps=NUM_COLD_STEPS * len(losses)),)
 
     def record(lrs: NDArray[np.float64], repeat: int) -> RangeCurve:
-        losses = case.ramps[repeat]
+        losses = case.ramps[repeat][len(case.lrs) - len(lrs) :]
         parts = np.split(losses, np.cumsum(parts_of(len(lrs)))[:-1])
         return climbed(lrs, ((part, part) for part in parts if len(part)), seed=repeat)
 
     def quieter(curve: RangeCurve, repeat: int) -> RangeCurve:
-        untrained = tuple(case.untrained[repeat][: len(curve.lrs)].tolist())
+        begin = int(np.searchsorted(case.lrs, curve.lrs[0]))
+        untrained = tuple(case.untrained[repeat][begin : begin + len(curve.lrs)].tolist())
         extra = 0 if repeat in known else len(case.lrs)
         known.add(repeat)
         return replace(curve, untrained=untrained, num_steps=curve.num_steps + extra)

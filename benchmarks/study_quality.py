@@ -54,7 +54,7 @@ Samples = dict[str, list[Reached]]  # by way
 
 def measure_task(oracle: Oracle, name: str, kept: Kept, options: argparse.Namespace) -> Samples:
     """Measure what is not kept yet of each way with each group of a task's optimizers; return all by way."""
-    labels = list(oracle.tasks.OPTIMIZERS)
+    labels = options.optimizers or list(oracle.tasks.OPTIMIZERS)
     make = LookedUpTask if options.look_up else TrainedTask
     samples: Samples = {way: [] for way in options.ways}
     for group in [labels] if options.together else [[label] for label in labels]:
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="search all of a task's optimizers at once")
     parser.add_argument("--look-up", action="store_true", help="read a trial's loss from the oracle; train nothing")
     parser.add_argument("--tasks", nargs="+", help="the oracle's; default: all")
+    parser.add_argument("--optimizers", nargs="+", help="some of the oracle's; default: all")
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="default: all that the trials allow")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=20, help="full trainings that a search may take")

@@ -6,8 +6,7 @@ A small dense network on digits, 12 epochs, batches of 32; SGD, Adam or RMSprop 
 ranges and searches inside them, with the sampler "arms" or with "tpe"; the scripts search 1e-5 to 1e-1 for each
 optimizer, with Optuna's TPE or KerasTuner's BayesianOptimization and `fit`. Each is a process of its own that is ended
 after so many seconds; they run in turn. A model is good within 2 % of the scale above the best score of all of them;
-the scale is the loss of a guess, the logarithm of ten, minus that best. One that found none
-counts with all its seconds.
+the scale is the loss of a guess, log 10, minus that best. A search that found none counts with all its seconds.
 """
 
 from __future__ import annotations

@@ -101,11 +101,14 @@ class RangeCurve:
         """Return the curve that bounds are read from: what was watched, where it was measured, less being better.
 
         If the batches' untrained losses are known, each loss is moved by as much as its batch's lies off their mean.
+        They tell nothing if one of them, or their mean, is not finite.
         """
         if self.untrained:
             untrained = np.asarray(self.untrained, float)
-            losses = tuple((np.asarray(self.losses, float) - (untrained - untrained.mean())).tolist())
-            return replace(self, losses=losses)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = np.asarray(self.losses, float) - (untrained - untrained.mean())
+                told = math.isfinite(untrained.sum())
+            return replace(self, losses=tuple(moved.tolist())) if told else replace(self, untrained=())
         if self.monitor == LOSS:
             return self
         sign = self.monitor.sign

@@ -25,7 +25,7 @@ BELOW_EDGE = {
     "lion": 24.0,  # it moves each weight by the whole rate (Chen 2023, arXiv:2302.06675)
 }
 UNKNOWN_BELOW_EDGE = 8.0  # the mean of those above in log rate, without heavy momentum
-RELATIVES = {"adamw": "adam", "nadam": "adam", "adamax": "adam"}  # they take the same steps but for details
+RELATIVES = {"adamw": "adam", "nadam": "adam", "adamax": "adam", "ftrl": "adagrad"}  # the same steps but for details
 HEAVY_MOMENTUM = 0.95
 
 WIDTH = 4.5  # low = suggested / 4.5, high = 4.5 suggested: the narrowest that cover .97 of the 76, one task left out

@@ -14,8 +14,10 @@ from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
 SURE_LOCALLY = 10.0  # where each smoothed loss has its own, from some six differences: 1 % of curves of noise exceed it
+FAR = 1000.0  # times the first rate: even Lion's bounds, for a training of 200,000 updates, lie within it below an edge
 LOWER = "; lower start_lr"
 BELOW_RAMP = f"low lies below the first rate that was tried, where nothing was seen{LOWER}"
+MOST_STEPS = 1e18  # of a training; its logarithm and its JSON are numbers
 MOST = 700.0  # natural logarithm of a rate; float64 reaches from -744 to 709
 BEHIND = "in so few updates BatchNorm's moving averages lag behind the weights; train longer or lower their momentum"
 FROM_NOTHING = {
@@ -52,11 +54,12 @@ def find_bounds(
         Bounds around the suggestion, which lies below the median edge of the repeats (see `Reading`) by the optimizer's
         factor, times the factor of the length: `[suggested / 4.5, 4.5 suggested]`, and never above the rate of
         divergence. If moving averages lag in so few updates, they are higher, and uncertain. If noise hides the fall,
-        they reach to 15 times the edge, with the middle as suggestion. They do not change when losses are scaled or
-        shifted, and move with the rates. None if there is no answer, with the reason.
+        or the optimizer forgets the initial weights, they reach to 15 times the edge, with the middle as suggestion.
+        They do not change when losses are scaled or shifted, and move with the rates. None if there is no answer, with
+        the reason.
 
     Raises:
-        ValueError: if there is no curve, or `training_steps` or `averaging_steps` is below 1.
+        ValueError: if there is no curve, or `training_steps` or `averaging_steps` is no such number.
 
     >>> lrs = [10 ** (i / 12 - 7) for i in range(97)]
     >>> losses = [2 - min(lr / 1e-2, 1) + (lr / 3e-1) ** 2 for lr in lrs]
@@ -66,10 +69,14 @@ def find_bounds(
     """
     if not curves:
         raise ValueError("`find_bounds` must be given at least one curve, got none.")
-    if training_steps is not None and not 1 <= training_steps < math.inf:
-        raise ValueError(f"`training_steps` must be >= 1, or None if not known, got {training_steps!r}.")
+    if training_steps is not None and not 1 <= training_steps < MOST_STEPS:
+        raise ValueError(
+            f"`training_steps` must be >= 1 and < {MOST_STEPS:.0e}, or None if not known, got {training_steps!r:.80}."
+        )
     if averaging_steps is not None and not averaging_steps >= 1:
         raise ValueError(f"`averaging_steps` must be >= 1, or None without any, got {averaging_steps!r}.")
+    training_steps = None if training_steps is None else int(training_steps)  # of NumPy's numbers, or 2e3
+    averaging_steps = None if averaging_steps is None else float(averaging_steps)
     readings = _readings(curves)
     seen = [reading for reading in readings if reading.edge is not None]
     if 2 * len(seen) <= len(readings):
@@ -85,8 +92,9 @@ def find_bounds(
     suggested *= LAGGING_LIFT if is_lagging else 1.0
     low, high = suggested / WIDTH, WIDTH * suggested
     high = LAGGING_ROOM * high if is_lagging else min(high, diverged)
-    if _is_hidden(seen):
-        high = max(high, min(HIDDEN_ABOVE_EDGE * edge, _median([curve.lrs[-1] for curve in curves if curve.lrs])))
+    if _is_hidden(seen) or optimizer in FROM_NOTHING:
+        end = math.inf if optimizer in FROM_NOTHING else _median([curve.lrs[-1] for curve in curves if curve.lrs])
+        high = max(high, min(HIDDEN_ABOVE_EDGE * edge, end))
         suggested = math.sqrt(low) * math.sqrt(high)
     is_below_ramp = low < min(curve.lrs[0] for curve in curves if curve.lrs)
     verdict, reason = _judge(readings, seen, is_lagging=is_lagging, is_below_ramp=is_below_ramp)
@@ -124,6 +132,16 @@ def shows_bounds(curve: RangeCurve) -> bool:
     """
     (reading,) = _readings([curve])
     return reading.confidence > SURE_LOCALLY and not reading.is_open
+
+
+def leaves_room(curve: RangeCurve) -> bool:
+    """Say whether a curve shows its bounds without doubt, and so far above its first rate that they lie above it.
+
+    >>> leaves_room(RangeCurve((1e-3, 1e-2), (2.0, 1.0)))
+    False
+    """
+    (reading,) = _readings([curve])
+    return reading.edge is not None and reading.edge >= FAR * curve.lrs[0] and not more_would_help([curve])
 
 
 def _readings(curves: Sequence[RangeCurve]) -> list[Reading]:

@@ -63,7 +63,8 @@ def range_test(
         build_model: returns a compiled model, or is one; see `Loops`.
         data: what is trained on; see `Loops`. It is cycled, shuffled anew, where it has fewer batches than steps.
         optimizers: names, Keras optimizers, or {label: either}.
-        ramp: the rates that are tried; by default 100 steps from 1e-7 to 10.
+        ramp: the rates that are tried; by default 100 steps from 1e-7 to 10. One over eight decades or more begins two
+            decades later, unless that leaves a doubt.
         batch_size: samples a batch.
         batch_sizes: several of them, to be compared.
         repeats: the most curves that each optimizer's bounds are the median of; one if that shows them without doubt.
@@ -210,7 +211,7 @@ def run_range_test(
                 loops, case.optimizer, bounds[label], num_steps=confirm_steps, seed=seed, batch_size=size
             )
         if constant is not None:
-            bounds[label] = constant.doubted(bounds[label], curves[label])
+            bounds[label] = constant.explained(constant.doubted(bounds[label], curves[label]))
         watcher.on_case_end(label, bounds[label])
     return RangeTestResult(curves, bounds, cases, ramp, seed)
 

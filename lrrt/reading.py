@@ -7,6 +7,7 @@ import numpy as np
 
 from lrrt.curve import RangeCurve
 from lrrt.smoothing import (
+    MIN_PLATEAU,
     SIGNIFICANT,
     Floats,
     count_finite,
@@ -15,6 +16,7 @@ from lrrt.smoothing import (
     plateau_size,
     smooth,
     starting_level,
+    window_sizes,
 )
 
 MIN_POINTS = 10  # below this no noise can be measured
@@ -22,6 +24,7 @@ FALLEN = 0.9  # the part of the drop that counts as "has fallen": the bottom's f
 LOST = 0.75  # the part of the drop whose loss ends the good rates: what has unlearnt all may stay below where it began
 REGAINED = 0.5  # the part of the drop that must be lost again, or the upper end of the curve is open
 SURELY = 2.0  # standard errors that the lowest loss is taken too high, so that it is not one that scatters far
+LOCAL_PART = 2 / 3  # of an error that some six losses show: it is known to a third of itself
 MAYBE = 2.5  # standard errors; half of all curves of pure noise stay below
 RISEN = 8.0  # standard errors, twice what a fall needs: nothing was learnt, so only a clear rise tells
 HUGE, SMALLER = 1e300, 2.0**-16  # losses beyond it are scaled, which moves no rate, so that no difference overflows
@@ -47,7 +50,8 @@ class Reading:
     `edge` is the geometric mean of the rate at which 90 % of the drop is made and the rate at which 75 % of it is lost
     again. The first moves left when a ramp has more steps a decade; the second is the limit of stability; their mean
     hardly moves. `diverged` is where the smoothed loss is back above its starting level, which a classifier that
-    answers every sample alike need not reach. `confidence` is the drop in standard errors of the smoothed loss.
+    answers every sample alike need not reach. `confidence` is the drop in standard errors of the smoothed loss, which
+    may scatter more where the weights have moved than where they begin: the larger error counts.
     """
 
     shape: Shape
@@ -85,7 +89,7 @@ def _read(rates: Floats, losses: Floats, errors: Floats, end: float, breaks_off:
     until = len(rates) if breakdown is None else breakdown + 1
     lowest = int((smoothed + SURELY * errors)[:until].argmin())
     drop = start - float(smoothed[lowest])
-    confidence = float(np.max(((start - smoothed) / errors)[: lowest + 1]))
+    confidence = float(np.max(((start - smoothed) / _with_local(errors, rates, losses))[: lowest + 1]))
     if confidence <= SIGNIFICANT or lowest < plateau_size(rates):
         return _read_without_fall(rates, losses, errors, breaks_off)
     height = (smoothed[:until] - smoothed[lowest]) / drop  # 0 at the lowest point, 1 at the starting level
@@ -105,6 +109,12 @@ def _read(rates: Floats, losses: Floats, errors: Floats, end: float, breaks_off:
         diverged=diverged,
         is_open=not breaks_off and not bool(np.any(height[bottom:] > REGAINED)),
     )
+
+
+def _with_local(errors: Floats, rates: Floats, losses: Floats) -> Floats:
+    """Return errors no smaller than those that the losses around each show; few losses show their fall as well."""
+    is_shown = window_sizes(rates) > MIN_PLATEAU
+    return np.where(is_shown, np.maximum(errors, LOCAL_PART * errors_of(rates, losses, are_local=True)), errors)
 
 
 def _read_without_fall(rates: Floats, losses: Floats, errors: Floats, breaks_off: bool) -> Reading:

@@ -96,7 +96,7 @@ def _write_results(
         retrained=tuple(retrained),
         edge=edge_of(run.config, best, space),
         widened=studies.edges,
-        notes=(*opened.task.notes, *about_arms(run.config, studies.last)),
+        notes=(*opened.task.notes, *about_arms(run.config, studies.last, best, space)),
         evaluation=evaluation,
         objectives=studies.last.objectives,
         compiled=tuple(used_jit(run.config, studies.last.uses_xla())),

@@ -12,12 +12,13 @@ import numpy as np
 from lrrt import Loops
 from lrrt.confirmation import NUM_LOOKS, NUM_RATES
 from lrrt.monitor import LOSS
-from lrrt.recording import parts_of
+from lrrt.ramp import Ramp
+from lrrt.recording import least_and_most_steps
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.cuts import planned_cuts
 from pipeline.report.jit import planned_jit
-from pipeline.steps.arms import has_arms
+from pipeline.steps.arms import has_arms, planned_optimizers
 from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
@@ -143,9 +144,9 @@ def make_plan(config: StageConfig) -> Plan:
     """
     prepared = prepare(config)
     loops = prepared.cache.loops
-    sizes = config.study.batch_sizes
+    names, sizes = planned_optimizers(config), config.study.batch_sizes
     with guarded("A few steps must run on the task, but that"):
-        measured = tuple(_measure(loops, name, size) for name in config.range_test.optimizers for size in sizes)
+        measured = tuple(_measure(loops, name, size) for name in names for size in sizes)
         about_jit = tuple(planned_jit(config, loops, differ=bool(prepared.known_by.own)))
     parts = price(config, {(one.optimizer, one.batch_size): one for one in measured})
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
@@ -164,16 +165,18 @@ def make_plan(config: StageConfig) -> Plan:
 
 def _about_order(config: StageConfig) -> Iterator[str]:
     if has_arms(config):
-        order = ", ".join(in_order(config.range_test.optimizers))
-        yield f"the study turns to {order} in this order, and tests an optimizer's range when it does"
+        order, all_in_order = planned_optimizers(config), in_order(config.range_test.optimizers)
+        yield f"the study turns to {', '.join(order)} in this order, and tests an optimizer's range when it does"
+        if left := all_in_order[len(order) :]:
+            yield f"{config.study.num_trials} trials are too few to turn to {', '.join(left)}"
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:
     """Return the cost of each range test, and of trainings by epochs at the mean over optimizers and batch sizes."""
-    study = config.study
+    study, names = config.study, planned_optimizers(config)
     tests = [
-        _price_range_test(config, measured[name, size], is_first=name == config.range_test.optimizers[0])
-        for name in config.range_test.optimizers
+        _price_range_test(config, measured[name, size], is_first=name == names[0])
+        for name in names
         for size in config.tested_batch_sizes
     ]
     others = sum(one.compile_s for (_, size), one in measured.items() if size not in config.tested_batch_sizes)
@@ -202,9 +205,12 @@ def _price_range_test(config: StageConfig, times: Measured, *, is_first: bool) -
     if len(config.tested_batch_sizes) > 1:
         name += f", batch_size={times.batch_size}"
     untrained = test.num_steps * test.repeats if is_first and test.monitor == LOSS.name else 0  # then all know them
-    num_steps = test.num_steps * test.repeats + untrained + NUM_RATES * test.confirm_steps
+    least, most = least_and_most_steps(
+        Ramp(test.start_lr, test.end_lr, test.num_steps, test.spacing).rates(), test.repeats
+    )
+    num_steps = most + untrained + NUM_RATES * test.confirm_steps
     looks_s = NUM_RATES * NUM_LOOKS * times.validation_s if test.confirm_steps else 0.0
-    seconds, least = num_steps * times.step_s + looks_s + times.compile_s, parts_of(test.num_steps)[0]
+    seconds = num_steps * times.step_s + looks_s + times.compile_s
     return PlannedPart(name, num_steps, 0, seconds, least, least * times.step_s + times.compile_s)
 
 

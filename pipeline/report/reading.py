@@ -50,7 +50,7 @@ def read_report(run: Run, range_test: RangeTestResult, studies: Studies) -> Stag
         stored_retrained(run, results),
         edge_of(run.config, best, space),
         studies.edges,
-        (*(() if task is None else task.notes), *about_arms(run.config, studies.last)),
+        (*(() if task is None else task.notes), *about_arms(run.config, studies.last, best, space)),
         None if evaluation is None else from_plain(Evaluation, evaluation),
         studies.last.objectives,
         tuple(used_jit(run.config, studies.last.uses_xla())),

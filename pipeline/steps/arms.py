@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lrrt import RangeTestResult, Verdict
-from lrrt.words import score_text
+from lrrt.words import rate_text, score_text
 from pipeline.config.tables import StageConfig
 from pipeline.failures import NoUsableRange
 from pipeline.run import Run
 from pipeline.steps.narrowing import reasons, space_of
 from pipeline.steps.range_tests import RangeTests, range_tests, range_tests_so_far, with_optimizers
 from studies import AtEdge, OptimizerRange, SearchSpace, Study, TrialResult, at_edge
-from studies.engines.arms import ARMS, in_order, left_arms
+from studies.engines.arms import ARMS, in_order, left_arms, turns_of
 from studies.engines.arms_engine import OPTIMIZER, RangesOf, tried_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 def has_arms(config: StageConfig) -> bool:
     """Say whether the study turns to its optimizers one by one."""
     return bool(config.study.sampler == ARMS)
+
+
+def planned_optimizers(config: StageConfig) -> tuple[str, ...]:
+    """Return the optimizers whose ranges are tested, at most, in that order."""
+    optimizers = config.range_test.optimizers
+    if not has_arms(config):
+        return optimizers
+    order = in_order(optimizers)
+    return order if config.study.first else turns_of(order, config.study.num_trials)
 
 
 def first_usable(run: Run, prepared: Prepared) -> RangeTests:
@@ -74,8 +83,15 @@ def edge_of(config: StageConfig, best: TrialResult, space: SearchSpace) -> AtEdg
     return None if has_arms(config) else at_edge(best, space)
 
 
-def about_arms(config: StageConfig, study: Study) -> Iterator[str]:
-    """Say to which optimizers a study did not turn, which it left, when and why."""
+def about_arms(config: StageConfig, study: Study, best: TrialResult, space: SearchSpace) -> Iterator[str]:
+    """Say to which optimizers a study did not turn, which it left, when and why, and if it went beyond the bounds.
+
+    Args:
+        config: of the stage.
+        study: that has ended.
+        best: its best trial.
+        space: narrowed to the bounds, see `shown_space`.
+    """
     if not has_arms(config):
         return
     seen = study.observations()
@@ -86,8 +102,15 @@ def about_arms(config: StageConfig, study: Study) -> Iterator[str]:
         yield f"in {len(tried)} trials the study did not turn to {', '.join(never)}, so their ranges are not tested"
     for left in left_arms(tried):
         last = max(one.number for one in seen if one.values[OPTIMIZER] == left.arm)
-        best, typical = (score_text(study.objective.score(cost)) for cost in (left.best, left.median_of_leader))
+        of_left, typical = (score_text(study.objective.score(cost)) for cost in (left.best, left.median_of_leader))
         yield (
-            f"{left.arm} gets no more trials after trial {last}: its best, {best}, is no better than the median of "
+            f"{left.arm} gets no more trials after trial {last}: its best, {of_left}, is no better than the median of "
             f"{left.leader}, {typical}"
+        )
+    searched, rate = space.range_of(best.config), best.config.lr
+    if searched is not None and not searched.low <= rate <= (high := searched.highest_peak(space.schedules)):
+        side = "above" if rate > high else "below"
+        yield (
+            f"the best rate, {rate_text(rate)}, lies {side} the bounds of {searched.label}, {rate_text(searched.low)} "
+            f"to {rate_text(high)}: trials there were better, so the study left them"
         )

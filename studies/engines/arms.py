@@ -45,6 +45,15 @@ def in_order(optimizers: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(optimizers, key=lambda name: place.get(name, len(FIRST))))
 
 
+def turns_of(order: Sequence[str], num_trials: int) -> tuple[str, ...]:
+    """Return the optimizers to which a study of so many trials turns, at most, in their order.
+
+    >>> turns_of(["adam", "sgd", "lion"], 4)
+    ('adam', 'sgd')
+    """
+    return tuple(order[: math.ceil(num_trials / NEW_EVERY)])
+
+
 def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
     """Return the arm of the next trial.
 

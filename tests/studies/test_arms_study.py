@@ -207,3 +207,9 @@ class TestArmsStudy:
             OptunaStudy.join(storage, sampler="arms")
         study = OptunaStudy(SMALL, sampler="arms", storage=storage, creates=False)
         assert len(study.run(Bowl(), num_trials=2)) == 2
+
+    def test_a_study_that_moved_beyond_its_bounds_goes_on_as_if_it_was_never_stopped(self, tmp_path):
+        wrong = SearchSpace((OptimizerRange("sgd", 2e-4, 2e-2, 2e-3), OptimizerRange("adam", 1e-5, 1e-3, 2e-4)))
+        for num_trials in (1, 4, 6, 10):
+            parts = arms_of(wrong, num_trials, storage=f"sqlite:///{tmp_path}/study.db")
+        assert parts == arms_of(wrong, 10)

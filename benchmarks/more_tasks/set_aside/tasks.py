@@ -1,11 +1,13 @@
 """List the tasks that are set aside: no rule is fitted to them, and they are looked at once, at the end.
 
-They were chosen by kind, before any was trained: recurrent text, a table with a noisy target, images with BatchNorm.
+They were chosen by kind, before any was trained: recurrent text, a table with a noisy target, images with BatchNorm,
+convolutions over text in classes of very unlike sizes, a network of sines that learns one landscape by heart.
 """
 
 from __future__ import annotations
 
 import io
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -24,6 +26,10 @@ FLIGHT_CLASSES = {"carrier": 16, "origin": 3, "dest": 105, "month": 12}  # how m
 FLIGHT_MEASURES = ("hour", "distance")
 EMOJI_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 EMOJI_SIZE, NUM_EMOJI = 16, 1_600
+LETTERS_A_NAME = 24
+CATEGORIES = ("Ll", "Lu", "Lo", "Lm", "Mn", "Mc", "Nd", "No", "Nl", "Po", "Sm", "So")
+WITHOUT_NAMES_OF_THEIR_OWN = ("CJK", "HANGUL SYLLABLE", "TANGUT", "CUNEIFORM", "EGYPTIAN", "ANATOLIAN")
+FREQUENCY = 30.0  # of the first layer's sines (Sitzmann 2020, arXiv:2006.09661, section 3.2)
 
 
 def word_gru() -> keras.Model:
@@ -97,10 +103,55 @@ def emoji() -> tuple[Array, Array]:
     return colours.mean(-1, keepdims=True), colours
 
 
+def character_network() -> keras.Model:
+    return keras.Sequential(
+        [
+            layers.Input((LETTERS_A_NAME,), dtype="int32"),
+            layers.Embedding(28, 12),
+            layers.Conv1D(32, 4, activation="relu"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(len(CATEGORIES), "softmax"),
+        ]
+    )
+
+
+def characters() -> tuple[Array, Array]:
+    """Return the last 24 letters of Unicode's names, and each character's category, of 12: 1 to 50 % have it."""
+    rows, categories = [], []
+    for character in map(chr, range(sys.maxunicode)):
+        name, category = unicodedata.name(character, ""), unicodedata.category(character)
+        if name and category in CATEGORIES and not name.startswith(WITHOUT_NAMES_OF_THEIR_OWN):
+            letters = [ord(letter) - 64 if "A" <= letter <= "Z" else 27 for letter in name[-LETTERS_A_NAME:]]
+            rows.append([0] * (LETTERS_A_NAME - len(letters)) + letters)
+            categories.append(CATEGORIES.index(category))
+    return sample(np.array(rows, "int32"), np.array(categories, "int32"), 12_000)
+
+
+def sine_network() -> keras.Model:
+    """Build a network whose activations are sines, with the initial weights that its authors give."""
+    x = place = keras.Input((2,))
+    for units, spread in ((48, 1 / 2), (48, 6**0.5 / 48**0.5 / FREQUENCY)):
+        initial = keras.initializers.RandomUniform(-spread, spread)
+        x = keras.ops.sin(FREQUENCY * layers.Dense(units, kernel_initializer=initial)(x))
+    return keras.Model(place, layers.Dense(1)(x))
+
+
+def landscape() -> tuple[Array, Array]:
+    """Return places on a map, in -1..1, and how high each lies, standardized: the whole of it is one landscape."""
+    from matplotlib import cbook
+
+    heights = cbook.get_sample_data("jacksboro_fault_dem.npz")["elevation"].astype(float)
+    rows, columns = (np.linspace(-1, 1, count) for count in heights.shape)
+    places = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2).astype("float32")
+    return sample(places, standardized(heights.reshape(-1, 1)), 16_000)
+
+
 TASKS = {
     "words_gru": Recipe(word_gru, "sparse_categorical_crossentropy", 32, 8, words),
     "flights_embeddings": Recipe(flight_network, "mse", 32, 14, flights),
     "emoji_u_net_bn": Recipe(colouring_u_net, "mse", 16, 6, emoji),
+    "characters_conv": Recipe(character_network, "sparse_categorical_crossentropy", 32, 4, characters),
+    "landscape_sines": Recipe(sine_network, "mse", 64, 6, landscape),
 }
 NAMES = tuple(TASKS)
 load = loader(TASKS)

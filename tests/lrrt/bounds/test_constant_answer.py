@@ -142,3 +142,21 @@ def test_a_doubt_that_nothing_was_learnt_outlives_another_length_of_training():
     assert longer["adam"].verdict is not lrrt.Verdict.FOUND
     assert longer["adam"].doubt == frozen["adam"].doubt
     assert longer["adam"].doubt in longer["adam"].reason
+
+
+def test_no_answer_comes_with_a_remedy_where_labels_are_far_from_what_a_network_begins_with():
+    """Labels of 5,000 in dollars: no rate that a ramp of 20 steps tries gets SGD near them; labels of 1 are near."""
+    reasons = []
+    for labels in (5_000 + AMOUNTS, AMOUNTS):
+        ramp = lrrt.Ramp(1e-7, 1e-6, 20)
+        found = lrrt.range_test(
+            lambda: compiled("mae", L.Dense(1)), (X, labels), optimizers=["sgd"], ramp=ramp, repeats=1
+        )
+        assert found["sgd"].low is None
+        reasons.append(found["sgd"].reason)
+
+    assert reasons[0].endswith(
+        "; the labels are of the size 5e+03, and a network begins near 0, so that a ramp may be "
+        "too short to come near them: scale the labels to about 1"
+    )
+    assert "scale" not in reasons[1]

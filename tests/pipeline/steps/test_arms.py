@@ -153,6 +153,25 @@ def test_a_plan_has_the_order_of_the_optimizers():
     assert "the study turns to adam, sgd in this order, and tests an optimizer's range when it does" in plan.notes
 
 
+def test_a_plan_has_only_the_range_tests_that_so_few_trials_leave_time_for():
+    plan = make_plan(config(3))
+    assert [part.name for part in plan.parts if "range test" in part.name] == [
+        "range test of adam",
+        "range test of sgd",
+    ]
+    assert plan.parts[0].num_steps > plan.parts[1].num_steps  # the first one has the steps that change nothing
+    assert "3 trials are too few to turn to lion" in plan.notes
+
+
+def test_the_results_say_that_the_best_rate_lies_beyond_the_bounds(tmp_path):
+    settings = config(6, **{"range_test.optimizers": ["sgd"], "study.schedules": ["fixed"]})
+    given = bounds_by_hand(settings, {"sgd": (2e-4, 2e-2)})  # the bowl is solved at once at 0.25
+    report = go_on(replace(bowl_run(settings, tmp_path), given=given, tests_ranges=False))
+    assert report.best.config.lr > 0.02
+    [note] = [note for note in report.notes if note.startswith("the best rate, ")]
+    assert "lies above the bounds of sgd, 2.0e-04 to 2.0e-02: trials there were better" in note
+
+
 def test_the_report_says_which_optimizer_gets_no_more_trials_when_and_why(tmp_path):
     report = run(tmp_path, 24)
     left = [note for note in report.notes if "gets no more trials after trial" in note]
