@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lrrt.streams import is_stream
 from pipeline.config.study_table import HELD_OUT
 from pipeline.config.tables import StageConfig
 from pipeline.data.splits import HOW
@@ -49,7 +50,13 @@ def use_of(
     """
     held = task.held_out
     split = held.kind if held is not None else None if folds is None else folds.split.kind
-    notes = *_on_hold_out(config, task), *_on_folds(config, task, folds), *_on_weights(class_weight), *_on_values(task)
+    notes = (
+        *_on_hold_out(config, task),
+        *_on_folds(config, task, folds),
+        *_on_weights(class_weight),
+        *_on_values(task),
+        *_on_batches(config, task),
+    )
     return DataUse(split, held is not None, class_weight, notes)
 
 
@@ -117,3 +124,9 @@ def _on_values(task: Task) -> Iterator[str]:
     if task.data_names:
         names = ", ".join(task.data_names)
         yield f"the data depend on {names}: they are loaded for each value, and kept as far as memory allows"
+
+
+def _on_batches(config: StageConfig, task: Task) -> Iterator[str]:
+    if is_stream(task.train):
+        size = config.study.batch_sizes[0]
+        yield f"the training data comes in batches of its own: where results say {size}, its own size is meant"

@@ -103,8 +103,17 @@ class SearchSpace:
             own: the hyperparameters of the user's model.
 
         Raises:
+            TypeError: for what is not bounds by label, or one name or number in place of several.
             ValueError: for bounds of several models, or without a batch size that is searched.
         """
+        if not isinstance(bounds, Mapping) or not all(isinstance(one, Bounds) for one in bounds.values()):
+            raise TypeError(
+                "`bounds` must be lrrt.Bounds by the label of their optimizer, such as result.bounds, got "
+                f"{bounds!r:.80}."
+            )
+        for name, several in (("schedules", schedules), ("batch_sizes", batch_sizes)):
+            if isinstance(several, str | int):
+                raise TypeError(f"`{name}` must be several, such as [{several!r}], got {several!r}.")
         return cls(
             ranges_within(bounds, cases or {}, batch_sizes, fallback_range),
             tuple(schedules),

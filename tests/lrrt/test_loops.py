@@ -59,7 +59,7 @@ def test_a_run_in_parts_takes_the_batches_of_a_whole_one():
     [
         ((X[:0], Y[:0]), "data must not be empty, got 0 samples"),
         ((X, Y[:-1]), "All parts of data must have one length, got 12, 11 samples"),
-        ((list(X), Y), r"must have one length, got 4, 12 samples\..* one for each sample, pass numpy.stack"),
+        ((list(X), Y), r"must have one length, got 2, 12 samples\..* one for each sample, pass numpy.stack"),
         (
             (np.where(X == 6, np.nan, X), Y),
             "data must be finite, got NaN or infinity in 1 of 12 samples, first in sample 3",

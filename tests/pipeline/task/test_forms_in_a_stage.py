@@ -64,6 +64,7 @@ def test_an_endless_dataset_of_text_has_epochs_of_so_many_steps(run):
     report = run(reader, {"train": batches.repeat(), "validation": batches, "test": (TEXTS, LABELS)}, steps=5)
 
     assert report.best.num_steps == 15
+    assert any("comes in batches of its own: where results" in note for note in report.summary["data"]["notes"])
     assert 0 <= report.summary["best"]["test"]["accuracy"] <= 1
 
 

@@ -286,3 +286,17 @@ def test_a_diverged_result_survives_json_without_nan():
 
     assert (again.state, again.best_epoch, again.score) == (TrialState.DIVERGED, 1, 2.5)
     assert np.isnan(again.train_losses[1])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "options", "message"),
+    [
+        ({"sgd": (1e-3, 1e-1)}, {}, "must be lrrt.Bounds by the label of their optimizer, such as result.bounds, got"),
+        (None, {}, "must be lrrt.Bounds by the label of their optimizer"),
+        ({}, {"schedules": "fixed"}, r"`schedules` must be several, such as \['fixed'\], got 'fixed'"),
+        ({}, {"batch_sizes": 32}, r"`batch_sizes` must be several, such as \[32\], got 32"),
+    ],
+)
+def test_what_are_no_bounds_or_not_several_is_refused_with_the_remedy(bounds, options, message):
+    with pytest.raises(TypeError, match=message):
+        SearchSpace.from_bounds(bounds, **options)
