@@ -64,32 +64,6 @@ def from_code():
     return module
 
 
-@pytest.mark.usefixtures("blank_pictures_here")
-def test_the_tutorial_leads_from_nothing_to_the_best_model(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(sys.modules, "my_task", None)  # put back as it was in the end
-    del sys.modules["my_task"]
-    for key, value in {"NUM_TRIALS": "2", "EPOCHS": "4", "TOP_RETRAINED": "1", "RETRAIN_SEEDS": "1"}.items():
-        monkeypatch.setenv(f"LRRT_STUDY__{key}", value)
-
-    for language, head, text in FENCE.findall(read(DOCS / "tutorial.md")):
-        title = re.search(r'title="(\S*?)"', head)
-        if title:
-            Path(title[1]).write_text(text, encoding="utf-8")
-        elif language == "sh" and not head:
-            for words in commands_in(text):
-                app(["3" if word == "20" else word for word in words], standalone_mode=False)
-        elif language == "python":
-            exec(compile(text, "tutorial.md", "exec"), {})
-
-    assert "test loss" in capsys.readouterr().out
-    assert len(Path("out/trials.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
-    listed = read(DOCS / "reference/files.md").replace("*", "")
-    written = [path for folder in ("out", "state") for path in Path(folder).iterdir()]
-    assert [path.name for path in written if path.name not in listed] == []
-
-
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.stem != "tutorial" and blocks(page, "python")], ids=str
 )
