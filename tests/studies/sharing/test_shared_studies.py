@@ -257,7 +257,7 @@ from tests.studies.contract import SMALL
 
 rng = random.Random(0)
 for life in range(6):
-    left = rng.randint(1, 300)  # statements until it is killed; a trial takes about fifty
+    left = rng.randint(1, 300)  # statements until it is killed; a trial takes about twenty
     child = os.fork()
     if not child:
         study = OptunaStudy(SMALL, storage=sys.argv[1], name=sys.argv[2], sampler="random", grace_s=1.0)
