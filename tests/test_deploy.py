@@ -60,6 +60,6 @@ def test_an_image_is_built_of_files_that_there_are_and_starts_a_command_that_is_
     assert all((ROOT / source).exists() for source in copied)
     assert {"lrrt", "studies", "pipeline", "examples", "setup.py"} <= set(copied)
     (command,) = re.findall(r'^ENTRYPOINT \["(.*)"\]$', DOCKERFILE, re.M)
-    assert re.search(rf'^{command} = "pipeline.cli:main"$', project, re.M)
+    assert re.search(rf'^{command} = "pipeline.__main__:main"$', project, re.M)
     for extra in re.findall(r"\.\[(\w+)\]", DOCKERFILE):
         assert re.search(rf"^{extra} = \[$", project, re.M)
