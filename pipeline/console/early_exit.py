@@ -20,12 +20,12 @@ def make_exits_of_others_faults() -> None:
     leave, pid = os._exit, os.getpid()
 
     def checked(status: int) -> NoReturn:
-        from lrrt.words import printable
-
         caller = sys._getframe().f_back  # None if Python itself calls it, as an exit handler
         name = "" if caller is None else caller.f_globals.get("__name__", "")
         if os.getpid() != pid or name.partition(".")[0] in OURS:
             leave(status)
+        from lrrt.words import printable  # not before: a command that is ending may have imported nothing of it
+
         place = "" if caller is None else f" ({caller.f_code.co_filename}:{caller.f_lineno})"
         told = printable(f"lrrt: The task's code must return to lrrt, but it left by os._exit({status!r}){place}.")
         os.write(2, f"{told}\n".encode(errors="replace"))

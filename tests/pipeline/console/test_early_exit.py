@@ -55,3 +55,18 @@ def test_a_process_that_a_task_forks_ends_as_it_wants_to(tmp_path, pytestconfig)
 
     assert LEAVES not in ended.stderr
     assert "after the fork" in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "init", "schema config", "status --state nothing-here"])
+def test_a_short_command_ends_without_a_word_of_how_it_ends(words, tmp_path, pytestconfig):
+    """Such a command has imported little of lrrt when it leaves, and by then Python imports no threads any more."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", *words.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
