@@ -14,10 +14,11 @@ over the seeds; the scale of a case is the loss before training minus the lowest
 answer is a miss with a regret of 1:
 
 covers: the share of cases with a rate inside [low, high] whose b is within 5, 2, 1 % of the scale of the lowest b.
+contains: the share of cases whose best rate lies inside.
 width: the median of log10(high / low), in decades.
 regret: the mean of (b(suggested) - lowest b) / scale, with b interpolated in the log of the rate, 1 at the most.
-best of 4: the mean over the cases of the expected regret of the best of 4 rates, drawn log-uniformly inside; below
-each table, that of the best of 4 on the median task.
+best of so many: the mean over the cases of the expected regret of the best of so many rates, drawn log-uniformly
+inside; below each table, that of the best of 4 on the median task.
 steps: the mean number of training steps that the rule takes.
 
 The field's tools train once; here they get three whole curves, and the median of what they say to each. The remembered

@@ -34,10 +34,12 @@ class Score:
     """How an answer compares with the truth.
 
     `covers` says for each of `GOOD` whether such a rate lies inside, `drawn` is the expected regret of the best of each
-    of `DRAWS` rates, log-uniform inside. The width is in decades, None if there are no bounds.
+    of `DRAWS` rates, log-uniform inside. `contains` says whether the best rate of the grid lies inside. The width is in
+    decades, None if there are no bounds.
     """
 
     covers: tuple[bool, ...]
+    contains: bool
     width: float | None
     regret: float
     drawn: tuple[float, ...]
@@ -89,11 +91,12 @@ class Truth:
         regret = 1.0 if answer.suggested is None else float(self.regret(answer.suggested))
         if answer.low is None or answer.high is None:
             drawn = (regret,) * len(DRAWS) if answer.suggested is not None else (1.0,) * len(DRAWS)
-            return Score((False,) * len(GOOD), None, regret, drawn, answer.num_steps)
+            return Score((False,) * len(GOOD), False, None, regret, drawn, answer.num_steps)
         inside = (self.rates >= answer.low * (1 - SLACK)) & (self.rates <= answer.high * (1 + SLACK))
         least = float(self.excess[inside].min()) if inside.any() else 1.0
         return Score(
             tuple(least <= good for good in GOOD),
+            bool(inside[self.values.argmin()]),
             math.log10(answer.high / answer.low),
             regret,
             best_of_draws(np.sort(self.regret(np.geomspace(answer.low, answer.high, NUM_PLACES)))),
@@ -123,22 +126,22 @@ def wilson(successes: int, total: int) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-SHOWN_DRAWS = 4
 HEADS = (
-    *("", *(f"covers {good:.0%}" for good in GOOD), "95 % of the first", "width"),
-    *("regret", "median regret", f"best of {SHOWN_DRAWS}", "steps"),
+    *("", *(f"covers {good:.0%}" for good in GOOD), "95 % of the first", "contains", "width"),
+    *("regret", "median regret", *(f"best of {draws}" for draws in DRAWS), "steps"),
 )
 
 
 def row_of(way: str, scores: Sequence[Score]) -> tuple[Cell, ...]:
-    """Return shares with an interval, median width, mean and median regret, mean regret of four draws, mean steps."""
+    """Return shares with an interval, median width, mean and median regret, mean regret of draws, mean steps."""
     widths = [score.width for score in scores if score.width is not None]
-    shares: tuple[Cell, ...] = (None,) * (len(GOOD) + 2)
+    shares: tuple[Cell, ...] = (None,) * (len(GOOD) + 3)
     if widths:
         covers = [statistics.fmean(score.covers[i] for score in scores) for i in range(len(GOOD))]
         interval = wilson(sum(score.covers[0] for score in scores), len(scores))
-        shares = (*covers, "{:.2f} to {:.2f}".format(*interval), float(statistics.median(widths)))
+        contains = statistics.fmean(score.contains for score in scores)
+        shares = (*covers, "{:.2f} to {:.2f}".format(*interval), contains, float(statistics.median(widths)))
     regrets = [score.regret for score in scores]
-    drawn = statistics.fmean(score.drawn[DRAWS.index(SHOWN_DRAWS)] for score in scores)
+    drawn = [statistics.fmean(of_cases) for of_cases in zip(*(score.drawn for score in scores), strict=True)]
     steps = statistics.fmean(score.num_steps for score in scores)
-    return (way, *shares, statistics.fmean(regrets), float(statistics.median(regrets)), drawn, steps or None)
+    return (way, *shares, statistics.fmean(regrets), float(statistics.median(regrets)), *drawn, steps or None)
