@@ -108,11 +108,18 @@ def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) ->
         ValueError: for labels or weights that they do not take, saying what is wrong.
     """
     import keras
+    import tensorflow as tf
 
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     try:
         model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-    except Exception as error:  # metrics of the user's own may raise anything
+    except (
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        tf.errors.OpError,
+    ) as error:  # what wrong labels lead to
         raise ValueError(
             f"{name} must have labels that the model's metrics take, got y of {_shown(y)} for outputs of "
             f"{_shown(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
