@@ -32,6 +32,7 @@ SECRETS = ("top", "SECRET")
 
 @pytest.fixture(scope="module", autouse=True)
 def config_file():
+    PATH.parent.mkdir(exist_ok=True)  # a process that takes over tests of another comes here twice
     PATH.write_text(template())
     yield
     shutil.rmtree(PATH.parent)
