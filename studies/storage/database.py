@@ -23,6 +23,7 @@ UNKNOWN_PARAMETER = re.compile(
     r"""(?:argument\(s\)|invalid connection option|invalid URI query parameter:|unexpected keyword argument)"""
     r""" ["'](\w+)["']"""
 )
+MOST_COLLISIONS = 5  # with processes that make tables at the same time: Optuna makes them in several transactions
 OPENING_S = 10.0  # so long a storage that does not answer is called again when a study is opened
 CONNECT_TIMEOUT_S = 10
 
@@ -61,12 +62,13 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         BadUrl: if the URL has unknown parameters.
     """
     retry = Retrying(url, OPENING_S)
-    try:
-        return retry(lambda: _opened(url, creates))
-    except Exception as error:
-        if not (creates and _is_made_by_another(error)):
-            raise
-    time.sleep(random.uniform(0.5, 1.5))  # until the other process has made all tables
+    for _ in range(MOST_COLLISIONS):
+        try:
+            return retry(lambda: _opened(url, creates))
+        except Exception as error:
+            if not _is_made_by_another(error):  # Optuna writes its version also where it makes no tables
+                raise
+        time.sleep(random.uniform(0.5, 1.5))  # until the other process has made all tables
     return retry(lambda: _opened(url, creates))
 
 

@@ -191,10 +191,10 @@ def test_of_two_processes_one_may_be_stopped_at_any_moment(server, start, tmp_pa
     )
     time.sleep(random.Random(f"{number} {moment}").uniform(0, 1.5 * seconds))
     first.send_signal(number)
-    codes = [ended(process)[0] for process in (first, second)]
+    (code, ended_so), (other_code, told) = ended(first), ended(second)
 
-    assert codes[0] in (0, -number, 128 + number)
-    assert codes[1] == 0
+    assert code in (0, -number, 128 + number), ended_so
+    assert other_code == 0, told
     code, told = ended(start(study__num_trials=6))
     assert code == 0, told
     left = trials(tmp_path)
