@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.labels import check_labels, check_shapes
+from lrrt.mismatches import batch_remedy, label_remedy, reason_of, shapes_of, shown
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
 from lrrt.variables import states_of
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import keras
 
     from lrrt.batches import Batches
-
-NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ?| \[Op:.*")  # Keras's bold letters, TensorFlow's names of nodes
-AROUND = ("Exception encountered when", "Arguments received by")  # lines of Keras's messages that say nothing of why
 
 
 def fixed_batch_size(model: keras.Model) -> int | None:
@@ -77,25 +74,25 @@ def predicted(model: keras.Model, batch: Batch, name: str) -> Any:
     except Exception as error:  # layers of the user's own may raise anything
         if _fits(model, x):
             raise ValueError(
-                f"The model must run on a batch of {name}, whose shape {_shapes(x)} is that of its inputs, but it "
+                f"The model must run on a batch of {name}, whose shape {shapes_of(x)} is that of its inputs, but it "
                 f"raised {reason_of(error)}."
             ) from error
-        inputs = _shapes(getattr(model, "inputs", None) or []) if model.built else ""
+        inputs = shapes_of(getattr(model, "inputs", None) or []) if model.built else ""
         expected = f", for inputs of shape {inputs}" if inputs else ""
         raise ValueError(
-            f"{name} must be what the model's inputs take, got x of shape {_shapes(x)}{expected} ({reason_of(error)})."
-            f"{_batch_remedy(model, x)}"
+            f"{name} must be what the model's inputs take, got x of shape {shapes_of(x)}{expected} "
+            f"({reason_of(error)}).{batch_remedy(model, x)}"
         ) from error
     if is_plain:
         _check_is_output(model, y_pred)
         try:
             _trace_loss(model, x, y, y_pred, sample_weight)
         except Exception as error:  # as may losses
-            weights = "" if sample_weight is None else f" and weights of shape {_shapes(sample_weight)}"
+            weights = "" if sample_weight is None else f" and weights of shape {shapes_of(sample_weight)}"
             raise ValueError(
                 f"{name} must have labels{' and weights' if weights else ''} that the model's loss takes, got y of "
-                f"shape {_shapes(y)}{weights} for outputs of shape {_shapes(y_pred)} ({reason_of(error)})."
-                f"{_label_remedy(y, y_pred)}"
+                f"shape {shapes_of(y)}{weights} for outputs of shape {shapes_of(y_pred)} ({reason_of(error)})."
+                f"{label_remedy(y, y_pred)}"
             ) from error
         check_shapes(model, y, y_pred, name)
     return y_pred
@@ -113,16 +110,10 @@ def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) ->
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     try:
         model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-    except (
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-        tf.errors.OpError,
-    ) as error:  # what wrong labels lead to
+    except (AttributeError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:  # of wrong labels
         raise ValueError(
-            f"{name} must have labels that the model's metrics take, got y of {_shown(y)} for outputs of "
-            f"{_shown(y_pred)} ({reason_of(error)}).{_label_remedy(y, y_pred)}"
+            f"{name} must have labels that the model's metrics take, got y of {shown(y)} for outputs of "
+            f"{shown(y_pred)} ({reason_of(error)}).{label_remedy(y, y_pred)}"
         ) from error
 
 
@@ -174,13 +165,6 @@ def check_fixed_size(required: int | None, batch_size: int) -> None:
         raise ValueError(f"`batch_size` must be {required}, since the model takes no other batches, got {batch_size}.")
 
 
-def reason_of(error: Exception) -> str:
-    """Return the first line of an error that says what is wrong, without what Keras puts around it."""
-    lines = [NOISE.sub("", line).strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith(AROUND)]
-    return f"{type(error).__name__}: {telling[0].rstrip('.') if telling else ''}"
-
-
 def _fits(model: keras.Model, x: Any) -> bool:
     """Say whether a batch has as many arrays as the model has inputs, of their shapes and of text where they are."""
     import keras
@@ -212,31 +196,6 @@ def _check_multiple(required: int | None, batches: Batches, name: str) -> None:
         )
 
 
-def _shapes(tensors: Any) -> str:
-    import keras
-
-    leaves = keras.tree.flatten(tensors)
-    return " and ".join(str((None, *leaf.shape[1:])) for leaf in leaves if leaf is not None)
-
-
-def _shown(tensors: Any) -> str:
-    """Return shapes, after the names of those in a dict."""
-    if isinstance(tensors, dict):
-        return " and ".join(f"{name} {_shapes(one)}" for name, one in tensors.items())
-    return f"shape {_shapes(tensors)}"
-
-
-def _batch_remedy(model: keras.Model, x: Any) -> str:
-    """Say what to do where x seems to be a single sample."""
-    import keras
-
-    inputs = getattr(model, "inputs", None) if model.built else None
-    pairs = zip(inputs or [], keras.tree.flatten(x), strict=False)
-    if any(len(leaf.shape) == len(tensor.shape) - 1 for tensor, leaf in pairs):
-        return " Of a tf.data.Dataset of single samples, call .batch(32); to one array, add the axis that is missing."
-    return ""
-
-
 def _check_is_output(model: keras.Model, y_pred: Any) -> None:
     import keras
 
@@ -246,24 +205,3 @@ def _check_is_output(model: keras.Model, y_pred: Any) -> None:
             f"A model must return tensors when it is called, got {type(others[0]).__name__} from "
             f"{type(model).__name__}. Return the output at the end of its call."
         )
-
-
-def _label_remedy(y: Any, y_pred: Any) -> str:
-    import keras
-
-    num_labels, num_outputs = len(keras.tree.flatten(y)), len(keras.tree.flatten(y_pred))
-    if num_labels == num_outputs == 1:
-        return _remedy_of_one(*keras.tree.flatten(y), *keras.tree.flatten(y_pred))
-    if num_labels == num_outputs:
-        return ""
-    return f" Give as many y as the model has outputs, {num_outputs}, got {num_labels}; several as a tuple or a dict."
-
-
-def _remedy_of_one(y: Any, y_pred: Any) -> str:
-    """Say which loss fits labels that are one-hot, or that are class numbers."""
-    rank = len(y_pred.shape)
-    if len(y.shape) == rank and y.shape[-1] == y_pred.shape[-1] != 1:
-        return " One-hot labels go with categorical_crossentropy."
-    if len(y.shape) == rank - 1 and y_pred.shape[-1] != 1:
-        return " Class numbers go with sparse_categorical_crossentropy."
-    return ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lrrt.matching import build_size, reason_of
+from lrrt.matching import build_size
+from lrrt.mismatches import reason_of
 from lrrt.one_batch import BrokenStep, run_on_batch
 from lrrt.steps import has_step_of_its_own
 from lrrt.variables import assign, members, read
