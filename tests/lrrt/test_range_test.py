@@ -12,6 +12,7 @@ from lrrt.factors import averaging_steps_of, kind_of
 from lrrt.recording import repeated
 from lrrt.smoothing import smooth
 from lrrt.variables import read
+from tests.lrrt.notes import Notes
 
 SPARSE = "sparse_categorical_crossentropy"
 SHORT = lrrt.Ramp(num_steps=60)
@@ -167,13 +168,6 @@ def test_a_builder_that_seeds_itself_is_told_that_repeats_begin_alike():
         model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         return model
-
-    class Notes(lrrt.Watcher):
-        def __init__(self):
-            self.notes = []
-
-        def on_note(self, text):
-            self.notes.append(text)
 
     watcher, x = Notes(), np.ones((8, 2), "float32")
     lrrt.range_test(build, (x, x[:, 0]), ramp=lrrt.Ramp(1e-12, 1e-10, 12), batch_size=8, repeats=2, watcher=watcher)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lrrt
+from tests.lrrt.notes import Notes
 
 L = keras.layers
 X, Y = np.random.default_rng(0).random((16, 6)).astype("float32"), np.arange(16) % 3
@@ -54,14 +55,6 @@ def binary():
     model = keras.Sequential([L.Input((6,)), L.Dense(1, "sigmoid")])
     model.compile("sgd", keras.losses.BinaryCrossentropy())
     return model
-
-
-class Notes(lrrt.Watcher):
-    def __init__(self):
-        self.notes = []
-
-    def on_note(self, text):
-        self.notes.append(text)
 
 
 @pytest.mark.parametrize(

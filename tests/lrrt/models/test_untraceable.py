@@ -6,6 +6,7 @@ import pytest
 
 import lrrt
 from lrrt.confirmation import try_rates
+from tests.lrrt.notes import Notes
 
 X = np.random.default_rng(0).normal(size=(80, 6)).astype("float32")
 Y = (X[:, 0] + X[:, 1] > 0).astype("int32")
@@ -31,13 +32,6 @@ def builder(kind=keras.Sequential, **options):
     return build
 
 
-class Notes(lrrt.Watcher):
-    """Collects what a user should know."""
-
-    def __init__(self, texts):
-        self.on_note = texts.append
-
-
 def run_range_test(build_model, data=(X, Y), **arguments):
     options = {"optimizers": ["sgd"], "ramp": RAMP, "batch_size": 16, "repeats": 1, "validation_data": HELD}
     return lrrt.range_test(build_model, data, **options | arguments)
@@ -54,13 +48,13 @@ def run_range_test(build_model, data=(X, Y), **arguments):
     "monitor", ["val_accuracy", *(pytest.param(name, marks=pytest.mark.long) for name in ("loss", "accuracy"))]
 )
 def test_a_model_that_cannot_be_traced_shows_the_curve_that_a_compiled_one_shows(build_model, reason, monitor):
-    notes = []
-    (curve,) = run_range_test(build_model, monitor=monitor, watcher=Notes(notes)).curves["sgd"]
-    (compiled,) = run_range_test(builder(), monitor=monitor, watcher=Notes(notes)).curves["sgd"]
+    heard = Notes()
+    (curve,) = run_range_test(build_model, monitor=monitor, watcher=heard).curves["sgd"]
+    (compiled,) = run_range_test(builder(), monitor=monitor, watcher=heard).curves["sgd"]
 
     np.testing.assert_allclose(curve.losses, compiled.losses, rtol=1e-4)
     np.testing.assert_allclose(curve.monitored, compiled.monitored, rtol=1e-4)
-    (note,) = notes
+    (note,) = heard.notes
     assert note.startswith(f"range tests go through model.fit, which takes many times longer: {reason}")
 
 
@@ -80,10 +74,10 @@ def test_short_trainings_at_constant_rates_show_what_they_show_in_a_compiled_loo
 
 
 def test_one_note_is_enough_for_several_optimizers_and_batch_sizes():
-    notes = []
+    heard = Notes()
     arguments = {"optimizers": ["sgd", "adam"], "batch_sizes": [16, 40], "ramp": lrrt.Ramp(num_steps=2)}
-    assert len(run_range_test(builder(run_eagerly=True), watcher=Notes(notes), **arguments).bounds) == 4
-    assert len(notes) == 1
+    assert len(run_range_test(builder(run_eagerly=True), watcher=heard, **arguments).bounds) == 4
+    assert len(heard.notes) == 1
 
 
 def batches(count):
