@@ -72,7 +72,7 @@ def read_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
     import numpy as np
 
     file = weights_file(directory, best)
-    if not file.exists():
+    if not file.is_file():
         return None
     try:
         with file.open("rb") as stream, np.load(stream) as arrays:
@@ -88,8 +88,9 @@ def weights_file(directory: RunDirectory, trial: TrialResult) -> Path:
 
 def read_checkpoint(directory: RunDirectory, key: Key) -> TrialCheckpoint | None:
     """Read the checkpoint of an interrupted training; None if there is none, or if it is broken."""
+    file = directory.checkpoint(key)
     try:
-        return TrialCheckpoint.load(directory.checkpoint(key))
+        return TrialCheckpoint.load(file) if file.is_file() else None
     except (FileNotFoundError, BrokenCheckpoint):  # without it the training begins again, and nothing else is lost
         return None
 
