@@ -33,7 +33,7 @@ class Starter:
     def __init__(self):
         self._process, self._channel = None, None
 
-    def start(self, arguments=(), *, program=None, folder=".", environ=None, limits=(), draws=False):
+    def start(self, arguments=(), *, program=None, folder=".", environ=None, output=None, limits=(), draws=False):
         """Start `python -m pipeline`, or `python -c` with a program, with these arguments.
 
         Args:
@@ -41,6 +41,7 @@ class Starter:
             program: Python text.
             folder: where.
             environ: its variables, all of them; by default those of this process.
+            output: an open file for all that it writes; by default there are pipes, as `Command` has them.
             limits: see `set_limits`.
             draws: whether it draws its pictures, which is half of what a small run takes.
         """
@@ -63,9 +64,9 @@ class Starter:
             "limits": limits,
             "draws": draws,
         }
-        ours, theirs = zip(*(os.pipe() for _ in range(3)), strict=True)
-        text = json.dumps(request).encode()
-        socket.send_fds(self._channel, [text], theirs)
+        ours, theirs = zip(*(os.pipe() for _ in range(1 if output else 3)), strict=True)
+        files = [output.fileno()] * 2 if output else []
+        socket.send_fds(self._channel, [json.dumps(request).encode()], [*theirs, *files])
         for descriptor in theirs:
             os.close(descriptor)
         return Command(*ours)
@@ -90,9 +91,9 @@ class Starter:
 class Command:
     """A command that was started; the part of `subprocess.Popen` that tests use."""
 
-    def __init__(self, stdout, stderr, status):
-        self.stdout, self.stderr = (os.fdopen(one, errors="surrogateescape") for one in (stdout, stderr))
+    def __init__(self, status, *pipes):
         self._status = os.fdopen(status)
+        self.stdout, self.stderr = [os.fdopen(one, errors="surrogateescape") for one in pipes] or (None, None)
         self.pid, self.returncode = int(self._status.readline()), None
 
     def poll(self):
@@ -133,8 +134,11 @@ class Command:
     def kill(self):
         self.send_signal(signal.SIGKILL)
 
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
     def __del__(self):
-        for stream in (self.stdout, self.stderr, self._status):
+        for stream in filter(None, (self.stdout, self.stderr, self._status)):
             stream.close()
 
 
@@ -152,7 +156,7 @@ def serve(channel):
             os.close(descriptor)
 
 
-def become(request, stdout, stderr, status):
+def become(request, status, stdout, stderr):
     """Fork once more: the parent waits for the command's end and says how it was, the child becomes the command."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
