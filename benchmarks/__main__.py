@@ -52,7 +52,7 @@ PARTS = {
     "startup": Part("startup.py", "--times 9", "--times 3"),
     "range-test": Part("range_test_speed.py", "--pairs 9", "--pairs 3"),
     "dense": Part("study_speed.py digits_mlp", "--trials 9", "--trials 3"),
-    "convnet": Part("study_speed.py convnet", "--trials 6", "--trials 3"),
+    "convnet": Part("study_speed.py convnet", "--trials 3", "--trials 3"),
     "bookkeeping": Part("bookkeeping.py", "--trials 60", "--trials 20"),
     "memory": Part("memory.py", "--trials 200 --fits 20", "--trials 40 --fits 12"),
     "scaling": Part(
