@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from studies.objective import Objectives
-from studies.trial import TrialResult, TrialState
+from studies.trial import TrialResult
 from studies.trial_config import TrialConfig
 
 
