@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests.optuna_versions import read_versions_of_tables_once
+from tests.starter import STARTER
 from tests.undrawn import undrawn
 
 # Several processes share the cores, and small models gain nothing from threads. Read when TensorFlow is imported.
@@ -21,6 +22,11 @@ hypothesis.settings.load_profile("lrrt")
 
 
 read_versions_of_tables_once()
+
+
+def pytest_sessionfinish():
+    """Stop the process that was forked for commands, if any was."""
+    STARTER.stop()
 
 
 @pytest.fixture
