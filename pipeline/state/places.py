@@ -14,6 +14,21 @@ KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a soc
 DEVICE = "a device"
 
 
+def check_name(folder: Path) -> None:
+    """Refuse a path that is no text, which neither the URL of a database nor JSON can hold.
+
+    Raises:
+        CorruptState: with the remedy.
+    """
+    try:
+        str(folder).encode("utf-8")
+    except UnicodeEncodeError:
+        raise CorruptState(
+            f"{folder} must be a path in UTF-8, but it holds bytes that are not. Rename the folder, or give --out and "
+            "--state others."
+        ) from None
+
+
 def check_no_pipes(files: Iterable[Path]) -> None:
     """Refuse what is read as a file but is a pipe or a device, for whose content a process would wait for ever.
 

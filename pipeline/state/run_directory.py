@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.failures import BadRunDirectory
-from pipeline.state.places import check_no_pipes, check_places
+from pipeline.state.places import check_name, check_no_pipes, check_places
 from pipeline.state.run_lock import HOLDER, LOCK, held, results_held
 from studies.storage.whole_file import is_abandoned, is_leftover
 
@@ -27,7 +27,7 @@ class RunDirectory:
 
     Raises:
         BadRunDirectory: if the two are one folder, or one of them is a file.
-        CorruptState: if a pipe or a device is in the place of a file.
+        CorruptState: if a pipe or a device is in the place of a file, or a path is not UTF-8.
     """
 
     out: Path
@@ -37,6 +37,7 @@ class RunDirectory:
         if self.out.resolve() == self.state.resolve():
             raise BadRunDirectory(f"Results and state must have a folder each, got {str(self.out)!r} for both.")
         for folder in (self.out, self.state):
+            check_name(folder.resolve())
             if os.path.lexists(folder) and not os.path.isdir(folder):
                 raise BadRunDirectory(f"{str(folder)!r} must be a folder or not exist, but it is a file.")
         check_no_pipes(self._files())

@@ -107,21 +107,32 @@ def test_a_disk_that_is_read_only_is_said_and_a_finished_run_on_it_can_be_looked
             assert "Traceback" not in told
 
 
+NAMES = [
+    ["a space", "ünïcode 模型", "100%", "per%20cent", "a?b#c&d=e", "quote'\""],
+    ["{braces}", "$HOME", "back\\slash", "new\nline", "-dash", "x" * 200],
+    ["a:b", "\x1b[2J", "...", "semi;colon", "*"],
+]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("a space", "ünïcode 模型", "100%", "per%20cent", "a?b#c&d=e", "quote'\"", "{braces}", "$HOME", "back\\slash"),
-        *("new\nline", "-dash", "x" * 200, "a:b", "not UTF-8 \udcff", "\x1b[2J", "...", "semi;colon", "*"),
-    ],
-)
-def test_a_folder_of_any_name_is_one(undisturbed, tmp_path, name):
-    folder = tmp_path / name
+@pytest.mark.parametrize("names", NAMES)
+def test_a_folder_of_any_name_is_one(undisturbed, tmp_path, names):
+    folder = tmp_path.joinpath(*names)
+    folder.parent.mkdir(parents=True)
     check_goes_on(folder, undisturbed()[0])
     process = command(folder, "status", "--out", str(folder / "out"), "--state", str(folder / "state"))
     shown = process.communicate()
     assert process.returncode == 0, shown
     assert "done: 3 of 3 trials have ended" in shown[0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("words", [["run"], ["status"], ["report"]])
+def test_a_folder_whose_name_is_not_utf8_is_refused_before_anything_runs(tmp_path, words):
+    code, told = ended(command(tmp_path / "not UTF-8 \udcff", *words))
+    assert code == 74
+    assert "must be a path in UTF-8, but it holds bytes that are not. Rename the folder, or give --out" in told
+    assert told.startswith("lrrt: a file cannot be read or written: ")
 
 
 def test_a_disk_that_is_full_is_said_with_the_remedy(capsys):
