@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.cluster import submit, worker
+from pipeline.commands.failures import say_failure
 from pipeline.commands.look import init, plan, report, schema, status, validate
 from pipeline.commands.train import export, range_, run, search
 from pipeline.console.early_exit import let_warnings_be_no_errors, make_exits_of_others_faults
@@ -60,7 +61,10 @@ def main() -> None:
     allow_open_files()
     make_exits_of_others_faults()
     with without_teardown():
-        app(prog_name="lrrt")
+        try:
+            app(prog_name="lrrt")
+        except OSError as error:  # of the help or another short answer, if stdout leads to a disk that is full
+            sys.exit(say_failure(error, verbose=False))
 
 
 def _show_versions(is_asked: bool) -> None:

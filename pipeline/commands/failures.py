@@ -34,14 +34,19 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
     try:
         yield
     except (Exception, KeyboardInterrupt, SystemExit) as raised:
-        from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
+        raise typer.Exit(say_failure(raised, verbose=verbose)) from None
 
-        failure = _of_limit(_of_task(raised))
-        code = exit_code(failure)
-        if verbose and code in WITH_TRACEBACK:
-            traceback.print_exception(failure)
-        say(printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
-        raise typer.Exit(code) from None
+
+def say_failure(raised: BaseException, *, verbose: bool) -> int:
+    """Say on stderr what a command raised; return the exit code of the process."""
+    from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
+
+    failure = _of_limit(_of_task(raised))
+    code = exit_code(failure)
+    if verbose and code in WITH_TRACEBACK:
+        traceback.print_exception(failure)
+    say(printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
+    return code
 
 
 def _of_task(failure: BaseException) -> BaseException:

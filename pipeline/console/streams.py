@@ -32,11 +32,19 @@ def reopen_closed() -> None:
 
 
 def say(text: str, stream: TextIO) -> None:
-    """Write a line; if the reader has left, discard this and all later lines, and let the run go on."""
+    """Write a line; if the reader has left, discard this and all later lines, and let the run go on.
+
+    So it does where messages lead to a disk that is full.
+
+    Raises:
+        OSError: if what the command is asked for, on stdout, cannot be written.
+    """
     try:
         stream.write(f"{text}\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if stream is not sys.stderr and not isinstance(error, BrokenPipeError):
+            raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

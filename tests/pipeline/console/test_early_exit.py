@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
+from pipeline.console.early_exit import let_warnings_be_no_errors
 from tests.starter import STARTER
 
 CONFIG = '[task]\nbuild_model = "leaves:build_model"\nload_data = "leaves:load_data"\n'
@@ -65,3 +67,20 @@ def test_a_short_command_ends_without_a_word_of_how_it_ends(words, tmp_path, pyt
     )
 
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "init", "schema config"])
+def test_a_short_answer_that_cannot_be_written_is_no_success(words):
+    """Its message cannot be written either."""
+    with open("/dev/full", "w") as full:
+        command = STARTER.start(words.split(), output=full)
+        assert command.wait(60) == 74
+
+
+def test_warnings_that_the_environment_makes_errors_are_warnings():
+    with warnings.catch_warnings(record=True):
+        before = [one for one in warnings.filters if one[0] != "error"]
+        warnings.simplefilter("error")
+        let_warnings_be_no_errors()
+        warnings.warn("of a library", FutureWarning, stacklevel=1)
+        assert list(warnings.filters) == before
