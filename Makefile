@@ -45,7 +45,8 @@ faults: $(READY)
 audit: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,audit]"
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
-	$(BIN)/pip-audit --local --skip-editable --progress-spinner off
+	@$(BIN)/python -m pip freeze --all --exclude-editable > $(VENV)/installed.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement $(VENV)/installed.txt
 
 cluster-test: $(READY)
 	@if tests/cluster/packages.sh; then $(BIN)/python -m pytest $(or $(ARGS),tests/cluster); fi
