@@ -33,6 +33,11 @@ def read_versions_of_tables_once(module):
     module._VersionManager._create_alembic_script = read_once
 
 
+def pytest_collection_modifyitems(items):
+    """Let the longest begin first: no process is to be in the middle of one when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("lengthy") is None)
+
+
 def pytest_sessionfinish():
     """Stop the process that was forked for commands, if any was."""
     STARTER.stop()

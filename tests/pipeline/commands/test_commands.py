@@ -199,6 +199,7 @@ def test_completion_is_offered_for_shells(lrrt):
     assert "_LRRT_COMPLETE" in lrrt("--show-completion", "bash")[1] or shutil.which("bash") is None
 
 
+@pytest.mark.lengthy
 def test_the_installed_command_is_driven_from_init_to_the_end_of_a_killed_run(tmp_path, pytestconfig):
     script = Path(__file__).with_name("command.sh")
     command = [Path(sys.executable).with_name("lrrt")]
