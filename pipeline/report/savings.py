@@ -74,8 +74,10 @@ def planned_jit(config: StageConfig, loops: Loops, *, differ: bool) -> Iterator[
                 num_steps = study.epochs * loops.num_batches(size) * num_trials
                 reason = reason_for_graph(loop, loops.initial_weights(0), num_steps)
                 kind = f"trials of {optimizer} in batches of {size}"
-                found = f"TensorFlow's graph: {reason}" if reason else f"XLA, if its steps are then {GAIN} times faster"
-                yield f"{kind} are trained by {found}"
+                program = (
+                    f"TensorFlow's graph: {reason}" if reason else f"XLA, if its steps are then {GAIN} times faster"
+                )
+                yield f"{kind} are trained by {program}"
 
 
 def used_jit(config: StageConfig, uses_xla: Mapping[str, bool]) -> Iterator[str]:
