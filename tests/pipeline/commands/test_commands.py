@@ -178,7 +178,7 @@ def test_a_storage_on_a_path_that_is_not_there_ends_with_74(lrrt, config, tmp_pa
     assert "unable to open database file" in told
 
 
-def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt, config, tmp_path):
+def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt, config, tmp_path, impatient):
     from pipeline.state.run_directory import RunDirectory
 
     search = config()
