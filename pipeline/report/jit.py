@@ -10,6 +10,8 @@ from lrrt.training_loop import TrainingLoop
 from pipeline.config.tables import StageConfig
 from studies.training.jit_chooser import trials_a_kind
 
+ALL = "all trials"
+
 
 def planned_jit(config: StageConfig, loops: Loops, *, differ: bool) -> Iterator[str]:
     """Say what is going to train the trials of each optimizer and batch size, as far as it is known before.
@@ -45,6 +47,6 @@ def used_jit(config: StageConfig, uses_xla: Mapping[str, bool]) -> Iterator[str]
     compiled = [kind for kind, is_compiled in uses_xla.items() if is_compiled]
     in_graph = [kind for kind in uses_xla if kind not in compiled]
     if compiled:
-        yield f"XLA trained {'; '.join(compiled)}: its steps were measured to be {GAIN} times faster at least."
+        yield f"XLA trained {'; '.join(compiled) if in_graph else ALL}: its steps were measured to be {GAIN} times faster at least."
     if in_graph:
-        yield f"TensorFlow's graph trained {'; '.join(in_graph)}: XLA would not have saved what it takes to compile."
+        yield f"TensorFlow's graph trained {'; '.join(in_graph) if compiled else ALL}: XLA would not have saved what it takes to compile."
