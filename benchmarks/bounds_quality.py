@@ -38,6 +38,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import field_rules
+from arguments import file, file_to_write
 from evidence import Evidence, answer_of, confirmed_answer, evidence_of, median
 from recorded import HERE, Case, Recorded, read
 from refitted import fit_edges, leaving_one_out
@@ -56,16 +57,18 @@ COMPARED = (OURS, f"{OURS}, one task left out", CONFIRMED, REMEMBERED, FIXED)
 def main() -> None:
     """Score what was recorded and print the tables."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("files", type=Path, nargs="*", default=default_files(), help="of recorded.py")
-    parser.add_argument("--json", type=Path, help="write our bounds to this file, {task: {optimizer: {low, ...}}}")
-    parser.add_argument("--confirmed-json", type=Path, help="write our confirmed bounds to this file")
+    parser.add_argument("files", type=file, nargs="*", default=default_files(), help="of recorded.py")
+    parser.add_argument(
+        "--json", type=file_to_write, help="write our bounds to this file, {task: {optimizer: {low, ...}}}"
+    )
+    parser.add_argument("--confirmed-json", type=file_to_write, help="write our confirmed bounds to this file")
     options = parser.parse_args()
     recorded: dict[Case, Recorded] = {}
     parts: dict[str, list[Case]] = {}
-    for file in options.files:
-        for case, one in read(file).items():
+    for path in options.files:
+        for case, one in read(path).items():
             recorded[case] = one
-            parts.setdefault(f"{file.stem}{', cold steps' if one.is_cold else ''}", []).append(case)
+            parts.setdefault(f"{path.stem}{', cold steps' if one.is_cold else ''}", []).append(case)
     truths, evidence = {case: one.truth for case, one in recorded.items()}, evidence_of(recorded)
     answers = {way: {case: rule(seen) for case, seen in evidence.items()} for way, rule in RULES.items()}
     answers[CONFIRMED] = {case: given for case, given in answers[CONFIRMED].items() if evidence[case].confirmed}

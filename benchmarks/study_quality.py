@@ -11,9 +11,10 @@ Each of a task's optimizers is searched for its fixed rate; a task's figures are
 is what searches cost in the long run, and medians, which leave out how unlucky a search can be. With `--together` one
 search chooses among all of the task's optimizers as well. All ways train with the same trainer, on loops traced before,
 from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached a target
-at the first trial whose best validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest; the scale
-is the loss before training minus the lowest. What counts is trained steps, those of range tests included, in units of a
-full training. All may take as many. A target that was missed counts as one training more than were allowed.
+at the first epoch whose validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest, or with
+`--look-up` at the end of that trial; the scale is the loss before training minus the lowest. What counts is trained
+steps, those of range tests included, in units of a full training. All may take as many. A target that was missed counts
+as one training more than were allowed.
 
 ours: our study with the sampler "arms"; the range test of an optimizer is run when the study turns to it.
 ours, halved: the same with prunes = "hyperband".
@@ -41,6 +42,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from arguments import count, file_to_write, folder_with, known
 from oracle_tasks import NEAR, LookedUpTask, Oracle, Task, TrainedTask
 from performance_profile import draw_profiles
 from searches import NEED_EPOCHS, OURS, WAYS, Reached, Search
@@ -54,7 +56,7 @@ Samples = dict[str, list[Reached]]  # by way
 
 def measure_task(oracle: Oracle, name: str, kept: Kept, options: argparse.Namespace) -> Samples:
     """Measure what is not kept yet of each way with each group of a task's optimizers; return all by way."""
-    labels = options.optimizers or list(oracle.tasks.OPTIMIZERS)
+    labels = options.optimizers
     make = LookedUpTask if options.look_up else TrainedTask
     samples: Samples = {way: [] for way in options.ways}
     for group in [labels] if options.together else [[label] for label in labels]:
@@ -145,22 +147,23 @@ def show_all(ratios: Mapping[str, Ratios]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("oracle", type=Path)
+    parser.add_argument("oracle", type=folder_with("tasks.py", "oracle.json"))
     parser.add_argument("--together", action="store_true", help="search all of a task's optimizers at once")
     parser.add_argument("--look-up", action="store_true", help="read a trial's loss from the oracle; train nothing")
     parser.add_argument("--tasks", nargs="+", help="the oracle's; default: all")
     parser.add_argument("--optimizers", nargs="+", help="some of the oracle's; default: all")
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="default: all that the trials allow")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=20, help="full trainings that a search may take")
-    parser.add_argument("--json", type=Path, help="where results are kept")
-    parser.add_argument("--picture", type=Path, help="where the performance profile is drawn")
+    parser.add_argument("--seeds", type=count, default=10)
+    parser.add_argument("--trials", type=count, default=20, help="full trainings that a search may take")
+    parser.add_argument("--json", type=file_to_write, help="where results are kept")
+    parser.add_argument("--picture", type=file_to_write, help="where the performance profile is drawn")
     options = parser.parse_args()
     options.ways = options.ways or [way for way in WAYS if not (options.look_up and way in NEED_EPOCHS)]
     oracle, kept = Oracle(options.oracle), Kept(options.json)
+    options.optimizers = known(parser, "--optimizers", options.optimizers, oracle.tasks.OPTIMIZERS)
     samples = {}
     ratios = {}
-    for name in options.tasks or oracle.tasks.NAMES:
+    for name in known(parser, "--tasks", options.tasks, [name for name in oracle.tasks.NAMES if name in oracle.truth]):
         samples[name] = measure_task(oracle, name, kept, options)
         if (of_task := show_task(name, samples[name])) is not None:
             ratios[name] = of_task

@@ -27,6 +27,7 @@ import keras
 import keras_tuner
 import numpy as np
 import optuna
+from arguments import count
 from tables import compare, show
 
 from lrrt import Loops
@@ -163,7 +164,9 @@ def main() -> None:
     """Measure a task: a few trials of each way in turn."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--trials", type=int, default=9, help=f"of each way, {IN_A_ROW} in a row")
+    parser.add_argument(
+        "--trials", type=partial(count, least=IN_A_ROW), default=9, help=f"of each way, {IN_A_ROW} in a row"
+    )
     options = parser.parse_args()
     task = TASKS[options.task]()
     ways = {way: run for way, run in WAYS.items() if options.task == "digits_mlp" or way != OURS_IN_XLA}

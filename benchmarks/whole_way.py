@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from arguments import count, duration
 from tables import Table, show
 
 NEAR = 0.02
@@ -142,8 +143,8 @@ def measure(command: Callable[[Path, int], list[str]], seed: int, limit_s: float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each search")
+    parser.add_argument("--seeds", type=count, default=3)
+    parser.add_argument("--seconds", type=duration, default=60.0, help="for each search")
     parser.add_argument("--script", choices=["optuna", "keras_tuner"], help="run this script; measure nothing")
     parser.add_argument("--seed", type=int, default=0, help="of the script")
     options = parser.parse_args()
