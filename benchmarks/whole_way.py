@@ -18,6 +18,7 @@ import importlib
 import math
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def search_with_keras_tuner(task: Task, seed: int) -> None:
 
 
 def measure(command: Command, name: str, seed: int, limit_s: float) -> list[tuple[float, float]]:
-    """Run a search for so long; return after how many seconds each trial ended, and its score."""
+    """Run a search for so long; return after how many seconds each trial ended, and its score: none if it is slow."""
     history = []
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
@@ -163,8 +164,8 @@ def measure(command: Command, name: str, seed: int, limit_s: float) -> list[tupl
                 history.append((time.monotonic() - began, float(found[1])))
         timer.cancel()
         process.wait()
-    if not history:
-        raise SystemExit(f"No trial ended in {limit_s:g} s:\n{''.join(lines)}")
+    if not history and process.returncode != -signal.SIGKILL:
+        raise SystemExit(f"A search must train until its time is over, but this one ended:\n{''.join(lines)}")
     return history
 
 
@@ -184,13 +185,16 @@ def main() -> None:
     for seed in range(options.seeds):
         for way, command in WAYS.items():
             histories[way].append(measure(command, options.task, seed, options.seconds))
-    best = min(score for each in histories.values() for history in each for _, score in history)
+    scores = [score for each in histories.values() for history in each for _, score in history]
+    if not scores:
+        raise SystemExit(f"No trial of any search ended in {options.seconds:g} s: give more with --seconds.")
+    best = min(scores)
     target = best + NEAR * (math.log(10) - best)
     rows = []
     for way, each in histories.items():
         seconds = [next((at for at, score in one if score <= target), options.seconds) for one in each]
         missed = sum(all(score > target for _, score in one) for one in each)
-        first = statistics.median(one[0][0] for one in each)
+        first = statistics.median(one[0][0] if one else options.seconds for one in each)
         trials = statistics.median(len(one) for one in each)
         rows.append((way, statistics.fmean(seconds), statistics.median(seconds), missed, first, trials))
     ours = rows[0][1]

@@ -156,6 +156,16 @@ def ranges_in(space: SearchSpace) -> RangesOf:
     return lambda optimizer: [one for one in space.optimizers if one.name == optimizer]
 
 
+def in_arms(space: SearchSpace, *, seed: int = 0) -> tuple[SearchSpace, ArmsEngine]:
+    """Return what a study takes whose optimizers begin inside their ranges of a space, and may leave them.
+
+    >>> in_arms(SearchSpace((OptimizerRange("sgd", 1e-3, 0.1),)))[0].optimizers[0].low < 1e-3
+    True
+    """
+    wide = with_any_rate(space)
+    return wide, ArmsEngine(wide, ranges_in(space), seed=seed)
+
+
 def with_any_rate(space: SearchSpace) -> SearchSpace:
     """Return the space with every rate that an optimizer might need in place of its bounds.
 
