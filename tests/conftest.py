@@ -24,6 +24,11 @@ hypothesis.settings.load_profile("lrrt")
 read_versions_of_tables_once()
 
 
+def pytest_collection_modifyitems(items):
+    """Let the longest begin first: no process is to be in the middle of one when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("lengthy") is None)
+
+
 def pytest_sessionfinish():
     """Stop the process that was forked for commands, if any was."""
     STARTER.stop()

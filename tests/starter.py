@@ -86,6 +86,7 @@ class Starter:
         """End it; commands that run go on."""
         if self._process is not None:
             self._channel.close()
+            self._process.terminate()  # a fork of this process may still hold the channel
             self._process.wait()
 
 

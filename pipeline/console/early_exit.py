@@ -28,8 +28,8 @@ def make_exits_of_others_faults() -> None:
         from lrrt.words import printable  # not before: a command that is ending may have imported nothing of it
 
         place = "" if caller is None else f" ({caller.f_code.co_filename}:{caller.f_lineno})"
-        told = printable(f"lrrt: The task's code must return to lrrt, but it left by os._exit({status!r}){place}.")
-        os.write(2, f"{told}\n".encode(errors="replace"))
+        message = printable(f"lrrt: The task's code must return to lrrt, but it left by os._exit({status!r}){place}.")
+        os.write(2, f"{message}\n".encode(errors="replace"))
         leave(BAD_TASK)
 
     os._exit = checked
