@@ -49,6 +49,16 @@ def without_password(url: str) -> str:
     return bare.render_as_string()
 
 
+def source_without_password(text: str) -> str:
+    """Return the folder, or the URL without its password, of an earlier study; a URL without a scheme is not shown.
+
+    >>> source_without_password("runs/1/out"), source_without_password("me:secret@host/study")
+    ('runs/1/out', '...')
+    """
+    may_be_url = "://" in text or re.search(":.*@", text)
+    return without_password(text) if may_be_url else text
+
+
 def _parsed(url: str) -> URL | None:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from pipeline.config.given_file import text_of
 from pipeline.config.messages import Key, lines_of, mistakes_text
-from pipeline.config.storage_url import without_password
+from pipeline.config.storage_url import source_without_password, without_password
 from pipeline.config.tables import StageConfig, TaskConfig
 from pipeline.config.values import NONE
 from pipeline.failures import ConfigError
 
 ENVIRONMENT = "LRRT_"
 LINE_WIDTH = 100  # of the template
+WITHOUT_PASSWORD = {"storage": without_password, "warm_start": source_without_password}
 OF_A_TASK = "A config names the functions of a task: `lrrt init > search.toml` writes one"
 
 EXAMPLE_TASK = {"build_model": "pipeline.digits_example:build_model", "load_data": "pipeline.digits_example:load_data"}
@@ -80,7 +81,7 @@ def _written(config: StageConfig, *, commented: bool) -> str:
         rows = [f"# {line}" for line in textwrap.wrap(type(table).__doc__ or "")] if commented else []
         rows.append(f"[{name}]")
         for key, value in table:
-            row = f"{key} = {_toml(without_password(value) if key in ('storage', 'warm_start') else value)}"
+            row = f"{key} = {_toml(WITHOUT_PASSWORD[key](value) if key in WITHOUT_PASSWORD else value)}"
             rows.extend(_commented(row, type(table).model_fields[key].description or "") if commented else [row])
         tables.append("\n".join(rows) + "\n")
     return "\n".join(tables)

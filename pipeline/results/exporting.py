@@ -12,6 +12,7 @@ from pipeline.failures import NoSuchTrial, NotFinished
 from pipeline.results.models import save_at, save_weights, save_whole
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner
+from pipeline.state.places import check_places
 from pipeline.state.run_lock import check_free
 from pipeline.steps.opening import earlier, with_given
 from pipeline.steps.retraining import weights_of
@@ -48,6 +49,7 @@ def export_trial(
     Raises:
         NotFinished: if the folders hold no study.
         NoSuchTrial: if there is no such trial, or it was not trained to its end, or the file has another ending.
+        CorruptState: if the file cannot be written there.
         RunLocked: if there is no such trial yet, but a process works on the study.
         ForeignRun: if the folders belong to another study.
         TaskError: if the model cannot be made or saved.
@@ -56,6 +58,7 @@ def export_trial(
     path = to or run.directory.out / "exported" / f"trial-{number}{WHOLE}"
     if not path.name.endswith((WHOLE, WEIGHTS)):
         raise NoSuchTrial(f"--to must be a file that ends in {WHOLE} or {WEIGHTS}, got {str(path)!r}.")
+    check_places([path], [path.parent])
     opened = earlier(run)
     if opened is None or opened.studies is None:
         check_free(run.directory.state, LATER)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.storage_url import source_without_password
 from pipeline.failures import BadWarmStart
 from pipeline.run import NAME, Run
 from pipeline.state.json_files import as_json
@@ -43,7 +44,7 @@ def earlier_results(run: Run, task: TaskPrint) -> WarmStart | None:
         if WARM not in begun:
             run.note("--warm-start has no effect: the study has begun without it")
         return None
-    source = address(where) if "://" in where else where
+    source = address(where) if "://" in where else source_without_password(where)
     model, results = _read(where, source)
     lines = differences({"model": model}, json.loads(as_json({"model": task.model})))
     if lines:

@@ -241,6 +241,13 @@ def test_first_configs_are_tables_and_are_written_so_that_they_can_be_read(load)
     assert load(to_toml(config)) == config
 
 
+@pytest.mark.parametrize("folder", ["runs/1/out", "/data/a run@12:30", "..."])
+def test_the_folder_of_an_earlier_study_is_written_as_it_was_given(load, folder):
+    config = load(f"{TASK}[study]\nwarm_start = '{folder}'")
+
+    assert load(to_toml(config)) == config
+
+
 @pytest.mark.parametrize(
     ("value", "weights"),
     [("'none'", None), ("'balanced'", "balanced"), ("{0 = 1, 1 = 2.5}", {0: 1.0, 1: 2.5})],

@@ -107,6 +107,7 @@ def pipeline_trials(folder):
         ("nowhere", "got 'nowhere', which has neither a summary.json nor a study.db"),
         ("sqlite:///nothing.db", "nothing.db holds none"),
         ("torn", "cannot be read"),
+        ("me:secret@host/study", r"its storage, got '\.\.\.', which has neither"),
     ],
 )
 def test_an_earlier_study_that_is_not_there_is_refused_before_anything_trains(
