@@ -17,7 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tracing makes many objects that live on; to look through them again and again took a tenth of the time.
 gc.set_threshold(50_000, 20, 100)
 
-hypothesis.settings.register_profile("lrrt", deadline=None)  # a busy machine is no failure
+slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("lrrt", deadline=None, suppress_health_check=slow)  # a busy machine is no failure
 hypothesis.settings.load_profile("lrrt")
 
 

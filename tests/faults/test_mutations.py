@@ -129,7 +129,7 @@ OPTIONS = {
 
 
 @given(st.lists(st.sampled_from(sorted(OPTIONS)), min_size=1, max_size=3, unique=True), st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_mistaken_options_of_a_search_without_bounds_end_in_words(tmp_path, monkeypatch, names, data):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "search.toml").write_text(template())
