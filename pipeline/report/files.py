@@ -174,7 +174,7 @@ def write_html(run: Run, report: StageReport) -> list[Path]:
 
 
 def _warm_start(studies: Studies) -> dict[str, Any] | None:
-    stored = studies.all[0].study.user_attrs.get(WARM)
+    stored = studies.all[0].attributes().get(WARM)
     return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
 
 

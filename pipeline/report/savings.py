@@ -15,6 +15,8 @@ from studies.judging.halving import HYPERBAND, fewest_that_go_on, rungs
 from studies.schedules.marks import marks
 from studies.training.jit_chooser import trials_a_kind
 
+ALL = "all trials"
+
 
 def planned_cuts(study: StudyConfig) -> str | None:
     """Return a sentence on what successive halving cuts at most; None if the study does not halve.
@@ -90,6 +92,8 @@ def used_jit(config: StageConfig, uses_xla: Mapping[str, bool]) -> Iterator[str]
     compiled = [kind for kind, is_compiled in uses_xla.items() if is_compiled]
     in_graph = [kind for kind in uses_xla if kind not in compiled]
     if compiled:
-        yield f"XLA trained {'; '.join(compiled)}: its steps were measured to be {GAIN} times faster at least."
+        kinds = "; ".join(compiled) if in_graph else ALL
+        yield f"XLA trained {kinds}: its steps were measured to be {GAIN} times faster at least."
     if in_graph:
-        yield f"TensorFlow's graph trained {'; '.join(in_graph)}: XLA would not have saved what it takes to compile."
+        kinds = "; ".join(in_graph) if compiled else ALL
+        yield f"TensorFlow's graph trained {kinds}: XLA would not have saved what it takes to compile."
