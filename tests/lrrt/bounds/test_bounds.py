@@ -114,14 +114,24 @@ def test_a_loss_that_stays_just_below_its_start_has_lost_what_it_learnt():
     assert 0.05 < found.high < 0.2
 
 
+def reading_of(places):
+    """Read a curve that is straight in log rate between places, of a rate and a loss each, with hardly any noise."""
+    rates, losses = zip(*places.items(), strict=True)
+    lrs = np.geomspace(1e-6, 1.0, 200)
+    clean = np.interp(np.log(lrs), np.log(rates), losses)
+    return read_curve(curve(lrs, clean + np.random.default_rng(0).normal(0, 1e-3, 200)))
+
+
 def test_rates_are_good_until_three_quarters_of_what_was_learnt_are_lost():
     def edge(part_lost):
-        places = np.log([1e-6, 1e-4, 1e-3, 2e-3, 4e-3, 4e-2, 3e-1, 1.0])
-        lrs = np.geomspace(1e-6, 1.0, 200)
-        losses = np.interp(np.log(lrs), places, [1, 1, 0, 0, part_lost, part_lost, 2, 2])
-        return read_curve(curve(lrs, losses + np.random.default_rng(0).normal(0, 1e-3, 200))).edge
+        return reading_of({1e-4: 1, 1e-3: 0, 2e-3: 0, 4e-3: part_lost, 4e-2: part_lost, 3e-1: 2}).edge
 
     assert edge(0.7) > 2 * edge(0.8)
+
+
+@pytest.mark.parametrize(("part_lost", "is_open"), [(0.4, True), (0.6, False)])
+def test_a_curve_is_open_above_if_less_than_half_of_what_was_learnt_is_lost_again(part_lost, is_open):
+    assert reading_of({1e-4: 1, 1e-3: 0, 2e-3: 0, 4e-2: part_lost}).is_open == is_open
 
 
 def test_each_optimizer_is_given_the_rates_that_it_does_best_with():

@@ -134,6 +134,16 @@ def on_disk(tmp_path):
     return np.load(tmp_path / "x.npy", mmap_mode="r")
 
 
+def test_each_pass_has_every_row_once_in_a_new_order_or_in_their_own_if_nothing_is_drawn():
+    batches = as_batches((np.arange(10.0), np.zeros(10)), 4)
+    drawn, in_order = (batches.plan(2 * 3, rng)[0].numpy() for rng in (np.random.default_rng(0), None))
+    passes = [drawn[:10].tolist(), drawn[10:].tolist(), list(range(10))]
+
+    assert [sorted(one) for one in passes] == [list(range(10))] * 3
+    assert len(set(map(tuple, passes))) == 3
+    assert in_order.tolist() == 2 * list(range(10))
+
+
 def test_a_memmap_gives_the_curve_of_the_same_array(on_disk, dense_losses):
     np.testing.assert_array_equal(losses_of(dense, on_disk), dense_losses)
 

@@ -41,6 +41,7 @@ from pipeline.failures import (
     exit_code,
 )
 from studies import EpochEnded, TrialConfig, TrialResult, TrialState
+from tests.starter import STARTER
 
 BOUNDS = Bounds(1e-3, 0.5, 0.05, Verdict.FOUND, "bounds found", training_steps=860)
 NO_BOUNDS = Bounds(None, None, None, Verdict.FLAT, "the loss did not fall at any rate")
@@ -89,8 +90,8 @@ def told(style, events=EVENTS):
     return stream.getvalue()
 
 
-def on_a_terminal(tmp_path, root, *arguments, columns, **environ):
-    """Run `SHOW_ALL` with stderr on a pseudo-terminal; return all that it wrote there."""
+def on_a_terminal(tmp_path, *arguments, columns, **environ):
+    """Run `SHOW_ALL` on a pseudo-terminal; return all that it wrote there."""
     (tmp_path / "tests_events.py").write_text(
         "import importlib.util as u\n"
         f"spec = u.spec_from_file_location('console_tests', {__file__!r})\n"
@@ -98,14 +99,9 @@ def on_a_terminal(tmp_path, root, *arguments, columns, **environ):
     )
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SHOW_ALL, *arguments],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(root), "TERM": "xterm-256color", "COLUMNS": str(columns), **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
+    environ = {**environment, "TERM": "xterm-256color", "COLUMNS": str(columns), **environ}
+    with open(theirs, "wb", buffering=0, closefd=False) as terminal:
+        process = STARTER.start(arguments, program=SHOW_ALL, folder=tmp_path, environ=environ, output=terminal)
     os.close(theirs)
     written = b""
     try:
@@ -177,8 +173,8 @@ def test_control_characters_in_a_text_do_not_reach_the_screen(style):
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-def test_a_terminal_shows_bounds_and_best_within_its_width(tmp_path, pytestconfig, columns):
-    text = visible(on_a_terminal(tmp_path, pytestconfig.rootpath, "auto", columns=columns))
+def test_a_terminal_shows_bounds_and_best_within_its_width(tmp_path, columns):
+    text = visible(on_a_terminal(tmp_path, "auto", columns=columns))
 
     assert re.search(r"sgd +1\.0e-03 +5\.0e-01 +5\.0e-02", text)
     assert re.search(r"adam +- +- +-", text)
@@ -191,15 +187,15 @@ def test_a_terminal_shows_bounds_and_best_within_its_width(tmp_path, pytestconfi
     assert max(len(line) for line in re.split(r"[\r\n]+", text)) <= columns
 
 
-def test_the_cursor_comes_back_when_a_run_is_interrupted(tmp_path, pytestconfig):
-    text = on_a_terminal(tmp_path, pytestconfig.rootpath, "auto", "TrialDone", columns=80)
+def test_the_cursor_comes_back_when_a_run_is_interrupted(tmp_path):
+    text = on_a_terminal(tmp_path, "auto", "TrialDone", columns=80)
 
     assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0
 
 
-def test_no_color_is_honoured(tmp_path, pytestconfig):
-    coloured = on_a_terminal(tmp_path, pytestconfig.rootpath, "auto", columns=80)
-    plain = on_a_terminal(tmp_path, pytestconfig.rootpath, "auto", columns=80, NO_COLOR="1")
+def test_no_color_is_honoured(tmp_path):
+    coloured = on_a_terminal(tmp_path, "auto", columns=80)
+    plain = on_a_terminal(tmp_path, "auto", columns=80, NO_COLOR="1")
 
     colour = r"\x1b\[[0-9;]*3[0-9][;m]"
     assert re.search(colour, coloured)

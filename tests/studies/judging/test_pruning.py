@@ -96,6 +96,12 @@ def test_a_flat_trial_is_cut_after_a_quarter_of_the_training():
     assert cut_at(config(), (0.01,) * EPOCHS, peers()) == list(range(5, EPOCHS + 1))
 
 
+@pytest.mark.parametrize(("moved", "is_cut"), [(0.005, True), (0.015, False)])
+def test_a_trial_is_flat_if_its_losses_move_by_less_than_a_hundredth_of_what_its_peers_do(moved, is_cut):
+    wavering = (0.01, 0.01 + moved) * (EPOCHS // 2)
+    assert (5 in cut_at(config(), wavering, peers())) == is_cut
+
+
 def test_a_trial_that_was_cut_is_not_compared_with_beyond_its_end():
     short = peers(state=TrialState.PRUNED, length=10)
     worse = tuple(loss + 0.5 for loss in FALLING)
