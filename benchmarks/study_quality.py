@@ -11,9 +11,10 @@ Each of a task's optimizers is searched for its fixed rate; a task's figures are
 is what searches cost in the long run, and medians, which leave out how unlucky a search can be. With `--together` one
 search chooses among all of the task's optimizers as well. All ways train with the same trainer, on loops traced before,
 from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached a target
-at the first trial whose best validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest; the scale
-is the loss before training minus the lowest. What counts is trained steps, those of range tests included, in units of a
-full training. All may take as many. A target that was missed counts as one training more than were allowed.
+at the first epoch whose validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest, or with
+`--look-up` at the end of that trial; the scale is the loss before training minus the lowest. What counts is trained
+steps, those of range tests included, in units of a full training. All may take as many. A target that was missed counts
+as one training more than were allowed.
 
 ours: our study with the sampler "arms"; the range test of an optimizer is run when the study turns to it.
 ours, halved: the same with prunes = "hyperband".

@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import wrapt
 
+from tests.starter import STARTER
 from tests.undrawn import undrawn
 
 # Several processes share the cores, and small models gain nothing from threads. Read when TensorFlow is imported.
@@ -30,6 +31,11 @@ def read_versions_of_tables_once(module):
         return scripts[0]
 
     module._VersionManager._create_alembic_script = read_once
+
+
+def pytest_sessionfinish():
+    """Stop the process that was forked for commands, if any was."""
+    STARTER.stop()
 
 
 @pytest.fixture

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
 
 PICTURE_DPI = 150
+ONCE_MORE = (
+    "Mend what made them so; then go on with more trials (--trials), or begin anew with another --out and --state."
+)
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -187,5 +190,5 @@ def _failures(results: Sequence[TrialResult]) -> str:
     return (
         f"None of {len(results)} trials was trained to its end: {diverged} diverged, {len(results) - diverged} failed"
         + (f" with {'; '.join(errors).rstrip('.')}" if errors else "")
-        + "."
+        + f". {ONCE_MORE}"
     )

@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 import tensorflow as tf
 
 from lrrt import counting
 from lrrt.batches import as_batches
+from pipeline.config import given_file
+from pipeline.config.tables import StageConfig
+from pipeline.config.toml import load_config, template
+from pipeline.failures import ConfigError
 from tests.faults.tasks import read_faults
 
 ENDLESS = """
@@ -122,6 +127,23 @@ def test_the_count_of_endless_data_is_ended_by_signals_and_by_the_time(start, pa
     told = process.communicate(timeout=60)[0]
     assert process.returncode == code, told
     assert "Traceback" not in told
+
+
+def test_a_pipe_that_nobody_writes_to_is_no_config(monkeypatch, tmp_path):
+    monkeypatch.setattr(given_file, "WAIT_S", 0.2)
+    os.mkfifo(tmp_path / "search.toml")
+    with pytest.raises(
+        ConfigError, match=r"cannot be read: it is a pipe or a device that did not bring its end in 0\.2 s"
+    ):
+        load_config(tmp_path / "search.toml")
+
+
+def test_a_config_may_come_through_a_pipe():
+    ours, theirs = os.pipe()
+    with open(theirs, "w") as writer:
+        writer.write(template())
+    assert load_config(f"/dev/fd/{ours}", environ={}) == StageConfig.model_validate(tomllib.loads(template()))
+    os.close(ours)
 
 
 @pytest.mark.parametrize("where", ["in C", "in Python"])

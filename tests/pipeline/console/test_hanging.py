@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.starter import STARTER
+
 PROGRAM = textwrap.dedent("""
     import ctypes, signal, sys, time
     from pipeline.commands.invocation import stoppable
@@ -23,10 +25,7 @@ OUT_OF_REACH = "lock = ctypes.CDLL(None); [lock.usleep(10**9) for _ in iter(int,
 
 
 def started(hang, limit=None, after=60):
-    program = PROGRAM.format(limit=limit, after=after, hang=hang)
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = STARTER.start(program=PROGRAM.format(limit=limit, after=after, hang=hang))
     assert process.stdout.readline() == "ready\n"
     return process
 

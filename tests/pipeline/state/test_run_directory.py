@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.run_lock import holder_of
 from studies.storage.whole_file import write_bytes, write_text
+from tests.starter import STARTER
 
 HOLD = """
 import sys, time
@@ -41,18 +40,12 @@ def directory(tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, pytestconfig):
+def start(tmp_path):
     """Start Python code in another process, and return it with the first line that it printed."""
     started = []
 
     def start(code):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = STARTER.start(program=code, folder=tmp_path)
         started.append(process)
         return process, process.stdout.readline().strip()
 

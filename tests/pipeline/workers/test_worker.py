@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import pipeline
 from pipeline.cli import app
-from pipeline.console.events import Note, TrialDone
+from pipeline.console.events import Note, RangeTestDone, TrialDone
 from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
 from pipeline.run import Run
@@ -224,6 +224,31 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     assert sorted(event.result.number for event in events if isinstance(event, TrialDone)) == list(range(8))
     assert OptunaStudy.join(storage).progress().num_running == 0
     assert (folder / "out/summary.json").exists()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "arms"])
+def test_range_tests_of_workers_are_shown_once_each_before_the_trials_that_need_them(sampler, tmp_path):
+    events = []
+    settings = {"range_test.optimizers": ["sgd", "adam"], "study.sampler": sampler}
+
+    def run(num_trials):
+        changed = config(**{**settings, "study.num_trials": num_trials})
+        go_on(bowl_run(changed, tmp_path, on_event=events.append), BowlWorkers(1))
+
+    run(3)
+    shown = [
+        event.label if isinstance(event, RangeTestDone) else event.result.config.optimizer_name
+        for event in events
+        if isinstance(event, RangeTestDone | TrialDone)
+    ]
+    tests = [event.label for event in events if isinstance(event, RangeTestDone)]
+    assert sorted(tests) == ["adam", "sgd"]
+    assert all(shown.index(name) < len(shown) - 1 - shown[::-1].index(name) for name in tests)
+
+    events.clear()
+    run(4)
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == [3]
+    assert not [event for event in events if isinstance(event, RangeTestDone)]
 
 
 @pytest.mark.long
