@@ -66,6 +66,7 @@ PARTS = {
     "searches": Part(f"study_quality.py {ORACLE}", "", "--look-up --seeds 4"),
     "mixed": Part("mixed_search.py", "--seeds 5", "--tasks wine --seeds 1 --trainings 10"),
     "whole-way": Part("whole_way.py", "--seeds 3", "--seeds 1"),
+    "whole-way-convnet": Part("whole_way.py --task convnet", "--seeds 1 --seconds 120", "--seeds 1 --seconds 60"),
 }
 
 

@@ -20,7 +20,7 @@ from pipeline.run import Run, holding, holding_results
 from pipeline.sentences import about_source, beginning, conclusion, nothing_left
 from pipeline.state.ownership import check_range_tests, take
 from pipeline.state.stored import read_task, write_task
-from pipeline.steps.arms import hearing
+from pipeline.steps.arms import has_arms, hearing
 from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
 from pipeline.steps.opening import (
@@ -218,7 +218,7 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     fields = take_folders(run, prepared.known_by)
     bounds = bounds_of(run, prepared)
     opened = narrow(run, prepared, fields, bounds, trainer.objectives)
-    if run.owns_folders:
+    if run.owns_folders and not has_arms(run.config):  # of arms only the first was tested, and pictures take a while
         write_range_test(run.directory, bounds.result)
     assert opened.studies is not None, "a space that was narrowed has a study"
     scorer = prepared.scorer(run.config, trainer, on_note)

@@ -136,9 +136,12 @@ def _checked(
             table[key[1]] = value
             origins[key] = origin
     try:
-        return StageConfig.model_validate(tables)
-    except ValidationError as error:
-        raise ConfigError(mistakes_text(error, source, lines(), origins)) from None
+        try:
+            return StageConfig.model_validate(tables)
+        except ValidationError as error:
+            raise ConfigError(mistakes_text(error, source, lines(), origins)) from None
+    except RecursionError:
+        raise ConfigError(f"{source} must have tables of values, but its tables are nested too deeply.") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Key, object]]:
@@ -153,5 +156,5 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Key, ob
 def _value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

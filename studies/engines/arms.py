@@ -54,17 +54,18 @@ def turns_of(order: Sequence[str], num_trials: int) -> tuple[str, ...]:
     return tuple(order[: _turn(num_trials - 1) + 1])
 
 
-def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
+def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int, *, is_bracketed: bool = True) -> str:
     """Return the arm of the next trial.
 
-    The first two trials are those of the first two arms, since of one alone nobody knows whether it is good; from there
-    on every other trial is the first one of the next arm in order, until each arm has one. All other trials go to the
-    arms in the shares 1, 1/2, 1/4, .. by their best costs; an arm that is left gets none.
+    The first two trials are those of the first two arms, since of one alone nobody knows whether it is good. When the
+    best rate is bracketed, every other trial is the first one of the next arm in order, until each arm has one. All
+    other trials go to the arms in the shares 1, 1/2, 1/4, .. by their best costs; an arm that is left gets none.
 
     Args:
         order: of all arms.
         tried: the trials that have ended or run.
         number: of the next trial.
+        is_bracketed: whether trials show between which rates the best one lies, see `studies.engines.bracket`.
 
     >>> next_arm(["adam", "sgd"], [], 0), next_arm(["adam", "sgd"], [Tried("adam", 0.5)], 1)
     ('adam', 'sgd')
@@ -73,9 +74,10 @@ def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
     """
     counts = {arm: sum(one.arm == arm for one in tried) for arm in order}
     untried = [arm for arm in order if counts[arm] == 0]
-    if untried and (_turn(number) > _turn(number - 1) or len(untried) == len(order)):
-        turn = order[_turn(number) % len(order)]  # two workers must not take the first one that is untried
-        return turn if turn in untried else untried[0]
+    turns = _turn(number) > _turn(number - 1) and (is_bracketed or number < NEW_EVERY)
+    if untried and (turns or len(untried) == len(order)):
+        others = _turn(number) - _turn(len(tried))  # to which workers may be turning whose trials have no values yet
+        return untried[min(max(others, 0), len(untried) - 1)]
     best = best_costs(tried)
     left = {one.arm for one in left_arms(tried)}
     ranked = sorted((arm for arm in order if counts[arm] and arm not in left), key=lambda arm: best[arm])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from studies.dimension import Dimension, Value
@@ -76,11 +76,12 @@ class ArmsEngine:
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""
         tried = tried_of(ended) + [Tried(str(values[OPTIMIZER]), None) for values in running]
+        turned = {one.arm for one in tried}
         fixed = dict(self._first[number]) if number < len(self._first) else {}
-        arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number))
-        turned = {arm, *(one.arm for one in tried)}
-        known = [one for one in ended if one.values[OPTIMIZER] in turned]
-        seen = [one for each in known if (one := self._seen(each)) is not None]
+        step = self._step(self._all_seen(ended, turned), running)
+        arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number, is_bracketed=step is None))
+        known = [one for one in ended if one.values[OPTIMIZER] in {arm, *turned}]
+        seen = self._all_seen(known, {arm, *turned})
         centre = centre_of(seen)
         position = self._given_position(arm, known, running, seen, centre)
         if position is not None:
@@ -100,12 +101,21 @@ class ArmsEngine:
         """Return the position of an optimizer's first trial, or of a step to bracket the best; None for the sampler."""
         if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in known), *running)):
             return centre
-        step = next_step(seen, [self._position(values) for values in running], up_first=bool(self._seed % 2))
+        step = self._step(seen, running)
         if step is not None:
             return step
         own = [one for one in seen if one.arm == arm]
         is_alone = self._has_only_rates and all(values[OPTIMIZER] != arm for values in running)
         return refined(own) if is_alone and (len(own) <= REFINED or len(own) % 2 == 0) else None
+
+    def _step(self, seen: Sequence[Seen], running: Sequence[Values]) -> float | None:
+        """Return the position of the next step to bracket the best rate; None if there is none to take now."""
+        return next_step(seen, [self._position(values) for values in running], up_first=bool(self._seed % 2))
+
+    def _all_seen(self, ended: Sequence[Observation], arms: Collection[str]) -> list[Seen]:
+        """Return what the trials of some arms showed of their rates."""
+        of_arms = (one for one in ended if one.values[OPTIMIZER] in arms)
+        return [one for each in of_arms if (one := self._seen(each)) is not None]
 
     def _seen(self, observation: Observation) -> Seen | None:
         """Return what a trial showed of its rate; None if it failed, or its model was not trained."""
@@ -144,6 +154,16 @@ def tried_of(ended: Sequence[Observation]) -> list[Tried]:
 def ranges_in(space: SearchSpace) -> RangesOf:
     """Return what finds an optimizer's bounds in a space that is narrowed to them."""
     return lambda optimizer: [one for one in space.optimizers if one.name == optimizer]
+
+
+def in_arms(space: SearchSpace, *, seed: int = 0) -> tuple[SearchSpace, ArmsEngine]:
+    """Return what a study takes whose optimizers begin inside their ranges of a space, and may leave them.
+
+    >>> in_arms(SearchSpace((OptimizerRange("sgd", 1e-3, 0.1),)))[0].optimizers[0].low < 1e-3
+    True
+    """
+    wide = with_any_rate(space)
+    return wide, ArmsEngine(wide, ranges_in(space), seed=seed)
 
 
 def with_any_rate(space: SearchSpace) -> SearchSpace:

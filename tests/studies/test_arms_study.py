@@ -45,6 +45,12 @@ class TestTurns:
             seen.append(Tried(next_arm(order, seen, number), None))
         assert turns_of(order, num_trials) == tuple(dict.fromkeys(one.arm for one in seen))
 
+    def test_no_third_optimizer_is_turned_to_before_the_best_rate_is_bracketed(self):
+        order, seen = ("a", "b", "c"), tried(a=[0.5], b=[0.7])
+        assert next_arm(order, seen, 3, is_bracketed=False) == "a"
+        assert next_arm(order, tried(a=[0.5]), 1, is_bracketed=False) == "b"
+        assert next_arm(order, seen, 3, is_bracketed=True) == "c"
+
     def test_two_workers_that_choose_at_once_take_different_optimizers(self):
         tested = tried(adam=[0.5, 0.4])  # number 2 has no values yet, while the range of its optimizer is tested
         assert [next_arm(("adam", "sgd", "lion"), tested, number) for number in (1, 3)] == ["sgd", "lion"]
@@ -175,7 +181,7 @@ class TestArmsStudy:
 
         space = with_any_rate(FOUR)
         study = Study(space, ArmsEngine(space, ranges_of))
-        after = [(study.run(Bowl(), num_trials=num), list(asked))[1] for num in (1, 2, 3, 4)]
+        after = [(study.run(Bowl(), num_trials=num), list(asked))[1] for num in (1, 2, 3, 6)]
         assert after == [["adam"], ["adam", "sgd"], ["adam", "sgd"], ["adam", "sgd", "lion"]]
 
     def test_a_study_does_not_depend_on_the_bounds_so_that_wrong_ones_may_be_mended(self):
@@ -192,10 +198,10 @@ class TestArmsStudy:
     def test_an_optimizer_begins_where_another_showed_that_its_bounds_were_wrong(self):
         shown = [
             Observation(at, values_of("adam", rate_at(position, ADAM, ("fixed",))), abs(position + 1.5))
-            for at, position in enumerate((0.0, -0.5, -1.3))
+            for at, position in enumerate((0.0, -0.5, -1.3, -2.6))
         ]
         engine = ArmsEngine(with_any_rate(SearchSpace((SGD, ADAM))), ranges_in(SearchSpace((SGD, ADAM))))
-        assert position_of(engine.propose(3, shown, ())["lr__sgd"], SGD, ("fixed",)) == pytest.approx(-1.3)
+        assert position_of(engine.propose(5, shown, ())["lr__sgd"], SGD, ("fixed",)) == pytest.approx(-1.3)
 
     def test_a_model_that_was_too_large_to_be_trained_shows_nothing_of_its_rate(self):
         shown = [Observation(0, values_of("sgd", 0.2), 0.5), Observation(1, values_of("sgd", 0.05), 0.9)]

@@ -3,7 +3,7 @@
 import pytest
 
 import pipeline
-from pipeline.report.jit import used_jit
+from pipeline.report.savings import used_jit
 
 GRAPH = "TensorFlow's graph trained"
 
