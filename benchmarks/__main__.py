@@ -54,7 +54,7 @@ PARTS = {
     "dense": Part("study_speed.py digits_mlp", "--trials 9", "--trials 3"),
     "convnet": Part("study_speed.py convnet", "--trials 3", "--trials 3"),
     "bookkeeping": Part("bookkeeping.py", "--trials 60", "--trials 20"),
-    "memory": Part("memory.py", "--trials 200 --fits 20", "--trials 40 --fits 12"),
+    "memory": Part("memory.py", "--trials 200 --fits 30", "--trials 40 --fits 15"),
     "scaling": Part(
         "storage_scaling.py",
         "--workers 1 2 4 8 16 32 --seconds 2 --trials-each 3",

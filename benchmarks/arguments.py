@@ -73,7 +73,9 @@ def file_to_write(text: str) -> Path:
     return path
 
 
-def known(parser: argparse.ArgumentParser, option: str, given: Sequence[str] | None, names: Iterable[str]) -> list[str]:
+def checked_names(
+    parser: argparse.ArgumentParser, option: str, given: Sequence[str] | None, names: Iterable[str]
+) -> list[str]:
     """Return the names given, all that are known if none is; end the program if one is unknown."""
     names = list(names)
     unknown = [name for name in given or () if name not in names]

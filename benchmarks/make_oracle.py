@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from arguments import count, folder_with, known
+from arguments import checked_names, count, folder_with
 from recorded import compiled, load_tasks
 
 from lrrt import Loops
@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     tasks, path = load_tasks(options.folder / "tasks.py"), options.folder / "oracle.json"
     oracle = json.loads(path.read_text()) if path.exists() else {}
-    for name in known(parser, "--tasks", options.tasks, tasks.NAMES):
+    for name in checked_names(parser, "--tasks", options.tasks, tasks.NAMES):
         oracle[name] = truths(tasks, name, options.seeds)
         path.write_text(as_text(oracle))
 

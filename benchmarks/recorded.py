@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from arguments import folder_with, known
+from arguments import checked_names, folder_with
 from numpy.typing import NDArray
 from truths import Truth
 
@@ -144,7 +144,7 @@ def main() -> None:
     else:
         oracle = json.loads((folder / "oracle.json").read_text())
         problems = {name: (name, oracle[name]) for name in tasks.NAMES if name in oracle}
-    for title in known(parser, "--tasks", options.tasks, problems):
+    for title in checked_names(parser, "--tasks", options.tasks, problems):
         problem = Problem(tasks, *problems[title])
         write(path, {title: record(problem, options.seed, confirms=not options.without_confirmation)})
         print(f"recorded {title}", file=sys.stderr, flush=True)

@@ -44,7 +44,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from arguments import count, file_to_write, folder_with, known
+from arguments import checked_names, count, file_to_write, folder_with
 from oracle_tasks import NEAR, LookedUpTask, Oracle, Task, TrainedTask
 from performance_profile import draw_profiles
 from searches import NEED_EPOCHS, OTHERS, WAYS, Reached, Search
@@ -161,9 +161,11 @@ def main() -> None:
     options = parser.parse_args()
     options.ways = options.ways or [way for way in WAYS if not (options.look_up and way in NEED_EPOCHS)]
     oracle, kept = Oracle(options.oracle), Kept(options.json)
-    options.optimizers = known(parser, "--optimizers", options.optimizers, oracle.tasks.OPTIMIZERS)
+    options.optimizers = checked_names(parser, "--optimizers", options.optimizers, oracle.tasks.OPTIMIZERS)
     samples = {}
-    for name in known(parser, "--tasks", options.tasks, [name for name in oracle.tasks.NAMES if name in oracle.truth]):
+    for name in checked_names(
+        parser, "--tasks", options.tasks, [name for name in oracle.tasks.NAMES if name in oracle.truth]
+    ):
         samples[name] = measure_task(oracle, name, kept, options)
         show_task(name, samples[name])
     show_all(samples)

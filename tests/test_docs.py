@@ -168,6 +168,12 @@ def test_every_file_named_is_there():
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
+def test_the_first_page_leads_to_every_other():
+    linked = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#]+\.md)\)", read(DOCS / "index.md"))}
+
+    assert {page.resolve() for page in PAGES} - linked == {DOCS / "index.md"}
+
+
 def test_every_link_between_pages_leads_to_a_file():
     for page in PAGES:
         for link in re.findall(r"\]\(([^)]+)\)", read(page)):

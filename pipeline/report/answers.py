@@ -130,6 +130,7 @@ def _why_this_optimizer(report: StageReport) -> Iterator[str]:
         yield f"Only {chosen.name} was searched."
         return
     yield f"{capitalised(_record(chosen))}; {'; '.join(map(_record, rows.values()))}."
+    yield from _decided(report, chosen, list(rows.values()))
     yield from _doubt(report, chosen, list(rows.values()))
 
 
@@ -139,6 +140,25 @@ def _record(row: OptimizerRow) -> str:
     if row.num_trials == 1:
         return f"the one trial of {row.name} has {short(row.best)}"
     return f"the best of {row.num_trials} trials of {row.name} has {short(row.best)}, their median {short(row.median)}"
+
+
+def _decided(report: StageReport, chosen: OptimizerRow, others: Sequence[OptimizerRow]) -> Iterator[str]:
+    """Say why an optimizer won although another has a trial with a better score."""
+    cost, again = report.best.objective.cost, further_trainings(report)
+    if again is None or again.mean_score is None or chosen.best is None:
+        return
+    means: dict[str, list[float]] = {}
+    for one in report.retrained:
+        searched = report.space.range_of(one.trial.config)
+        if searched is not None and one.mean_score is not None:
+            means.setdefault(searched.label, []).append(one.mean_score)
+    against = [
+        f"{short(min(means[row.name], key=cost))} of {row.name}"
+        for row in others
+        if row.best is not None and cost(row.best) < cost(chosen.best) and row.name in means
+    ]
+    if against:
+        yield f"Further trainings decided: {short(again.mean_score)} in the mean, against {' and '.join(against)}."
 
 
 def _doubt(report: StageReport, chosen: OptimizerRow, others: Sequence[OptimizerRow]) -> Iterator[str]:

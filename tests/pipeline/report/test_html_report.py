@@ -258,6 +258,21 @@ def test_it_is_said_when_further_trainings_differ_by_more_than_the_optimizers():
     assert headline(again(0.1, 0.11)).endswith("its validation loss is 0.105 in the mean of 2 fresh seeds.")
 
 
+def test_it_is_said_when_further_trainings_chose_another_optimizer_than_the_best_score():
+    def again(trial, *losses):
+        trainings = [Training(f"seed {n}", replace(trial, val_losses=(loss,))) for n, loss in enumerate(losses)]
+        return Retrained(trial, tuple(trainings), ())
+
+    lucky, steady = trial(0, "sgd", 0.1, best=0.1), trial(1, "adam", 0.01, best=0.2)
+    report = replace(report_of((lucky, steady)), best=steady, retrained=(again(steady, 0.21), again(lucky, 0.4, 0.6)))
+    assert "Further trainings decided: 0.210 in the mean, against 0.500 of sgd." in " ".join(
+        dict(answers(report)).values()
+    )
+
+    report = replace(report, best=lucky)
+    assert "decided" not in " ".join(dict(answers(report)).values())
+
+
 def test_a_metric_of_the_best_epoch_and_a_doubt_about_the_split_are_on_the_first_screen():
     report = report_of()
     metrics = {"accuracy": (0.9,) * 6, "val_accuracy": (0.1, 0.2, 0.3, 0.4, 0.5, 0.875)}
