@@ -138,6 +138,11 @@ class TestBracket:
         assert centre_of(seen(a={0.0: 0.2, -1.3: 0.1})) == -1.3
         assert centre_of(seen(a={0.0: 0.1, 0.5: 0.2}, b={-1.3: 0.01, -2.0: 0.3})) == 0.0
 
+    def test_the_search_does_not_move_for_a_difference_that_may_be_noise(self):
+        diverged = {0.0: 0.21, 2.5: 0.9}
+        assert centre_of(seen(a={0.0: 0.24, 1.3: 0.2}, b=diverged)) == 0.0
+        assert centre_of(seen(a={0.0: 0.3, 1.3: 0.2}, b=diverged)) == 1.3
+
     def test_trials_that_contradict_each_other_move_nothing(self):
         both = seen(a={0.0: 0.1, -1.3: 0.05}, b={0.0: 0.3, 1.0: 0.2})
         assert centre_of(both) == 0.0
