@@ -62,6 +62,7 @@ PARTS = {
     ),
     "optimizers": Part("every_optimizer.py", "", "--tasks digits_mlp --optimizers sgd adam rmsprop lion"),
     "bounds": Part("bounds_quality.py", "", ""),
+    "set-aside": Part("bounds_quality.py benchmarks/recorded/set_aside.json", "--by-task", "--by-task"),
     "searches": Part(f"study_quality.py {ORACLE}", "", "--look-up --seeds 4"),
     "mixed": Part("mixed_search.py", "--seeds 5", "--tasks wine --seeds 1 --trainings 10"),
     "whole-way": Part("whole_way.py", "--seeds 3", "--seeds 1"),

@@ -111,7 +111,7 @@ def check_overfitting(
     as long as a curve only falls or only rises; of the best epoch, where it turns, the distance to the line through the
     next two counts if that is less. Only the later half counts, or the part from the best epoch on if that begins
     earlier. A loss that wanders slowly counts as a course, not as noise. No verdict depends on the unit or the
-    zero of the losses.
+    zero of the losses. The rule is lrrt's own; its noise factor comes from simulated curves.
 
     Args:
         train_losses: training loss after each epoch.
