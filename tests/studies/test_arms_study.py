@@ -216,6 +216,13 @@ class TestArmsStudy:
         assert PARAMETERS in large[1].constraints
         assert engine.propose(2, large, ())["lr__sgd"] < 0.05
 
+    def test_a_rate_whose_trial_failed_is_not_tried_again(self):
+        engine = ArmsEngine(with_any_rate(SearchSpace((SGD,))), ranges_in(SearchSpace((SGD,))))
+        shown = [Observation(0, values_of("sgd", 0.2), 0.5)]
+        step = engine.propose(1, shown, ())
+        assert step["lr__sgd"] < 0.2
+        assert engine.propose(2, [*shown, Observation(1, step, None)], ())["lr__sgd"] > 0.2
+
     def test_what_is_learnt_on_one_optimizer_serves_the_others(self):
         both = SearchSpace((SGD, ADAM))
         shown = [  # rates of adam near the lower end of its bounds did best; sgd was tried once
