@@ -71,14 +71,18 @@ def next_step(seen: Sequence[Seen], running: Sequence[float], *, up_first: bool)
 
     Args:
         seen: the trials that have ended.
-        running: the positions of those that run.
+        running: the positions of those that run, or have failed.
         up_first: whether the first step goes to higher rates.
     """
+    sides = (1, -1) if up_first else (-1, 1)
+    if not seen:
+        first = [side * FIRST_STEP for side in sides if running]
+        return next((step for step in first if all(not math.isclose(step, one) for one in running)), None)
     low, high = bracket(seen)
     is_open = {1: high == math.inf, -1: low == -math.inf}
-    if not seen or low >= high:
+    if low >= high:
         return None
-    for side in (1, -1) if up_first else (-1, 1):
+    for side in sides:
         outwards = sorted({one.position for one in seen} | set(running), key=lambda position: side * position)
         end = outwards[-1]
         if is_open[side] and abs(end) <= FURTHEST and any(one.position == end for one in seen):

@@ -130,6 +130,12 @@ class TestBracket:
         assert next_step(seen(a={0.0: 0.1}), [-0.5], up_first=False) == 0.5
         assert next_step(seen(a={0.0: 0.1}), [-0.5, 0.5], up_first=False) is None
 
+    def test_workers_that_begin_at_once_take_either_side_before_a_trial_has_ended(self):
+        assert next_step([], [], up_first=False) is None
+        assert next_step([], [0.0], up_first=False) == -0.5
+        assert next_step([], [0.0, -0.5 + 1e-12], up_first=False) == 0.5
+        assert next_step([], [0.0, -0.5, 0.5], up_first=False) is None
+
     def test_steps_end_where_bounds_cannot_be_so_wrong(self):
         assert next_step(seen(a={0.0: 3.0, -1.0: 2.0, -2.5: 1.0}), [], up_first=False) is None
 
