@@ -232,4 +232,5 @@ WAYS: Mapping[str, Way] = {
     "KerasTuner Bayesian": search_keras_tuner,
     "KerasTuner Hyperband": partial(search_keras_tuner, hyperband=True),
 }
+OTHERS = ("TPE, 1e-6..10", "TPE, 1e-5..1e-1", "TPE + Hyperband", "KerasTuner Bayesian", "KerasTuner Hyperband")
 NEED_EPOCHS = ("ours, halved", "TPE + Hyperband", "KerasTuner Hyperband")  # a table of whole trainings cannot be cut

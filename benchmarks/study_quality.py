@@ -25,6 +25,8 @@ optimizer on the other tasks.
 TPE: Optuna's sampler by its defaults; a trial that diverged is told as a penalty. With its Hyperband pruner or without.
 KerasTuner: its own BayesianOptimization, told the same penalty, and its own Hyperband, in 1e-5..1e-1.
 
+The last table compares ours and the remembered box with the best of the others: TPE and KerasTuner.
+
 `--picture` draws the share of searches that reach a target within so many times the steps of the best way of the same
 task and seed (performance profiles, Dolan and More 2002), up to a factor of 4.
 
@@ -45,7 +47,7 @@ from pathlib import Path
 from arguments import count, file_to_write, folder_with, known
 from oracle_tasks import NEAR, LookedUpTask, Oracle, Task, TrainedTask
 from performance_profile import draw_profiles
-from searches import NEED_EPOCHS, OURS, WAYS, Reached, Search
+from searches import NEED_EPOCHS, OTHERS, WAYS, Reached, Search
 from tables import Table, show
 
 from studies import StopTraining
@@ -98,11 +100,8 @@ class Kept:
             write_text(self.file, json.dumps(self.reached, default=asdict, indent=1))
 
 
-Ratios = tuple[tuple[float, float], ...]  # by means and by medians, for each target
-
-
-def show_task(name: str, samples: Samples) -> Ratios | None:
-    """Show what a task took; return the trainings of ours to those of the best of the others, for each target."""
+def show_task(name: str, samples: Samples) -> None:
+    """Show what a task took."""
     heads = ("", *(head for near in NEAR for head in (f"within {near:.0%}", "median", "missed")), "range tests", "s")
     rows = []
     for way, reached in samples.items():
@@ -112,13 +111,6 @@ def show_task(name: str, samples: Samples) -> Ratios | None:
         f"{name}: full trainings to each target, {len(next(iter(samples.values())))} searches each, means and medians"
     )
     show(Table(title, heads, tuple(rows)))
-    others = [_row(reached) for way, reached in samples.items() if not way.startswith(OURS)]
-    if OURS not in samples or not others:
-        return None
-    return tuple(
-        (own[0] / min(row[at][0] for row in others), own[1] / min(row[at][1] for row in others))
-        for at, own in enumerate(_row(samples[OURS]))
-    )
 
 
 def _row(reached: Sequence[Reached]) -> list[tuple[float, float, int]]:
@@ -133,16 +125,25 @@ def _row(reached: Sequence[Reached]) -> list[tuple[float, float, int]]:
     ]
 
 
-def show_all(ratios: Mapping[str, Ratios]) -> None:
-    """Show the ratios of all tasks: on the median task, and on the worst one."""
+def show_all(samples: Mapping[str, Samples]) -> None:
+    """Show the trainings of each of our ways to those of the best of the others, on the median task and the worst."""
+    ways = next(iter(samples.values()))
+    others = [way for way in ways if way in OTHERS]
     rows = []
-    for at, near in enumerate(NEAR):
-        means, medians = zip(*(one[at] for one in ratios.values()), strict=True)
-        rows.append(
-            (f"within {near:.0%}", *(pick(one) for one in (means, medians) for pick in (statistics.median, max)))
-        )
+    for way in (way for way in ways if others and way not in OTHERS):
+        for at, near in enumerate(NEAR):
+            means, medians = (
+                [
+                    _row(of[way])[at][what] / min(_row(of[other])[at][what] for other in others)
+                    for of in samples.values()
+                ]
+                for what in (0, 1)
+            )
+            of_both = (pick(ratios) for ratios in (means, medians) for pick in (statistics.median, max))
+            rows.append((f"{way}, within {near:.0%}", *of_both))
     heads = ("", "means, median task", "worst task", "medians, median task", "worst task")
-    show(Table("Trainings of ours to those of the best of the others, range tests included", heads, tuple(rows)))
+    if rows:
+        show(Table("Trainings to those of the best of the others, range tests included", heads, tuple(rows)))
 
 
 def main() -> None:
@@ -162,13 +163,10 @@ def main() -> None:
     oracle, kept = Oracle(options.oracle), Kept(options.json)
     options.optimizers = known(parser, "--optimizers", options.optimizers, oracle.tasks.OPTIMIZERS)
     samples = {}
-    ratios = {}
     for name in known(parser, "--tasks", options.tasks, [name for name in oracle.tasks.NAMES if name in oracle.truth]):
         samples[name] = measure_task(oracle, name, kept, options)
-        if (of_task := show_task(name, samples[name])) is not None:
-            ratios[name] = of_task
-    if ratios:
-        show_all(ratios)
+        show_task(name, samples[name])
+    show_all(samples)
     if options.picture:
         draw_profiles(list(samples.values()), options.picture)
 

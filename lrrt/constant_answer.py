@@ -166,8 +166,8 @@ def _answer(model: keras.Model, batches: Batches, max_rows: int | None) -> Const
         for one, (_, answer) in zip(labels, answers, strict=True)
         if answer != SHARES
     )
-    told = " and ".join(dict.fromkeys(answer for _, answer in answers))
-    return ConstantAnswer(loss, told, len(labels[0]), max(sizes, default=0.0))
+    answer_text = " and ".join(dict.fromkeys(answer for _, answer in answers))
+    return ConstantAnswer(loss, answer_text, len(labels[0]), max(sizes, default=0.0))
 
 
 def _read_labels(batches: Batches, names: list[str], max_rows: int | None) -> tuple[Labels, tuple[Any, Any]] | None:

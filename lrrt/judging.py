@@ -179,7 +179,7 @@ def _watched(curves: Sequence[RangeCurve], reason: str) -> str:
 
 
 def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
-    """Return why bounds are uncertain and what helps, None where they are not."""
+    """Return why bounds are uncertain and what helps, None if they are not."""
     edges = [reading.edge for reading in seen if reading.edge is not None]
     confidence = float(np.median([reading.confidence for reading in seen])) * math.sqrt(len(seen))
     if len(seen) < len(readings):

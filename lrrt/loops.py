@@ -16,6 +16,7 @@ from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, chec
 from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
 from lrrt.own_steps import check_test_step
+from lrrt.shared_functions import SharedFunctions
 from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
 from lrrt.untrained import UntrainedLosses
@@ -121,6 +122,7 @@ class Loops:
         self._loops: dict[tuple[str, int], FitLoop] = {}
         self.drawn = InitialWeights()
         self.untrained = UntrainedLosses()
+        self._shared = SharedFunctions(self.model, self.monitor)
 
     @property
     def num_traces(self) -> dict[tuple[str, int], int]:
@@ -164,7 +166,8 @@ class Loops:
             with self._strategy.scope():
                 made = fresh_optimizer(self.patterns[optimizer])
                 validation = self._validation_for(batches.batch_size or UNKNOWN_SIZE)
-                self._loops[key] = FitLoop(TrainingLoop(self.model, made, batches, validation, self.monitor))
+                loop = TrainingLoop(self.model, made, batches, validation, self.monitor, self._shared)
+                self._loops[key] = FitLoop(loop)
         return self._loops[key]
 
     def drop(self, optimizer: str, batch_size: int | None = None) -> None:

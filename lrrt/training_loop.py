@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
-from lrrt.epoch_metrics import EpochMetrics
 from lrrt.matching import fixed_batch_size
 from lrrt.models import complete
 from lrrt.monitor import LOSS, Monitor
 from lrrt.optimizers import check_is_used, scaled_for
 from lrrt.recorded_steps import Epoch, Steps, data_ended
+from lrrt.shared_functions import SharedFunctions
 from lrrt.step_loop import Rates, train_steps, up_to_the_end
 from lrrt.validation_loop import ValidationLoop
-from lrrt.variables import FreshOptimizer, Values, all_variables, assign, read
+from lrrt.variables import FreshOptimizer, Values, assign
 from lrrt.xla_loop import XlaLoop
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ class TrainingLoop:
         batches: what is trained on.
         validation: what `validate` and a validation monitor judge on; None where there is none.
         monitor: what else is recorded of each step; by default its loss.
+        shared: what other loops of the model have, too.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class TrainingLoop:
         batches: Batches,
         validation: Batches | None = None,
         monitor: Monitor = LOSS,
+        shared: SharedFunctions | None = None,
     ) -> None:
         import tensorflow as tf
 
@@ -62,7 +63,8 @@ class TrainingLoop:
         self.validation = validation
         self.monitor = monitor
         complete(model, batches)
-        self.variables = all_variables(model)
+        self.shared = shared or SharedFunctions(model, monitor)
+        self.metrics, self.variables = self.shared.metrics, self.shared.variables
         with model.distribute_strategy.scope():
             self.optimizer = scaled_for(model, optimizer)
             self._fresh_optimizer = FreshOptimizer(self.optimizer, model)
@@ -73,7 +75,7 @@ class TrainingLoop:
         probe_size = fixed_batch_size(model) or PROBE_SAMPLES
         self.probe = validation.sample(probe_size) if validation and monitor.on_validation else None
         """What a validation monitor is measured on."""
-        self.metrics = EpochMetrics(model, monitor)
+        self._validation = None if validation is None else self.shared.evaluation(validation)
         self._evaluation: ValidationLoop | None = None  # of training data, which is seldom asked for
         self.stops_at_once = not tf.config.list_physical_devices("GPU")
         """Whether a loss that is not finite ends a run at its step, or only what is recorded of it."""
@@ -109,7 +111,7 @@ class TrainingLoop:
     def resume(self, weights: Values, optimizer_values: Values) -> None:
         """Go on with a run from all variables of the model and of its optimizer."""
         with self.running():
-            self._restore(*weights, *optimizer_values)
+            assign([*self.variables, *self.optimizer.variables], [*weights, *optimizer_values])
 
     def train(
         self,
@@ -199,15 +201,14 @@ class TrainingLoop:
 
     def evaluate(self, num_batches: int, rng: np.random.Generator) -> tuple[float, float]:
         """Return the loss on random training batches, evaluated as that of validation data, and its penalties."""
-        if self._evaluation is None:
-            self._evaluation = ValidationLoop(self.model, self.batches, self.metrics)
+        self._evaluation = self._evaluation or self.shared.evaluation(self.batches)
         with self.running():
             return self._evaluation.run(num_batches, rng)
 
     def snapshot(self) -> Values:
         """Copy all variables of the model, the states of its layers among them, on the device."""
         with self.running():
-            values: Values = self._copy()
+            values: Values = self.shared.copy()
             return values
 
     @contextmanager
@@ -230,12 +231,6 @@ class TrainingLoop:
         signature = [table, table, *self.batches.signature]
         self.compiled = CompiledFunction(self._train_steps, signature)
         """The training, with its graph and the seconds of its trace."""
-        all_values = [*self.variables, *self.optimizer.variables]
-        specs = [tf.TensorSpec(variable.shape, variable.dtype) for variable in all_values]
-        self._restore = CompiledFunction(lambda *values: assign(all_values, values), specs)
-        self._copy = CompiledFunction(partial(read, self.variables), [])
-        validation = self.validation
-        self._validation = None if validation is None else ValidationLoop(self.model, validation, self.metrics)
 
     def _train_steps(self, rates: tf.Tensor, momenta: tf.Tensor, *plan: Any) -> tuple[tf.Tensor, ...]:
         import tensorflow as tf

@@ -62,9 +62,12 @@ def read(variables: Sequence[Any]) -> Values:
 
 
 def assign(variables: Sequence[Any], values: Values) -> None:
-    """Give variables these values, in their order."""
+    """Give variables these values, in their order, outside of graphs."""
+    import keras
+
     for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        inner = variable.value if isinstance(variable, keras.Variable) else variable  # Keras takes twice as long
+        inner.assign(value, read_value=False)
 
 
 def assign_weights(model: keras.Model, weights: Values) -> None:

@@ -20,6 +20,7 @@ import types
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from tests.optuna_versions import read_versions_of_tables_once
 from tests.undrawn import undrawn
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +86,7 @@ class Starter:
         """End it; commands that run go on."""
         if self._process is not None:
             self._channel.close()
+            self._process.terminate()  # a fork of this process may still hold the channel
             self._process.wait()
 
 
@@ -201,6 +203,7 @@ def set_limits(limits):
 
 def import_all():
     """Import what commands import, and nothing that starts a thread: a fork would not have it."""
+    import jinja2
     import keras_tuner
     import matplotlib.backends.backend_svg
     import matplotlib.pyplot
@@ -214,13 +217,15 @@ def import_all():
     import pipeline.commands
     import pipeline.stage
 
-    for module in (keras_tuner, matplotlib, optuna, psycopg, scipy, sqlalchemy, tensorflow, pipeline):
+    for module in (jinja2, keras_tuner, matplotlib, optuna, psycopg, scipy, sqlalchemy, tensorflow, pipeline):
         assert module
+    optuna.storages.RDBStorage("sqlite://")  # reads the versions of Optuna's tables, for all that are forked
     threads = len(os.listdir("/proc/self/task"))
     assert threads == 1, threads
 
 
 def main():
+    read_versions_of_tables_once()
     import_all()
     request, descriptors = serve(socket.socket(fileno=int(sys.argv[1])))
     become(request, *descriptors)

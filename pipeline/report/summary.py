@@ -13,7 +13,7 @@ from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, to_plain
 from lrrt.words import score_text
 from pipeline.data.data_use import DataUse
-from pipeline.report.cuts import cuts_of
+from pipeline.report.savings import cuts_of
 from pipeline.results.models import SavedModels
 from pipeline.results.summary_file import (
     Best,

@@ -14,8 +14,8 @@ from pipeline.run import Run
 from pipeline.state.ownership import check_owner
 from pipeline.state.run_lock import check_free
 from pipeline.steps.opening import earlier, with_given
+from pipeline.steps.retraining import weights_of
 from pipeline.steps.watching import StageWatcher
-from pipeline.steps.weights import weights_of
 from pipeline.task.fingerprints import study_fields
 from pipeline.task.guard import guarded
 from studies import TrialResult

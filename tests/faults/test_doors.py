@@ -126,6 +126,7 @@ LEAVES = [
     "OSError(5, 'mine')",
     "type('Odd', (BaseException,), {})()",
 ]
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 WORDS = {3, 4, 65}  # codes of runs that end for a fault of the task
 
 

@@ -38,17 +38,6 @@ optimizers = ["sgd"]
 [study]
 batch_sizes = [8]
 """
-STUCK = """
-import hashlib, sys, time
-from pipeline.console.stopping import Stopper
-stopper = Stopper()
-with stopper.heeding_signals(), stopper.deferred():
-    print("stuck", flush=True)
-    if sys.argv[1] == "in C":
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)
-    while True:
-        time.sleep(60)
-"""
 
 
 @pytest.fixture
@@ -144,25 +133,3 @@ def test_a_config_may_come_through_a_pipe():
         writer.write(template())
     assert load_config(f"/dev/fd/{ours}", environ={}) == StageConfig.model_validate(tomllib.loads(template()))
     os.close(ours)
-
-
-@pytest.mark.parametrize("where", ["in C", "in Python"])
-def test_a_second_signal_leaves_what_does_not_answer_within_ten_seconds(start, where):
-    process = start(["-c", STUCK, where])
-    wait_for(process, "stuck")
-    process.send_signal(signal.SIGTERM)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=10)[0]
-
-    assert process.returncode == 130
-    assert told == "\nlrrt: this process was asked to stop twice, so it ends here. The same command goes on.\n"
-
-
-def test_signals_that_come_together_are_one(start):
-    process = start(["-c", STUCK, "in Python"])
-    wait_for(process, "stuck")
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGTERM)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(7)

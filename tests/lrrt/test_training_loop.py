@@ -195,6 +195,51 @@ def test_nothing_but_a_new_optimizer_or_batch_size_is_traced():
     assert loops.num_traces == {("sgd", 16): 1, ("sgd", 32): 1, ("adam", 16): 1, ("adam", 32): 1}
 
 
+def test_the_validation_is_traced_once_for_all_optimizers():
+    traced = []
+
+    def error(y_true, y_pred):
+        traced.append(y_pred.shape)
+        return keras.ops.mean(y_pred)
+
+    def build_model():
+        model = plain_mlp()
+        model.compile("sgd", SPARSE, metrics=[error])
+        return model
+
+    train, validation = digits()
+    loops = Loops(build_model, train, optimizers=["sgd", "adam"], validation_data=validation)
+    first, other = loops.get("sgd"), loops.get("adam")
+    first.restart(loops.initial_weights(0))
+    loss = first.validate()
+    num_traced = len(traced)
+    other.restart(loops.initial_weights(0))
+
+    assert other.validate() == loss
+    assert len(traced) == num_traced
+    assert loops.get("sgd", 16).validate() == pytest.approx(loss)  # in batches of another size
+    assert len(traced) > num_traced
+
+
+def test_a_test_step_of_the_user_s_own_may_use_the_optimizer():
+    class ShowsRate(keras.Sequential):
+        def test_step(self, data):
+            return {"loss": keras.ops.convert_to_tensor(self.optimizer.learning_rate)}
+
+    def build_model():
+        model = ShowsRate([keras.layers.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    x = np.ones((8, 2), "float32")
+    loops = Loops(build_model, (x, x[:, :1]), optimizers=["sgd", "adam"], batch_size=4, validation_data=(x, x[:, :1]))
+    for optimizer, rate in (("sgd", 0.25), ("adam", 0.5)):
+        loop = loops.get(optimizer)
+        loop.restart(loops.initial_weights(0))
+        loop.train([rate])
+        assert loop.validate() == rate
+
+
 def test_a_loss_that_is_not_finite_is_recorded_and_ends_the_run():
     x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])

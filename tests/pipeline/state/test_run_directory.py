@@ -60,7 +60,7 @@ def files(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_second_process_is_told_who_holds_the_lock(directory, start):
+def test_a_second_process_is_told_who_holds_the_lock(directory, start, impatient):
     process, _ = start(HOLD)
 
     with pytest.raises(RunLocked, match=rf"in use by process {process.pid} on \S+ since \d{{4}}-.*Z\. Wait"):
@@ -78,7 +78,7 @@ def test_the_lock_ends_with_a_process_that_is_killed(directory, start):
     assert holder["pid"] == os.getpid()
 
 
-def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards(directory):
+def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards(directory, impatient):
     with directory.locked(), pytest.raises(RunLocked, match=str(os.getpid())):
         directory.locked().__enter__()
     with pytest.raises(ZeroDivisionError, match="zero"), directory.locked():

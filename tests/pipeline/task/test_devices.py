@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 PROGRAM = """
-import sys
+import gc, sys
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -18,6 +18,7 @@ small = {"study.num_trials": 1, "study.epochs": 2, "study.batch_sizes": [128], "
          "range_test.optimizers": ["adam"], "range_test.num_steps": 30, "range_test.repeats": 1}
 config = pipeline.builtin_config(small)
 pipeline.run_stage(config, out=sys.argv[1] + "/out", state=sys.argv[1] + "/state")
+assert gc.isenabled() and gc.get_freeze_count(), "held back while Keras is imported"
 print(tf.distribute.get_strategy().num_replicas_in_sync)
 """
 

@@ -284,13 +284,13 @@ def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes
     assert len(report.trials) == 4
 
 
-def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path):
+def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path, impatient):
     settings = config(**{"study.storage": f"sqlite:///{tmp_path}/s.db", "study.num_trials": 2})
     hold = threading.Event()
     first = threading.Thread(target=lambda: _hold(tmp_path, hold))
     first.start()
     wait_for(tmp_path / "state/lock_holder.json")
-    threading.Timer(4.0, hold.set).start()
+    threading.Timer(1.0, hold.set).start()
     report = go_on(bowl_run(settings, tmp_path))
     first.join()
 
