@@ -78,12 +78,11 @@ class ArmsEngine:
         tried = tried_of(ended) + [Tried(str(values[OPTIMIZER]), None) for values in running]
         turned = {one.arm for one in tried}
         fixed = dict(self._first[number]) if number < len(self._first) else {}
-        step = self._step(self._all_seen(ended, turned), running)
+        step = self._step(_of_arms(ended, turned), running)
         arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number, is_bracketed=step is None))
-        known = [one for one in ended if one.values[OPTIMIZER] in {arm, *turned}]
-        seen = self._all_seen(known, {arm, *turned})
-        centre = centre_of(seen)
-        position = self._given_position(arm, known, running, seen, centre)
+        known = _of_arms(ended, {arm, *turned})
+        centre = centre_of(self._all_seen(known))
+        position = self._given_position(arm, known, running, centre)
         if position is not None:
             fixed = {PLACE: place_of(position, centre), **fixed}
         placed = self._sampler.propose_with(
@@ -96,26 +95,25 @@ class ArmsEngine:
         return {**self._unplaced(arm, placed, position_at(float(placed[PLACE]), centre)), **others}
 
     def _given_position(
-        self, arm: str, known: Sequence[Observation], running: Sequence[Values], seen: Sequence[Seen], centre: float
+        self, arm: str, known: Sequence[Observation], running: Sequence[Values], centre: float
     ) -> float | None:
-        """Return the position of an optimizer's first trial, or of a step to bracket the best; None for the sampler."""
+        """Return the position of an optimizer's first trial, or of a step to the best one; None for the sampler."""
         if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in known), *running)):
             return centre
-        step = self._step(seen, running)
+        step = self._step(known, running)
         if step is not None:
             return step
-        own = [one for one in seen if one.arm == arm]
+        own = self._all_seen(_of_arms(known, {arm}))
         is_alone = self._has_only_rates and all(values[OPTIMIZER] != arm for values in running)
         return refined(own) if is_alone and (len(own) <= REFINED or len(own) % 2 == 0) else None
 
-    def _step(self, seen: Sequence[Seen], running: Sequence[Values]) -> float | None:
+    def _step(self, known: Sequence[Observation], running: Sequence[Values]) -> float | None:
         """Return the position of the next step to bracket the best rate; None if there is none to take now."""
-        return next_step(seen, [self._position(values) for values in running], up_first=bool(self._seed % 2))
+        untold = (*running, *(one.values for one in known if one.cost is None))  # what failed once is not tried again
+        return next_step(self._all_seen(known), [self._position(one) for one in untold], up_first=bool(self._seed % 2))
 
-    def _all_seen(self, ended: Sequence[Observation], arms: Collection[str]) -> list[Seen]:
-        """Return what the trials of some arms showed of their rates."""
-        of_arms = (one for one in ended if one.values[OPTIMIZER] in arms)
-        return [one for each in of_arms if (one := self._seen(each)) is not None]
+    def _all_seen(self, known: Sequence[Observation]) -> list[Seen]:
+        return [one for each in known if (one := self._seen(each)) is not None]
 
     def _seen(self, observation: Observation) -> Seen | None:
         """Return what a trial showed of its rate; None if it failed, or its model was not trained."""
@@ -143,6 +141,10 @@ class ArmsEngine:
         if arm not in self._ranges:
             self._ranges[arm] = self._ranges_of(arm)
         return next(one for one in self._ranges[arm] if one.batch_size in (None, values[BATCH_SIZE]))
+
+
+def _of_arms(ended: Sequence[Observation], arms: Collection[str]) -> list[Observation]:
+    return [one for one in ended if one.values[OPTIMIZER] in arms]
 
 
 def tried_of(ended: Sequence[Observation]) -> list[Tried]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 FIRST_STEP = 0.5  # from the suggested rate towards a bound
 GROWTH = 1.618034  # of the steps outwards: the golden ratio, as there
 FURTHEST = 2.0  # a step outwards begins at most a decade beyond the bounds
+CLEARLY = 0.1  # of the range of costs: so much worse suggested rates must be before the search leaves them
 SECTION = 0.381966  # of a part of a bracket: the golden section, as there
 FARTHEST = 0.9  # of either part of a bracket
 UNEVEN = 2.0  # the wider part of a bracket is cut first if it is so many times as wide
@@ -31,11 +32,15 @@ class Seen:
     cost: float
 
 
-def bracket(seen: Sequence[Seen]) -> tuple[float, float]:
+def bracket(seen: Sequence[Seen], *, least: float = 0.0) -> tuple[float, float]:
     """Return between which positions the best rate lies, if a cost rises to both sides of it; infinite if unknown.
 
     The best rate lies between any two trials of an optimizer that are worse than its best one, at either side of that.
     Costs of different optimizers are not compared.
+
+    Args:
+        seen: the trials that have ended.
+        least: how much worse a trial must be.
 
     >>> bracket([Seen("sgd", 0.0, 0.4), Seen("sgd", 0.5, 0.3), Seen("adam", 0.5, 0.2), Seen("adam", 1.5, 0.9)])
     (0.0, 1.5)
@@ -43,7 +48,7 @@ def bracket(seen: Sequence[Seen]) -> tuple[float, float]:
     best: dict[str, Seen] = {}
     for one in seen:
         best[one.arm] = min(best.get(one.arm, one), one, key=lambda each: each.cost)
-    worse = [(one.position, best[one.arm].position) for one in seen if one.cost > best[one.arm].cost]
+    worse = [(one.position, best[one.arm].position) for one in seen if one.cost > best[one.arm].cost + least]
     below = [position for position, of_best in worse if position < of_best]
     above = [position for position, of_best in worse if position > of_best]
     return max(below, default=-math.inf), min(above, default=math.inf)
@@ -51,8 +56,11 @@ def bracket(seen: Sequence[Seen]) -> tuple[float, float]:
 
 def centre_of(seen: Sequence[Seen]) -> float:
     """Return the position around which a search goes on: 0, or the best beyond the bounds if trials exclude 0."""
-    low, high = bracket(seen)
-    if not seen or low < 0 < high:
+    if not seen:
+        return 0.0
+    costs = [one.cost for one in seen]
+    low, high = bracket(seen, least=CLEARLY * (max(costs) - min(costs)))
+    if low < 0 < high:
         return 0.0
     best = min(seen, key=lambda one: one.cost).position
     return best if abs(best) > 1 and low <= best <= high else 0.0
@@ -63,14 +71,18 @@ def next_step(seen: Sequence[Seen], running: Sequence[float], *, up_first: bool)
 
     Args:
         seen: the trials that have ended.
-        running: the positions of those that run.
+        running: the positions of those that run, or have failed.
         up_first: whether the first step goes to higher rates.
     """
+    sides = (1, -1) if up_first else (-1, 1)
+    if not seen:
+        first = [side * FIRST_STEP for side in sides if running]
+        return next((step for step in first if all(not math.isclose(step, one) for one in running)), None)
     low, high = bracket(seen)
     is_open = {1: high == math.inf, -1: low == -math.inf}
-    if not seen or low >= high:
+    if low >= high:
         return None
-    for side in (1, -1) if up_first else (-1, 1):
+    for side in sides:
         outwards = sorted({one.position for one in seen} | set(running), key=lambda position: side * position)
         end = outwards[-1]
         if is_open[side] and abs(end) <= FURTHEST and any(one.position == end for one in seen):

@@ -130,6 +130,12 @@ class TestBracket:
         assert next_step(seen(a={0.0: 0.1}), [-0.5], up_first=False) == 0.5
         assert next_step(seen(a={0.0: 0.1}), [-0.5, 0.5], up_first=False) is None
 
+    def test_workers_that_begin_at_once_take_either_side_before_a_trial_has_ended(self):
+        assert next_step([], [], up_first=False) is None
+        assert next_step([], [0.0], up_first=False) == -0.5
+        assert next_step([], [0.0, -0.5 + 1e-12], up_first=False) == 0.5
+        assert next_step([], [0.0, -0.5, 0.5], up_first=False) is None
+
     def test_steps_end_where_bounds_cannot_be_so_wrong(self):
         assert next_step(seen(a={0.0: 3.0, -1.0: 2.0, -2.5: 1.0}), [], up_first=False) is None
 
@@ -137,6 +143,11 @@ class TestBracket:
         assert centre_of(seen(a={0.0: 0.2, -0.5: 0.1})) == 0.0
         assert centre_of(seen(a={0.0: 0.2, -1.3: 0.1})) == -1.3
         assert centre_of(seen(a={0.0: 0.1, 0.5: 0.2}, b={-1.3: 0.01, -2.0: 0.3})) == 0.0
+
+    def test_the_search_does_not_move_for_a_difference_that_may_be_noise(self):
+        diverged = {0.0: 0.21, 2.5: 0.9}
+        assert centre_of(seen(a={0.0: 0.24, 1.3: 0.2}, b=diverged)) == 0.0
+        assert centre_of(seen(a={0.0: 0.3, 1.3: 0.2}, b=diverged)) == 1.3
 
     def test_trials_that_contradict_each_other_move_nothing(self):
         both = seen(a={0.0: 0.1, -1.3: 0.05}, b={0.0: 0.3, 1.0: 0.2})
@@ -210,6 +221,13 @@ class TestArmsStudy:
         large = [shown[0], replace(shown[1], excess_parameters=10)]
         assert PARAMETERS in large[1].constraints
         assert engine.propose(2, large, ())["lr__sgd"] < 0.05
+
+    def test_a_rate_whose_trial_failed_is_not_tried_again(self):
+        engine = ArmsEngine(with_any_rate(SearchSpace((SGD,))), ranges_in(SearchSpace((SGD,))))
+        shown = [Observation(0, values_of("sgd", 0.2), 0.5)]
+        step = engine.propose(1, shown, ())
+        assert step["lr__sgd"] < 0.2
+        assert engine.propose(2, [*shown, Observation(1, step, None)], ())["lr__sgd"] > 0.2
 
     def test_what_is_learnt_on_one_optimizer_serves_the_others(self):
         both = SearchSpace((SGD, ADAM))
