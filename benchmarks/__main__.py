@@ -27,6 +27,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the benchmarks import each other as scripts do, and `python -m` has it not
 
+from arguments import folder_with  # noqa: E402  # needs the line above
 from measured_page import write_page  # noqa: E402  # needs the line above
 from tables import RECORD, machine, versions  # noqa: E402
 
@@ -51,9 +52,9 @@ PARTS = {
     "startup": Part("startup.py", "--times 9", "--times 3"),
     "range-test": Part("range_test_speed.py", "--pairs 9", "--pairs 3"),
     "dense": Part("study_speed.py digits_mlp", "--trials 9", "--trials 3"),
-    "convnet": Part("study_speed.py convnet", "--trials 6", "--trials 3"),
+    "convnet": Part("study_speed.py convnet", "--trials 3", "--trials 3"),
     "bookkeeping": Part("bookkeeping.py", "--trials 60", "--trials 20"),
-    "memory": Part("memory.py", "--trials 200 --fits 30", "--trials 60 --fits 15"),
+    "memory": Part("memory.py", "--trials 200 --fits 20", "--trials 40 --fits 12"),
     "scaling": Part(
         "storage_scaling.py",
         "--workers 1 2 4 8 16 32 --seconds 2 --trials-each 3",
@@ -61,9 +62,11 @@ PARTS = {
     ),
     "optimizers": Part("every_optimizer.py", "", "--tasks digits_mlp --optimizers sgd adam rmsprop lion"),
     "bounds": Part("bounds_quality.py", "", ""),
+    "set-aside": Part("bounds_quality.py benchmarks/recorded/set_aside.json", "--by-task", "--by-task"),
     "searches": Part(f"study_quality.py {ORACLE}", "", "--look-up --seeds 4"),
     "mixed": Part("mixed_search.py", "--seeds 5", "--tasks wine --seeds 1 --trainings 10"),
-    "whole-way": Part("whole_way.py", "--seeds 3", "--seeds 1 --seconds 40"),
+    "whole-way": Part("whole_way.py", "--seeds 3", "--seeds 1"),
+    "whole-way-convnet": Part("whole_way.py --task convnet", "--seeds 1 --seconds 120", "--seeds 1 --seconds 60"),
 }
 
 
@@ -73,7 +76,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="with few repeats")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--again", action="store_true", help="run what is stored too")
-    parser.add_argument("--oracle", type=Path, help="a folder of full trainings, see study_quality.py")
+    parser.add_argument(
+        "--oracle", type=folder_with("tasks.py", "oracle.json"), help="a folder of full trainings, see study_quality.py"
+    )
     options = parser.parse_args()
     has_failed = False
     for name in options.only:

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from arguments import count
 from tables import Table, show
 
 import pipeline
@@ -32,7 +33,7 @@ SCORE = 0.5  # of each trial of a library alone
 def main() -> None:
     """Search once in each way, and print a row for each."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--trials", type=int, default=60, help="of each study")
+    parser.add_argument("--trials", type=count, default=60, help="of each study")
     num_trials = parser.parse_args().trials
     counts: Counter[str] = Counter()
     listen(counts)

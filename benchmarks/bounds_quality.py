@@ -1,6 +1,6 @@
 """Score bounds, ours and the field's, read from the same range curves, against full trainings.
 
-    python benchmarks/bounds_quality.py [FILE ..] [--json FILE] [--confirmed-json FILE]
+    python benchmarks/bounds_quality.py [FILE ..] [--by-task] [--json FILE] [--confirmed-json FILE]
 
 A FILE is what `recorded.py` recorded: of each case, whole range curves of the real Keras model and the best validation
 loss of a full training at each of a grid of constant rates. By default all of `recorded/` but the tasks that are set
@@ -38,6 +38,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import field_rules
+from arguments import file, file_to_write
 from evidence import Evidence, answer_of, confirmed_answer, evidence_of, median
 from recorded import HERE, Case, Recorded, read
 from refitted import fit_edges, leaving_one_out
@@ -50,22 +51,26 @@ OURS = "lrrt"
 CONFIRMED = "lrrt, confirmed"
 REMEMBERED = "remembered box of the other tasks"
 FIXED = "fixed 1e-5 to 1e-1"
+VALLEY = "fastai valley, +- a decade"
 COMPARED = (OURS, f"{OURS}, one task left out", CONFIRMED, REMEMBERED, FIXED)
 
 
 def main() -> None:
     """Score what was recorded and print the tables."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("files", type=Path, nargs="*", default=default_files(), help="of recorded.py")
-    parser.add_argument("--json", type=Path, help="write our bounds to this file, {task: {optimizer: {low, ...}}}")
-    parser.add_argument("--confirmed-json", type=Path, help="write our confirmed bounds to this file")
+    parser.add_argument("files", type=file, nargs="*", default=default_files(), help="of recorded.py")
+    parser.add_argument("--by-task", action="store_true", help="show three rules, task by task, and nothing else")
+    parser.add_argument(
+        "--json", type=file_to_write, help="write our bounds to this file, {task: {optimizer: {low, ...}}}"
+    )
+    parser.add_argument("--confirmed-json", type=file_to_write, help="write our confirmed bounds to this file")
     options = parser.parse_args()
     recorded: dict[Case, Recorded] = {}
     parts: dict[str, list[Case]] = {}
-    for file in options.files:
-        for case, one in read(file).items():
+    for path in options.files:
+        for case, one in read(path).items():
             recorded[case] = one
-            parts.setdefault(f"{file.stem}{', cold steps' if one.is_cold else ''}", []).append(case)
+            parts.setdefault(f"{path.stem}{', cold steps' if one.is_cold else ''}", []).append(case)
     truths, evidence = {case: one.truth for case, one in recorded.items()}, evidence_of(recorded)
     answers = {way: {case: rule(seen) for case, seen in evidence.items()} for way, rule in RULES.items()}
     answers[CONFIRMED] = {case: given for case, given in answers[CONFIRMED].items() if evidence[case].confirmed}
@@ -73,6 +78,9 @@ def main() -> None:
     for path, way in ((options.json, OURS), (options.confirmed_json, CONFIRMED)):
         if path is not None:
             path.write_text(json.dumps(as_json(answers[way]), indent=2))
+    if options.by_task:
+        print_tasks(answers, truths)
+        return
     if len({task for task, _ in truths}) > 1:
         answers |= leaving_one_out(OURS, evidence, truths)
     if len(parts) > 1:
@@ -135,7 +143,7 @@ RULES: dict[str, Callable[[Evidence], Answer]] = {
     OURS: lambda seen: answer_of(seen.bounds, seen.num_steps),
     CONFIRMED: lambda seen: confirmed_answer(seen, seen.confirmed),
     "first rule: lowest / 30 to diverged": first_rule,
-    "fastai valley, +- a decade": around(field_rules.fastai_valley),
+    VALLEY: around(field_rules.fastai_valley),
     "fastai slide, +- a decade": around(field_rules.fastai_slide),
     "fastai steep, +- a decade": around(field_rules.fastai_steep),
     "fastai minimum / 10, +- a decade": around(field_rules.fastai_minimum),
@@ -174,6 +182,20 @@ def print_part(
     compared = [way for way in COMPARED if all(case in answers.get(way, {}) for case in cases)]
     medians = {way: on_median_task(cases, answers[way], truths) for way in compared}
     print("best of 4, median task: " + ", ".join(f"{way} {median:.3f}" for way, median in medians.items()))
+
+
+def print_tasks(answers: Mapping[str, Mapping[Case, Answer]], truths: Mapping[Case, Truth]) -> None:
+    """Print a row for each task and way, the ways one below the other, and ours for all tasks together."""
+    tasks: dict[str, list[Case]] = {}
+    for case in truths:
+        tasks.setdefault(case[0], []).append(case)
+    rows = [
+        row_of(f"{task}: {way}", [truths[case].score(answers[way][case]) for case in cases])
+        for task, cases in tasks.items()
+        for way in (OURS, FIXED, VALLEY)
+    ]
+    rows.append(row_of(f"all: {OURS}", [truths[case].score(answers[OURS][case]) for case in truths]))
+    show(Table(f"{len(truths)} cases of {len(tasks)} tasks, task by task", HEADS, tuple(rows)))
 
 
 def on_median_task(cases: Sequence[Case], given: Mapping[Case, Answer], truths: Mapping[Case, Truth]) -> float:

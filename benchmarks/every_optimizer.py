@@ -75,7 +75,7 @@ def main() -> None:
     """Test, train, and print a row for each case."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS))
+    parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
     options = parser.parse_args()
     rows = [row for name in options.tasks for row in score_task(name, options.optimizers)]
     heads = ("", "optimizer", "", "low", "high", "suggested", "best of the grid", "regret", "verdict")

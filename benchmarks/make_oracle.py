@@ -14,11 +14,11 @@ import argparse
 import json
 import math
 import time
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from arguments import count, folder_with, known
 from recorded import compiled, load_tasks
 
 from lrrt import Loops
@@ -30,13 +30,13 @@ NUM_TOO_HIGH = 2  # rates in a row, after which higher ones are not trained
 def main() -> None:
     """Train, and write after each task."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where tasks.py is")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("folder", type=folder_with("tasks.py"), help="where tasks.py is")
+    parser.add_argument("--seeds", type=count, default=1)
     parser.add_argument("--tasks", nargs="+", help="some of them; what oracle.json holds of the others stays")
     options = parser.parse_args()
     tasks, path = load_tasks(options.folder / "tasks.py"), options.folder / "oracle.json"
     oracle = json.loads(path.read_text()) if path.exists() else {}
-    for name in options.tasks or tasks.NAMES:
+    for name in known(parser, "--tasks", options.tasks, tasks.NAMES):
         oracle[name] = truths(tasks, name, options.seeds)
         path.write_text(as_text(oracle))
 

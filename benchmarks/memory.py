@@ -1,6 +1,6 @@
 """Resident memory while one process does trial after trial: ours must stay flat after the tenth.
 
-    python benchmarks/memory.py [--trials 200] [--fits 30]
+    python benchmarks/memory.py [--trials 200] [--fits 20]
 
 Beside ours stands an Optuna objective that builds a model and calls `fit`, once with Keras's session cleared before
 each trial and once without. Each way has a process of its own, and all train the digits MLP for 12 epochs.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from arguments import count
 from tables import Table, show
 
 TENTH = 10
@@ -25,8 +26,8 @@ EPOCHS, BATCH_SIZE = 12, 32
 def main() -> None:
     """Run each way in its process, and print a row for each."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--trials", type=int, default=200, help="of ours")
-    parser.add_argument("--fits", type=int, default=30, help="trials of the others, which take longer")
+    parser.add_argument("--trials", type=count, default=200, help="of ours")
+    parser.add_argument("--fits", type=count, default=20, help="trials of the others, which take longer")
     options = parser.parse_args()
     ways: dict[str, tuple[Callable[[], Iterator[None]], int]] = {
         "lrrt": (by_lrrt, options.trials),

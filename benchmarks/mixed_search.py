@@ -19,11 +19,11 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 import sklearn.datasets
+from arguments import count, file_to_write
 from oracle_tasks import NEAR
 from searches import WAYS, Search
 from tables import Table, show
@@ -152,9 +152,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(COMPARED))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trainings", type=int, default=20, help="full trainings that a search may take")
-    parser.add_argument("--json", type=Path, help="where searches are kept")
+    parser.add_argument("--seeds", type=count, default=5)
+    parser.add_argument("--trainings", type=count, default=20, help="full trainings that a search may take")
+    parser.add_argument("--json", type=file_to_write, help="where searches are kept")
     options = parser.parse_args()
     kept: dict[str, Any] = {}
     if options.json and options.json.exists():

@@ -100,8 +100,11 @@ def work(task: Task, storage: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run all parts; return 1 where there is no GPU."""
+    """Run all parts; return 1 if there is no GPU, 2 if the arguments are not known."""
     first, *others = TASKS.items()
+    if arguments and arguments[0] not in (ON_CPU, RESULTS, WORKER):
+        print(f"The one option is {ON_CPU}, got {' '.join(arguments)}.", file=sys.stderr)
+        return 2
     if arguments[:1] == [RESULTS]:
         Path(arguments[1]).write_text(json.dumps(results_of(first[1])))
         return 0

@@ -187,7 +187,7 @@ class _Lookup:
         num_epochs = (
             1 if state is TrialState.DIVERGED else self.epochs
         )  # what the oracle has no loss of ended in its first
-        curve = (start, *[reached] * (self.epochs - 1))
+        curve = (*[start] * (num_epochs - 1), reached)  # no table says after which epoch it was reached
         steps = num_epochs * self.steps_per_epoch
         return Trained(TrialResult(number, config, state, curve, curve, steps, planned_epochs=self.epochs), None)
 

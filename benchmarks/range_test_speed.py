@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from arguments import count
 from study_speed import digits_mlp
 from tables import compare, show
 
@@ -49,7 +50,7 @@ class FitRamp(keras.callbacks.Callback):
 def main() -> None:
     """Measure in turn and print."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--pairs", type=int, default=9, help="of a range test of each way")
+    parser.add_argument("--pairs", type=count, default=9, help="of a range test of each way")
     num_pairs = parser.parse_args().pairs
     whole, a_step, _ = measured(["adam"], num_pairs)
     show(compare("A step of a range test, digits MLP, batches of 32, ms", a_step, ours=OURS))

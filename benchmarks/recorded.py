@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from arguments import folder_with, known
 from numpy.typing import NDArray
 from truths import Truth
 
@@ -125,7 +126,9 @@ def read(path: Path) -> dict[Case, Recorded]:
 def main() -> None:
     """Record, and write after each task."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where oracle.json and tasks.py are, or baselines.json")
+    parser.add_argument(
+        "folder", type=folder_with("tasks.py"), help="where oracle.json and tasks.py are, or baselines.json"
+    )
     parser.add_argument("--tasks", nargs="+", help="some of them; what is recorded of the others stays")
     parser.add_argument("--without-confirmation", action="store_true", help="no short trainings")
     parser.add_argument("--seed", type=int, default=0)
@@ -135,12 +138,14 @@ def main() -> None:
     if (folder / "baselines.json").exists():
         baselines = json.loads((folder / "baselines.json").read_text())
         write(path, {name: cold(cases) for name, cases in baselines.items()})
-        known = {f"{name} by range tests": (name, baselines[name]) for name in tasks.TASKS}
+        problems = {f"{name} by range tests": (name, baselines[name]) for name in tasks.TASKS}
+    elif not (folder / "oracle.json").exists():
+        parser.error(f"argument folder: must have oracle.json or baselines.json, got {str(folder)!r}.")
     else:
         oracle = json.loads((folder / "oracle.json").read_text())
-        known = {name: (name, oracle[name]) for name in tasks.NAMES if name in oracle}
-    for title in options.tasks or known:
-        problem = Problem(tasks, *known[title])
+        problems = {name: (name, oracle[name]) for name in tasks.NAMES if name in oracle}
+    for title in known(parser, "--tasks", options.tasks, problems):
+        problem = Problem(tasks, *problems[title])
         write(path, {title: record(problem, options.seed, confirms=not options.without_confirmation)})
         print(f"recorded {title}", file=sys.stderr, flush=True)
 

@@ -21,6 +21,7 @@ from studies import (
     StopTraining,
     Study,
     Trained,
+    TrialResult,
     Watcher,
 )
 from studies.engines.arms_engine import ArmsEngine, with_any_rate
@@ -49,7 +50,8 @@ class Reached:
 class Search(Watcher):
     """Counts the steps of one search, and ends it when it has reached the hardest target, or has used up its steps.
 
-    A step of a larger batch counts as more steps: what is counted is rows.
+    A target is reached at the end of the first epoch whose validation loss is as low: from then on the search has such
+    a model. A step of a larger batch counts as more steps: what is counted is rows.
 
     Args:
         targets: the losses to reach, the hardest first; without any the search uses up its steps.
@@ -60,23 +62,31 @@ class Search(Watcher):
     def __init__(self, targets: Sequence[float], full_rows: int, max_trainings: int) -> None:
         self.targets, self.full_rows, self.max_trainings = targets, full_rows, max_trainings
         self.began, self.results = time.monotonic(), []
-        self.test_rows = self.trial_rows = 0
+        self.test_rows, self.trial_rows = 0, 0.0
         self.reached_at: list[float | None] = [None] * len(targets)
-        self.history: list[tuple[float, float]] = []  # after how many trainings a trial ended, and its score
+        self.best = math.inf
+        self.history: list[tuple[float, float]] = []  # after how many trainings the lowest loss fell, and to what
+        self._num_epochs: dict[int, int] = {}  # by trial, which may go on after others
 
     def on_trial_end(self, trained: Trained) -> None:
-        self.results.append(trained.result)
-        self.spend(trained.result.num_steps * trained.result.config.batch_size, trained.result.score)
+        result = trained.result
+        self.spend(result, self._num_epochs.get(result.number, 0))
+        self._num_epochs[result.number] = len(result.val_losses)
 
-    def spend(self, num_rows: int, score: float | None) -> None:
-        """Count a training, or what was new of it, that came to this score."""
-        self.trial_rows += num_rows
-        taken = (self.trial_rows + self.test_rows) / self.full_rows
-        if score is not None:
-            self.history.append((taken, score))
-        for at, target in enumerate(self.targets):
-            if self.reached_at[at] is None and score is not None and score <= target:
-                self.reached_at[at] = taken
+    def spend(self, result: TrialResult, num_before: int = 0) -> None:
+        """Count a training without its first epochs, which were counted before."""
+        self.results.append(result)
+        rows = result.num_steps * result.config.batch_size / max(len(result.val_losses), 1)  # of an epoch
+        losses = result.val_losses[num_before:] if result.score is not None else (math.inf,) * len(result.val_losses)
+        for loss in losses or (math.inf,):
+            self.trial_rows += rows
+            taken = (self.trial_rows + self.test_rows) / self.full_rows
+            if loss < self.best:
+                self.best = loss
+                self.history.append((taken, loss))
+            for at, target in enumerate(self.targets):
+                if self.reached_at[at] is None and loss <= target:
+                    self.reached_at[at] = taken
         if taken >= self.max_trainings or (self.targets and self.reached_at[0] is not None):
             raise StopTraining
 
@@ -150,7 +160,7 @@ def search_optuna(task: Task, search: Search, seed: int, *, low: float, high: fl
 
         trained = trainer.train(space.suggest(trial), **({"on_epoch": report} if prunes else {}))
         cost = cost_for_engines(trained.result, search.results)
-        search.on_trial_end(trained)
+        search.spend(trained.result)
         if trained.result.state.name == "PRUNED":
             raise optuna.TrialPruned
         return cost
@@ -179,10 +189,7 @@ def search_keras_tuner(task: Task, search: Search, seed: int, *, hyperband: bool
 
             trained = trainer.train(space.suggest(hp), **({"on_epoch": stop} if hyperband else {}))
             cost = cost_for_engines(trained.result, search.results)
-            search.results.append(trained.result)
-            new = max(len(trained.result.train_losses) - begun, 0) / max(len(trained.result.train_losses), 1)
-            rows = trained.result.num_steps * trained.result.config.batch_size
-            search.spend(round(rows * new) if hyperband else rows, trained.result.score)
+            search.spend(trained.result, begun)
             return cost
 
     hp = keras_tuner.HyperParameters()
@@ -225,4 +232,5 @@ WAYS: Mapping[str, Way] = {
     "KerasTuner Bayesian": search_keras_tuner,
     "KerasTuner Hyperband": partial(search_keras_tuner, hyperband=True),
 }
+OTHERS = ("TPE, 1e-6..10", "TPE, 1e-5..1e-1", "TPE + Hyperband", "KerasTuner Bayesian", "KerasTuner Hyperband")
 NEED_EPOCHS = ("ours, halved", "TPE + Hyperband", "KerasTuner Hyperband")  # a table of whole trainings cannot be cut

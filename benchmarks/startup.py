@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from arguments import count
 from tables import SPREAD, Table, show, spread
 
 LRRT = (sys.executable, "-m", "pipeline")
@@ -34,7 +35,7 @@ WAYS: dict[str, Sequence[str]] = {
 def main() -> None:
     """Start each in turn, and print a row for each; the first round warms the disk."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--times", type=int, default=9, help="that each is started")
+    parser.add_argument("--times", type=count, default=9, help="that each is started")
     times = parser.parse_args().times
     samples: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:

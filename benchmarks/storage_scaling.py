@@ -33,10 +33,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from arguments import count, duration
 from tables import Cell, Table, cell_text, show
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trained, TrialResult, TrialState, Watcher
@@ -185,10 +187,12 @@ def measure(url: str, num_workers: int, seconds: float, trials_each: int, num_tr
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("storage", nargs="?", default=os.environ.get("LRRT_STORAGE", ""))
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
-    parser.add_argument("--seconds", type=float, nargs="+", default=[2.0, 20.0], help="that a trial sleeps")
-    parser.add_argument("--trials-each", type=int, default=5, help="a worker, on average")
-    parser.add_argument("--training", type=int, nargs="+", default=[0], help="trials of others that go on meanwhile")
+    parser.add_argument("--workers", type=count, nargs="+", default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument("--seconds", type=duration, nargs="+", default=[2.0, 20.0], help="that a trial sleeps")
+    parser.add_argument("--trials-each", type=count, default=5, help="a worker, on average")
+    parser.add_argument(
+        "--training", type=partial(count, least=0), nargs="+", default=[0], help="trials of others that go on meanwhile"
+    )
     parser.add_argument("--no-sqlite", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -11,9 +11,10 @@ Each of a task's optimizers is searched for its fixed rate; a task's figures are
 is what searches cost in the long run, and medians, which leave out how unlucky a search can be. With `--together` one
 search chooses among all of the task's optimizers as well. All ways train with the same trainer, on loops traced before,
 from the same initial weights for one seed, so that they differ by what they propose alone. A way has reached a target
-at the first trial whose best validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest; the scale
-is the loss before training minus the lowest. What counts is trained steps, those of range tests included, in units of a
-full training. All may take as many. A target that was missed counts as one training more than were allowed.
+at the first epoch whose validation loss lies within 1, 2 or 5 % of the scale above the oracle's lowest, or with
+`--look-up` at the end of that trial; the scale is the loss before training minus the lowest. What counts is trained
+steps, those of range tests included, in units of a full training. All may take as many. A target that was missed counts
+as one training more than were allowed.
 
 ours: our study with the sampler "arms"; the range test of an optimizer is run when the study turns to it.
 ours, halved: the same with prunes = "hyperband".
@@ -23,6 +24,8 @@ remembered box: our study with "tpe", without range tests, between the least and
 optimizer on the other tasks.
 TPE: Optuna's sampler by its defaults; a trial that diverged is told as a penalty. With its Hyperband pruner or without.
 KerasTuner: its own BayesianOptimization, told the same penalty, and its own Hyperband, in 1e-5..1e-1.
+
+The last table compares ours and the remembered box with the best of the others: TPE and KerasTuner.
 
 `--picture` draws the share of searches that reach a target within so many times the steps of the best way of the same
 task and seed (performance profiles, Dolan and More 2002), up to a factor of 4.
@@ -41,9 +44,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from arguments import count, file_to_write, folder_with, known
 from oracle_tasks import NEAR, LookedUpTask, Oracle, Task, TrainedTask
 from performance_profile import draw_profiles
-from searches import NEED_EPOCHS, OURS, WAYS, Reached, Search
+from searches import NEED_EPOCHS, OTHERS, WAYS, Reached, Search
 from tables import Table, show
 
 from studies import StopTraining
@@ -54,7 +58,7 @@ Samples = dict[str, list[Reached]]  # by way
 
 def measure_task(oracle: Oracle, name: str, kept: Kept, options: argparse.Namespace) -> Samples:
     """Measure what is not kept yet of each way with each group of a task's optimizers; return all by way."""
-    labels = options.optimizers or list(oracle.tasks.OPTIMIZERS)
+    labels = options.optimizers
     make = LookedUpTask if options.look_up else TrainedTask
     samples: Samples = {way: [] for way in options.ways}
     for group in [labels] if options.together else [[label] for label in labels]:
@@ -96,11 +100,8 @@ class Kept:
             write_text(self.file, json.dumps(self.reached, default=asdict, indent=1))
 
 
-Ratios = tuple[tuple[float, float], ...]  # by means and by medians, for each target
-
-
-def show_task(name: str, samples: Samples) -> Ratios | None:
-    """Show what a task took; return the trainings of ours to those of the best of the others, for each target."""
+def show_task(name: str, samples: Samples) -> None:
+    """Show what a task took."""
     heads = ("", *(head for near in NEAR for head in (f"within {near:.0%}", "median", "missed")), "range tests", "s")
     rows = []
     for way, reached in samples.items():
@@ -110,13 +111,6 @@ def show_task(name: str, samples: Samples) -> Ratios | None:
         f"{name}: full trainings to each target, {len(next(iter(samples.values())))} searches each, means and medians"
     )
     show(Table(title, heads, tuple(rows)))
-    others = [_row(reached) for way, reached in samples.items() if not way.startswith(OURS)]
-    if OURS not in samples or not others:
-        return None
-    return tuple(
-        (own[0] / min(row[at][0] for row in others), own[1] / min(row[at][1] for row in others))
-        for at, own in enumerate(_row(samples[OURS]))
-    )
 
 
 def _row(reached: Sequence[Reached]) -> list[tuple[float, float, int]]:
@@ -131,41 +125,48 @@ def _row(reached: Sequence[Reached]) -> list[tuple[float, float, int]]:
     ]
 
 
-def show_all(ratios: Mapping[str, Ratios]) -> None:
-    """Show the ratios of all tasks: on the median task, and on the worst one."""
+def show_all(samples: Mapping[str, Samples]) -> None:
+    """Show the trainings of each of our ways to those of the best of the others, on the median task and the worst."""
+    ways = next(iter(samples.values()))
+    others = [way for way in ways if way in OTHERS]
     rows = []
-    for at, near in enumerate(NEAR):
-        means, medians = zip(*(one[at] for one in ratios.values()), strict=True)
-        rows.append(
-            (f"within {near:.0%}", *(pick(one) for one in (means, medians) for pick in (statistics.median, max)))
-        )
+    for way in (way for way in ways if others and way not in OTHERS):
+        for at, near in enumerate(NEAR):
+            means, medians = (
+                [
+                    _row(of[way])[at][what] / min(_row(of[other])[at][what] for other in others)
+                    for of in samples.values()
+                ]
+                for what in (0, 1)
+            )
+            of_both = (pick(ratios) for ratios in (means, medians) for pick in (statistics.median, max))
+            rows.append((f"{way}, within {near:.0%}", *of_both))
     heads = ("", "means, median task", "worst task", "medians, median task", "worst task")
-    show(Table("Trainings of ours to those of the best of the others, range tests included", heads, tuple(rows)))
+    if rows:
+        show(Table("Trainings to those of the best of the others, range tests included", heads, tuple(rows)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("oracle", type=Path)
+    parser.add_argument("oracle", type=folder_with("tasks.py", "oracle.json"))
     parser.add_argument("--together", action="store_true", help="search all of a task's optimizers at once")
     parser.add_argument("--look-up", action="store_true", help="read a trial's loss from the oracle; train nothing")
     parser.add_argument("--tasks", nargs="+", help="the oracle's; default: all")
     parser.add_argument("--optimizers", nargs="+", help="some of the oracle's; default: all")
     parser.add_argument("--ways", nargs="+", choices=WAYS, help="default: all that the trials allow")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--trials", type=int, default=20, help="full trainings that a search may take")
-    parser.add_argument("--json", type=Path, help="where results are kept")
-    parser.add_argument("--picture", type=Path, help="where the performance profile is drawn")
+    parser.add_argument("--seeds", type=count, default=10)
+    parser.add_argument("--trials", type=count, default=20, help="full trainings that a search may take")
+    parser.add_argument("--json", type=file_to_write, help="where results are kept")
+    parser.add_argument("--picture", type=file_to_write, help="where the performance profile is drawn")
     options = parser.parse_args()
     options.ways = options.ways or [way for way in WAYS if not (options.look_up and way in NEED_EPOCHS)]
     oracle, kept = Oracle(options.oracle), Kept(options.json)
+    options.optimizers = known(parser, "--optimizers", options.optimizers, oracle.tasks.OPTIMIZERS)
     samples = {}
-    ratios = {}
-    for name in options.tasks or oracle.tasks.NAMES:
+    for name in known(parser, "--tasks", options.tasks, [name for name in oracle.tasks.NAMES if name in oracle.truth]):
         samples[name] = measure_task(oracle, name, kept, options)
-        if (of_task := show_task(name, samples[name])) is not None:
-            ratios[name] = of_task
-    if ratios:
-        show_all(ratios)
+        show_task(name, samples[name])
+    show_all(samples)
     if options.picture:
         draw_profiles(list(samples.values()), options.picture)
 

@@ -14,26 +14,23 @@ from __future__ import annotations
 
 import argparse
 import gc
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import keras
 import keras_tuner
 import numpy as np
 import optuna
+from arguments import count
 from tables import compare, show
 
 from lrrt import Loops
 from pipeline.digits_example import load_data as load_digits
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Trainer, Watcher
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 LOW, HIGH = 1e-5, 1e-1
 OURS = "lrrt"
@@ -68,11 +65,10 @@ def digits_mlp() -> Task:
 
 def convnet() -> Task:
     """The article's network on 4,000 images of Fashion-MNIST: where arithmetic is most of the cost."""
-    import fashion_mnist
+    import few_images
 
-    data = fashion_mnist.load_data(num_samples=4_000)
-    validation = tuple(part[:1_000] for part in data["validation"])
-    return Task(fashion_mnist.build_model, data["train"], validation, 250, 4)
+    data = few_images.load_data()
+    return Task(few_images.build_model, data["train"], data["validation"], 250, 4)
 
 
 def with_rate(task: Task, rate: float) -> keras.Model:
@@ -163,7 +159,9 @@ def main() -> None:
     """Measure a task: a few trials of each way in turn."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--trials", type=int, default=9, help=f"of each way, {IN_A_ROW} in a row")
+    parser.add_argument(
+        "--trials", type=partial(count, least=IN_A_ROW), default=9, help=f"of each way, {IN_A_ROW} in a row"
+    )
     options = parser.parse_args()
     task = TASKS[options.task]()
     ways = {way: run for way, run in WAYS.items() if options.task == "digits_mlp" or way != OURS_IN_XLA}

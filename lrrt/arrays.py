@@ -25,7 +25,7 @@ MAX_LENGTHS = 4  # that a message shows
 class ArrayBatches:
     """Arrays that are gathered by a shuffled index; an epoch takes each sample once.
 
-    Each pass over the data is shuffled anew and ends with a short batch where the batch size does not divide it.
+    Each pass over the data is shuffled anew and ends with a short batch if the batch size does not divide it.
     `arrays` is x, x and y, or x, y and weights, each made of what `as_rows` returns. `keeps_order` is for models that
     remember the batch before: every pass then has the order of the arrays.
     """
@@ -167,7 +167,7 @@ def _count_samples(arrays: tuple[Any, ...], name: str) -> int:
 
 
 def _remedy(arrays: tuple[Any, ...]) -> str:
-    """Say what to pass where the data looks like that of `keras.datasets`, or like a list of samples."""
+    """Say what to pass if the data looks like that of `keras.datasets`, or like a list of samples."""
     counts = [len(part) for part in arrays if isinstance(part, tuple)]
     if counts == [2, 2]:
         return " Of (x, y), (x_test, y_test), pass one pair as data."

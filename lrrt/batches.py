@@ -24,7 +24,7 @@ class Batches(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Samples a batch; 0 where the data brings its own size."""
+        """Samples a batch; 0 if the data brings its own size."""
 
     @property
     def signature(self) -> tuple[Any, ...]:
@@ -52,7 +52,7 @@ class Batches(Protocol):
         """Return batches whose runs of `num_steps` all begin with the same; what can be read once only is kept.
 
         Raises:
-            ValueError: where the data ends before, or is too large to be kept.
+            ValueError: if the data ends before, or is too large to be kept.
         """
 
     def take(self, step: tf.Tensor, *plan: Any) -> Batch:

@@ -27,7 +27,7 @@ DOUBTED = {Verdict.FOUND, Verdict.LOW_CONFIDENCE, Verdict.NEVER_DIVERGES, Verdic
 
 @dataclass(frozen=True, slots=True)
 class Bounds(JsonRecord):
-    """The learning rates worth searching for one optimizer; the rates are None where the test has no answer.
+    """The learning rates worth searching for one optimizer; the rates are None if the test has no answer.
 
     `low` and `high` are Smith's base_lr and max_lr, `suggested` is a first choice for a constant rate. `verdict` says
     what the test showed, `reason` adds its numbers. The article's readings, medians over the repeats: `lowest`, the

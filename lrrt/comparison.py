@@ -23,7 +23,7 @@ class Standing:
 
     `best` is the lowest loss of the smoothed curves, or the highest value of a metric of which more is better, as the
     median over the repeats, reached at `lr`; `least` and `most` are the repeats' extremes; `decades` is the width of
-    the bounds; `monitor` is what was watched. None where a curve has no finite loss, or there are no bounds.
+    the bounds; `monitor` is what was watched. None if a curve has no finite loss, or there are no bounds.
     """
 
     label: str

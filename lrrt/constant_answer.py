@@ -17,6 +17,7 @@ from lrrt.comparison import compare
 from lrrt.curve import RangeCurve
 from lrrt.smoothing import count_finite, noise_of, smooth
 from lrrt.steps import has_step_of_its_own
+from lrrt.words import digits_text, score_text
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +70,7 @@ class ConstantAnswer:
         'hardly better than always answering the shares of the classes, which has a loss of 0.69'
         """
         is_hardly = loss > self.loss - self._rounding() - HARDLY * abs(self.loss)
-        than = f"than always answering {self.answer}, which has a loss of {self.loss:.4g}"
+        than = f"than always answering {self.answer}, which has a loss of {score_text(self.loss)}"
         if is_hardly:
             return f"{'hardly' if loss < self.loss else 'no'} better {than}"
         return f"better {than}, but no more so than luck may bring with {self.num_samples} samples"
@@ -80,8 +81,8 @@ class ConstantAnswer:
             return bounds
         return replace(
             bounds,
-            reason=f"{bounds.reason}; the labels are of the size {self.label_size:.2g}, and a network begins near "
-            "0, so that a ramp may be too short to come near them: scale the labels to about 1",
+            reason=f"{bounds.reason}; the labels are of the size {digits_text(self.label_size, 2)}, and a network "
+            "begins near 0, so that a ramp may be too short to come near them: scale the labels to about 1",
         )
 
     def _rounding(self) -> float:
@@ -98,8 +99,9 @@ class ConstantAnswer:
             return bounds
         hardly, is_sure = "hardly" if lowest < self.loss else "no", self.is_hardly_beaten_by(lowest)
         return bounds.doubted(
-            f"{'' if is_sure else 'but for its noise '}the lowest loss, {lowest:.4g}, is {hardly} better than always "
-            f"answering {self.answer}, which has a loss of {self.loss:.4g}; check the labels, or raise num_steps"
+            f"{'' if is_sure else 'apart from noise '}the lowest loss, {score_text(lowest)}, is {hardly} better than "
+            f"always answering {self.answer}, which has a loss of {score_text(self.loss)}; check the labels, or raise "
+            "num_steps"
         )
 
 
@@ -164,8 +166,8 @@ def _answer(model: keras.Model, batches: Batches, max_rows: int | None) -> Const
         for one, (_, answer) in zip(labels, answers, strict=True)
         if answer != SHARES
     )
-    told = " and ".join(dict.fromkeys(answer for _, answer in answers))
-    return ConstantAnswer(loss, told, len(labels[0]), max(sizes, default=0.0))
+    answer_text = " and ".join(dict.fromkeys(answer for _, answer in answers))
+    return ConstantAnswer(loss, answer_text, len(labels[0]), max(sizes, default=0.0))
 
 
 def _read_labels(batches: Batches, names: list[str], max_rows: int | None) -> tuple[Labels, tuple[Any, Any]] | None:

@@ -166,7 +166,7 @@ def _from_scipy(matrix: Any) -> Any:
 def _check_disk(rows: DiskRows, name: str) -> None:
     """Look at the values of an array on disk, a few rows at a time, so that it is never in memory as a whole."""
     if rows.array.dtype.kind not in NUMBERS or rows.array.ndim == 0:
-        raise TypeError(f"{name} must hold numbers where it is a numpy.memmap, got {rows.array.dtype} values.")
+        raise TypeError(f"{name} must hold numbers if it is a numpy.memmap, got {rows.array.dtype} values.")
     if rows.array.dtype.kind == "f":
         num_rows = rows.shape[0]
         starts = range(0, num_rows, CHECKED_ROWS)

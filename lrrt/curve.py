@@ -27,7 +27,7 @@ class Stop(Named):
 class RangeCurve:
     """Loss against learning rate in one range test: `losses[i]` is the loss of the batch trained on at `lrs[i]`.
 
-    Where something else than the training loss was watched, `monitored[i]` is what it was at `lrs[i]`, and `monitor`
+    If something else than the training loss was watched, `monitored[i]` is what it was at `lrs[i]`, and `monitor`
     says what and how often; then bounds are read from it. `untrained[i]` is the loss of the same batch at the weights
     that the ramp began with, if it was measured: their difference is what was learnt, without what the batch's samples
     are like. `stop` is why the test ended, `seed` what its weights and its order of the data came from. `num_steps`
@@ -107,8 +107,8 @@ class RangeCurve:
             untrained = np.asarray(self.untrained, float)
             with np.errstate(over="ignore", invalid="ignore"):
                 moved = np.asarray(self.losses, float) - (untrained - untrained.mean())
-                told = math.isfinite(untrained.sum())
-            return replace(self, losses=tuple(moved.tolist())) if told else replace(self, untrained=())
+                is_known = math.isfinite(untrained.sum())
+            return replace(self, losses=tuple(moved.tolist())) if is_known else replace(self, untrained=())
         if self.monitor == LOSS:
             return self
         sign = self.monitor.sign

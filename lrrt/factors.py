@@ -84,7 +84,7 @@ def lags(training_steps: int | None, averaging_steps: float | None) -> bool:
 
 
 def length_factor(training_steps: int | None, steps_a_decade: float) -> float:
-    """Return what rates are multiplied by for a training of so many updates; 1 where it is not known.
+    """Return what rates are multiplied by for a training of so many updates; 1 if it is not known.
 
     >>> round(length_factor(50_000, 12.5), 2)
     0.25

@@ -56,7 +56,7 @@ def find_bounds(
         divergence. If moving averages lag in so few updates, they are higher, and uncertain. If noise hides the fall,
         or the optimizer forgets the initial weights, they reach to 15 times the edge, with the middle as suggestion.
         They do not change when losses are scaled or shifted, and move with the rates. None if there is no answer, with
-        the reason.
+        the reason. The rule is lrrt's own; its factors are fitted to full trainings (see `lrrt.factors`).
 
     Raises:
         ValueError: if there is no curve, or `training_steps` or `averaging_steps` is no such number.
@@ -179,7 +179,7 @@ def _watched(curves: Sequence[RangeCurve], reason: str) -> str:
 
 
 def _doubt(readings: Sequence[Reading], seen: Sequence[Reading]) -> str | None:
-    """Return why bounds are uncertain and what helps, None where they are not."""
+    """Return why bounds are uncertain and what helps, None if they are not."""
     edges = [reading.edge for reading in seen if reading.edge is not None]
     confidence = float(np.median([reading.confidence for reading in seen])) * math.sqrt(len(seen))
     if len(seen) < len(readings):

@@ -35,7 +35,7 @@ def shown(tensors: Any) -> str:
 
 
 def batch_remedy(model: keras.Model, x: Any) -> str:
-    """Say what to do where x seems to be a single sample."""
+    """Say what to do if x seems to be a single sample."""
     import keras
 
     inputs = getattr(model, "inputs", None) if model.built else None

@@ -55,8 +55,8 @@ def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batc
     """Build a model whose initial values and layer seeds are drawn from this seed.
 
     Raises:
-        TypeError: where the function returns something else.
-        ValueError: where the model is not compiled.
+        TypeError: if the function returns something else.
+        ValueError: if the model is not compiled.
     """
     import keras
 
@@ -73,7 +73,7 @@ def complete(model: keras.Model, batches: Batches) -> None:
     """Create what a model makes on its first call: its weights, and the variables of its compiled metrics.
 
     Raises:
-        ValueError: where the model is not compiled.
+        ValueError: if the model is not compiled.
     """
     import keras
 

@@ -32,7 +32,7 @@ class Monitor:
     `every`-th step on a fixed part of the validation data. `is_maximised` says that more is better.
 
     Raises:
-        ValueError: where `every` is less than 1, or the training loss is to be maximised.
+        ValueError: if `every` is less than 1, or the training loss is to be maximised.
     """
 
     name: str = "loss"

@@ -38,7 +38,7 @@ def run_on_batch(
         reset: the metrics that are; None for all.
 
     Raises:
-        BrokenStep: while it is traced, where the step returns no scalar of these names.
+        BrokenStep: while it is traced, if the step returns no scalar of these names.
     """
     import keras
     import tensorflow as tf
@@ -75,7 +75,7 @@ def value_of(logs: Any, name: str) -> tf.Tensor:
     """Return one scalar of what a step returned.
 
     Raises:
-        BrokenStep: where it is not there, or no scalar.
+        BrokenStep: if it is not there, or no scalar.
     """
     import tensorflow as tf
 

@@ -60,7 +60,7 @@ def check_test_step(model: keras.Model, validation: Batches | None) -> None:
     except Exception as error:  # the user's code may raise anything
         raise ValueError(
             "A model must have a test_step that takes the validation data and returns its loss, got one of "
-            f"{type(model).__name__} that raises {reason_of(error)}. Where train_step makes the loss, test_step "
+            f"{type(model).__name__} that raises {reason_of(error)}. If train_step makes the loss, test_step "
             "must do so, too."
         ) from error
     finally:

@@ -35,13 +35,13 @@ Series = tuple[Floats, Floats]  # learning rates, and a value at each
 def plot_losses(curves: Curves, bounds: Mapping[str, Bounds], *, ax: Axes | None = None) -> Figure:
     """Draw loss against learning rate: the median of the repeats' smoothed curves, and the band that they fill.
 
-    Bounds are shaded, suggestions marked. Where something else than the loss was watched, it is drawn instead, and the
+    Bounds are shaded, suggestions marked. If something else than the loss was watched, it is drawn instead, and the
     training loss faintly beside it.
 
     Args:
         curves: by optimizer, one curve for each repeat.
         bounds: by optimizer.
-        ax: axes to draw on; a new figure where there are none.
+        ax: axes to draw on; a new figure if there are none.
     """
     monitor = next((repeats[0].monitor for repeats in curves.values() if repeats), LOSS)
 

@@ -42,7 +42,7 @@ Hyperparameters = Annotated[
 class Case:
     """What a range test was run on: an optimizer, its kind, a batch size, and the model's hyperparameters.
 
-    `kind` is the name that `lrrt.factors` lists the optimizer under. `batch_size` is 0 where the data brings its own.
+    `kind` is the name that `lrrt.factors` lists the optimizer under. `batch_size` is 0 if the data brings its own.
     """
 
     optimizer: str
@@ -87,7 +87,7 @@ class RangeTestResult:
         """Return the bounds of an optimizer at a batch size.
 
         Raises:
-            KeyError: where that was not tested.
+            KeyError: if that was not tested.
         """
         for label, case in self.cases.items():
             if (case.optimizer, case.batch_size) == (optimizer, batch_size):
@@ -107,6 +107,7 @@ class RangeTestResult:
     def for_training(self, training_steps: int | Mapping[str, int]) -> Self:
         """Judge the same curves again, for a training of another length; curves do not depend on it.
 
+        Suggestions fall by its power -.3, which is fitted, and near what is published (see `lrrt.factors`).
         What short trainings have sharpened is lost, a doubt about what was learnt is not. Bounds without curves stay
         as they are.
 

@@ -45,7 +45,7 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one curve shows; rates are None where the curve does not show them.
+    """What one curve shows; rates are None if the curve does not show them.
 
     `edge` is the geometric mean of the rate at which 90 % of the drop is made and the rate at which 75 % of it is lost
     again. The first moves left when a ramp has more steps a decade; the second is the limit of stability; their mean

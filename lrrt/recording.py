@@ -33,7 +33,7 @@ def record_curves(
     seed: int,
     on_repeat: Callable[[int], None],
 ) -> tuple[RangeCurve, ...]:
-    """Record the curves of one optimizer: one where it shows its bounds clearly, more where they are in doubt.
+    """Record the curves of one optimizer: one if it shows its bounds clearly, more if they are in doubt.
 
     If one is in doubt, the losses of its batches at its initial weights are measured and taken out of its noise first.
 
@@ -87,7 +87,7 @@ def repeated(
         record: climbs these rates in the repeat of this number, from 0.
         rates: of the ramp, shape `(num_steps,)`.
         repeats: the most.
-        quieter: takes noise out of a curve that leaves doubt; it stays as it was where that does not help.
+        quieter: takes noise out of a curve that leaves doubt; it stays as it was if that does not help.
         may_begin_later: whether a ramp may be climbed twice.
     """
 

@@ -29,7 +29,7 @@ def sharpen(
 ) -> Bounds:
     """Move the bounds to about a decade around the rates that got furthest.
 
-    A rate's progress is its fall below the starting loss, 0 where it rose or diverged, in parts of the furthest one.
+    A rate's progress is its fall below the starting loss, 0 if it rose or diverged, in parts of the furthest one.
     The suggested rate is the mean, in log rate, of those tried, each weighted by `exp(-(1 - progress) / tolerance)`:
     equally good neighbours share it, and noise moves it little. A longer training does best at lower rates, so that
     it is divided by (training steps / steps at each rate) ** .3 if the former are known, and by 2.5 for "lion", whose
@@ -41,7 +41,7 @@ def sharpen(
     tenth of what its training loss has, the training loss is judged on instead.
 
     Returns:
-        Bounds whose reason says what the trainings showed. Where no loss fell by 4 standard errors of a training loss,
+        Bounds whose reason says what the trainings showed. If no loss fell by 4 standard errors of a training loss,
         the rates are what they were.
     """
     assert bounds.low is not None
@@ -104,7 +104,7 @@ def _without_diverged(low: float, high: float, suggested: float, seen: Confirmat
 
 
 def _around(lr: float, reach: float, low: float, high: float) -> tuple[float, float]:
-    """Return `[lr / reach, reach * lr]`, moved into `[low, high]`, or the latter where it is narrower."""
+    """Return `[lr / reach, reach * lr]`, moved into `[low, high]`, or the latter if it is narrower."""
     if high <= reach**2 * low:
         return low, high
     start = min(max(lr / reach, low), high / reach**2)

@@ -15,7 +15,7 @@ TRUSTED = 0.1  # where validation shows a smaller part of the progress than trai
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What short trainings at constant rates reached; a loss is None where its rate diverged.
+    """What short trainings at constant rates reached; a loss is None if its rate diverged.
 
     `val_losses` are the lowest validation losses, `train_losses` the mean losses of the last third of the steps, and
     `train_errors` the standard errors of those means. `start_val_loss` was before the first step; `start_train_loss` is
@@ -44,7 +44,7 @@ class Confirmation:
 
 
 def falls_of(seen: Confirmation, trusted: float) -> Floats | None:
-    """Return how far each rate's loss fell, at least 0; None where no fall is more than noise."""
+    """Return how far each rate's loss fell, at least 0; None if no fall is more than noise."""
     error = min(error for error in seen.train_errors if error is not None)
     if shows_in_validation(seen, trusted):
         falls = _below(seen.start_val_loss, seen.val_losses)

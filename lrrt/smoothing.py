@@ -34,7 +34,8 @@ def smooth(lrs: ArrayLike, losses: ArrayLike) -> Floats:
     """Return the running median of the losses over half a decade of learning rate, shape `(num_points,)`.
 
     A centred window does not move a feature along the rate axis, as a running mean or an exponential one does; a
-    median is not moved by spikes, nor by a last loss of 1e30. Each window has a neighbour on either side at least.
+    median is not moved by spikes, nor by a last loss of 1e30 (Tukey 1977, Exploratory Data Analysis, chapter 7). Each
+    window has a neighbour on either side at least.
 
     >>> smooth([1, 10, 100, 1000], [4.0, 9.0, 1.0, 1.0]).tolist()
     [6.5, 4.0, 1.0, 1.0]

@@ -67,7 +67,7 @@ class StreamBatches:
         """Return the same, or, where batches are read once, the next `num_steps` of them, kept in memory.
 
         Raises:
-            ValueError: where the data ends before, or these batches need more than a gibibyte.
+            ValueError: if the data ends before, or these batches need more than a gibibyte.
         """
         import tensorflow as tf
 

@@ -23,7 +23,7 @@ class UntrainedLosses:
 
     Much of what a batch's loss scatters by is what its samples are like. The same samples at the weights that the ramp
     began with show that part alone: the difference is what was learnt, plus a noise that grows with it (common random
-    numbers, Glasserman and Yao 1992). Where targets are minutes or dollars it is many times smaller.
+    numbers, Glasserman and Yao 1992). If targets are minutes or dollars it is many times smaller.
     """
 
     def __init__(self) -> None:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LARGE = 1e7  # from here on, a number is shorter with an exponent
+
 
 def rate_text(rate: float | None) -> str:
     """Return a learning rate as short text.
@@ -16,10 +18,20 @@ def rate_text(rate: float | None) -> str:
 def score_text(score: float | None) -> str:
     """Return a loss or another score as short text.
 
-    >>> score_text(0.123456), score_text(None)
-    ('0.1235', '-')
+    >>> score_text(0.123456), score_text(10873.4), score_text(None)
+    ('0.1235', '10870', '-')
     """
-    return "-" if score is None else f"{score:.4g}"
+    return "-" if score is None else digits_text(score, 4)
+
+
+def digits_text(value: float, num_digits: int) -> str:
+    """Return a number rounded to so many digits; it has an exponent only from ten millions on, or far below 1.
+
+    >>> digits_text(172.4, 2), digits_text(3288.1, 3), digits_text(0.5, 3), digits_text(2e8, 3)
+    ('170', '3290', '0.5', '2e+08')
+    """
+    rounded = float(f"{value:.{num_digits}g}")
+    return f"{rounded:.0f}" if 10**num_digits <= abs(rounded) < LARGE else f"{value:.{num_digits}g}"
 
 
 def duration_text(seconds: float) -> str:

@@ -9,7 +9,7 @@ import typer
 from pipeline.commands.cluster import submit, worker
 from pipeline.commands.look import init, plan, report, schema, status, validate
 from pipeline.commands.train import export, range_, run, search
-from pipeline.console.early_exit import make_exits_of_others_faults
+from pipeline.console.early_exit import let_warnings_be_no_errors, make_exits_of_others_faults
 from pipeline.console.hanging import without_teardown
 from pipeline.console.open_files import allow_open_files
 from pipeline.console.streams import make_usable, say
@@ -56,6 +56,7 @@ for _name, (_command, _short, _example) in COMMANDS.items():
 def main() -> None:
     """Run the command line."""
     make_usable()
+    let_warnings_be_no_errors()
     allow_open_files()
     make_exits_of_others_faults()
     with without_teardown():

@@ -23,6 +23,7 @@ from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
     from studies.sharing.board import Board
+    from studies.sharing.pieces import Key
 
 NAME = "lrrt"  # of the study in its storage; the other names there begin with it
 RANGE_TESTS = f"{NAME}-range-tests"  # the name of the board of the range tests
@@ -44,6 +45,7 @@ class Run:
         tests_ranges: whether it may test ranges; if not, bounds must be given, or earlier range tests must hold.
         prepare: loads the task, and makes what its range tests and its trainings are run with.
         trains: says whether this process may take work now; if not, it waits for those that do.
+        heard: the keys of range tests of which the run has told, or that had ended before.
     """
 
     config: StageConfig
@@ -56,6 +58,7 @@ class Run:
     tests_ranges: bool = True
     prepare: Prepare = prepare
     trains: Callable[[], bool] = lambda: True
+    heard: set[Key] = field(default_factory=set)
     _noted: set[str] = field(default_factory=set)
 
     @classmethod

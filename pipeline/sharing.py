@@ -14,6 +14,7 @@ from pipeline.console.stopping import Stopper
 from pipeline.run import Run
 from pipeline.stage import finished, go_on, train
 from pipeline.steps.opening import earlier, with_given, within
+from pipeline.steps.range_tests import know_ended
 from pipeline.workers.local import LocalWorkers
 from pipeline.workers.submission import new_submission, print_job, submit
 from studies import Worker
@@ -53,6 +54,7 @@ def run_worker(
     """
     run = replace(Run.make(config, out, state, on_event, stopper), worker=Worker.here(worker_id), owns_folders=False)
     run = with_given(run if bounds is None else within(run, bounds), must_exist=not config.study.storage)
+    know_ended(run)
     run.tell(StageStarted(f"worker {run.worker.id} joins the study in {address(run.storage)}", run.directory.state))
     train(run, run.prepare(run.config, run.stopper, run.note))
     run.tell(StageDone(f"worker {run.worker.id}: nothing is left to do"))

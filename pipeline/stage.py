@@ -20,6 +20,7 @@ from pipeline.run import Run, holding, holding_results
 from pipeline.sentences import about_source, beginning, conclusion, nothing_left
 from pipeline.state.ownership import check_range_tests, take
 from pipeline.state.stored import read_task, write_task
+from pipeline.steps.arms import has_arms, hearing
 from pipeline.steps.given_bounds import check_bounds, config_within
 from pipeline.steps.narrowing import check_usable
 from pipeline.steps.opening import (
@@ -32,7 +33,7 @@ from pipeline.steps.opening import (
     take_folders,
     with_given,
 )
-from pipeline.steps.range_tests import range_tests, stored_range_tests
+from pipeline.steps.range_tests import know_ended, range_tests, stored_range_tests
 from pipeline.steps.retraining import train_again
 from pipeline.steps.search import search_and_widen
 from pipeline.steps.watching import StageWatcher
@@ -130,6 +131,7 @@ def run_range_tests(
             tests = stored_range_tests(run, task)
         run.tell(StageStarted(f"range tests: {'start' if tests is None else 'nothing left to do'}", directory.out))
         if tests is None:
+            know_ended(run)
             prepared = run.prepare(config, run.stopper, run.note)
             check_range_tests(directory, range_test_fields(config, prepared.known_by))
             tests = range_tests(run, prepared)
@@ -169,6 +171,7 @@ def go_on(run: Run, workers: LocalWorkers | None = None) -> StageReport:
             run.tell(StageStarted(nothing_left(report), run.directory.out))
             return report
         check_some_bounds(run)
+        know_ended(run)
         run.tell(StageStarted(beginning(run, opened), run.directory.out))
         if run.owns_folders:
             forget_changed_files(run)
@@ -215,11 +218,12 @@ def train(run: Run, prepared: Prepared, *, before: Sequence[TrialResult] | None 
     fields = take_folders(run, prepared.known_by)
     bounds = bounds_of(run, prepared)
     opened = narrow(run, prepared, fields, bounds, trainer.objectives)
-    if run.owns_folders:
+    if run.owns_folders and not has_arms(run.config):  # of arms only the first was tested, and pictures take a while
         write_range_test(run.directory, bounds.result)
     assert opened.studies is not None, "a space that was narrowed has a study"
     scorer = prepared.scorer(run.config, trainer, on_note)
-    studies = search_and_widen(run, opened.studies, scorer, fields=fields, before=before)
+    hear = hearing(run, prepared)
+    studies = search_and_widen(run, opened.studies, scorer, fields=fields, before=before, hear=hear)
     retrained = train_again(run, prepared, scorer, studies.results())
     tested = bounds_so_far(run, prepared.known_by) or bounds  # a study with arms has tested more of them
     return TrainedStage(replace(opened, bounds=tested, studies=studies), retrained, trainer)

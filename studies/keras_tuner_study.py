@@ -8,7 +8,10 @@ from typing import Any
 
 from sqlalchemy import URL
 
+from studies.engines.arms import ARMS
+from studies.engines.arms_engine import in_arms
 from studies.engines.keras_tuner_engine import keras_tuner_engine
+from studies.engines.observation import Engine
 from studies.space.differences import ForeignStudy
 from studies.space.search_space import SearchSpace
 from studies.storage.urls import parsed
@@ -32,7 +35,8 @@ class KerasTunerStudy(Study):
         space: the space that is searched.
         directory: KerasTuner's directory.
         name: the name of the project in the directory, and of the study.
-        sampler: "random", "bayesian" or "grid", which are KerasTuner's, or "tpe", which is Optuna's.
+        sampler: "random", "bayesian" or "grid", which are KerasTuner's, "tpe", which is Optuna's, or "arms", as for
+            `studies.OptunaStudy`.
         seed: the seed of the oracle's choices, together with the number of the trial.
         storage: a URL; by default SQLite in the project's folder.
         options: all other arguments of `studies.Study`. The oracle sees a score to which the excess of the gap over
@@ -62,7 +66,11 @@ class KerasTunerStudy(Study):
             _check_folder(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
             storage = url_of(self.folder / DATABASE)
-        engine = keras_tuner_engine(space, sampler=sampler, seed=seed)
+        engine: Engine
+        if sampler == ARMS:
+            space, engine = in_arms(space, seed=seed)
+        else:
+            engine = keras_tuner_engine(space, sampler=sampler, seed=seed)
         super().__init__(space, engine, storage=storage, name=name, **options)
 
     def run(

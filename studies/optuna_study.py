@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from studies.engines.arms import ARMS
-from studies.engines.arms_engine import ArmsEngine, ranges_in, with_any_rate
+from studies.engines.arms_engine import in_arms
 from studies.engines.optuna_engine import OptunaEngine
 from studies.sharing.stored_study import SPACE, stored_attributes
 from studies.space.search_space import SearchSpace
@@ -30,8 +30,7 @@ class OptunaStudy(Study):
 
     def __init__(self, space: SearchSpace, *, sampler: str = "tpe", seed: int = 0, **options: Any) -> None:
         if sampler == ARMS:
-            wide = with_any_rate(space)
-            super().__init__(wide, ArmsEngine(wide, ranges_in(space), seed=seed), **options)
+            super().__init__(*in_arms(space, seed=seed), **options)
         else:
             super().__init__(space, OptunaEngine(space, sampler=sampler, seed=seed), **options)
 

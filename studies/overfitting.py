@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt
 
 from lrrt.plain import Named, or_none
+from lrrt.words import digits_text, score_text
 
 Floats = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def check_overfitting(
     as long as a curve only falls or only rises; of the best epoch, where it turns, the distance to the line through the
     next two counts if that is less. Only the later half counts, or the part from the best epoch on if that begins
     earlier. A loss that wanders slowly counts as a course, not as noise. No verdict depends on the unit or the
-    zero of the losses.
+    zero of the losses. The rule is lrrt's own; its noise factor comes from simulated curves.
 
     Args:
         train_losses: training loss after each epoch.
@@ -195,8 +196,8 @@ def _report(
     if best is None:
         return OverfitReport(verdict, f"{verdict.value} (in every epoch)", len(val), None, None, None, None, None)
     gap, rise = or_none(float(val[best] - train[best])), or_none(float(val[-1] - val[best]))
-    facts = [f"best {val[best]:.4g} in epoch {best + 1} of {len(val)}"]
-    facts += [] if rise is None else [f"last {val[-1]:.4g}"]
-    facts += [] if noise is None else [f"noise {noise:.2g}"]
+    facts = [f"best {score_text(val[best])} in epoch {best + 1} of {len(val)}"]
+    facts += [] if rise is None else [f"last {score_text(val[-1])}"]
+    facts += [] if noise is None else [f"noise {digits_text(noise, 2)}"]
     reason = f"{verdict.value} ({', '.join(facts)})"
     return OverfitReport(verdict, reason, len(val), best + 1, float(val[best]), gap, rise, noise)

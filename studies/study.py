@@ -156,7 +156,11 @@ class Study:
     @property
     def budget(self) -> int:
         """The number of trials that the study is to have."""
-        return int(self._retry(lambda: self.study.user_attrs).get(NUM_TRIALS, 0))
+        return int(self.attributes().get(NUM_TRIALS, 0))
+
+    def attributes(self) -> dict[str, Any]:
+        """Read the attributes of the stored study."""
+        return self._retry(lambda: self.study.user_attrs)
 
     def put_back(self) -> int:
         """Open the trials of lost workers to others; return how many there were.

@@ -137,7 +137,9 @@ class TrialResult:
         """The best value of the objective, or its mean over the folds; None if no epoch has one."""
         if self.fold_scores:
             return fmean(self.fold_scores)
-        return None if self.best_epoch is None else self.scores[self.best_epoch - 1]
+        scores = self.scores
+        best_epoch = self.objective.best_epoch(scores)
+        return None if best_epoch is None else scores[best_epoch - 1]
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -158,7 +160,8 @@ class TrialResult:
     @property
     def cost(self) -> float | None:
         """The score with the sign that makes lower better; trials are compared by it."""
-        return None if self.score is None else self.objective.cost(self.score)
+        score = self.score
+        return None if score is None else self.objective.cost(score)
 
     def curves(self) -> LossCurves:
         """Return the losses by epoch."""

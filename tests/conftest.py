@@ -6,8 +6,9 @@ import sys
 
 import hypothesis
 import pytest
-import wrapt
 
+from tests.optuna_versions import read_versions_of_tables_once
+from tests.starter import STARTER
 from tests.undrawn import undrawn
 
 # Several processes share the cores, and small models gain nothing from threads. Read when TensorFlow is imported.
@@ -20,16 +21,17 @@ hypothesis.settings.register_profile("lrrt", deadline=None)  # a busy machine is
 hypothesis.settings.load_profile("lrrt")
 
 
-@wrapt.when_imported("optuna.storages._rdb.storage")
-def read_versions_of_tables_once(module):
-    """Let Optuna read the scripts of all versions of its tables once, not for each database that a test makes."""
-    read, scripts = module._VersionManager._create_alembic_script, []
+read_versions_of_tables_once()
 
-    def read_once(manager):
-        scripts[:] = scripts or [read(manager)]
-        return scripts[0]
 
-    module._VersionManager._create_alembic_script = read_once
+def pytest_collection_modifyitems(items):
+    """Let the longest begin first: no process is to be in the middle of one when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("lengthy") is None)
+
+
+def pytest_sessionfinish():
+    """Stop the process that was forked for commands, if any was."""
+    STARTER.stop()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The page of benchmarks is what they stored, says what was not run, and has the numbers of README."""
 
+import argparse
 import importlib
 import json
 import re
@@ -84,3 +85,42 @@ def test_the_command_lists_its_parts():
         [sys.executable, "-m", "benchmarks", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "startup, range-test, dense" in " ".join(ended.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        ("count", "0", "a whole number of at least 1, got '0'"),
+        ("count", "many", "a whole number of at least 1, got 'many'"),
+        ("duration", "-1", "a number of seconds, 0 or more, got '-1'"),
+        ("duration", "nan", "a number of seconds, 0 or more, got 'nan'"),
+        ("file", "docs", "a file that is there, got 'docs'"),
+        ("file_to_write", "none/there.json", "a file in a folder that is there, got 'none/there.json'"),
+    ],
+)
+def test_an_argument_that_cannot_be_right_is_refused_in_words(gallery, kind, text, words):
+    import arguments
+
+    with pytest.raises(argparse.ArgumentTypeError, match=re.escape(f"must be {words}.")):
+        getattr(arguments, kind)(text)
+
+
+def test_a_task_that_is_not_in_the_oracle_is_refused_before_anything_is_trained(tmp_path):
+    (tmp_path / "tasks.py").write_text('NAMES = ("wine",)\nOPTIMIZERS = {"adam": None}\n', encoding="utf-8")
+    (tmp_path / "oracle.json").write_text('{"wine": {}}', encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "benchmarks/study_quality.py", tmp_path, "--tasks", "wine", "win"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert "argument --tasks: must be some of wine, got win." in ended.stderr
+
+
+def test_no_benchmark_takes_a_number_or_a_path_unchecked():
+    for script in (ROOT / "benchmarks").glob("*.py"):
+        taken = re.findall(r"add_argument\([^\n]*type=(?:int|float|Path)\b.*", script.read_text(encoding="utf-8"))
+        assert [one for one in taken if '"--seed"' not in one] == [], script

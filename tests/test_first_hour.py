@@ -54,6 +54,7 @@ def without_values(text):
     return text
 
 
+@pytest.mark.lengthy
 def test_the_tutorial_is_followed_word_by_word_in_a_fresh_clone(tmp_path):
     pytest.importorskip("setuptools", minversion="77", reason="`make` installs the setuptools that builds the wheel")
     if not (ROOT / ".git").exists():

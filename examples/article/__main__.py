@@ -34,6 +34,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.images < LEAST_IMAGES:
         parser.error(f"--images must be at least {LEAST_IMAGES}, for batches of 1,000, got {options.images}.")
+    if options.epochs < 1:
+        parser.error(f"--epochs must be at least 1, got {options.epochs}.")
 
     from claims import CLAIMS
     from images import load_images

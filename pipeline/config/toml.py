@@ -19,6 +19,7 @@ from pipeline.failures import ConfigError
 
 ENVIRONMENT = "LRRT_"
 LINE_WIDTH = 100  # of the template
+OF_A_TASK = "A config names the functions of a task: `lrrt init > search.toml` writes one"
 
 EXAMPLE_TASK = {"build_model": "pipeline.digits_example:build_model", "load_data": "pipeline.digits_example:load_data"}
 EXAMPLE_STUDY = {"num_trials": 12, "epochs": 12, "schedules": ["fixed", "exponential", "triangular"]}
@@ -45,7 +46,8 @@ def load_config(
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} must be TOML, but it cannot be read: {error}") from None
+        remedy = f". {OF_A_TASK}" if Path(path).suffix == ".py" else ""
+        raise ConfigError(f"{path} must be TOML, but it cannot be read: {error}{remedy}") from None
     return _checked(str(path), tables, lambda: lines_of(text), overrides, environ)
 
 
@@ -134,9 +136,12 @@ def _checked(
             table[key[1]] = value
             origins[key] = origin
     try:
-        return StageConfig.model_validate(tables)
-    except ValidationError as error:
-        raise ConfigError(mistakes_text(error, source, lines(), origins)) from None
+        try:
+            return StageConfig.model_validate(tables)
+        except ValidationError as error:
+            raise ConfigError(mistakes_text(error, source, lines(), origins)) from None
+    except RecursionError:
+        raise ConfigError(f"{source} must have tables of values, but its tables are nested too deeply.") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Key, object]]:
@@ -151,5 +156,5 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Key, ob
 def _value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -1,9 +1,10 @@
-"""Keep the task's code from ending the command with a code that says that the run has ended well."""
+"""Keep others from ending the command before its end: the task's code by its way out, libraries by warnings."""
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 from pipeline.failures import BAD_TASK
@@ -27,8 +28,17 @@ def make_exits_of_others_faults() -> None:
         from lrrt.words import printable  # not before: a command that is ending may have imported nothing of it
 
         place = "" if caller is None else f" ({caller.f_code.co_filename}:{caller.f_lineno})"
-        told = printable(f"lrrt: The task's code must return to lrrt, but it left by os._exit({status!r}){place}.")
-        os.write(2, f"{told}\n".encode(errors="replace"))
+        message = printable(f"lrrt: The task's code must return to lrrt, but it left by os._exit({status!r}){place}.")
+        os.write(2, f"{message}\n".encode(errors="replace"))
         leave(BAD_TASK)
 
     os._exit = checked
+
+
+def let_warnings_be_no_errors() -> None:
+    """Let what the environment makes an error, as PYTHONWARNINGS=error does, be a warning as it is without that.
+
+    Keras and others warn of what neither the user nor this project can mend.
+    """
+    for one in [one for one in warnings.filters if one[0] == "error"]:
+        warnings.filters.remove(one)  # type: ignore[attr-defined]  # a list, though typed as a sequence

@@ -41,6 +41,8 @@ def class_numbers(arrays: Any) -> NDArray[np.int64] | None:
 def balanced_weights(classes: NDArray[np.int64]) -> Mapping[int, float]:
     """Return the weight of each class: `rows / (classes * rows of the class)`, as scikit-learn's "balanced".
 
+    King and Zeng 2001, Logistic Regression in Rare Events Data, section 4.2.
+
     >>> balanced_weights(np.array([0, 0, 0, 1]))
     {0: 0.6666666666666666, 1: 2.0}
     """

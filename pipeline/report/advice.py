@@ -13,18 +13,20 @@ from studies import Edge, OverfitVerdict, TrialResult
 
 LATE = 0.75  # a best trial after this part of the study is late
 MANY = 0.3  # from this part on, diverging trials are worth a sentence
+# Other epochs are another study, which the folders of this one refuse.
+MORE_EPOCHS = "raise [study] epochs, then: lrrt run search.toml --out longer/out --state longer/state"
 USE = "Use "  # begins the sentence that tells how the model is loaded
 FEW_TRIALS = 8  # with fewer, late and early mean nothing
 
 _BY_OVERFITTING = {
-    OverfitVerdict.UNDERFITTED: "Its validation loss was still falling: raise [study] epochs and run again.",
+    OverfitVerdict.UNDERFITTED: f"Its validation loss was still falling: {MORE_EPOCHS}",
     OverfitVerdict.OVERFITTED: (
         "It overfitted after its best epoch. The saved model is the one of the best epoch, before the rise; more data, "
         "augmentation, dropout or weight decay may lower the loss further."
     ),
     OverfitVerdict.UNSTABLE: "Its training became unstable: prefer a schedule that decays, or a lower rate.",
     OverfitVerdict.DIVERGED: "It diverged after its best epoch: prefer a schedule that decays, or a lower rate.",
-    OverfitVerdict.TOO_FEW_EPOCHS: "It has too few epochs to tell over- from underfitting: raise [study] epochs.",
+    OverfitVerdict.TOO_FEW_EPOCHS: f"It has too few epochs to tell over- from underfitting: {MORE_EPOCHS}",
 }
 
 
@@ -35,6 +37,7 @@ def advise(report: StageReport) -> tuple[str, ...]:
         *nothing_learnt,
         *_about_data(report),
         *(() if nothing_learnt else (*_about_best(report), *_about_place(report.trials, report.best))),
+        *_about_front(report),
         *_about_trials(report.trials),
         *_about_range_tests(report),
     )
@@ -91,13 +94,23 @@ def _about_place(trials: Sequence[TrialResult], best: TrialResult) -> Iterator[s
         )
 
 
+def _about_front(report: StageReport) -> Iterator[str]:
+    others = [str(trial.number) for trial in report.front if trial.number != report.best.number]
+    if others:
+        yield (
+            f"The first objective chose trial {report.best.number}. No trial is better in all objectives than "
+            f"{'trial' if len(others) == 1 else 'trials'} {', '.join(others)} either: lrrt export search.toml --trial "
+            f"{others[0]} writes such a model."
+        )
+
+
 def _about_trials(trials: Sequence[TrialResult]) -> Iterator[str]:
     diverged = sum(trial.state.name == "DIVERGED" for trial in trials)
     if diverged > MANY * len(trials):
         yield f"{diverged} of {len(trials)} trials diverged: the upper bounds may be too high for long trainings."
     failed = sum(trial.state.name == "FAILED" for trial in trials)
     if failed:
-        yield f"{failed} of {len(trials)} trials raised an error: see the failures below."
+        yield f"{failed} of {len(trials)} trials raised an error: see Failures."
 
 
 def _about_range_tests(report: StageReport) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lrrt import Verdict
-from lrrt.words import capitalised, duration_text
+from lrrt.words import capitalised, digits_text, duration_text
 from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.advice import USE, advise
 from pipeline.report.rows import OptimizerRow, optimizer_rows
@@ -13,6 +13,7 @@ from pipeline.report.summary import StageReport
 from studies import Retrained
 
 MOST_METRICS = 2  # on the first screen
+FOUR_DIGITS = 999.5  # what is rounded to 1000
 
 
 def headline(report: StageReport) -> str:
@@ -53,10 +54,12 @@ def further_trainings(report: StageReport) -> Retrained | None:
 def short(score: float | None) -> str:
     """Return a number with three digits.
 
-    >>> short(0.123456), short(0.99), short(123.4), short(None)
-    ('0.123', '0.990', '123', '-')
+    >>> short(0.123456), short(0.99), short(123.4), short(3288.1), short(None)
+    ('0.123', '0.990', '123', '3290', '-')
     """
-    return "-" if score is None else f"{score:#.3g}".rstrip(".")
+    if score is None:
+        return "-"
+    return digits_text(score, 3) if abs(score) >= FOUR_DIGITS else f"{score:#.3g}".rstrip(".")
 
 
 def _how_good(report: StageReport) -> Iterator[str]:
@@ -77,6 +80,9 @@ def _how_good(report: StageReport) -> Iterator[str]:
     shown = [f"{name} {short(best.metrics[name][(best.best_epoch or 1) - 1])}" for name in metrics]
     if shown and not best.fold_scores:
         yield f"In that epoch it has {', '.join(shown[:MOST_METRICS])}."
+    others = [f"{one.label} {short(best.value_of(one))}" for one in report.objectives[1:]]
+    if others:
+        yield f"Its other objective{'s' if len(others) > 1 else ''}: {', '.join(others)}."
     test = report.summary["best"].get("test")
     if test:
         values = ", ".join(f"{name} {short(value)}" for name, value in test.items())
@@ -95,18 +101,22 @@ def _how_sure(report: StageReport) -> Iterator[str]:
     else:
         count = len(again.judged.ended)
         trainings = f"{count} further training{'s' if count > 1 else ''} on {_kind(again)}"
-        spread = "" if again.judged.spread is None else f" ± {again.judged.spread:.2g}"
+        spread = "" if again.judged.spread is None else f" ± {digits_text(again.judged.spread, 2)}"
         yield f"Its {label} in {trainings} is {short(again.mean_score)}{spread}."
     if any(note.startswith(TOO_GOOD) for note in report.summary.get("data", {}).get("notes", ())):
         yield "Its scores may be too good: rows that are alike are on both sides of the split."
     yield f"Its losses say: {report.overfitting.verdict.value}."
+    failed = sum(trial.state.name == "FAILED" for trial in report.trials)
+    if failed:
+        of_all = f"{failed} of {len(report.trials)} trials"
+        yield f"{of_all} failed with an error, so what they would have reached is not known."
     bounds = report.range_test.bounds
     missing = [name for name, one in bounds.items() if one.low is None]
     doubtful = [name for name, one in bounds.items() if one.verdict is not Verdict.FOUND and name not in missing]
     if doubtful:
-        yield f"The bounds of {', '.join(doubtful)} are not certain."
+        yield f"The bounds of {' and '.join(doubtful)} are not certain."
     if missing:
-        yield f"There are no bounds of {', '.join(missing)}."
+        yield f"There are no bounds of {' and '.join(missing)}."
 
 
 def _why_this_optimizer(report: StageReport) -> Iterator[str]:

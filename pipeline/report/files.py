@@ -11,8 +11,8 @@ from lrrt import RangeTestResult
 from pipeline.config.toml import to_toml
 from pipeline.failures import CorruptState, NoTrialCompleted
 from pipeline.report.html import render, study_pictures
-from pipeline.report.jit import used_jit
 from pipeline.report.reading import read_summary
+from pipeline.report.savings import used_jit
 from pipeline.report.summary import Origin, StageReport, summarise
 from pipeline.results.manifest import changed_files, update_manifest, write_manifest
 from pipeline.results.models import SavedModels, save_best, save_refitted, save_top, test_metrics
@@ -25,8 +25,7 @@ from pipeline.state.run_directory import RunDirectory
 from pipeline.steps.arms import about_arms, edge_of, shown_space
 from pipeline.steps.opening import Opened
 from pipeline.steps.proposals.first_trials import WARM
-from pipeline.steps.retraining import winner_of
-from pipeline.steps.weights import weights_of
+from pipeline.steps.retraining import weights_of, winner_of
 from pipeline.steps.widening import Studies
 from pipeline.task.guard import guarded
 from studies import Evaluation, Retrained, Trainer, TrialResult, check_overfitting, plot_losses
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
     from pipeline.task.preparation import Prepared
 
 PICTURE_DPI = 150
+ONCE_MORE = (
+    "Mend what made them so; then go on with more trials (--trials), or begin anew with another --out and --state."
+)
 
 
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
@@ -172,7 +174,7 @@ def write_html(run: Run, report: StageReport) -> list[Path]:
 
 
 def _warm_start(studies: Studies) -> dict[str, Any] | None:
-    stored = studies.all[0].study.user_attrs.get(WARM)
+    stored = studies.all[0].attributes().get(WARM)
     return None if stored is None else {name: stored[name] for name in ("source", "num_trials")}
 
 
@@ -187,5 +189,5 @@ def _failures(results: Sequence[TrialResult]) -> str:
     return (
         f"None of {len(results)} trials was trained to its end: {diverged} diverged, {len(results) - diverged} failed"
         + (f" with {'; '.join(errors).rstrip('.')}" if errors else "")
-        + "."
+        + f". {ONCE_MORE}"
     )

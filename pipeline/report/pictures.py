@@ -10,7 +10,7 @@ import numpy as np
 
 from lrrt import RangeTestResult
 from lrrt.plot import COLOURS, scale_rates
-from lrrt.words import on_one_line
+from lrrt.words import digits_text, on_one_line
 from pipeline.report.rows import completed
 from studies import Objective, SearchSpace, TrialResult
 
@@ -166,7 +166,7 @@ def scale_scores(axes: Axes, scores: Sequence[float]) -> None:
     if scores and min(scores) > 0 and max(scores) > LOG_AXIS_RATIO * min(scores):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter(lambda score, _: f"{score:.3g}")
+        axes.yaxis.set_major_formatter(lambda score, _: digits_text(score, 3))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.12)
 

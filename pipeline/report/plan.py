@@ -16,8 +16,7 @@ from lrrt.ramp import Ramp
 from lrrt.recording import least_and_most_steps
 from lrrt.words import duration_text
 from pipeline.config.tables import StageConfig
-from pipeline.report.cuts import planned_cuts
-from pipeline.report.jit import planned_jit
+from pipeline.report.savings import planned_cuts, planned_jit
 from pipeline.steps.arms import has_arms, planned_optimizers
 from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded

@@ -10,7 +10,7 @@ from lrrt.plain import from_plain
 from pipeline.config.study_table import AFTER_SEARCH
 from pipeline.config.toml import load_config
 from pipeline.failures import CorruptState
-from pipeline.report.jit import used_jit
+from pipeline.report.savings import used_jit
 from pipeline.report.summary import StageReport
 from pipeline.results.manifest import changed_files
 from pipeline.run import Run

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from lrrt.words import rate_text, score_text
+from lrrt.words import digits_text, rate_text, score_text
 from pipeline.report.summary import StageReport
 from studies import (
     Evaluation,
@@ -20,6 +21,7 @@ from studies import (
 )
 
 NUM_BEST = 5
+NUMBER = re.compile(r"\d[\d.,e+-]*")
 ENDED_BY = {TrialState.COMPLETED: "it had stopped improving", TrialState.TIMED_OUT: "its time was used up"}
 # If a trial ended early because it had stopped improving, these verdicts do not mean that it should go on.
 ASKS_FOR_EPOCHS = {OverfitVerdict.UNDERFITTED, OverfitVerdict.TOO_FEW_EPOCHS}
@@ -78,14 +80,14 @@ class BestRow:
     def schedule(self) -> str:
         """The schedule with its values, such as "step (factor 0.5)"."""
         values = ", ".join(
-            f"{name.replace('_', ' ')} {value:.3g}" for name, value in self.trial.config.schedule_parameters
+            f"{name.replace('_', ' ')} {digits_text(value, 3)}" for name, value in self.trial.config.schedule_parameters
         )
         return f"{self.trial.config.schedule} ({values})" if values else self.trial.config.schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The trials that were not trained to their end and ended in the same way; `numbers` are their numbers."""
+    """The trials that were not trained to their end and ended alike; `error` is the first one's."""
 
     sentence: str
     error: str
@@ -134,12 +136,18 @@ def row_of(trial: TrialResult, evaluation: Evaluation | None = None) -> BestRow:
 
 
 def endings(trials: Iterable[TrialResult]) -> list[Ending]:
-    """Group the trials that were not trained to their end by how they ended and with which error."""
-    groups: dict[tuple[str, str], list[int]] = {}
+    """Group the trials that were not trained to their end by how they ended and with which error.
+
+    Errors that differ only in their numbers are one group, and the first of them is its error.
+    """
+    groups: dict[tuple[str, str], list[TrialResult]] = {}
     for trial in trials:
         if not trial.is_candidate:
-            groups.setdefault((trial.state.value, trial.error), []).append(trial.number)
-    all_endings = [Ending(sentence, error, tuple(numbers)) for (sentence, error), numbers in groups.items()]
+            groups.setdefault((trial.state.value, NUMBER.sub("", trial.error)), []).append(trial)
+    all_endings = [
+        Ending(sentence, alike[0].error, tuple(trial.number for trial in alike))
+        for (sentence, _), alike in groups.items()
+    ]
     return sorted(all_endings, key=lambda ending: -len(ending.numbers))
 
 

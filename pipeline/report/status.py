@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lrrt.words import on_one_line
+from lrrt.words import on_one_line, score_text
 from pipeline.config.tables import StageConfig
 from pipeline.report.reading import is_complete
 from pipeline.run import Run
@@ -60,7 +60,7 @@ def in_words(status: dict[str, Any]) -> str:
     line = f"{status['phase']}: {counts['ended']} of {counts['wanted']} trials have ended"
     if status["best"]:
         best = TrialResult.from_dict(status["best"])
-        line += f", best {best.objective.label} {best.score:.4g} in trial {best.number}"
+        line += f", best {best.objective.label} {score_text(best.score)} in trial {best.number}"
     holder = status["holder"]
     if status["slots"] and status["slots"]["running"]:
         line += f"; {status['slots']['running']} in training, {status['slots']['waiting']} wait"

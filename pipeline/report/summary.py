@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from lrrt import Bounds, RangeTestResult
 from lrrt.plain import from_plain, to_plain
+from lrrt.words import score_text
 from pipeline.data.data_use import DataUse
-from pipeline.report.cuts import cuts_of
+from pipeline.report.savings import cuts_of
 from pipeline.results.models import SavedModels
 from pipeline.results.summary_file import (
     Best,
@@ -81,7 +82,7 @@ class StageReport:
     def warning(self) -> str:
         """What must be said before anything else of a winner that learnt nothing; else ""."""
         warning = "" if self.evaluation is None else self.evaluation.warning(self.best)
-        return f"the best validation loss, {self.best.score:.4g}, is {warning}" if warning else ""
+        return f"the best validation loss, {score_text(self.best.score)}, is {warning}" if warning else ""
 
     @property
     def front(self) -> list[TrialResult]:

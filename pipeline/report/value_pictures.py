@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrrt.plot import COLOURS, scale_rates
+from lrrt.words import digits_text
 from pipeline.report.pictures import (
     MARKERS,
     PANEL,
@@ -53,7 +54,7 @@ def plot_slices(trials: Sequence[TrialResult], space: SearchSpace) -> Figure:
     tried = [searched for searched in space.optimizers if any(space.range_of(t.config) == searched for t in scored)]
     columns = min(2, len(tried))
     rows = -(-len(tried) // columns)
-    figure = Figure(figsize=(PANEL * columns + 0.2, 2.5 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(2 * PANEL + 0.2, 2.5 * rows + 0.5), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, searched in zip(panels.flat, tried, strict=False):
         inside = [trial for trial in trials if space.range_of(trial.config) == searched]
@@ -168,12 +169,12 @@ def _numbers(values: Sequence[float], *, is_log: bool = False) -> Column:
     scaled = [math.log(value) for value in values] if is_log else list(values)
     low, high = min(scaled), max(scaled)
     if high == low:
-        return [0.5] * len(values), {f"{values[0]:.3g}": 0.5}
+        return [0.5] * len(values), {digits_text(values[0], 3): 0.5}
     heights = [(value - low) / (high - low) for value in scaled]
-    return heights, {f"{min(values):.3g}": 0.0, f"{max(values):.3g}": 1.0}
+    return heights, {digits_text(min(values), 3): 0.0, digits_text(max(values), 3): 1.0}
 
 
 def _by_rank(scores: Sequence[float]) -> Column:
     """Return evenly spaced heights for scores, the worst first: one bad trial does not press the others together."""
     heights = np.linspace(1.0, 0.0, len(scores)).tolist() if len(scores) > 1 else [0.5]
-    return heights, {f"{scores[0]:.3g}": heights[0], f"{scores[-1]:.3g}": heights[-1]}
+    return heights, {digits_text(scores[0], 3): heights[0], digits_text(scores[-1], 3): heights[-1]}

@@ -12,14 +12,16 @@ from pipeline.failures import NoSuchTrial, NotFinished
 from pipeline.results.models import save_at, save_weights, save_whole
 from pipeline.run import Run
 from pipeline.state.ownership import check_owner
+from pipeline.state.run_lock import check_free
 from pipeline.steps.opening import earlier, with_given
+from pipeline.steps.retraining import weights_of
 from pipeline.steps.watching import StageWatcher
-from pipeline.steps.weights import weights_of
 from pipeline.task.fingerprints import study_fields
 from pipeline.task.guard import guarded
 from studies import TrialResult
 
 WHOLE, WEIGHTS = ".keras", ".weights.h5"
+LATER = "That trial has not ended yet; `lrrt status` shows which have."
 
 
 def export_trial(
@@ -46,6 +48,7 @@ def export_trial(
     Raises:
         NotFinished: if the folders hold no study.
         NoSuchTrial: if there is no such trial, or it was not trained to its end, or the file has another ending.
+        RunLocked: if there is no such trial yet, but a process works on the study.
         ForeignRun: if the folders belong to another study.
         TaskError: if the model cannot be made or saved.
     """
@@ -55,8 +58,9 @@ def export_trial(
         raise NoSuchTrial(f"--to must be a file that ends in {WHOLE} or {WEIGHTS}, got {str(path)!r}.")
     opened = earlier(run)
     if opened is None or opened.studies is None:
+        check_free(run.directory.state, LATER)
         raise NotFinished(f"{run.directory.state} must hold a study with trials to export. Run `lrrt run` first.")
-    trial = _completed(list(opened.studies.results()), number)
+    trial = _completed(run, list(opened.studies.results()), number)
     prepared = run.prepare(run.config, run.stopper, run.note)
     check_owner(run.directory, study_fields(run.config, prepared.known_by, run.given))
     trainer = prepared.trainer(run.config, StageWatcher(run).on_note)
@@ -72,9 +76,10 @@ def export_trial(
     return path
 
 
-def _completed(results: list[TrialResult], number: int) -> TrialResult:
+def _completed(run: Run, results: list[TrialResult], number: int) -> TrialResult:
     trial = next((result for result in results if result.number == number), None)
     if trial is None:
+        check_free(run.directory.state, LATER)
         numbers = f"of {len(results)} trials that have ended" if results else "of a trial, but none has ended"
         raise NoSuchTrial(
             f"--trial must be the number {numbers}, got {number}. trials.csv and `lrrt status` show them."

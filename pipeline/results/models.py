@@ -17,7 +17,7 @@ from pipeline.results.loading_code import code_for_weights, code_for_whole
 from pipeline.results.summary_file import RefittedModel, TopModel
 from pipeline.run import Run
 from pipeline.steps.refitting import refit
-from pipeline.steps.weights import weights_of
+from pipeline.steps.retraining import weights_of
 from studies import Trainer, TrialResult, ranked
 from studies.storage.whole_file import replacing
 from studies.user_code import UserFault, user_code

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.failures import BadRunDirectory
-from pipeline.state.run_lock import held, results_held
+from pipeline.state.places import check_no_pipes, check_places
+from pipeline.state.run_lock import HOLDER, LOCK, held, results_held
 from studies.storage.whole_file import is_abandoned, is_leftover
 
 BEST_FILES = (
@@ -26,6 +27,7 @@ class RunDirectory:
 
     Raises:
         BadRunDirectory: if the two are one folder, or one of them is a file.
+        CorruptState: if a pipe or a device is in the place of a file.
     """
 
     out: Path
@@ -37,6 +39,7 @@ class RunDirectory:
         for folder in (self.out, self.state):
             if os.path.lexists(folder) and not os.path.isdir(folder):
                 raise BadRunDirectory(f"{str(folder)!r} must be a folder or not exist, but it is a file.")
+        check_no_pipes(self._files())
 
     @property
     def summary(self) -> Path:
@@ -141,12 +144,14 @@ class RunDirectory:
         Raises:
             BadRunDirectory: if a folder cannot be made, leads out of the run directory, or holds results that are
                 not this run's.
+            CorruptState: if something else is in the place of a file or a folder, or may not be written.
             RunLocked: if another process, or another part of this one, holds the lock.
         """
         for folder in (self.out, self.state):
             _make(folder)
         self._check_links()
         with held(self.state), results_held(self.out):
+            check_places(self._files(), [self.out, *self._folders(), self.keras_tuner])
             self._check_results()
             self.remove_leftovers()
             yield
@@ -166,11 +171,23 @@ class RunDirectory:
 
     def results(self) -> list[Path]:
         """Return the existing results without the summary and the manifest; other files in the folder do not count."""
+        files = *self._results(), *self.plots.glob("*.svg"), *self.top.glob("trial-*")
+        return sorted(path for path in files if path.is_file() and not is_leftover(path.name))
+
+    def _results(self) -> list[Path]:
+        """Return the paths of the results that have the same names in each run, without the summary and manifest."""
         named = [self.resolved_config, self.space, self.trials_csv, self.trials_jsonl, self.trials_retrained, self.html]
         named += [self.range_test / name for name in ("bounds.json", "curves.csv", "loss.png", "loss_delta.png")]
-        named += [self.best / name for name in BEST_FILES]
-        files = *named, *self.plots.glob("*.svg"), *self.top.glob("trial-*")
-        return sorted(path for path in files if path.is_file() and not is_leftover(path.name))
+        return [*named, *(self.best / name for name in BEST_FILES)]
+
+    def _files(self) -> list[Path]:
+        """Return the paths of all files whose names are the same in each run, but that of the study."""
+        of_state = self.fingerprint, self.task, self.identity, self.submission, self.state / LOCK, self.state / HOLDER
+        return [self.summary, self.manifest, self.front_csv, *self._results(), *of_state]
+
+    def _folders(self) -> list[Path]:
+        of_results = self.range_test, self.best, self.top, self.plots, self.tensorboard
+        return [*of_results, self.checkpoints]
 
     def _check_results(self) -> None:
         """Refuse to overwrite results without a state: they belong to another run, or are somebody's files."""
@@ -185,9 +202,7 @@ class RunDirectory:
 
     def _check_links(self) -> None:
         """Refuse a link inside the folders that leads out of them: the files written there would be outside."""
-        results = self.range_test, self.best, self.top, self.plots, self.tensorboard
-        inside = *results, self.checkpoints
-        for folder in inside:
+        for folder in self._folders():
             if folder.is_symlink() and not folder.resolve().is_relative_to(folder.parent.resolve()):
                 raise BadRunDirectory(
                     f"{str(folder)!r} must lie in the run directory, but it is a link to {str(folder.resolve())!r}."

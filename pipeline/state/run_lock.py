@@ -15,7 +15,9 @@ from pipeline.failures import RunLocked
 from pipeline.state.json_files import write_json
 from studies.storage.processes import is_running
 
+LOCK, HOLDER = "lock", "lock_holder.json"  # files of a state folder
 PATIENCE_S = 2.0  # a new run waits so long for one that is about to end
+ANOTHER_RUN = "Wait for its end, or give this run its own --out and --state."
 
 
 @contextmanager
@@ -28,12 +30,12 @@ def held(state: Path) -> Iterator[None]:
     Raises:
         RunLocked: if another process, or another part of this one, holds the lock.
     """
-    lock = FileLock(state / "lock", timeout=PATIENCE_S)
+    lock = FileLock(state / LOCK, timeout=PATIENCE_S)
     try:
         lock.acquire()
     except Timeout:
-        raise RunLocked(_held_by(state)) from None
-    holder = state / "lock_holder.json"
+        raise RunLocked(f"{_held_by(state)} {ANOTHER_RUN}") from None
+    holder = state / HOLDER
     try:
         write_json(holder, {"pid": os.getpid(), "host": socket.gethostname(), "since": _utc_now()})
         yield
@@ -79,6 +81,16 @@ def holder_of(state: Path) -> str | None:
     return None if is_here and not is_running(int(holder["pid"])) else f"{holder['pid']} on {holder['host']}"
 
 
+def check_free(state: Path, remedy: str) -> None:
+    """Refuse to say that something is not there while a process works in this run directory, which may bring it.
+
+    Raises:
+        RunLocked: with the remedy.
+    """
+    if holder_of(state) is not None:
+        raise RunLocked(f"{_held_by(state)} {remedy}")
+
+
 def _held_by(state: Path) -> str:
     holder = _read_holder(state)
     who = (
@@ -86,12 +98,12 @@ def _held_by(state: Path) -> str:
         if holder is None
         else f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     )
-    return f"{state} is in use by {who}. Wait for its end, or give this run its own --out and --state."
+    return f"{state} is in use by {who}."
 
 
 def _read_holder(state: Path) -> dict[str, str] | None:
     try:
-        holder = json.loads((state / "lock_holder.json").read_text(encoding="utf-8"))
+        holder = json.loads((state / HOLDER).read_text(encoding="utf-8"))
         return {name: str(holder[name]) for name in ("pid", "host", "since")}
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.study_table import StudyConfig
 from pipeline.failures import CorruptState
 from pipeline.state.json_files import write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.task.fingerprints import TaskPrint
-from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult, ranked
+from studies import BrokenCheckpoint, Trained, TrialCheckpoint, TrialResult
+from studies.judging.ranking import Leaders
 from studies.sharing.pieces import Key
 from studies.storage.whole_file import replacing
 
 if TYPE_CHECKING:
     from lrrt.variables import Values
+
+WEIGHTS = "weights-{}.npz"  # by the number of the trial
 
 
 def write_task(directory: RunDirectory, task: TaskPrint) -> None:
@@ -39,26 +42,22 @@ def read_task(directory: RunDirectory) -> TaskPrint | None:
         return TaskPrint.from_dict(json.loads(directory.task.read_text(encoding="utf-8")))
 
 
-def write_best_weights(
-    directory: RunDirectory, study: StudyConfig, trained: Trained, ended: Sequence[TrialResult]
-) -> None:
+def write_best_weights(directory: RunDirectory, trained: Trained, leaders: Leaders) -> None:
     """Store the weights of a trial if it is among the best few so far, and remove those of trials that no longer are.
 
     Args:
         directory: where.
-        study: says how many are stored, and which gap is allowed.
         trained: the trial that has just ended.
-        ended: the trials before it. Their weights stay until the next trial ends.
+        leaders: the best few before it. Their weights stay until the next trial ends.
     """
     import numpy as np
 
-    number = max(study.keep_top, study.top_retrained)
-    top = ranked(ended, max_gap=study.max_gap)[:number]
-    for trial in ended:
-        if trial not in top:
-            weights_file(directory, trial).unlink(missing_ok=True)
-    best = ranked([*top, trained.result], max_gap=study.max_gap)[:number]
-    if trained.best_weights is not None and trained.result in best:
+    best = {trial.number for trial in leaders.best}
+    for file in directory.checkpoints.glob(WEIGHTS.format("*")):
+        number = re.sub("[^0-9]", "", file.name)
+        if number and int(number) not in best and leaders.has_ended(int(number)):
+            file.unlink(missing_ok=True)
+    if trained.best_weights is not None and trained.result in leaders.with_one_more(trained.result):
         with replacing(weights_file(directory, trained.result)) as partial:
             np.savez(partial, *(np.asarray(value) for value in trained.best_weights))
 
@@ -72,7 +71,7 @@ def read_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
     import numpy as np
 
     file = weights_file(directory, best)
-    if not file.exists():
+    if not file.is_file():
         return None
     try:
         with file.open("rb") as stream, np.load(stream) as arrays:
@@ -83,13 +82,14 @@ def read_weights(directory: RunDirectory, best: TrialResult) -> Values | None:
 
 def weights_file(directory: RunDirectory, trial: TrialResult) -> Path:
     """Return the file of a trial's weights."""
-    return directory.checkpoints / f"weights-{trial.number}.npz"
+    return directory.checkpoints / WEIGHTS.format(trial.number)
 
 
 def read_checkpoint(directory: RunDirectory, key: Key) -> TrialCheckpoint | None:
     """Read the checkpoint of an interrupted training; None if there is none, or if it is broken."""
+    file = directory.checkpoint(key)
     try:
-        return TrialCheckpoint.load(directory.checkpoint(key))
+        return TrialCheckpoint.load(file) if file.is_file() else None
     except (FileNotFoundError, BrokenCheckpoint):  # without it the training begins again, and nothing else is lost
         return None
 

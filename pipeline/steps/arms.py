@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lrrt import RangeTestResult, Verdict
@@ -12,7 +13,13 @@ from pipeline.config.tables import StageConfig
 from pipeline.failures import NoUsableRange
 from pipeline.run import Run
 from pipeline.steps.narrowing import reasons, space_of
-from pipeline.steps.range_tests import RangeTests, range_tests, range_tests_so_far, with_optimizers
+from pipeline.steps.range_tests import (
+    RangeTests,
+    hear_of_range_tests,
+    range_tests,
+    range_tests_so_far,
+    with_optimizers,
+)
 from studies import AtEdge, OptimizerRange, SearchSpace, Study, TrialResult, at_edge
 from studies.engines.arms import ARMS, in_order, left_arms, turns_of
 from studies.engines.arms_engine import OPTIMIZER, RangesOf, tried_of
@@ -71,6 +78,13 @@ def ranges_on_demand(run: Run, prepared: Prepared) -> RangesOf:
         return ranges
 
     return ranges_of
+
+
+def hearing(run: Run, prepared: Prepared) -> Callable[[], None]:
+    """Return what says which range tests other processes have run while the study turns to its optimizers."""
+    if run.given is not None or not has_arms(run.config):
+        return lambda: None
+    return partial(hear_of_range_tests, run, prepared.known_by)
 
 
 def shown_space(run: Run, bounds: RangeTestResult, study: Study) -> SearchSpace:

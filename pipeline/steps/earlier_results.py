@@ -66,10 +66,10 @@ def _read(where: str, source: str) -> tuple[dict[str, Any], list[TrialResult]]:
         if path.is_file():
             return _of_storage(url_of(path))
         for folder in (path, path / "out"):
-            if (folder / "summary.json").exists():
+            if (folder / "summary.json").is_file():
                 return _of_results(folder)
         for folder in (path, path / "state"):
-            if (folder / "study.db").exists():
+            if (folder / "study.db").is_file():
                 return _of_storage(url_of(folder / "study.db"))
     except (NoSuchStudy, StorageUnreachable, StorageOfAnotherVersion) as error:
         raise BadWarmStart(f"{WHAT}, but {source} holds none: {error}") from error

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from lrrt import RangeTestResult
 from pipeline.config.tables import StageConfig
+from pipeline.console.events import RangeTestDone
 from pipeline.run import RANGE_TESTS, Run
 from pipeline.state.ownership import differences
 from pipeline.steps.watching import StageWatcher
 from pipeline.task.fingerprints import Fields, TaskPrint, digest_of, range_test_fields
 from pipeline.task.guard import guarded
 from studies import NoSuchStudy
-from studies.sharing.board import Board
+from studies.sharing.board import Board, worker_of
 from studies.sharing.pieces import RESULT, Outcome, Table
 from studies.sharing.shared_work import Check, Piece, work_off
 
@@ -65,6 +66,20 @@ def range_tests_so_far(run: Run, task: TaskPrint) -> RangeTests | None:
     return _joined(job, table) if job.keys else None
 
 
+def know_ended(run: Run) -> None:
+    """Take the range tests that have ended for known, so that the run tells of none of them as news."""
+    board = _stored_board(run)
+    if board is not None:
+        run.heard.update(run.retry(board.table).ended)
+
+
+def hear_of_range_tests(run: Run, task: TaskPrint) -> None:
+    """Say what range tests of other processes found since the last time."""
+    board = _stored_board(run)
+    if board is not None:
+        _Job(run, task, None).on_look(run.retry(board.table))
+
+
 def some_are_stored(run: Run) -> bool:
     """Say whether there are range tests of any earlier run."""
     run.check_storage()
@@ -107,7 +122,16 @@ class _Job:
         return (float(result["seconds"]),)
 
     def on_look(self, table: Table) -> None:
-        pass
+        """Say what others found since the last look."""
+        for key in self.keys.values():
+            ended = table.ended.get(key)
+            if ended is None or key in self.run.heard:
+                continue
+            self.run.heard.add(key)
+            if worker_of(ended) != self.run.worker:
+                part = ended.user_attrs[RESULT]
+                for label, bounds in _for_epochs(part, self.run.config.study.epochs).bounds.items():
+                    self.run.tell(RangeTestDone(label, bounds, part["seconds"]))
 
     def on_wait(self) -> None:
         self.watcher.on_wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipeline.console.events import StudyStarted
 from pipeline.run import Run
@@ -21,6 +21,7 @@ def search_and_widen(
     *,
     fields: Fields,
     before: Sequence[TrialResult] | None = None,
+    hear: Callable[[], None] = lambda: None,
 ) -> Studies:
     """Run the last study to its end, and those in wider bounds after it.
 
@@ -30,6 +31,7 @@ def search_and_widen(
         trainer: trains the trials.
         fields: what defines the studies.
         before: the trials that had ended when the run began; None for those that have ended now.
+        hear: says what others found besides trials, see `pipeline.steps.watching.SearchWatcher`.
 
     Returns:
         The studies, with those that were added.
@@ -37,7 +39,7 @@ def search_and_widen(
     attributes = attributes_of(fields, run.given)
     before = studies.results() if before is None else before
     while True:
-        _search(run, studies, trainer, before)
+        _search(run, studies, trainer, before, hear)
         results = studies.results()
         before = results
         best = best_of(results, max_gap=run.config.study.max_gap)
@@ -49,14 +51,16 @@ def search_and_widen(
         studies = widened(run, studies, widening, attributes=attributes)
 
 
-def _search(run: Run, studies: Studies, trainer: Scorer, before: Sequence[TrialResult]) -> None:
+def _search(
+    run: Run, studies: Studies, trainer: Scorer, before: Sequence[TrialResult], hear: Callable[[], None]
+) -> None:
     study, num_trials = studies.last, studies.num_wanted(run.config)
     run.tell(StudyStarted(run.config.study.engine, num_trials, len(before)))
     for optimizer in study.space.optimizers:
         if optimizer.is_fallback:
             rates = f"{optimizer.low:g} to {optimizer.high:g}"
             run.note(f"{optimizer.name}: no bounds, so the fallback range {rates} is searched")
-    watcher = SearchWatcher(run, Goal(before, num_trials))
+    watcher = SearchWatcher(run, Goal(before, num_trials), hear)
     budget = num_trials - study.first_number
     with run.stopper.deferred():
         run.stopper.check()

@@ -173,7 +173,7 @@ def _open(
         grace_s=options.grace_s,
     )
     if attributes is not None:
-        _check(study.study.user_attrs.get(FINGERPRINT, attributes[FINGERPRINT]), attributes[FINGERPRINT], run)
+        _check(study.attributes().get(FINGERPRINT, attributes[FINGERPRINT]), attributes[FINGERPRINT], run)
     return study
 
 

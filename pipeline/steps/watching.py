@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,8 @@ from lrrt.words import score_text
 from pipeline.console.events import EpochDone, Note, RangeTestDone, RangeTestStarted, RepeatDone, TrialDone
 from pipeline.run import Run
 from pipeline.state.stored import drop_checkpoint, read_checkpoint, write_best_weights
-from studies import EpochEnded, TensorBoardLog, Trained, TrialCheckpoint, TrialResult, Watcher, best_of
+from studies import EpochEnded, TensorBoardLog, Trained, TrialCheckpoint, TrialResult, Watcher
+from studies.judging.ranking import Leaders
 from studies.sharing.pieces import Key
 
 CHECKPOINT_EVERY_S = 60.0  # what a killed process may lose of a long training; writing it takes a fraction of a second
@@ -107,13 +108,22 @@ class SearchWatcher(StageWatcher):
     Args:
         run: whose.
         goal: of the search.
+        hear: says what others found besides trials; it is called before one of theirs is shown, and during a wait.
     """
 
-    def __init__(self, run: Run, goal: Goal) -> None:
+    def __init__(self, run: Run, goal: Goal, hear: Callable[[], None] = lambda: None) -> None:
         super().__init__(run)
-        self.results = list(goal.results)
+        self._hear = hear
+        study = run.config.study
+        num_best = max(1, study.keep_top, study.top_retrained)
+        self._leaders = Leaders(goal.results, num=num_best, max_gap=study.max_gap)
         self._num_trials = goal.num_trials
         self._log = TensorBoardLog(run.directory.tensorboard) if run.config.study.tensorboard else None
+
+    def on_wait(self) -> None:
+        """Say what others found, and stop a run that waits, if it is asked to."""
+        self._hear()
+        super().on_wait()
 
     def on_epoch_end(self, ended: EpochEnded) -> None:
         """Say what an epoch showed, and store where its trial stands."""
@@ -124,14 +134,17 @@ class SearchWatcher(StageWatcher):
         """Store the weights of a trial that is among the best, and say what it showed."""
         if self._log is not None:
             self._log(trained)
-        write_best_weights(self.run.directory, self.run.config.study, trained, self.results)
+        write_best_weights(self.run.directory, trained, self._leaders)
         drop_checkpoint(self.run.directory, self._key)
-        self.on_result(trained.result)
+        self._show(trained.result)
 
     def on_result(self, result: TrialResult) -> None:
-        """Say what a trial showed, of this process or of another, unless it had ended before the run began."""
-        if any(result.part == other.part for other in self.results):
-            return
-        self.results = [*(other for other in self.results if other.number != result.number), result]
-        best = best_of(self.results, max_gap=self.run.config.study.max_gap)
-        self.run.tell(TrialDone(result, best, len(self.results), self._num_trials))
+        """Say what a trial of another process showed, unless it had ended before the run began."""
+        if result not in self._leaders:
+            self._hear()
+            self._show(result)
+
+    def _show(self, result: TrialResult) -> None:
+        self._leaders.add(result)
+        best = next(iter(self._leaders.best), None)
+        self.run.tell(TrialDone(result, best, len(self._leaders), self._num_trials))

@@ -66,18 +66,16 @@ def _compiled(build: Callable[[], keras.Model] | None, path: str) -> keras.Model
 
 
 def _check_loader(path: str) -> str:
-    hp = _argument(path, HP)
-    given = f", with {HP} as {hp}" if hp else ""
-    return f"{path} can be called as it must{given}; it was not called, so that the data is not checked."
+    return f"{path} {_can_be_called(path, HP)}, so its data is not checked."
 
 
 def _check_callbacks(path: str) -> str:
-    _argument(path, A_CONFIG)
-    return f"{path} can be called as it must; it was not called."
+    return f"{path} {_can_be_called(path, A_CONFIG)}."
 
 
-def _argument(path: str, argument: str) -> str | None:
+def _can_be_called(path: str, argument: str) -> str:
     try:
-        return one_argument(import_function(path), path, argument)
+        name = one_argument(import_function(path), path, argument)
     except TypeError as error:
         raise TaskError(str(error)) from error
+    return f"can be called with {f'{argument} as {name}' if name else 'no argument'}; it was not called"

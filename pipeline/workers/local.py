@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.config.toml import ENVIRONMENT, to_toml
 from pipeline.run import Run
@@ -40,9 +41,8 @@ class LocalWorkers:
         write_text(folder / "config.toml", to_toml(run.config))
         if run.given is not None:  # a worker may come to them before they are stored in the study
             write_text(folder / "bounds.json", run.given.to_json())
-        commands = [self._command(number, run) for number in range(self.num)]
         secrets = {"LRRT_STORAGE": run.storage, f"{ENVIRONMENT}STUDY__WARM_START": run.config.study.warm_start}
-        with _running(commands, folder, secrets) as processes:
+        with self._running(run, secrets) as processes:
             alive = dict(enumerate(processes))
 
             def have_ended() -> bool:
@@ -69,6 +69,32 @@ class LocalWorkers:
         command = [sys.executable, "-m", "pipeline", "worker", str(config), "--ends-with-parent"]
         return [*command, *(str(part) for option in options.items() for part in option)]
 
+    @contextmanager
+    def _running(self, run: Run, secrets: dict[str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Start each with a separate log; when the block ends, ask those that still run to stop, and wait."""
+        processes: list[subprocess.Popen[bytes]] = []
+        # The config already has the values of the environment, which otherwise would replace those of the command line.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)}
+        gpus = _gpus()
+        try:
+            for number in range(self.num):
+                added = {**secrets, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
+                with _log(run.directory.workers, number).open("ab") as log:
+                    processes.append(self._start(self._command(number, run), log, inherited | added))
+            yield processes
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.terminate()
+            for process in processes:
+                process.wait()
+
+    def _start(self, command: list[str], log: BinaryIO, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        # In a separate session, so that Ctrl-C reaches this process alone.
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True
+        )
+
 
 @contextmanager
 def helped(run: Run, workers: LocalWorkers | None) -> Iterator[Run]:
@@ -78,39 +104,6 @@ def helped(run: Run, workers: LocalWorkers | None) -> Iterator[Run]:
         return
     with workers.at_work(run) as have_ended:
         yield replace(run, trains=have_ended)
-
-
-@contextmanager
-def _running(
-    commands: list[list[str]], folder: Path, secrets: dict[str, str]
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start each command with a separate log; when the block ends, ask those that still run to stop, and wait."""
-    processes: list[subprocess.Popen[bytes]] = []
-    # The config already has the values of the environment, which otherwise would replace those of the command line.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)}
-    gpus = _gpus()
-    try:
-        for number, command in enumerate(commands):
-            added = {**secrets, **({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})}
-            with _log(folder, number).open("ab") as log:
-                # In a separate session, so that Ctrl-C reaches this process alone.
-                processes.append(
-                    subprocess.Popen(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        env=inherited | added,
-                        start_new_session=True,
-                    )
-                )
-        yield processes
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in processes:
-            process.wait()
 
 
 def _gpus() -> list[str]:

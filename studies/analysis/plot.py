@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lrrt.words import score_text
 from studies.overfitting import LossCurves, OverfitReport, OverfitVerdict
 
 if TYPE_CHECKING:
@@ -122,6 +123,6 @@ def _mark_best(axes: Axes, report: OverfitReport) -> None:
         color="black",
         markersize=13,
         linestyle="none",
-        label=f"best: epoch {report.best_epoch}, validation loss {report.best_val_loss:.4g}",
+        label=f"best: epoch {report.best_epoch}, validation loss {score_text(report.best_val_loss)}",
         zorder=5,
     )

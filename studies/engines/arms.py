@@ -12,7 +12,7 @@ ARMS = "arms"  # the name of the sampler
 # In 7 tasks of 7 the first rate of Adam, and in 6 that of RMSprop, lay nearer to the best of all six optimizers than
 # those of the four others in the mean. Adam comes first whichever task is left out, RMSprop not always second.
 FIRST = ("adam", "adamw", "nadam", "adamax", "rmsprop")
-NEW_EVERY = 2  # trials; every other one goes on with what has done best, so that many optimizers cost little
+NEW_EVERY = 2  # trials after the first; every other one goes on with what has done best: many optimizers cost little
 SHARE = 2  # the next best optimizer gets a half of the trials of the better one
 ENOUGH = 3  # trials, after which an optimizer may be left
 
@@ -48,37 +48,45 @@ def in_order(optimizers: Sequence[str]) -> tuple[str, ...]:
 def turns_of(order: Sequence[str], num_trials: int) -> tuple[str, ...]:
     """Return the optimizers to which a study of so many trials turns, at most, in their order.
 
-    >>> turns_of(["adam", "sgd", "lion"], 4)
+    >>> turns_of(["adam", "sgd", "lion"], 3)
     ('adam', 'sgd')
     """
-    return tuple(order[: math.ceil(num_trials / NEW_EVERY)])
+    return tuple(order[: _turn(num_trials - 1) + 1])
 
 
-def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int) -> str:
+def next_arm(order: Sequence[str], tried: Sequence[Tried], number: int, *, is_bracketed: bool = True) -> str:
     """Return the arm of the next trial.
 
-    Every other trial is the first one of the next arm in order, until each arm has one. All other trials go to the arms
-    in the shares 1, 1/2, 1/4, .. by their best costs; an arm that is left gets none.
+    The first two trials are those of the first two arms, since of one alone nobody knows whether it is good. When the
+    best rate is bracketed, every other trial is the first one of the next arm in order, until each arm has one. All
+    other trials go to the arms in the shares 1, 1/2, 1/4, .. by their best costs; an arm that is left gets none.
 
     Args:
         order: of all arms.
         tried: the trials that have ended or run.
         number: of the next trial.
+        is_bracketed: whether trials show between which rates the best one lies, see `studies.engines.bracket`.
 
     >>> next_arm(["adam", "sgd"], [], 0), next_arm(["adam", "sgd"], [Tried("adam", 0.5)], 1)
-    ('adam', 'adam')
-    >>> next_arm(["adam", "sgd"], [Tried("adam", 0.5), Tried("adam", 0.4)], 2)
+    ('adam', 'sgd')
+    >>> next_arm(["adam", "sgd"], [Tried("adam", 0.5), Tried("sgd", 0.4)], 2)
     'sgd'
     """
     counts = {arm: sum(one.arm == arm for one in tried) for arm in order}
     untried = [arm for arm in order if counts[arm] == 0]
-    if untried and (number % NEW_EVERY == 0 or len(untried) == len(order)):
-        turn = order[number // NEW_EVERY % len(order)]  # two workers must not take the first one that is untried
-        return turn if turn in untried else untried[0]
+    turns = _turn(number) > _turn(number - 1) and (is_bracketed or number < NEW_EVERY)
+    if untried and (turns or len(untried) == len(order)):
+        others = _turn(number) - _turn(len(tried))  # to which workers may be turning whose trials have no values yet
+        return untried[min(max(others, 0), len(untried) - 1)]
     best = best_costs(tried)
     left = {one.arm for one in left_arms(tried)}
     ranked = sorted((arm for arm in order if counts[arm] and arm not in left), key=lambda arm: best[arm])
     return min(ranked, key=lambda arm: counts[arm] * SHARE ** ranked.index(arm))
+
+
+def _turn(number: int) -> int:
+    """Return the place in the order of the arm to which a study has turned at last when a trial begins."""
+    return math.ceil(number / NEW_EVERY)
 
 
 def left_arms(tried: Sequence[Tried]) -> tuple[Left, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from studies.dimension import Dimension, Value
 from studies.engines.arms import Tried, in_order, next_arm
-from studies.engines.bracket import Seen, centre_of, next_step
+from studies.engines.bracket import Seen, centre_of, next_step, refined
 from studies.engines.observation import PARAMETERS, Observation, Values
 from studies.engines.optuna_engine import OptunaEngine
 from studies.engines.places import place_of, position_at, position_of, rate_at
@@ -17,6 +17,7 @@ from studies.trial_config import is_rate_name
 
 PLACE = "place"  # the rate of any optimizer, in units of its bounds
 OPTIMIZER, BATCH_SIZE = "optimizer", "batch_size"
+REFINED = 7  # trials of an optimizer, after which every other one is the sampler's: a bracket may be of a lesser valley
 ANY_RATE = (1e-10, 1e4)  # further than any bounds and what lies beyond them
 
 RangesOf = Callable[[str], Sequence[OptimizerRange]]
@@ -44,7 +45,8 @@ class ArmsEngine:
     """A bandit over optimizers, with one sampler for the values of all of them.
 
     An optimizer's bounds are asked for when the study first turns to it, and its first trial has the suggested rate;
-    the next few trials of the study bracket the best rate, see `studies.engines.bracket`. Rates are searched as places
+    the next few trials of the study bracket the best rate, and if nothing else is searched, those of each optimizer
+    draw the bracket together, see `studies.engines.bracket`. Rates are searched as places
     in the bounds: what is learnt on one optimizer serves the others, and rates beyond the bounds stay possible at a low
     weight, see `studies.engines.places`. If trials exclude the suggested rates, all optimizers are searched around the
     best position of one. So the bounds are a prior and no part of the space, which must have every rate that is
@@ -62,8 +64,10 @@ class ArmsEngine:
     def __init__(self, space: SearchSpace, ranges_of: RangesOf, *, seed: int = 0, first: Sequence[Values] = ()) -> None:
         self._space, self._ranges_of, self._seed, self._first = space, ranges_of, seed, first
         self._order = in_order(tuple(dict.fromkeys(one.name for one in space.optimizers)))
-        self._sampler = OptunaEngine(_PlacedSpace(space), sampler="tpe", seed=seed)
+        placed = _PlacedSpace(space)
+        self._sampler = OptunaEngine(placed, sampler="tpe", seed=seed)
         self._ranges: dict[str, Sequence[OptimizerRange]] = {}
+        self._has_only_rates = all(len(one.choices) == 1 for one in placed.dimensions() if one.name != PLACE)
 
     def expect(self, num_objectives: int) -> None:
         """Hear how many costs each observation will have; the first one ranks optimizers."""
@@ -72,11 +76,12 @@ class ArmsEngine:
     def propose(self, number: int, ended: Sequence[Observation], running: Sequence[Values]) -> Values:
         """Return the values of a trial; see `studies.engines.observation.Engine`."""
         tried = tried_of(ended) + [Tried(str(values[OPTIMIZER]), None) for values in running]
+        turned = {one.arm for one in tried}
         fixed = dict(self._first[number]) if number < len(self._first) else {}
-        arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number))
-        turned = {arm, *(one.arm for one in tried)}
-        known = [one for one in ended if one.values[OPTIMIZER] in turned]
-        seen = [one for each in known if (one := self._seen(each)) is not None]
+        step = self._step(self._all_seen(ended, turned), running)
+        arm = str(fixed.get(OPTIMIZER) or next_arm(self._order, tried, number, is_bracketed=step is None))
+        known = [one for one in ended if one.values[OPTIMIZER] in {arm, *turned}]
+        seen = self._all_seen(known, {arm, *turned})
         centre = centre_of(seen)
         position = self._given_position(arm, known, running, seen, centre)
         if position is not None:
@@ -96,7 +101,21 @@ class ArmsEngine:
         """Return the position of an optimizer's first trial, or of a step to bracket the best; None for the sampler."""
         if not any(values[OPTIMIZER] == arm for values in (*(one.values for one in known), *running)):
             return centre
+        step = self._step(seen, running)
+        if step is not None:
+            return step
+        own = [one for one in seen if one.arm == arm]
+        is_alone = self._has_only_rates and all(values[OPTIMIZER] != arm for values in running)
+        return refined(own) if is_alone and (len(own) <= REFINED or len(own) % 2 == 0) else None
+
+    def _step(self, seen: Sequence[Seen], running: Sequence[Values]) -> float | None:
+        """Return the position of the next step to bracket the best rate; None if there is none to take now."""
         return next_step(seen, [self._position(values) for values in running], up_first=bool(self._seed % 2))
+
+    def _all_seen(self, ended: Sequence[Observation], arms: Collection[str]) -> list[Seen]:
+        """Return what the trials of some arms showed of their rates."""
+        of_arms = (one for one in ended if one.values[OPTIMIZER] in arms)
+        return [one for each in of_arms if (one := self._seen(each)) is not None]
 
     def _seen(self, observation: Observation) -> Seen | None:
         """Return what a trial showed of its rate; None if it failed, or its model was not trained."""
@@ -135,6 +154,16 @@ def tried_of(ended: Sequence[Observation]) -> list[Tried]:
 def ranges_in(space: SearchSpace) -> RangesOf:
     """Return what finds an optimizer's bounds in a space that is narrowed to them."""
     return lambda optimizer: [one for one in space.optimizers if one.name == optimizer]
+
+
+def in_arms(space: SearchSpace, *, seed: int = 0) -> tuple[SearchSpace, ArmsEngine]:
+    """Return what a study takes whose optimizers begin inside their ranges of a space, and may leave them.
+
+    >>> in_arms(SearchSpace((OptimizerRange("sgd", 1e-3, 0.1),)))[0].optimizers[0].low < 1e-3
+    True
+    """
+    wide = with_any_rate(space)
+    return wide, ArmsEngine(wide, ranges_in(space), seed=seed)
 
 
 def with_any_rate(space: SearchSpace) -> SearchSpace:

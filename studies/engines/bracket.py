@@ -2,7 +2,9 @@
 
 Bounds may be wrong, and those of several optimizers are often wrong alike. So the first trials bracket the best rate,
 as a line search does, and step outwards, further each time, as long as that is better (Press et al., Numerical Recipes,
-section 10.1). That takes three trials where the bounds are right, and four or five where they are a decade off.
+section 10.1). That takes three trials where the bounds are right, and four or five where they are a decade off. Inside
+the bracket the next rate lies at the side of the best one to which a parabola through it and its neighbours points, at
+a golden section or, if that is further, at the lowest point of the parabola (section 10.2).
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from dataclasses import dataclass
 FIRST_STEP = 0.5  # from the suggested rate towards a bound
 GROWTH = 1.618034  # of the steps outwards: the golden ratio, as there
 FURTHEST = 2.0  # a step outwards begins at most a decade beyond the bounds
+SECTION = 0.381966  # of a part of a bracket: the golden section, as there
+FARTHEST = 0.9  # of either part of a bracket
+UNEVEN = 2.0  # the wider part of a bracket is cut first if it is so many times as wide
+NARROW = 0.1  # a bracket in which nothing is left to find: what rates differ by there is noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +77,31 @@ def next_step(seen: Sequence[Seen], running: Sequence[float], *, up_first: bool)
             inner = outwards[-2] if len(outwards) > 1 and end else None
             return end + side * (FIRST_STEP if inner is None else GROWTH * abs(end - inner))
     return None
+
+
+def refined(seen: Sequence[Seen]) -> float | None:
+    """Return the position that an optimizer should try next between the two neighbours of its best trial.
+
+    Args:
+        seen: the trials of this optimizer that have ended.
+
+    Returns:
+        The position; None if the best trial has no neighbour at one side, or if the two are close together.
+
+    >>> refined([Seen("sgd", -1.0, 0.9), Seen("sgd", 0.0, 0.1), Seen("sgd", 1.0, 0.5)])
+    0.381966
+    """
+    at = sorted(seen, key=lambda one: one.position)
+    best = min(range(len(at)), key=lambda index: at[index].cost, default=0)
+    if not 0 < best < len(at) - 1:
+        return None
+    low, middle, high = at[best - 1 : best + 2]
+    if high.position - low.position <= NARROW:
+        return None
+    below, above = middle.position - low.position, high.position - middle.position
+    upwards, downwards = below * (middle.cost - high.cost), above * (low.cost - middle.cost)
+    aside = 0.0 if upwards == downwards else (above * downwards + below * upwards) / (downwards - upwards) / 2
+    if max(below, above) > UNEVEN * min(below, above):
+        aside = math.copysign(aside, above - below)
+    part = above if aside > 0 else below
+    return middle.position + math.copysign(min(max(abs(aside), SECTION * part), FARTHEST * part), aside)

@@ -60,7 +60,8 @@ def is_worse_than_its_peers(trial: TrialResult, others: Iterable[TrialResult]) -
     Its peers are the trials of its schedule family. At a mark of its schedule it is cut if its best score is worse than
     the median of its peers. Each peer counts with its best score up to its last mark that is not later in its schedule.
     Between marks a trial is cut only if it is flat: after a quarter of the training its losses have moved by less than
-    1 % of the movement of its peers' losses.
+    1 % of the movement of its peers' losses. The median rule is that of Golovin et al. 2017, Google Vizier, section
+    3.2.2, with marks of a schedule in place of steps.
 
     Args:
         trial: the trial so far, with its planned epochs.
@@ -81,7 +82,8 @@ def is_worse_on_folds(costs: Sequence[float], best: Sequence[float]) -> bool:
     """Say whether a config needs no more folds, because it is clearly worse than the best one so far.
 
     The law is `mean(costs) - mean(best on the same folds) > standard deviation of best`. Both means are over the same
-    folds, because a fold that is hard to predict is hard for both. One fold alone decides nothing.
+    folds, because a fold that is hard to predict is hard for both (a race by blocks, as Birattari et al. 2002, F-Race;
+    the limit is lrrt's own). One fold alone decides nothing.
 
     Args:
         costs: the config's costs on the first folds; lower is better.

@@ -105,7 +105,8 @@ class OneCycleRate(keras.optimizers.schedules.LearningRateSchedule):
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """Climb in a straight line to `peak_lr` for `warmup_steps` steps, then follow `schedule` from its first step.
 
-    Step 0 takes `start_fraction` of the peak: a rate of 0 would waste the step. Keras has a warm-up in CosineDecay
+    The gradual warm-up of Goyal et al. 2017, arXiv:1706.02677, section 2.2, by steps. Step 0 takes `start_fraction` of
+    the peak: a rate of 0 would waste the step. Keras has a warm-up in CosineDecay
     only, and that takes no tensor of steps.
 
     >>> constant = keras.optimizers.schedules.PolynomialDecay(1.0, decay_steps=1, end_learning_rate=1.0)

@@ -91,7 +91,7 @@ def _check_num_steps(family: Family, num_steps: int, values: Values) -> None:
         asked = ", ".join(f"{name}={value:g}" for name, value in values.items()) or "no parameter"
         raise ValueError(
             f"{family.name!r} with {asked} needs at least {needed} steps, got num_steps={num_steps}. "
-            "Train longer or ask for less."
+            f"Train longer, or leave {family.name!r} out."
         )
 
 

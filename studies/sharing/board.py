@@ -15,6 +15,7 @@ from studies.dimension import Value
 from studies.sharing.pieces import KEY, RESULT, Claim, Key, Outcome, Table
 from studies.sharing.worker import Worker
 from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats, set_first
+from studies.storage.retrying import Retrying
 
 if TYPE_CHECKING:
     import optuna
@@ -49,7 +50,8 @@ class Board:
     ) -> None:
         self.study, self.storage, self.database = study, storage, database
         self.worker, self.grace_s = worker, grace_s
-        self._study_id = storage.get_study_id_from_name(study.study_name)
+        retry = Retrying(database.url if database else "memory")
+        self._study_id = retry(lambda: storage.get_study_id_from_name(study.study_name))
 
     def table(self) -> Table:
         """Read the state of each piece."""

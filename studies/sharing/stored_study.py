@@ -70,8 +70,8 @@ def stored_attributes(storage: str, name: str = "lrrt") -> dict[str, Any]:
         StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
     """
     study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
-    end = time.monotonic() + BEING_MADE_S
-    while SPACE not in (attributes := study.user_attrs):
+    end, retry = time.monotonic() + BEING_MADE_S, Retrying(storage)
+    while SPACE not in (attributes := retry(lambda: study.user_attrs)):
         if time.monotonic() > end:
             raise NoSuchStudy(
                 f"{address(storage)} must hold a complete study, but the making of {name!r} was broken off. Run the "
@@ -162,5 +162,5 @@ def stored_results(storage: str, name: str = "lrrt") -> list[TrialResult]:
         StorageUnreachable, StorageOfAnotherVersion: as `OptunaStudy` does.
     """
     study, _ = open_study(name, open_storage(storage, creates=False), creates=False)
-    ended = Table.of(study.get_trials(deepcopy=False)).latest_parts()
+    ended = Table.of(Retrying(storage)(lambda: study.get_trials(deepcopy=False))).latest_parts()
     return [TrialResult.from_dict(trial.user_attrs[RESULT]) for trial in ended]

@@ -8,13 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.from_outside.starter import Starter, set_limits
 from tests.faults.runs import CONFIG
+from tests.starter import STARTER, set_limits
 
 ROOT = Path(__file__).parents[2]
 ENGINES = {"optuna": "tpe", "keras_tuner": "random"}
 TIMEOUT_S = 600
-STARTER = Starter()
 
 
 def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=None, limits=(), **more):

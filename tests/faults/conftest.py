@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.faults.commands import STARTER, Undisturbed
+from tests.faults.commands import Undisturbed
 from tests.faults.runs import run
 from tests.undrawn import undrawn
 
@@ -28,5 +28,4 @@ def folder(finished, tmp_path, blank_pictures):
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """Return the trials and the seconds of an undisturbed run of an engine."""
-    yield Undisturbed(lambda: tmp_path_factory.mktemp("whole"))
-    STARTER.stop()
+    return Undisturbed(lambda: tmp_path_factory.mktemp("whole"))

@@ -103,7 +103,14 @@ CONFIG = {
         "callbacks": "doors_task:callbacks",
     },
     "range_test": {"optimizers": ["sgd"], "num_steps": 30, "repeats": 1},
-    "study": {"num_trials": 2, "epochs": 2, "batch_sizes": [8], "schedules": ["fixed"], "top_retrained": 1},
+    "study": {
+        "num_trials": 2,
+        "epochs": 2,
+        "batch_sizes": [8],
+        "schedules": ["fixed"],
+        "top_retrained": 1,
+        "first": [{"lr": 0.05}, {"lr": 0.1}],  # of two trials that cannot diverge one is left if the other fails
+    },
 }
 DOORS = [
     *("module", "load_data", "build_model", "callbacks", "loss", "data len", "data getitem", "data on_epoch_end"),
@@ -119,6 +126,7 @@ LEAVES = [
     "OSError(5, 'mine')",
     "type('Odd', (BaseException,), {})()",
 ]
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 WORDS = {3, 4, 65}  # codes of runs that end for a fault of the task
 
 

@@ -5,12 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 import tensorflow as tf
 
 from lrrt import counting
 from lrrt.batches import as_batches
+from pipeline.config import given_file
+from pipeline.config.tables import StageConfig
+from pipeline.config.toml import load_config, template
+from pipeline.failures import ConfigError
 from tests.faults.tasks import read_faults
 
 ENDLESS = """
@@ -32,17 +37,6 @@ load_data = "faulty_task:load_data"
 optimizers = ["sgd"]
 [study]
 batch_sizes = [8]
-"""
-STUCK = """
-import hashlib, sys, time
-from pipeline.console.stopping import Stopper
-stopper = Stopper()
-with stopper.heeding_signals(), stopper.deferred():
-    print("stuck", flush=True)
-    if sys.argv[1] == "in C":
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)
-    while True:
-        time.sleep(60)
 """
 
 
@@ -124,23 +118,18 @@ def test_the_count_of_endless_data_is_ended_by_signals_and_by_the_time(start, pa
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("where", ["in C", "in Python"])
-def test_a_second_signal_leaves_what_does_not_answer_within_ten_seconds(start, where):
-    process = start(["-c", STUCK, where])
-    wait_for(process, "stuck")
-    process.send_signal(signal.SIGTERM)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=10)[0]
-
-    assert process.returncode == 130
-    assert told == "\nlrrt: this process was asked to stop twice, so it ends here. The same command goes on.\n"
+def test_a_pipe_that_nobody_writes_to_is_no_config(monkeypatch, tmp_path):
+    monkeypatch.setattr(given_file, "WAIT_S", 0.2)
+    os.mkfifo(tmp_path / "search.toml")
+    with pytest.raises(
+        ConfigError, match=r"cannot be read: it is a pipe or a device that did not bring its end in 0\.2 s"
+    ):
+        load_config(tmp_path / "search.toml")
 
 
-def test_signals_that_come_together_are_one(start):
-    process = start(["-c", STUCK, "in Python"])
-    wait_for(process, "stuck")
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGTERM)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(7)
+def test_a_config_may_come_through_a_pipe():
+    ours, theirs = os.pipe()
+    with open(theirs, "w") as writer:
+        writer.write(template())
+    assert load_config(f"/dev/fd/{ours}", environ={}) == StageConfig.model_validate(tomllib.loads(template()))
+    os.close(ours)

@@ -2,12 +2,11 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import pytest
+
+from tests.starter import STARTER
 
 pytestmark = pytest.mark.long
 HOSTILE = "=cmd|' /C x'!A0<script>alert(1)</script><img src=x onerror=y>\x1b[2J\u202e\r\n]]>{{7*7}}%s"
@@ -57,14 +56,12 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory, pytestconfig):
+def ran(tmp_path_factory):
     """The folder of a run with hostile text in all places, and what its command printed."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "hostile_task.py").write_text(TASK)
     (folder / "search.toml").write_text(CONFIG)
-    environ = {**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)}
-    words = [sys.executable, "-m", "pipeline", "run", "search.toml", "--progress", "plain"]
-    ended = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    ended = STARTER.run(["run", "search.toml", "--progress", "plain"], folder=folder, draws=True)
     assert ended.returncode == 0, ended.stderr
     return folder, ended.stdout + ended.stderr
 

@@ -69,6 +69,14 @@ def test_a_file_with_any_text_is_refused_in_words(text):
     assert exit_code(caught.value) == 2
 
 
+@pytest.mark.parametrize("text", [f"x = {'[' * 9999}{']' * 9999}", f"[a{'.a' * 9999}]", f"[task]\na{'.a' * 9999} = 1"])
+def test_a_file_that_is_nested_without_measure_is_refused_in_words(text):
+    path = PATH.with_name("deep.toml")
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"deep.toml must "):
+        load_config(path, environ={"LRRT_STUDY__EPOCHS": "[" * 9999})
+
+
 @pytest.mark.parametrize("key", [".".join(key) for key in KEYS if key[1] != "storage"])
 @pytest.mark.parametrize("url", ["postgresql://me:top@SECRET@host/db", "x://me:top SECRET" + "x" * 90 + "@host/db"])
 def test_a_url_under_a_wrong_key_does_not_show_its_password(key, url):

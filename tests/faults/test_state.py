@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import shutil
 
 import pytest
@@ -55,11 +56,30 @@ def test_a_folder_in_place_of_a_result_is_named_and_not_removed(folder, name):
     path = folder / "out" / name
     path.unlink()
     (path / "mine").mkdir(parents=True)
-    with pytest.raises(OSError, match=name) as caught:
+    with pytest.raises(CorruptState, match=rf"{name} will be written as a file, but it is a folder\. Remove it or"):
         run(folder)
 
-    assert exit_code(caught.value) == 74
     assert (path / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["out/plots", "out/best", "out/range_test", "state/checkpoints", "state/keras_tuner"])
+def test_a_file_in_place_of_a_folder_is_refused_before_anything_is_trained(tmp_path, name):
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    events = []
+    with pytest.raises(CorruptState, match=rf"{name} must be a folder, but it is a file\. Remove it or move it away"):
+        run(tmp_path, events)
+
+    assert events == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", ["out/summary.json", "out/manifest.json", "state/task.json", "state/lock_holder.json"])
+def test_no_command_waits_for_a_pipe_in_place_of_a_file(tmp_path, name, command):
+    (tmp_path / name).parent.mkdir()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CorruptState, match=rf"{name} must be a file, but it is a pipe\. Remove it or move it away"):
+        COMMANDS[command](config_of(), out=tmp_path / "out", state=tmp_path / "state")
 
 
 def test_a_folder_of_results_is_of_one_study(folder, tmp_path):

@@ -1,6 +1,5 @@
 """A task without TensorFlow for whole stages: its range tests and trials descend the bowl of the tests of studies."""
 
-import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from pipeline.run import Run
 from pipeline.task.fingerprints import TaskPrint, source_of
 from pipeline.workers.local import LocalWorkers
 from studies import Evaluation
+from tests.starter import STARTER
 from tests.studies.bowl import CURVATURE, Bowl
 
 DATA_USE = DataUse()
@@ -34,9 +34,9 @@ def prepare_bowl(config, stopper, on_note, *, epoch_s=0.0):
 class BowlWorkers(LocalWorkers):
     """Processes that run `lrrt worker` on the bowl, each of whose epochs takes a while."""
 
-    def _command(self, number, run):
-        _, _, _, *words = super()._command(number, run)
-        return [sys.executable, "-c", WORKER, *words]
+    def _start(self, command, log, environ):
+        _, _, _, *words = command  # without Python and our package
+        return STARTER.start(words, program=WORKER, output=log, environ=environ)
 
 
 WORKER = """

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.run import Run
+from pipeline.state import run_lock
 from tests.pipeline.bowl_task import prepare_bowl
 
 
@@ -13,3 +14,9 @@ def on_bowl(monkeypatch):
     """Let every run that is made in this process train the bowl, whatever its config names."""
     make = Run.make
     monkeypatch.setattr(Run, "make", lambda *values, **options: replace(make(*values, **options), prepare=prepare_bowl))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Have no run wait long for the end of another."""
+    monkeypatch.setattr(run_lock, "PATIENCE_S", 0.1)

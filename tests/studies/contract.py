@@ -2,8 +2,6 @@
 
 import contextlib
 import math
-import subprocess
-import sys
 import textwrap
 from collections import Counter
 from dataclasses import replace
@@ -22,6 +20,7 @@ from studies import (
     best_of,
 )
 from studies.judging.halving import promoted
+from tests.starter import STARTER
 from tests.studies.bowl import CURVATURE, Bowl, Heard
 
 SGD = OptimizerRange("sgd", 1e-2, 1.0, 0.2)
@@ -244,7 +243,7 @@ class StudyContract:
                               watcher=Heard(on_trial_end=lambda trained: print(trained.result.config, flush=True)))
                 assert os.waitpid(child, 0)[1] == 9
         """)
-        killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        killed = STARTER.run(program=program)
         trainer = Bowl()
         results = self.open(SMALL, tmp_path).run(trainer, num_trials=NUM_KILLS)
 

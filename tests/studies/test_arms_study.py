@@ -6,9 +6,9 @@ from statistics import median
 import pytest
 
 from studies import OptimizerRange, OptunaStudy, SearchSpace, Study
-from studies.engines.arms import Left, Tried, in_order, left_arms, next_arm
+from studies.engines.arms import Left, Tried, in_order, left_arms, next_arm, turns_of
 from studies.engines.arms_engine import ArmsEngine, ranges_in, with_any_rate
-from studies.engines.bracket import Seen, bracket, centre_of, next_step
+from studies.engines.bracket import Seen, bracket, centre_of, next_step, refined
 from studies.engines.observation import PARAMETERS, Observation
 from studies.engines.places import place_of, position_at, position_of, rate_at
 from tests.studies.bowl import Bowl
@@ -31,16 +31,29 @@ def tried(**costs):
 
 
 class TestTurns:
-    def test_every_other_trial_is_the_first_of_the_next_optimizer_in_order(self):
+    def test_from_the_second_on_every_other_trial_is_the_first_of_the_next_optimizer_in_order(self):
         order, seen, turns = in_order(("sgd", "lion", "adam")), [], []
         for number in range(5):
             turns.append(next_arm(order, seen, number))
             seen.append(Tried(turns[-1], {"adam": 0.5, "sgd": 0.7, "lion": 0.9}[turns[-1]]))
-        assert turns == ["adam", "adam", "sgd", "adam", "lion"]
+        assert turns == ["adam", "sgd", "adam", "lion", "adam"]
+
+    @pytest.mark.parametrize("num_trials", range(1, 8))
+    def test_a_plan_has_as_many_optimizers_as_the_trials_turn_to(self, num_trials):
+        order, seen = ("a", "b", "c"), []
+        for number in range(num_trials):
+            seen.append(Tried(next_arm(order, seen, number), None))
+        assert turns_of(order, num_trials) == tuple(dict.fromkeys(one.arm for one in seen))
+
+    def test_no_third_optimizer_is_turned_to_before_the_best_rate_is_bracketed(self):
+        order, seen = ("a", "b", "c"), tried(a=[0.5], b=[0.7])
+        assert next_arm(order, seen, 3, is_bracketed=False) == "a"
+        assert next_arm(order, tried(a=[0.5]), 1, is_bracketed=False) == "b"
+        assert next_arm(order, seen, 3, is_bracketed=True) == "c"
 
     def test_two_workers_that_choose_at_once_take_different_optimizers(self):
         tested = tried(adam=[0.5, 0.4])  # number 2 has no values yet, while the range of its optimizer is tested
-        assert [next_arm(("adam", "sgd", "lion"), tested, number) for number in (2, 4)] == ["sgd", "lion"]
+        assert [next_arm(("adam", "sgd", "lion"), tested, number) for number in (1, 3)] == ["sgd", "lion"]
 
     def test_the_second_best_has_half_the_trials_of_the_best_and_the_third_a_quarter(self):
         order, seen = ("a", "b", "c"), tried(a=[0.1], b=[0.2], c=[0.3])
@@ -130,6 +143,23 @@ class TestBracket:
         assert centre_of(both) == 0.0
         assert next_step(both, [], up_first=True) is None
 
+    @pytest.mark.parametrize("best", [-0.7, -0.05, 0.0, 0.3, 0.9])
+    @pytest.mark.parametrize("valley", [lambda far: far**2, abs, lambda far: max(far, -6 * far)])
+    def test_a_bracket_is_drawn_together_around_the_best_rate(self, best, valley):
+        trials = {position: valley(position - best) for position in (-2.0, best + 0.4, 2.0)}
+        for _ in range(8):
+            position = refined(seen(a=trials))
+            if position is None:
+                break
+            assert position not in trials
+            trials[position] = valley(position - best)
+        assert abs(min(trials, key=trials.get) - best) < 0.07
+
+    def test_nothing_is_refined_without_neighbours_or_in_a_narrow_bracket(self):
+        assert refined([]) is None
+        assert refined(seen(a={0.0: 0.1, 0.5: 0.2})) is None
+        assert refined(seen(a={-0.04: 0.2, 0.0: 0.1, 0.05: 0.2})) is None
+
 
 class TestArmsStudy:
     def test_the_first_trial_of_each_optimizer_has_the_suggested_rate(self):
@@ -151,8 +181,8 @@ class TestArmsStudy:
 
         space = with_any_rate(FOUR)
         study = Study(space, ArmsEngine(space, ranges_of))
-        after = [(study.run(Bowl(), num_trials=num), list(asked))[1] for num in (1, 2, 3)]
-        assert after == [["adam"], ["adam"], ["adam", "sgd"]]
+        after = [(study.run(Bowl(), num_trials=num), list(asked))[1] for num in (1, 2, 3, 6)]
+        assert after == [["adam"], ["adam", "sgd"], ["adam", "sgd"], ["adam", "sgd", "lion"]]
 
     def test_a_study_does_not_depend_on_the_bounds_so_that_wrong_ones_may_be_mended(self):
         moved = replace(FOUR, optimizers=tuple(replace(one, low=one.low / 2) for one in FOUR.optimizers))
@@ -168,10 +198,10 @@ class TestArmsStudy:
     def test_an_optimizer_begins_where_another_showed_that_its_bounds_were_wrong(self):
         shown = [
             Observation(at, values_of("adam", rate_at(position, ADAM, ("fixed",))), abs(position + 1.5))
-            for at, position in enumerate((0.0, -0.5, -1.3))
+            for at, position in enumerate((0.0, -0.5, -1.3, -2.6))
         ]
         engine = ArmsEngine(with_any_rate(SearchSpace((SGD, ADAM))), ranges_in(SearchSpace((SGD, ADAM))))
-        assert position_of(engine.propose(4, shown, ())["lr__sgd"], SGD, ("fixed",)) == pytest.approx(-1.3)
+        assert position_of(engine.propose(5, shown, ())["lr__sgd"], SGD, ("fixed",)) == pytest.approx(-1.3)
 
     def test_a_model_that_was_too_large_to_be_trained_shows_nothing_of_its_rate(self):
         shown = [Observation(0, values_of("sgd", 0.2), 0.5), Observation(1, values_of("sgd", 0.05), 0.9)]
@@ -195,6 +225,12 @@ class TestArmsStudy:
             assert values["optimizer"] == "sgd"
             places.append(place_of(position_of(values["lr__sgd"], SGD, ("fixed",))))
         assert median(places) == pytest.approx(0.2, abs=0.12)
+
+    def test_the_rate_alone_is_searched_inside_its_bracket_after_three_trials(self):
+        wide = OptimizerRange("sgd", 1e-3, 0.4, 0.02)  # the bowl is solved at once at 0.25
+        for seed in range(3):
+            rates = [one.lr for one in arms_of(SearchSpace((wide,)), 8, seed=seed)]
+            assert min(abs(rate - 0.25) for rate in rates) < 0.03
 
     def test_one_optimizer_and_one_trial_are_no_special_cases(self):
         assert arms_of(SearchSpace((SGD,)), 1)[0].lr == pytest.approx(0.2)

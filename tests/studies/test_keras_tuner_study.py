@@ -11,6 +11,7 @@ from studies import (
     ForeignStudy,
     KerasTunerStudy,
     OptimizerRange,
+    OptunaStudy,
     SearchSpace,
     TrialConfig,
     TrialState,
@@ -52,6 +53,12 @@ def test_a_gaussian_process_goes_on_as_if_uninterrupted_and_finds_the_bowl(tmp_p
     assert list(parts) == list(whole)
     assert len({result.config for result in whole}) == 14
     assert all(TINY.holds(result.config) for result in whole)
+
+
+def test_optimizers_are_arms_as_with_optuna_and_keras_tuner_opens_what_was_searched(tmp_path):
+    results = KerasTunerStudy(SMALL, directory=tmp_path, sampler="arms").run(Bowl(), num_trials=5)
+    assert results == OptunaStudy(SMALL, sampler="arms").run(Bowl(), num_trials=5)
+    assert len(list((tmp_path / "lrrt").glob("trial_*/trial.json"))) == 5
 
 
 @pytest.mark.parametrize("torn", ["oracle.json", "trial_1/trial.json"])

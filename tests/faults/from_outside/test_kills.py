@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.commands import ENGINES, command, ended, states, trials
 
-NUM_MOMENTS = int(os.environ.get("LRRT_FAULTS_MOMENTS", "12"))  # for each engine and signal
+NUM_MOMENTS = int(os.environ.get("LRRT_FAULTS_MOMENTS", "9"))  # for each engine and signal
 NUM_ANEW = 2  # of them are of a command that imports all, and draws all its pictures
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lrrt import Bounds, Ramp, RangeCurve, Stop, Verdict, find_bounds
 from lrrt.comparison import compare, in_words
+from lrrt.reading import read_curve
 from lrrt.smoothing import find_breakdown, loss_deltas, noise_of, smooth
 
 LRS = Ramp().rates()
@@ -111,6 +112,16 @@ def test_a_loss_that_stays_just_below_its_start_has_lost_what_it_learnt():
 
     assert found.diverged == pytest.approx(LRS[-1])
     assert 0.05 < found.high < 0.2
+
+
+def test_rates_are_good_until_three_quarters_of_what_was_learnt_are_lost():
+    def edge(part_lost):
+        places = np.log([1e-6, 1e-4, 1e-3, 2e-3, 4e-3, 4e-2, 3e-1, 1.0])
+        lrs = np.geomspace(1e-6, 1.0, 200)
+        losses = np.interp(np.log(lrs), places, [1, 1, 0, 0, part_lost, part_lost, 2, 2])
+        return read_curve(curve(lrs, losses + np.random.default_rng(0).normal(0, 1e-3, 200))).edge
+
+    assert edge(0.7) > 2 * edge(0.8)
 
 
 def test_each_optimizer_is_given_the_rates_that_it_does_best_with():

@@ -156,7 +156,7 @@ def test_no_answer_comes_with_a_remedy_where_labels_are_far_from_what_a_network_
         reasons.append(found["sgd"].reason)
 
     assert reasons[0].endswith(
-        "; the labels are of the size 5e+03, and a network begins near 0, so that a ramp may be "
+        "; the labels are of the size 5000, and a network begins near 0, so that a ramp may be "
         "too short to come near them: scale the labels to about 1"
     )
     assert "scale" not in reasons[1]

@@ -178,7 +178,7 @@ def test_a_storage_on_a_path_that_is_not_there_ends_with_74(lrrt, config, tmp_pa
     assert "unable to open database file" in told
 
 
-def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt, config, tmp_path):
+def test_the_lock_of_another_process_ends_with_73_and_status_still_answers(lrrt, config, tmp_path, impatient):
     from pipeline.state.run_directory import RunDirectory
 
     search = config()
@@ -199,6 +199,7 @@ def test_completion_is_offered_for_shells(lrrt):
     assert "_LRRT_COMPLETE" in lrrt("--show-completion", "bash")[1] or shutil.which("bash") is None
 
 
+@pytest.mark.lengthy
 def test_the_installed_command_is_driven_from_init_to_the_end_of_a_killed_run(tmp_path, pytestconfig):
     script = Path(__file__).with_name("command.sh")
     command = [Path(sys.executable).with_name("lrrt")]

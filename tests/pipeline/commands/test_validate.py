@@ -81,7 +81,7 @@ def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
     assert code == 0
     assert "is a valid config." in shown
     assert "build_model builds a compiled model, Sequential, 4 parameters." in shown
-    assert "load_data can be called as it must; it was not called, so that the data is not checked." in shown
+    assert "load_data can be called with no argument; it was not called, so its data is not checked." in shown
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_argument_of_a_loader_may_have_any_name_as_in_a_run(validate):
     code, shown = validate(load_data="load_with")
 
     assert code == 0, shown
-    assert "load_with can be called as it must, with KerasTuner's hp as hyperparameters" in shown
+    assert "load_with can be called with KerasTuner's hp as hyperparameters" in shown
 
 
 @pytest.mark.parametrize("model", ["Hyper", "hyper_model"])

@@ -416,6 +416,13 @@ def test_a_file_that_is_no_config_is_refused(tmp_path, content, message):
         load_config(path)
 
 
+def test_a_task_given_in_place_of_its_config_is_refused_with_what_a_config_is(tmp_path):
+    (tmp_path / "my_task.py").write_text("import keras\n")
+
+    with pytest.raises(ConfigError, match=r"column 8\)\. A config names the functions of a task"):
+        load_config(tmp_path / "my_task.py")
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"must exist\. `lrrt init > "):
         load_config(tmp_path / "none.toml")

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.starter import STARTER
+
 CONFIG = '[task]\nbuild_model = "leaves:build_model"\nload_data = "leaves:load_data"\n'
 LEAVES = "The task's code must return to lrrt, but it left by os._exit(0)"
 FORKS = """
@@ -18,17 +20,10 @@ raise OSError("after the fork")
 """
 
 
-def validate(folder, root, code):
+def validate(folder, code):
     (folder / "leaves.py").write_text(code)
     (folder / "search.toml").write_text(CONFIG)
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", "validate", "search.toml"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return STARTER.run(["validate", "search.toml"], folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +35,8 @@ def validate(folder, root, code):
     ],
     ids=["at import", "in a thread", "as an exit handler"],
 )
-def test_a_task_that_leaves_by_os_exit_with_0_ends_with_65_and_a_sentence(tmp_path, pytestconfig, code, place):
-    ended = validate(tmp_path, pytestconfig.rootpath, code)
+def test_a_task_that_leaves_by_os_exit_with_0_ends_with_65_and_a_sentence(tmp_path, code, place):
+    ended = validate(tmp_path, code)
 
     assert ended.returncode == 65
     assert ended.stdout == ""
@@ -50,8 +45,8 @@ def test_a_task_that_leaves_by_os_exit_with_0_ends_with_65_and_a_sentence(tmp_pa
     assert last.endswith(f"{place}.")
 
 
-def test_a_process_that_a_task_forks_ends_as_it_wants_to(tmp_path, pytestconfig):
-    ended = validate(tmp_path, pytestconfig.rootpath, FORKS)
+def test_a_process_that_a_task_forks_ends_as_it_wants_to(tmp_path):
+    ended = validate(tmp_path, FORKS)
 
     assert LEAVES not in ended.stderr
     assert "after the fork" in ended.stderr

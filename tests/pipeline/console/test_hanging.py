@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.starter import STARTER
+
 PROGRAM = textwrap.dedent("""
     import ctypes, signal, sys, time
     from pipeline.commands.invocation import stoppable
@@ -23,10 +25,7 @@ OUT_OF_REACH = "lock = ctypes.CDLL(None); [lock.usleep(10**9) for _ in iter(int,
 
 
 def started(hang, limit=None, after=60):
-    program = PROGRAM.format(limit=limit, after=after, hang=hang)
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = STARTER.start(program=PROGRAM.format(limit=limit, after=after, hang=hang))
     assert process.stdout.readline() == "ready\n"
     return process
 
@@ -40,16 +39,18 @@ def test_the_time_limit_ends_a_training_that_hangs_with_75(hang):
     assert "hangs, although it was to stop, so it ends here. The same command goes on." in told
 
 
-@pytest.mark.parametrize("hang", [SLEEPS, OUT_OF_REACH])
-def test_the_second_sigterm_ends_a_training_that_hangs_with_143(hang):
+@pytest.mark.parametrize(
+    ("hang", "number", "code"), [(SLEEPS, signal.SIGTERM, 143), (OUT_OF_REACH, signal.SIGINT, 130)]
+)
+def test_the_second_signal_ends_a_training_that_hangs_with_its_code(hang, number, code):
     process = started(hang)
     process.send_signal(signal.SIGTERM)
     time.sleep(1.5)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, told = process.communicate(timeout=60)
 
-    assert process.returncode == 143
-    assert "so it ends here" in told
+    assert process.returncode == code
+    assert told == "\nlrrt: this process was asked to stop twice, so it ends here. The same command goes on.\n"
 
 
 def test_two_signals_at_once_are_one_request_and_a_training_that_reads_it_stops_by_itself():

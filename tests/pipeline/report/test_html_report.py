@@ -18,6 +18,7 @@ from pipeline.data.data_use import TOO_GOOD
 from pipeline.report.advice import advise
 from pipeline.report.answers import answers, headline
 from pipeline.report.html import render, study_pictures
+from pipeline.report.rows import endings
 from pipeline.report.summary import StageReport, summarise
 from pipeline.results.models import Saved, SavedModels
 from pipeline.sentences import conclusion
@@ -35,6 +36,7 @@ from studies import (
     check_overfitting,
 )
 from studies.analysis.importance import MIN_TRIALS
+from studies.objective import NUM_PARAMETERS, VAL_LOSS
 
 _SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
 browser = importlib.util.module_from_spec(_SPEC)
@@ -236,7 +238,8 @@ def test_the_first_screen_answers_what_a_reader_asks():
         "Is it any good?": "Its validation loss is 0.100; always answering the shares of the classes would have 1.23. "
         "On the test data, which nothing was chosen by: loss 0.250, accuracy 0.900.",
         "Can I trust it?": "It is one training, and the best validation loss of many is partly luck; top_retrained "
-        f"trains the best again. Its losses say: {report.overfitting.verdict.value}.",
+        f"trains the best again. Its losses say: {report.overfitting.verdict.value}. 2 of 6 trials failed with an "
+        "error, so what they would have reached is not known.",
         "Why this optimizer?": "The best of 2 trials of adam has 0.100, their median 0.100; the best of 4 trials of "
         "sgd has 0.200, their median 4.10.",
         "What did it cost?": "9.0 s of training in 2,500 steps: range tests 16%, 6 trials 84%.",
@@ -352,6 +355,32 @@ def test_a_finding_that_asks_for_nothing_says_so():
 
 def test_a_model_that_was_not_saved_is_not_offered():
     assert not [line for line in advise(report_of(model_file=None)) if line.startswith("Use ")]
+
+
+def test_errors_that_differ_only_in_their_numbers_are_one_row():
+    failed = [
+        trial(n, "sgd", 0.1, state=TrialState.FAILED, error=f"ValueError: at most 40 units, got {41.5 + n}")
+        for n in range(3)
+    ]
+    other = trial(3, "sgd", 0.1, state=TrialState.FAILED, error="TypeError: no number")
+
+    assert [(ending.error, ending.numbers) for ending in endings([*failed, other])] == [
+        ("ValueError: at most 40 units, got 41.5", (0, 1, 2)),
+        ("TypeError: no number", (3,)),
+    ]
+
+
+def test_of_several_objectives_the_first_screen_tells_all_and_what_else_is_on_the_front():
+    objectives = (VAL_LOSS, NUM_PARAMETERS)
+    larger, smaller = (
+        replace(trial(n, "sgd", best, best=best), num_parameters=size)
+        for n, best, size in [(0, 0.1, 2410), (1, 0.2, 610)]
+    )
+    report = replace(report_of((larger, smaller), edges=(("sgd", 0.2),)), objectives=objectives)
+
+    assert "Its other objective: parameters 2410." in dict(answers(report))["Is it any good?"]
+    assert any("lrrt export search.toml --trial 1 writes such a model" in line for line in advise(report))
+    assert not any("export" in line for line in advise(replace(report, objectives=objectives[:1])))
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import RunDirectory
 from pipeline.state.run_lock import holder_of
 from studies.storage.whole_file import write_bytes, write_text
+from tests.starter import STARTER
 
 HOLD = """
 import sys, time
@@ -41,18 +40,12 @@ def directory(tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, pytestconfig):
+def start(tmp_path):
     """Start Python code in another process, and return it with the first line that it printed."""
     started = []
 
     def start(code):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        process = STARTER.start(program=code, folder=tmp_path)
         started.append(process)
         return process, process.stdout.readline().strip()
 
@@ -67,7 +60,7 @@ def files(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_second_process_is_told_who_holds_the_lock(directory, start):
+def test_a_second_process_is_told_who_holds_the_lock(directory, start, impatient):
     process, _ = start(HOLD)
 
     with pytest.raises(RunLocked, match=rf"in use by process {process.pid} on \S+ since \d{{4}}-.*Z\. Wait"):
@@ -85,7 +78,7 @@ def test_the_lock_ends_with_a_process_that_is_killed(directory, start):
     assert holder["pid"] == os.getpid()
 
 
-def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards(directory):
+def test_the_lock_is_refused_to_another_part_of_this_process_and_free_afterwards(directory, impatient):
     with directory.locked(), pytest.raises(RunLocked, match=str(os.getpid())):
         directory.locked().__enter__()
     with pytest.raises(ZeroDivisionError, match="zero"), directory.locked():

@@ -56,7 +56,7 @@ def test_the_range_of_an_optimizer_is_tested_when_the_study_turns_to_it(two_of_t
         for event in events
         if isinstance(event, RangeTestStarted | TrialDone)
     ]
-    assert seen == ["adam", "adam", "adam", "sgd", "sgd"]
+    assert seen == ["adam", "adam", "sgd", "sgd", "sgd"]
     assert list(report.range_test.bounds) == ["sgd", "adam"]
 
 
@@ -64,7 +64,7 @@ def test_the_results_say_what_was_searched_and_to_which_optimizers_the_study_did
     folder, report, _ = two_of_three
     space = json.loads((folder / "out" / "space.json").read_text())
 
-    assert {name: row["num_trials"] for name, row in report.summary["bounds"].items()} == {"sgd": 1, "adam": 2}
+    assert {name: row["num_trials"] for name, row in report.summary["bounds"].items()} == {"sgd": 2, "adam": 1}
     assert {one["name"]: one["low"] for one in space["optimizers"]} == {
         name: bounds.low for name, bounds in report.range_test.bounds.items()
     }

@@ -8,7 +8,7 @@ import pytest
 
 import pipeline
 from pipeline.console.events import EpochDone, Note, TrialDone
-from pipeline.report.cuts import planned_cuts
+from pipeline.report.savings import planned_cuts
 from pipeline.report.status import read_status
 from pipeline.results.schemas import schema_of
 from pipeline.stage import go_on

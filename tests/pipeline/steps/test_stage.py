@@ -170,6 +170,7 @@ def test_results_that_were_removed_are_written_again_from_the_state(finished_bow
     again = run_bowl(brief(), folder, events)
 
     assert not [event for event in events if isinstance(event, TrialDone)]
+    assert not [event.text for event in events if isinstance(event, Note) and "trained again" in event.text]
     assert again.summary == report.summary
     assert (folder / "out/best/model.keras").exists()
 

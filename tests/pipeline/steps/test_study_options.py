@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import pipeline
-from pipeline.config.study_table import StudyConfig
 from pipeline.console.events import Note, RangeTestStarted, TrialDone
 from pipeline.console.stopping import Stopper
 from pipeline.failures import ConfigError, ForeignRun, TaskError, Terminated
@@ -22,6 +21,7 @@ from pipeline.state.stored import read_weights, write_best_weights
 from pipeline.steps.given_bounds import bounds_by_hand, config_within
 from pipeline.steps.retraining import winner_of
 from studies import Retrained, Trained, Training, TrialConfig, TrialResult, TrialState, ranked
+from studies.judging.ranking import Leaders
 from tests.pipeline.bowl_task import bowl_run
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -260,10 +260,9 @@ def test_the_best_few_have_values_of_their_own_and_a_gap_that_is_allowed():
 def test_weights_are_stored_and_the_report_s_trials_ranked_by_the_gap_that_is_allowed(tmp_path):
     wide, other = trial(2, 0.05, 0.2, gap=0.9), trial(3, 0.3, 0.3)
     directory = RunDirectory(tmp_path / "out", tmp_path / "state")
-    study = StudyConfig(max_gap=0.1, top_retrained=1)
     with directory.locked():
-        write_best_weights(directory, study, Trained(other, [np.zeros(1)]), [])
-        write_best_weights(directory, study, Trained(wide, [np.ones(1)]), [other])
+        for result, before in ((other, []), (wide, [other])):
+            write_best_weights(directory, Trained(result, [np.ones(1)]), Leaders(before, num=1, max_gap=0.1))
 
     assert [row.trial for row in best_rows([wide, other], 0.1)] == [other, wide]
     assert read_weights(directory, other) is not None

@@ -1,17 +1,21 @@
 """Shows which job a stage becomes, that its script says what is wrong, and what cannot be submitted."""
 
+import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.config.toml import builtin_config
+from pipeline.config.toml import builtin_config, load_config
+from pipeline.report.status import read_status
 from pipeline.run import Run
 from pipeline.workers.jobs import script
 from pipeline.workers.submission import new_submission, print_job
+from tests.pipeline.bowl_task import BowlWorkers
 
 STORAGE = "postgresql://me:s3cret@db/studies"
 
@@ -138,3 +142,29 @@ def test_what_cannot_be_submitted_ends_with_2(lrrt, monkeypatch, arguments, stor
 
     assert (code, shown) == (2, "")
     assert message in " ".join(told.replace("│", " ").split())
+
+
+def test_a_stage_that_is_submitted_to_this_machine_is_shared_by_workers_with_either_engine(
+    lrrt, tmp_path, monkeypatch, on_bowl, blank_pictures_here
+):
+    monkeypatch.setattr("pipeline.sharing.LocalWorkers", BowlWorkers)
+    with (tmp_path / "search.toml").open("a") as config:
+        config.write("""
+[range_test]
+optimizers = ["sgd"]
+num_steps = 60
+[study]
+engine = "keras_tuner"
+sampler = "random"
+num_trials = 2
+epochs = 2
+top_retrained = 0
+[cluster]
+kind = "local"
+""")
+    code, shown, told = lrrt("submit", "search.toml", "--workers", "1")
+
+    assert (code, shown) == (0, "out/summary.json\n"), told
+    assert "trial 1 completed" in told
+    (seen,) = read_status(load_config(Path("search.toml")), out=Path("out"), state=Path("state"))["workers"]
+    assert seen["id"].endswith(f".{os.getpid()}.0")

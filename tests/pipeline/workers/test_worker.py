@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import pipeline
 from pipeline.cli import app
-from pipeline.console.events import Note, TrialDone
+from pipeline.console.events import Note, RangeTestDone, TrialDone
 from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
 from pipeline.run import Run
@@ -226,6 +226,31 @@ def test_several_workers_share_a_run_and_one_that_is_killed_is_told_and_replaced
     assert (folder / "out/summary.json").exists()
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "arms"])
+def test_range_tests_of_workers_are_shown_once_each_before_the_trials_that_need_them(sampler, tmp_path):
+    events = []
+    settings = {"range_test.optimizers": ["sgd", "adam"], "study.sampler": sampler}
+
+    def run(num_trials):
+        changed = config(**{**settings, "study.num_trials": num_trials})
+        go_on(bowl_run(changed, tmp_path, on_event=events.append), BowlWorkers(1))
+
+    run(3)
+    shown = [
+        event.label if isinstance(event, RangeTestDone) else event.result.config.optimizer_name
+        for event in events
+        if isinstance(event, RangeTestDone | TrialDone)
+    ]
+    tests = [event.label for event in events if isinstance(event, RangeTestDone)]
+    assert sorted(tests) == ["adam", "sgd"]
+    assert all(shown.index(name) < len(shown) - 1 - shown[::-1].index(name) for name in tests)
+
+    events.clear()
+    run(4)
+    assert [event.result.number for event in events if isinstance(event, TrialDone)] == [3]
+    assert not [event for event in events if isinstance(event, RangeTestDone)]
+
+
 @pytest.mark.long
 def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes_the_results_in_its_own_folder(
     tmp_path,
@@ -259,13 +284,13 @@ def test_processes_with_one_storage_share_range_tests_and_trials_and_each_writes
     assert len(report.trials) == 4
 
 
-def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path):
+def test_a_second_run_in_the_same_folders_joins_the_first_if_they_share_a_storage(tmp_path, impatient):
     settings = config(**{"study.storage": f"sqlite:///{tmp_path}/s.db", "study.num_trials": 2})
     hold = threading.Event()
     first = threading.Thread(target=lambda: _hold(tmp_path, hold))
     first.start()
     wait_for(tmp_path / "state/lock_holder.json")
-    threading.Timer(4.0, hold.set).start()
+    threading.Timer(1.0, hold.set).start()
     report = go_on(bowl_run(settings, tmp_path))
     first.join()
 

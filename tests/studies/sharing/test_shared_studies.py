@@ -41,6 +41,7 @@ from studies.storage.database import open_storage
 from studies.storage.retrying import Retrying, storage_fault
 from studies.storage.urls import address
 from studies.work.search import Search
+from tests.starter import STARTER
 from tests.studies.bowl import Bowl, Heard
 from tests.studies.contract import SMALL
 
@@ -84,7 +85,7 @@ class Workers:
             watcher = Heard(on_trial_end=lambda trained: say("ended", trained.result.number), on_epoch_end=on_epoch)
             study.work(trainer, watcher=watcher)
         """)
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        process = STARTER.start(program=program)
         self.processes.append(process)
         return process
 

@@ -1,7 +1,8 @@
 """Start commands as forks of one process that has imported what they import, which takes longer than most of them run.
 
 A command has its own process id, environment, limits, signals and end, as if it had been started anew; only its imports
-have been made before. `python -m tests.faults.from_outside.starter N` serves requests on the socket N until its end.
+have been made before. So it shows nothing of what a command imports, nor of how it begins: such tests start Python.
+`python -m tests.starter N` serves requests on the socket N until its end.
 """
 
 import json
@@ -15,12 +16,14 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from tests.optuna_versions import read_versions_of_tables_once
 from tests.undrawn import undrawn
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 MOST_BYTES = 2**17  # of a request, which has the environment
 
@@ -31,19 +34,21 @@ class Starter:
     def __init__(self):
         self._process, self._channel = None, None
 
-    def start(self, arguments, *, folder, environ, limits=(), draws=False):
-        """Start `python -m pipeline` with these arguments in a folder.
+    def start(self, arguments=(), *, program=None, folder=".", environ=None, output=None, limits=(), draws=False):
+        """Start `python -m pipeline`, or `python -c` with a program, with these arguments.
 
         Args:
-            arguments: of the command.
+            arguments: of the command or the program.
+            program: Python text.
             folder: where.
-            environ: its variables, all of them.
+            environ: its variables, all of them; by default those of this process.
+            output: an open file for all that it writes; by default there are pipes, as `Command` has them.
             limits: see `set_limits`.
             draws: whether it draws its pictures, which is half of what a small run takes.
         """
         if self._process is None:
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            words = [sys.executable, "-m", "tests.faults.from_outside.starter", str(theirs.fileno())]
+            words = [sys.executable, "-m", "tests.starter", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 words,
                 cwd=ROOT,
@@ -52,27 +57,45 @@ class Starter:
                 stdin=subprocess.DEVNULL,
             )
             theirs.close()
-        request = {"arguments": arguments, "folder": str(folder), "environ": environ, "limits": limits, "draws": draws}
-        ours, theirs = zip(*(os.pipe() for _ in range(3)), strict=True)
-        text = json.dumps(request).encode()
-        socket.send_fds(self._channel, [text], theirs)
+        request = {
+            "arguments": [str(one) for one in arguments],
+            "program": program,
+            "folder": str(Path(folder).absolute()),
+            "environ": dict(os.environ if environ is None else environ),
+            "limits": limits,
+            "draws": draws,
+        }
+        ours, theirs = zip(*(os.pipe() for _ in range(1 if output else 3)), strict=True)
+        files = [output.fileno()] * 2 if output else []
+        socket.send_fds(self._channel, [json.dumps(request).encode()], [*theirs, *files])
         for descriptor in theirs:
             os.close(descriptor)
         return Command(*ours)
+
+    def run(self, arguments=(), *, timeout=None, **options):
+        """Start a command or a program as `start` does, and wait for its end."""
+        command = self.start(arguments, **options)
+        try:
+            shown, said = command.communicate(timeout)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            raise
+        return subprocess.CompletedProcess(arguments, command.returncode, shown, said)
 
     def stop(self):
         """End it; commands that run go on."""
         if self._process is not None:
             self._channel.close()
+            self._process.terminate()  # a fork of this process may still hold the channel
             self._process.wait()
 
 
 class Command:
     """A command that was started; the part of `subprocess.Popen` that tests use."""
 
-    def __init__(self, stdout, stderr, status):
-        self.stdout, self.stderr = (os.fdopen(one, errors="surrogateescape") for one in (stdout, stderr))
+    def __init__(self, status, *pipes):
         self._status = os.fdopen(status)
+        self.stdout, self.stderr = [os.fdopen(one, errors="surrogateescape") for one in pipes] or (None, None)
         self.pid, self.returncode = int(self._status.readline()), None
 
     def poll(self):
@@ -113,6 +136,13 @@ class Command:
     def kill(self):
         self.send_signal(signal.SIGKILL)
 
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def __del__(self):
+        for stream in filter(None, (self.stdout, self.stderr, self._status)):
+            stream.close()
+
 
 def serve(channel):
     """Fork for each request; return, in the fork, what the command's process must do."""
@@ -128,7 +158,7 @@ def serve(channel):
             os.close(descriptor)
 
 
-def become(request, stdout, stderr, status):
+def become(request, status, stdout, stderr):
     """Fork once more: the parent waits for the command's end and says how it was, the child becomes the command."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
@@ -149,9 +179,20 @@ def become(request, stdout, stderr, status):
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environ"])
-    sys.argv = ["lrrt", *request["arguments"]]
     set_limits(request["limits"])
-    return request["draws"]
+
+
+def run_request(request):
+    """Run the program or the command of a request, as Python does that is started for it."""
+    program, arguments = request["program"], request["arguments"]
+    sys.argv = ["lrrt" if program is None else "-c", *arguments]
+    with nullcontext() if request["draws"] else undrawn():
+        if program is None:
+            runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+            return
+        sys.path.insert(0, "")
+        sys.modules["__main__"] = main_module = types.ModuleType("__main__")
+        exec(compile(program, "<string>", "exec"), vars(main_module))
 
 
 def set_limits(limits):
@@ -162,6 +203,7 @@ def set_limits(limits):
 
 def import_all():
     """Import what commands import, and nothing that starts a thread: a fork would not have it."""
+    import jinja2
     import keras_tuner
     import matplotlib.backends.backend_svg
     import matplotlib.pyplot
@@ -175,19 +217,22 @@ def import_all():
     import pipeline.commands
     import pipeline.stage
 
-    for module in (keras_tuner, matplotlib, optuna, psycopg, scipy, sqlalchemy, tensorflow, pipeline):
+    for module in (jinja2, keras_tuner, matplotlib, optuna, psycopg, scipy, sqlalchemy, tensorflow, pipeline):
         assert module
+    optuna.storages.RDBStorage("sqlite://")  # reads the versions of Optuna's tables, for all that are forked
     threads = len(os.listdir("/proc/self/task"))
     assert threads == 1, threads
 
 
 def main():
+    read_versions_of_tables_once()
     import_all()
     request, descriptors = serve(socket.socket(fileno=int(sys.argv[1])))
-    draws = become(request, *descriptors)
-    with nullcontext() if draws else undrawn():
-        runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+    become(request, *descriptors)
+    run_request(request)
 
+
+STARTER = Starter()
 
 if __name__ == "__main__":
     main()

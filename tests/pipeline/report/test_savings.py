@@ -3,7 +3,7 @@
 import pytest
 
 import pipeline
-from pipeline.report.jit import used_jit
+from pipeline.report.savings import used_jit
 
 GRAPH = "TensorFlow's graph trained"
 
@@ -27,3 +27,10 @@ def test_a_report_says_what_trained_each_kind_of_trial(jit, sentences):
     choices = {"adam, batch_size=16": True, "sgd, batch_size=16": False, "sgd, batch_size=32": False}
 
     assert list(used_jit(config, choices)) == sentences
+
+
+def test_what_trained_all_trials_is_told_without_their_kinds():
+    choices = {"adam, batch_size=16": False, "sgd, batch_size=16": False}
+    (sentence,) = used_jit(pipeline.builtin_config(environ={}), choices)
+
+    assert sentence == f"{GRAPH} all trials: XLA would not have saved what it takes to compile."
