@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches, Data, as_batches
 from lrrt.initial_weights import InitialWeights
-from lrrt.matching import check_data, check_fixed_size, fixed_batch_size, required_batch_size
+from lrrt.matching import check_data, check_fixed_size, required_batch_size
 from lrrt.models import HyperBuilder, ModelSource, as_builder, build_under, check_is_new, complete, left_in_its_state
 from lrrt.monitor import checked_monitor
 from lrrt.optimizers import as_optimizers, check_exclusions, fresh_optimizer
@@ -20,6 +20,7 @@ from lrrt.shared_functions import SharedFunctions
 from lrrt.steps import is_stateful
 from lrrt.training_loop import TrainingLoop
 from lrrt.untrained import UntrainedLosses
+from lrrt.validation_loop import in_larger_batches
 from lrrt.variables import Values, all_variables, assign, read
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from lrrt.fit_loop import FitLoop
 
-FORWARD_FACTOR = 4  # a validation batch is so many training batches: a forward pass keeps no activations
 UNKNOWN_SIZE = 32  # taken for the samples of a batch where the training data brings its own size
 
 
@@ -165,7 +165,7 @@ class Loops:
         if key not in self._loops:
             with self._strategy.scope():
                 made = fresh_optimizer(self.patterns[optimizer])
-                validation = self._validation_for(batches.batch_size or UNKNOWN_SIZE)
+                validation = in_larger_batches(self.model, self.validation, batches.batch_size or UNKNOWN_SIZE)
                 loop = TrainingLoop(self.model, made, batches, validation, self.monitor, self._shared)
                 self._loops[key] = FitLoop(loop)
         return self._loops[key]
@@ -238,13 +238,6 @@ class Loops:
             return self.batches
         check_fixed_size(self._required_batch_size, self.batches.batch_size if batch_size is None else batch_size)
         return self.batches if batch_size is None else self.batches.with_batch_size(batch_size)
-
-    def _validation_for(self, batch_size: int) -> Batches | None:
-        if not isinstance(self.validation, ArrayBatches):
-            return self.validation
-        size = fixed_batch_size(self.model) or FORWARD_FACTOR * batch_size
-        size = min(self.validation.num_samples, size)
-        return self.validation.with_batch_size(size, name="validation_data")
 
 
 def _check_steps(steps_per_epoch: int | None) -> None:

@@ -79,6 +79,7 @@ class TrainingLoop:
         self._evaluation: ValidationLoop | None = None  # of training data, which is seldom asked for
         self.stops_at_once = not tf.config.list_physical_devices("GPU")
         """Whether a loss that is not finite ends a run at its step, or only what is recorded of it."""
+        self._is_used = False  # whether a run was seen to move the model through the optimizer
         self.xla = XlaLoop(self)
         self.uses_xla = False
         """Whether XLA trains, which must have no `reason` against it."""
@@ -167,7 +168,9 @@ class TrainingLoop:
                 shown = run(table, moving, *plan)
             except tf.errors.OutOfRangeError:
                 raise data_ended(len(table)) from None
-        check_is_used(self.optimizer, self.model)
+        if not self._is_used:  # to read it after each epoch takes longer than a few small steps
+            check_is_used(self.optimizer, self.model)
+            self._is_used = True
         return shown
 
     def in_graph(self, rates: Rates, momenta: Rates, *plan: Any) -> list[NDArray[Any]]:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrrt.arrays import ArrayBatches
 from lrrt.batches import Batches
 from lrrt.compiled_function import CompiledFunction
 from lrrt.epoch_metrics import EpochMetrics
+from lrrt.matching import fixed_batch_size
 from lrrt.one_batch import num_rows, run_on_batch
 from lrrt.penalties import penalty_of
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Sums = tuple[Any, Any, Any]  # of losses and of penalties, each times its samples, and of samples; in float64
+FORWARD_FACTOR = 4  # a validation batch is so many training batches: a forward pass keeps no activations
 PENALTY = "penalty of lrrt"  # the key of what regularizers added, among the metrics of a validation step
 
 
@@ -58,6 +61,20 @@ class ValidationLoop:
 
         total, penalties, count = evaluated(self.model, self.metrics, take, num_batches, no_sums())
         return total / count, penalties / count
+
+
+def in_larger_batches(model: keras.Model, data: Batches | None, batch_size: int) -> Batches | None:
+    """Return validation data in batches of some times a training's size, if it does not bring its own.
+
+    Args:
+        model: takes the batches; it may take those of one size only.
+        data: the validation data; None if there is none.
+        batch_size: of the training.
+    """
+    if not isinstance(data, ArrayBatches):
+        return data
+    size = min(data.num_samples, fixed_batch_size(model) or FORWARD_FACTOR * batch_size)
+    return data.with_batch_size(size, name="validation_data")
 
 
 def no_sums() -> Sums:

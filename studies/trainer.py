@@ -20,15 +20,15 @@ from studies.before_training.regularized import WITHOUT_PENALTIES, is_regularize
 from studies.before_training.shown_metrics import find_objectives
 from studies.before_training.space_check import check_space
 from studies.before_training.validation_data import check_validation
-from studies.judging.pruning import PATIENCE, has_stopped_improving
+from studies.judging.pruning import PATIENCE
 from studies.objective import SECONDS_PER_STEP, VAL_LOSS, Objective
 from studies.space.search_space import SearchSpace
 from studies.training.callbacks import CallbackFactory, CallbackMaker, Hooks, want_batches
 from studies.training.checkpoint import TrialCheckpoint
-from studies.training.ended import EpochDecision, OnEpoch, Trained
+from studies.training.ended import OnEpoch, Trained
+from studies.training.epochs import train_epochs
 from studies.training.jit_chooser import Choices, JitChooser
 from studies.training.loop_cache import LoopCache, built_if_possible
-from studies.training.momentum import rates_and_momenta
 from studies.training.running_trial import TrialRun
 from studies.training.time_limit import TimeLimit, TimeUp
 from studies.training.trained_model import trained_model
@@ -183,7 +183,7 @@ class Trainer:
                 run, earlier = self._begin(config, resume)
                 progress = TrialInProgress(number, config, self.epochs, self.seed, began - earlier, limit, on_epoch)
                 with run.hooks.listening(), run.loop.running():
-                    state = self._train_epochs(run, progress)
+                    state = train_epochs(run, progress, self.cache.loops_of(config), self.patience)
         except TimeUp:
             pass
         seconds = round(earlier + time.monotonic() - began, 3)
@@ -192,31 +192,6 @@ class Trainer:
             return Trained(replace(untrained, planned_epochs=self.epochs), None)
         result = run.result(number, config, state, seconds=seconds, epochs=self.epochs)
         return Trained(replace(result, num_parameters=self.num_parameters(config)), run.best_weights)
-
-    def _train_epochs(self, run: TrialRun, progress: TrialInProgress) -> TrialState:
-        """Train until something ends the trial; return its state."""
-        config = progress.config
-        rates, momenta = rates_and_momenta(config, self.cache.loops_of(config), self.epochs)
-        state = TrialState.COMPLETED
-        run.show_rate(rates[0])
-        run.hooks.tell("on_train_begin")
-        for epoch in range(len(run.val_losses) + 1, self.epochs + 1):
-            if has_stopped_improving(config, run.costs, epochs=self.epochs, patience=self.patience):
-                break
-            if not run.train_epoch(rates[epoch - 1], None if momenta is None else momenta[epoch - 1]):
-                state = TrialState.DIVERGED
-                break
-            with progress.limit.shielded():
-                decision = progress.on_epoch(progress.at_end_of(epoch, run))
-            if decision is EpochDecision.PRUNE and epoch < self.epochs:
-                state = TrialState.PRUNED
-                break
-            if run.hooks.want_to_stop:
-                break
-            if epoch < self.epochs:
-                progress.limit.check()
-        run.hooks.tell("on_train_end")
-        return state
 
     def _begin(self, config: TrialConfig, resume: TrialCheckpoint | None) -> tuple[TrialRun, float]:
         """Return the run of a trial at its first epoch or after its checkpoint, and the seconds that it took before."""

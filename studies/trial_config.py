@@ -102,7 +102,7 @@ class TrialConfig:
 
     def learning_rates(self, num_steps: int) -> NDArray[np.float32]:
         """Return the rate of each update, shape `(num_steps,)`."""
-        return rate_table(self.learning_rate(num_steps), num_steps)
+        return rate_table(self.learning_rate(num_steps), num_steps, is_of_family=True)
 
     def optimizer(self, *, num_steps: int) -> keras.Optimizer:
         """Make a Keras optimizer with this trial's schedule over so many updates, ready for `model.compile`.

@@ -58,17 +58,22 @@ def check_all_fit(schedules: Sequence[str], num_steps: int, *, searches_warmup: 
         _check_num_steps(FAMILIES[name], num_steps, {parameter.name: parameter.high for parameter in searched})
 
 
-def rate_table(schedule: Schedule, num_steps: int) -> NDArray[np.float32]:
+def rate_table(schedule: Schedule, num_steps: int, *, is_of_family: bool = False) -> NDArray[np.float32]:
     """Return the rate of each step 0..num_steps-1, shape `(num_steps,)`, float32.
 
     The schedule is called once, with a tensor of all steps. It is called step by step if it takes only one step at a
     time, or if its rates for one step and for many differ.
 
+    Args:
+        schedule: any schedule of Keras's kind.
+        num_steps: updates in the whole training.
+        is_of_family: whether it was made by `make_schedule`, whose schedules need no such comparison.
+
     Raises:
         ValueError: if a rate is negative or not finite.
     """
     count = _check_count("num_steps", num_steps)
-    rates = _rates_at_once(schedule, count)
+    rates = _called_once(schedule, count) if is_of_family else _rates_at_once(schedule, count)
     if rates is None:
         rates = np.array([_rate_at(schedule, step) for step in range(count)], np.float32)
     broken = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
@@ -97,10 +102,8 @@ def _warmup_steps(num_steps: int, values: Values) -> int:
 
 def _rates_at_once(schedule: Schedule, num_steps: int) -> NDArray[np.float32] | None:
     """Return all rates from one call, or None if the schedule cannot take many steps at once."""
-    from keras import ops
-
     try:
-        rates = ops.convert_to_numpy(schedule(ops.arange(num_steps, dtype="int32"))).astype(np.float32)
+        rates = _called_once(schedule, num_steps)
     except Exception:  # a user's schedule may raise anything at a vector; step by step it raises again
         return None
     if rates.shape != (num_steps,):
@@ -108,6 +111,13 @@ def _rates_at_once(schedule: Schedule, num_steps: int) -> NDArray[np.float32] | 
     probes = [0, num_steps - 1]
     alone = [_rate_at(schedule, step) for step in probes]
     return rates if np.allclose(rates[probes], alone, rtol=1e-5, atol=0.0, equal_nan=True) else None
+
+
+def _called_once(schedule: Schedule, num_steps: int) -> NDArray[np.float32]:
+    from keras import ops
+
+    rates: NDArray[np.float32] = ops.convert_to_numpy(schedule(ops.arange(num_steps, dtype="int32")))
+    return rates.astype(np.float32)
 
 
 def _rate_at(schedule: Schedule, step: int) -> float:

@@ -194,7 +194,8 @@ def test_table_equals_the_schedule_called_step_by_step(configuration, num_steps)
     family, parameters = configuration
     schedule = make_schedule(family, 0.1, num_steps, **parameters)
     alone = [float(schedule(keras.ops.convert_to_tensor(step))) for step in range(num_steps)]
-    np.testing.assert_allclose(rate_table(schedule, num_steps), alone, rtol=1e-6)
+    for is_of_family in (False, True):
+        np.testing.assert_allclose(rate_table(schedule, num_steps, is_of_family=is_of_family), alone, rtol=1e-6)
 
 
 @settings(max_examples=40)
