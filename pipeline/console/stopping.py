@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from pipeline.console.hanging import Watchdog
 from pipeline.failures import INTERRUPTED, Interrupted, Terminated, TimeUsedUp
 
 HANGS_AFTER_S = 30.0  # without a sign of life from a training that must stop
 EPOCHS_ALLOWED = 2  # ... and as many times the longest time between two before
+DROPPED_S = 5.0  # so long nobody handles a reason that was raised: what it passed through has dropped it
 BEFORE_LIMIT_S = 60.0  # of a job's time: an epoch ends, and its trial is stored
 
 
@@ -39,6 +42,7 @@ class Stopper:
         self._is_deferred = False
         self._has_raised = self._is_lost = False
         self._raises_at_limit = False
+        self._unhandled_since: float | None = None
         self._read_at, self._longest_s = time.monotonic(), 0.0
         self._must_stop_since: float | None = None
 
@@ -116,10 +120,19 @@ class Stopper:
 
     def _must_remind(self) -> bool:
         """Say whether `_on_signal` must raise, for the time limit or once more; asked from another thread."""
-        if self._is_lost:
+        if self._is_lost or self._is_dropped():
             self._is_lost = self._has_raised = False
             return True
         return self._is_at_limit() and not self._is_deferred and self._asked is None
+
+    def _is_dropped(self) -> bool:
+        """Say whether the reason was raised, but long nobody handles it, as after a bare `except` or in code in C."""
+        if not self._has_raised or self._is_deferred or _is_handled(self._asked):
+            self._unhandled_since = None
+            return False
+        now = time.monotonic()
+        self._unhandled_since = self._unhandled_since or now
+        return now - self._unhandled_since > DROPPED_S
 
     def _is_at_limit(self) -> bool:
         is_used_up = self._deadline is not None and time.monotonic() >= self._deadline
@@ -144,6 +157,15 @@ class Stopper:
         if not self._is_deferred and not self._has_raised:  # a second one must not break off what the first began
             self._has_raised = True
             raise self._asked
+
+
+def _is_handled(error: BaseException | None) -> bool:
+    """Say whether the main thread is in a block that handles an exception, or another one that was raised there."""
+    current: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
+    handled = current[1] if isinstance(current, tuple) else current  # until Python 3.11 the type and traceback too
+    while handled is not None and handled is not error:
+        handled = handled.__cause__ or handled.__context__
+    return handled is not None
 
 
 def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:

@@ -97,6 +97,35 @@ def test_a_request_to_stop_that_came_in_a_destructor_is_not_lost_and_not_shown()
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped by Ctrl-C\n", "")
 
 
+DROPPED = textwrap.dedent("""
+    import signal, time
+    from pipeline.commands.invocation import stoppable
+    from pipeline.console import stopping
+    from pipeline.failures import Interrupted
+    stopping.DROPPED_S = 0.5
+
+    with stoppable(None):
+        try:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except:
+                pass  # as in the libraries that a task imports
+            time.sleep(10)
+        except Interrupted as ended:
+            try:
+                time.sleep(1)  # what a stop does is not broken off
+                raise ValueError
+            except ValueError:
+                time.sleep(1)
+            print("stopped", ended.reason)
+""")
+
+
+def test_a_request_to_stop_that_other_code_has_dropped_comes_again_and_one_that_is_handled_does_not():
+    ended = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped by Ctrl-C\n", "")
+
+
 HANGS_AT_TEARDOWN = textwrap.dedent("""
     import atexit, sys, time
     from pipeline.console.hanging import without_teardown
