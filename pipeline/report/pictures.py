@@ -59,7 +59,7 @@ def plot_history(trials: Sequence[TrialResult]) -> Figure:
     scores = [score_of(trial) for trial in scored]
     axes.plot(numbers, scores, "o", color=COLOURS[0], alpha=0.7, markersize=5, label="score of a trial")
     axes.step(numbers, best_so_far(scored), where="post", color=COLOURS[1], linewidth=1.8, label="best so far")
-    ended = [trial.number for trial in trials if trial not in scored]
+    ended = sorted({trial.number for trial in trials} - set(numbers))
     if ended:
         height = axes.get_xaxis_transform()
         axes.plot(ended, [0.97] * len(ended), "x", color="black", transform=height, label="not trained to its end")

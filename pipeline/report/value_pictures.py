@@ -77,18 +77,17 @@ def plot_parallel(trials: Sequence[TrialResult]) -> Figure:
     Values that are the same in all trials, or missing in some, are left out.
     """
     from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
 
     scored = sorted(completed(trials), key=lambda trial: trial.cost or 0.0, reverse=True)
     columns = _columns(scored)
     figure, axes = small_figure(3.1)
     axes.grid(visible=False)
     shades = colormaps["viridis"](np.linspace(0.95, 0.0, len(scored)))
-    lines = zip(*(heights for heights, _ in columns.values()), strict=True)
-    for place, (heights, shade) in enumerate(zip(lines, shades, strict=True)):
-        if place == len(scored) - 1:
-            axes.plot(range(len(columns)), heights, color=COLOURS[1], linewidth=2.6, zorder=3)
-        else:
-            axes.plot(range(len(columns)), heights, color=shade, alpha=0.6, linewidth=1.1, zorder=2)
+    *others, best = zip(*(heights for heights, _ in columns.values()), strict=True)
+    lines = [list(enumerate(heights)) for heights in others]
+    axes.add_collection(LineCollection(lines, colors=shades[:-1], alpha=0.6, linewidths=1.1, zorder=2))
+    axes.plot(range(len(columns)), best, color=COLOURS[1], linewidth=2.6, zorder=3)
     for place, (_, ticks) in enumerate(columns.values()):
         _draw_axis(axes, place, ticks, is_last=place == len(columns) - 1)
     axes.set_xticks(range(len(columns)), [_title(name) for name in columns])
