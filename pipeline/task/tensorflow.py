@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from studies.storage.garbage import collector_held_back
+
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's: 0 shows all, 3 shows only errors that end the process
 SHOW_ALL = "0"
 
@@ -17,9 +19,11 @@ def import_keras() -> None:
     if "keras" in sys.modules:
         return
     os.environ.setdefault(LOG_LEVEL, "3")
-    with _native_stderr_held_back(shown=os.environ[LOG_LEVEL] == SHOW_ALL), _garbage_left():
+    with _native_stderr_held_back(shown=os.environ[LOG_LEVEL] == SHOW_ALL), collector_held_back():
         import keras  # noqa: F401  # brings TensorFlow
         import tensorflow  # noqa: F401
+
+        gc.freeze()  # what is imported lasts as long as the process, so later collections need not look at it
 
 
 def use_all_devices() -> int:
@@ -41,22 +45,6 @@ def use_all_devices() -> int:
     if len(devices) > 1:
         tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy([device.name for device in devices]))
     return len(devices)
-
-
-@contextmanager
-def _garbage_left() -> Iterator[None]:
-    """Hold back Python's garbage collector, which takes a sixth of such an import and finds next to nothing.
-
-    What is imported lasts as long as the process, so later collections need not look at it either.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_enabled:
-            gc.enable()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studies.dimension import Value
 from studies.sharing.pieces import KEY, RESULT, Claim, Key, Outcome, Table
 from studies.sharing.worker import Worker
+from studies.storage.garbage import collector_held_back
 from studies.storage.optuna_tables import add_running_trial, end_trial, seconds_since_heartbeats, set_first
 from studies.storage.retrying import Retrying
 
@@ -55,7 +56,8 @@ class Board:
 
     def table(self) -> Table:
         """Read the state of each piece."""
-        return Table.of(self.study.get_trials(deepcopy=False))
+        with collector_held_back():
+            return Table.of(self.study.get_trials(deepcopy=False))
 
     def claim(
         self,
