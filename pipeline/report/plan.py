@@ -22,9 +22,10 @@ from pipeline.steps.widening import MAX_WIDENINGS, num_widened_trials
 from pipeline.task.guard import guarded
 from pipeline.task.preparation import prepare
 from studies.before_training.regularized import WITHOUT_PENALTIES, is_regularized
-from studies.engines.arms import in_order
+from studies.engines.arms import ARMS, in_order
 
 MEASURED_STEPS = 10
+MANY_OPTIMIZERS = 3  # from so many on another sampler is named that does not test all of them first
 MEASURED_RATE = 1e-6  # too small for the model to learn, which might change the cost of a step
 
 
@@ -151,23 +152,22 @@ def make_plan(config: StageConfig) -> Plan:
     is_without = bool(prepared.known_by.own) and is_regularized(loops.model)
     about_scores = (WITHOUT_PENALTIES,) if is_without else ()
     about_cuts = filter(None, [planned_cuts(config.study)])
-    notes = (
-        *prepared.data_use.notes,
-        *prepared.known_by.notes,
-        *about_scores,
-        *_about_order(config),
-        *about_cuts,
-        *about_jit,
-    )
+    about_task = *prepared.data_use.notes, *prepared.known_by.notes
+    notes = *about_task, *about_scores, *_about_order(config), *about_cuts, *about_jit
     return Plan(measured, parts, config.study.epochs, notes)
 
 
 def _about_order(config: StageConfig) -> Iterator[str]:
+    order, all_in_order = planned_optimizers(config), in_order(config.range_test.optimizers)
     if has_arms(config):
-        order, all_in_order = planned_optimizers(config), in_order(config.range_test.optimizers)
         yield f"the study turns to {', '.join(order)} in this order, and tests an optimizer's range when it does"
         if left := all_in_order[len(order) :]:
             yield f"{config.study.num_trials} trials are too few to turn to {', '.join(left)}"
+    elif len(order) >= MANY_OPTIMIZERS:
+        yield (
+            f"the ranges of all {len(order)} optimizers are tested before the first trial; with "
+            f'sampler = "{ARMS}" under [study] each waits until the study turns to it'
+        )
 
 
 def price(config: StageConfig, measured: Mapping[tuple[str, int], Measured]) -> tuple[PlannedPart, ...]:

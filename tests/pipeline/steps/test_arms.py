@@ -153,6 +153,12 @@ def test_a_plan_has_the_order_of_the_optimizers():
     assert "the study turns to adam, sgd in this order, and tests an optimizer's range when it does" in plan.notes
 
 
+@pytest.mark.parametrize(("optimizers", "says"), [(["sgd", "adam"], False), (["sgd", "adam", "lion"], True)])
+def test_a_plan_of_many_range_tests_names_the_sampler_that_waits_with_them(optimizers, says):
+    plan = make_plan(config(3, **{"range_test.optimizers": optimizers, "study.sampler": "tpe"}))
+    assert any('with sampler = "arms" under [study] each waits' in note for note in plan.notes) == says
+
+
 def test_a_plan_has_only_the_range_tests_that_so_few_trials_leave_time_for():
     plan = make_plan(config(3))
     assert [part.name for part in plan.parts if "range test" in part.name] == [
