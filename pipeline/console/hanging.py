@@ -9,12 +9,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 AGAIN_S = 1.0  # two signals within it are one request: a scheduler sends them to a process and to its group
 LOOK_S = 0.25
 REMINDER = signal.SIGTERM
+THREADS_S = 10.0  # so long threads of a task's code may go on after the command has done its work
 
 
 class Watchdog:
@@ -88,7 +89,7 @@ def without_teardown() -> Iterator[None]:
     """End the process with the code of the block's exit as soon as all other exit handlers have run.
 
     Python would then take its modules down. A generator that TensorFlow still reads holds that up for ever: its thread
-    waits for Python, and Python for the thread.
+    waits for Python, and Python for the thread. Before that it would wait for threads that a task's code has started.
     """
     codes: list[int] = []
     atexit.register(_end, codes)  # the handlers that were registered last run first
@@ -96,7 +97,27 @@ def without_teardown() -> Iterator[None]:
         yield
     except SystemExit as ended:
         codes += [ended.code or 0] if isinstance(ended.code, int | None) else []
+        _bound_threads()
         raise
+
+
+def _bound_threads() -> None:
+    """Let other threads that Python waits for at its end go on for `THREADS_S`, and no longer."""
+    others = [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+    if others:
+        bound = threading.Timer(THREADS_S, _leave_threads, [others])
+        bound.daemon = True
+        bound.start()
+
+
+def _leave_threads(threads: Sequence[threading.Thread]) -> None:
+    names = ", ".join(one.name for one in threads if one.is_alive())
+    message = (
+        f"lrrt: threads of the task's code still run {THREADS_S:g} s after the end of the command, and are broken off: "
+        f"{names}.\n"
+    )
+    os.write(2, message.encode(errors="replace"))
+    atexit._run_exitfuncs()  # the last of them ends the process
 
 
 def _end(codes: list[int]) -> None:

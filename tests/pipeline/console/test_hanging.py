@@ -148,3 +148,26 @@ def test_a_command_ends_after_its_exit_handlers_though_its_modules_cannot_be_tak
     )
 
     assert (ended.returncode, ended.stdout) == (75, "last words\n")
+
+
+LEAVES_A_THREAD = textwrap.dedent("""
+    import atexit, sys, threading, time
+    from pipeline.console import hanging
+
+    hanging.THREADS_S = 0.5
+    with hanging.without_teardown():
+        atexit.register(print, "last words")
+        threading.Thread(target=time.sleep, args=[{seconds}], name="feeder").start()
+        sys.exit(75)
+""")
+BROKEN_OFF = (
+    "lrrt: threads of the task's code still run 0.5 s after the end of the command, and are broken off: feeder.\n"
+)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(600, BROKEN_OFF), (0.1, "")])
+def test_a_command_waits_for_threads_of_the_task_for_a_while_and_no_longer(seconds, told):
+    program = LEAVES_A_THREAD.format(seconds=seconds)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (75, "last words\n", told)
