@@ -10,7 +10,11 @@ from pipeline.commands.cluster import submit, worker
 from pipeline.commands.failures import say_failure
 from pipeline.commands.look import init, plan, report, schema, status, validate
 from pipeline.commands.train import export, range_, run, search
-from pipeline.console.early_exit import let_warnings_be_no_errors, make_exits_of_others_faults
+from pipeline.console.early_exit import (
+    let_warnings_be_no_errors,
+    make_exits_of_others_faults,
+    say_what_threads_raise,
+)
 from pipeline.console.hanging import without_teardown
 from pipeline.console.open_files import allow_open_files
 from pipeline.console.streams import make_usable, say
@@ -60,6 +64,7 @@ def main() -> None:
     let_warnings_be_no_errors()
     allow_open_files()
     make_exits_of_others_faults()
+    say_what_threads_raise()
     with without_teardown():
         try:
             app(prog_name="lrrt")

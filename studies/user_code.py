@@ -64,9 +64,11 @@ def left_as_found() -> Iterator[None]:
     """Put back what a user's code may change to this process's harm when the block ends.
 
     It is the working directory, warnings that are made errors, NumPy's handling of floating-point errors, the standard
-    streams, and the handlers of signals.
+    streams, the handlers of signals, and a lower limit of recursion. A process that the code forked ends here, since a
+    second one must not go on with the same run.
     """
     folder, numbers, handlers, streams = _folder(), np.geterr(), _handlers(), (sys.stdout, sys.stderr)
+    pid, depth = os.getpid(), sys.getrecursionlimit()
     added: list[Any] = []
     try:
         with warnings.catch_warnings():
@@ -76,6 +78,9 @@ def left_as_found() -> Iterator[None]:
             finally:
                 added = [one for one in warnings.filters if one not in before and one[0] != "error"]
     finally:
+        if os.getpid() != pid:
+            os._exit(0)
+        sys.setrecursionlimit(max(depth, sys.getrecursionlimit()))
         warnings.filters[:0] = added  # type: ignore[index]  # a list, though typed as a sequence
         np.seterr(**numbers)
         sys.stdout, sys.stderr = streams

@@ -79,8 +79,8 @@ def _message(failure: BaseException, code: int, *, verbose: bool) -> str:
     if isinstance(failure, KeyboardInterrupt):
         return f"stopped {getattr(failure, 'reason', Stopped.reason)}; run the same command again to go on."
     if code == OUR_BUG:
-        text = str(failure)[:MAX_LETTERS]
-        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {text}{hint}"
+        text = str(failure)[:MAX_LETTERS].removesuffix(".")
+        return f"this is a fault of lrrt, please report it: {type(failure).__name__}: {text}.{hint}"
     if code == STORAGE_UNREACHABLE:
         return (
             f"the study's storage cannot be reached: {_first_line(failure)} Look whether its server runs and the URL "

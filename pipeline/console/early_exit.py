@@ -1,9 +1,10 @@
-"""Keep others from ending the command before its end: the task's code by its way out, libraries by warnings."""
+"""Keep others from ending the command, or from writing tracebacks: the task's code and threads, libraries' warnings."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from typing import NoReturn
 
@@ -33,6 +34,22 @@ def make_exits_of_others_faults() -> None:
         leave(BAD_TASK)
 
     os._exit = checked
+
+
+def say_what_threads_raise() -> None:
+    """Say in a sentence what a thread of the task's code raises, which ends the thread alone."""
+
+    def hook(raised: threading.ExceptHookArgs) -> None:
+        if raised.exc_value is None or isinstance(raised.exc_value, SystemExit):
+            return
+        from lrrt.words import printable  # not before: it imports much
+        from studies.user_errors import sentence_of
+
+        name = "" if raised.thread is None else f" {raised.thread.name}"
+        message = printable(sentence_of(raised.exc_value, f"The thread{name} ended early: it"))
+        os.write(2, f"lrrt: {message}\n".encode(errors="replace"))
+
+    threading.excepthook = hook
 
 
 def let_warnings_be_no_errors() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,14 +23,24 @@ def guarded(law: str, *, remedy: str = "", stopper: Stopper | None = None) -> It
             TensorFlow as another error.
 
     Raises:
-        TaskError: if the user's code raises, with what it raised and where.
+        TaskError: if the user's code raises, with what it raised and where, or turns TensorFlow's eager mode off.
     """
     try:
         with user_code(law, remedy=remedy, raises=TaskError):
             yield
+        _check_eager()
     except TaskError:
         if stopper is not None:
             stopper.check()
         raise
     finally:
         reopen_closed()  # it may have closed a standard stream
+
+
+def _check_eager() -> None:
+    tensorflow = sys.modules.get("tensorflow")  # None if nobody has imported it yet
+    if tensorflow is not None and not tensorflow.executing_eagerly():
+        raise TaskError(
+            "The task's code must leave TensorFlow's eager mode on, as Keras needs it, but turned it off, as "
+            "tf.compat.v1.disable_eager_execution() and an open tf.Graph() do. Leave that out."
+        )

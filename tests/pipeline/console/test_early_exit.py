@@ -54,6 +54,28 @@ def test_a_process_that_a_task_forks_ends_as_it_wants_to(tmp_path):
     assert "after the fork" in ended.stderr
 
 
+GRAPH = "lrrt: The task's code must leave TensorFlow's eager mode on, as Keras needs it, but turned it off"
+GOOD = "import os, sys, threading\ndef build_model(): raise OSError('built')\ndef load_data(): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import tensorflow as tf\ntf.compat.v1.disable_eager_execution()", GRAPH),
+        ("sys.setrecursionlimit(150)", "raised OSError: built"),
+        ("os.fork()", "raised OSError: built"),
+        ("threading.Thread(target=lambda: 1 / 0, name='feeder').start()", "feeder ended early: it raised ZeroDivision"),
+    ],
+    ids=["graph mode", "recursion", "fork", "thread"],
+)
+def test_what_a_task_does_to_the_whole_process_is_put_back_or_said_once(tmp_path, code, words):
+    ended = validate(tmp_path, f"{GOOD}{code}")
+
+    assert ended.returncode == 65
+    assert ended.stderr.count(words) == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("words", ["--help", "--version", "init", "schema config", "status --state nothing-here"])
 def test_a_short_command_ends_without_a_word_of_how_it_ends(words, tmp_path, pytestconfig):
     """Such a command has imported little of lrrt when it leaves, and by then Python imports no threads any more."""
