@@ -39,7 +39,8 @@ def section(name: str, measured: Mapping[str, Any], commands: Mapping[str, str])
         return f"Not run for this page: `{commands[name]}`."
     one = measured[name]
     form = "quick form, few repeats" if one["is_quick"] else "whole"
-    told = f"`{one['command']}` ({form}; {one['day']}, {one['minutes']} minutes, load {one['load']} when it began)"
+    took = "in several pieces" if one["minutes"] is None else f"{one['minutes']} minutes"
+    told = f"`{one['command']}` ({form}; {one['day']}, {took}, load {one['load']} when it began)"
     tables = [Table(table["title"], tuple(table["heads"]), tuple(map(tuple, table["rows"]))) for table in one["tables"]]
     return "\n\n".join([told, *(table.as_markdown() for table in tables)])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,13 +37,12 @@ class Reached:
     """What it took to come near the oracle's best, in full trainings by trained steps, range tests included.
 
     `trainings` has a number for each target, the loosest last; a target that was missed counts as one training more
-    than were allowed. `seconds` are those until the search ended.
+    than were allowed.
     """
 
     trainings: tuple[float, ...]
     is_reached: tuple[bool, ...]
     range_test: float
-    seconds: float
 
 
 class Search(Watcher):
@@ -61,7 +59,7 @@ class Search(Watcher):
 
     def __init__(self, targets: Sequence[float], full_rows: int, max_trainings: int) -> None:
         self.targets, self.full_rows, self.max_trainings = targets, full_rows, max_trainings
-        self.began, self.results = time.monotonic(), []
+        self.results: list[TrialResult] = []
         self.test_rows, self.trial_rows = 0, 0.0
         self.reached_at: list[float | None] = [None] * len(targets)
         self.best = math.inf
@@ -95,7 +93,6 @@ class Search(Watcher):
             tuple(self.max_trainings + 1 if one is None else one for one in self.reached_at),
             tuple(one is not None for one in self.reached_at),
             self.test_rows / self.full_rows,
-            time.monotonic() - self.began,
         )
 
 

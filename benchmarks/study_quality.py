@@ -102,11 +102,11 @@ class Kept:
 
 def show_task(name: str, samples: Samples) -> None:
     """Show what a task took."""
-    heads = ("", *(head for near in NEAR for head in (f"within {near:.0%}", "median", "missed")), "range tests", "s")
+    heads = ("", *(head for near in NEAR for head in (f"within {near:.0%}", "median", "missed")), "range tests")
     rows = []
     for way, reached in samples.items():
-        costs = [statistics.fmean(getattr(one, what) for one in reached) for what in ("range_test", "seconds")]
-        rows.append((way, *(cell for target in _row(reached) for cell in target), *costs))
+        range_tests = statistics.fmean(one.range_test for one in reached)
+        rows.append((way, *(cell for target in _row(reached) for cell in target), range_tests))
     title = (
         f"{name}: full trainings to each target, {len(next(iter(samples.values())))} searches each, means and medians"
     )
