@@ -5,6 +5,7 @@ none of them is imported to look one up.
 """
 
 import errno
+from collections.abc import Iterator
 
 BAD_USAGE, NO_RANGE, NO_TRIAL, GATE_FAILED, TIME_USED_UP = 2, 3, 4, 5, 75
 BAD_TASK, STORAGE_UNREACHABLE, OUR_BUG, NOT_OURS, NEEDS_REPAIR = 65, 69, 70, 73, 74
@@ -159,6 +160,16 @@ class TimeUsedUp(Stopped):
     reason = "because its time is used up"
 
 
+def behind(failure: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that it came from, the first one last.
+
+    Code in C that was at work when a signal came may raise a SystemError in place of the stop, with that as its cause.
+    """
+    while failure is not None:
+        yield failure
+        failure = failure.__cause__ or failure.__context__
+
+
 FAILURES_OF_OTHERS = {
     "sqlalchemy.exc.ArgumentError": BAD_USAGE,
     "sqlalchemy.exc.NoSuchModuleError": BAD_USAGE,
@@ -192,24 +203,19 @@ def exit_code(failure: BaseException) -> int:
     """
     if isinstance(failure, KeyboardInterrupt):
         return getattr(failure, "exit_code", INTERRUPTED)
-    code = _code_of(failure)
-    cause = failure.__cause__ or failure.__context__
-    while code is None and cause is not None:
-        of_cause = _code_of(cause)
-        code = of_cause if of_cause in (STORAGE_UNREACHABLE, NEEDS_REPAIR) else None
-        cause = cause.__cause__ or cause.__context__
-    return OUR_BUG if code is None else code
+    code, *of_causes = (_code_of(one) for one in behind(failure))
+    of_storage = (one for one in of_causes if one in (STORAGE_UNREACHABLE, NEEDS_REPAIR))
+    return next(of_storage, OUR_BUG) if code is None else code
 
 
 def is_disk_full(failure: BaseException | None) -> bool:
     """Say whether a failure comes from a disk that is full, or a quota or a limit of file sizes that is used up."""
-    while failure is not None:
-        errors = (failure, getattr(failure, "orig", None))
+    for each in behind(failure):
+        errors = (each, getattr(each, "orig", None))
         if any(isinstance(one, OSError) and one.errno in DISK_FULL for one in errors):
             return True
-        if "disk is full" in str(failure) or "No space left on device" in str(failure):
+        if "disk is full" in str(each) or "No space left on device" in str(each):
             return True
-        failure = failure.__cause__ or failure.__context__
     return False
 
 
@@ -226,8 +232,4 @@ def _code_of(failure: BaseException) -> int | None:
 
 
 def _chain_text(failure: BaseException | None) -> str:
-    texts = []
-    while failure is not None:
-        texts.append(str(failure))
-        failure = failure.__cause__ or failure.__context__
-    return "\n".join(texts)
+    return "\n".join(map(str, behind(failure)))

@@ -19,6 +19,7 @@ from pipeline.failures import (
     Stopped,
     TaskError,
     TooFewFiles,
+    behind,
     exit_code,
     is_disk_full,
 )
@@ -41,12 +42,18 @@ def say_failure(raised: BaseException, *, verbose: bool) -> int:
     """Say on stderr what a command raised; return the exit code of the process."""
     from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
 
-    failure = _of_limit(_of_task(raised))
+    failure = _of_limit(_of_task(_of_stop(raised)))
     code = exit_code(failure)
     if verbose and code in WITH_TRACEBACK:
         traceback.print_exception(failure)
     say(printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
     return code
+
+
+def _of_stop(failure: BaseException) -> BaseException:
+    """Return the stop that code in C has turned into an error of its own."""
+    stops = (one for one in behind(failure) if isinstance(one, Stopped))
+    return next(stops, failure) if isinstance(failure, SystemError) else failure
 
 
 def _of_task(failure: BaseException) -> BaseException:

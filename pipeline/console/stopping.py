@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.console.hanging import Watchdog
-from pipeline.failures import INTERRUPTED, Interrupted, Terminated, TimeUsedUp
+from pipeline.failures import INTERRUPTED, Interrupted, Terminated, TimeUsedUp, behind
 
 HANGS_AFTER_S = 30.0  # without a sign of life from a training that must stop
 EPOCHS_ALLOWED = 2  # ... and as many times the longest time between two before
@@ -107,7 +107,7 @@ class Stopper:
         before = sys.unraisablehook
 
         def hook(ignored: sys.UnraisableHookArgs) -> None:
-            if ignored.exc_value is not None and ignored.exc_value is self._asked:
+            if self._asked is not None and self._asked in behind(ignored.exc_value):
                 self._is_lost = True
             else:
                 before(ignored)
@@ -163,9 +163,7 @@ def _is_handled(error: BaseException | None) -> bool:
     """Say whether the main thread is in a block that handles an exception, or another one that was raised there."""
     current: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
     handled = current[1] if isinstance(current, tuple) else current  # until Python 3.11 the type and traceback too
-    while handled is not None and handled is not error:
-        handled = handled.__cause__ or handled.__context__
-    return handled is not None
+    return any(one is error for one in behind(handled))
 
 
 def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.failures import Interrupted
 from studies.storage import database as storages
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -145,6 +146,16 @@ def test_a_run_that_gets_a_signal_ends_with_its_code(lrrt, monkeypatch, number, 
 
     assert (ended, shown) == (code, "")
     assert f"stopped {by}; run the same command again to go on" in said
+
+
+def test_a_stop_that_code_in_c_has_turned_into_its_own_error_is_a_stop(lrrt, monkeypatch):
+    def read(text):
+        raise SystemError("<built-in method Flatten> returned a result with an exception set") from Interrupted()
+
+    monkeypatch.setattr("tomllib.loads", read)
+    code, _, said = lrrt("validate", "search.toml")
+
+    assert (code, said) == (130, "lrrt: stopped by Ctrl-C; run the same command again to go on.\n")
 
 
 def test_a_run_of_another_config_ends_with_73_and_broken_state_with_74(lrrt, tmp_path, on_bowl):

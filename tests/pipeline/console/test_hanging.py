@@ -89,11 +89,15 @@ IN_DESTRUCTORS = textwrap.dedent("""
 """)
 
 
-def test_a_request_to_stop_that_came_in_a_destructor_is_not_lost_and_not_shown():
+# What code in C makes of an exception that Python code under it raised.
+AS_OF_C = "try:\n            signal.raise_signal(signal.SIGINT)\n        finally:\n            raise SystemError"
+
+
+@pytest.mark.parametrize("raised", ["signal.raise_signal(signal.SIGINT)", AS_OF_C], ids=["itself", "as code in C"])
+def test_a_request_to_stop_that_came_in_a_destructor_is_not_lost_and_not_shown(raised):
     """Python ignores what a destructor raises, and shows it with a traceback."""
-    ended = subprocess.run(
-        [sys.executable, "-c", IN_DESTRUCTORS], capture_output=True, text=True, timeout=20, check=False
-    )
+    program = IN_DESTRUCTORS.replace("signal.raise_signal(signal.SIGINT)", raised)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped by Ctrl-C\n", "")
 
 
