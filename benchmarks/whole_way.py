@@ -36,7 +36,7 @@ from tables import Table, show
 NEAR = 0.02
 MANY = 1000  # more trials than any has time for
 OPTIMIZERS = ("sgd", "adam", "rmsprop")
-SCORE = re.compile(r"score ([\d.e+-]+)")
+SCORE = re.compile(r"(?:^score|completed: validation loss) ([\d.e+-]+)")
 HERE = Path(__file__).parent
 CONFIG = """
 [task]
