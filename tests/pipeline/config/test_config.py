@@ -410,6 +410,10 @@ def test_a_storage_url_under_a_wrong_key_is_told_without_its_password(load, line
         (b"seed = 1\nseed = 2\n", r"must be TOML, but it cannot be read: Cannot overwrite a value \(at line 2"),
         (b"a = " + b"[" * 5000, "must be TOML, but it cannot be read"),
         (b"seed = " + b"9" * 5000, "must be TOML, but it cannot be read"),
+        (
+            b"[task]\nload_data = my_task:load_data\n",
+            r"Invalid value \(at line 2, column 13\)\. Text must stand in quot",
+        ),
         (b'name = "\xff"', "must be UTF-8, but byte 8 is not"),
         (b"", r"\[task\]: this table is missing"),
         (b"study = 3", r"line 1: \[study\]: must be a table"),

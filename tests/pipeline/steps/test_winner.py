@@ -205,7 +205,7 @@ def test_any_completed_trial_is_exported_with_the_score_that_it_had_and_others_a
         assert f"with the score {trial.score:.6g}" in events[-1].text
     with pytest.raises(NoSuchTrial, match=f"got {diverged.number}, which was not: stopped, because a loss"):
         export_trial(settings, diverged.number, **where)
-    with pytest.raises(NoSuchTrial, match="must be the number of 6 trials that have ended, got 6"):
+    with pytest.raises(NoSuchTrial, match="must be the number of one of the 6 trials that have ended, got 6"):
         export_trial(settings, 6, **where)
     with pytest.raises(NoSuchTrial, match=r"must be a file that ends in .keras or .weights.h5, got 'model.h5'"):
         export_trial(settings, 0, **where, to=tmp_path.__class__("model.h5"))
