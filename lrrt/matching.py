@@ -118,7 +118,7 @@ def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) ->
     except (AttributeError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:  # of wrong labels
         unknown = UNKNOWN_METRIC.match(str(error))
         if unknown:
-            hint = did_you_mean(unknown[1], dir(keras.metrics))
+            hint = did_you_mean(unknown[1], ["accuracy", *filter(str.islower, dir(keras.metrics))])
             raise ValueError(f"The model's metrics must be ones that Keras knows, got {unknown[1]!r}.{hint}") from error
         raise ValueError(
             f"{name} must have labels that the model's metrics take, got y of {shown(y)} for outputs of "

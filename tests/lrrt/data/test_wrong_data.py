@@ -178,4 +178,4 @@ def test_what_is_no_optimizer_with_one_rate_is_refused_by_name(optimizers, messa
 )
 def test_a_name_that_keras_does_not_know_is_no_fault_of_the_labels(arguments, message):
     with pytest.raises(ValueError, match=message):
-        lrrt.range_test(dense(**arguments), (X, Y), optimizers=["sgd"])
+        lrrt.range_test(dense(**arguments), (X, Y), optimizers=["sgd"], batch_size=4)
