@@ -112,7 +112,11 @@ def _of_file(error: BaseException) -> str:
     name = error.filename if isinstance(error, FileNotFoundError) else None
     if not isinstance(name, str) or os.path.isabs(name):
         return ""
-    return f"A relative path begins in the folder where the command runs, here {shortened(os.getcwd())}."
+    try:
+        here = f", here {shortened(os.getcwd())}"
+    except OSError:  # it was removed
+        here = ""
+    return f"A relative path begins in the folder where the command runs{here}."
 
 
 def _is_raised_here(error: BaseException) -> bool:

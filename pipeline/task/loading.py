@@ -101,7 +101,7 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if missing is None:
             raise
-        remedy = remedy_of_missing(missing, path, sys.path[0])
+        remedy = _remedy_of_missing(missing, path, sys.path[0])
         raise TaskError(f"{error} {remedy}") from error.__cause__
     function = getattr(module, function_name, None)
     if not callable(function) and not is_taken(function):
@@ -110,10 +110,10 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
     return function
 
 
-def remedy_of_missing(missing: str, path: str, folder: str) -> str:
+def _remedy_of_missing(missing: str, path: str, folder: str) -> str:
     """Say what to do about a module that Python does not find.
 
-    >>> remedy_of_missing("lightgbm", "my_task:build_model", ".")
+    >>> _remedy_of_missing("lightgbm", "my_task:build_model", ".")
     "Install what brings 'lightgbm' in the environment of lrrt."
 
     Args:
