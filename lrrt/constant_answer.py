@@ -98,10 +98,10 @@ class ConstantAnswer:
         if not self.is_hardly_beaten_by(lowest + CHOSEN * noise):
             return bounds
         hardly, is_sure = "hardly" if lowest < self.loss else "no", self.is_hardly_beaten_by(lowest)
+        remedy = "check the labels" if self.label_size < FAR_LABELS else "scale the labels to about 1"
         return bounds.doubted(
             f"{'' if is_sure else 'apart from noise '}the lowest loss, {score_text(lowest)}, is {hardly} better than "
-            f"always answering {self.answer}, which has a loss of {score_text(self.loss)}; check the labels, or raise "
-            "num_steps"
+            f"always answering {self.answer}, which has a loss of {score_text(self.loss)}; {remedy}, or raise num_steps"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 from lrrt.arrays import ArrayBatches
@@ -11,11 +12,15 @@ from lrrt.mismatches import batch_remedy, label_remedy, reason_of, shapes_of, sh
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own, is_stateful
 from lrrt.variables import states_of
+from lrrt.words import did_you_mean
 
 if TYPE_CHECKING:
     import keras
 
     from lrrt.batches import Batches
+
+
+UNKNOWN_METRIC = re.compile(r"Could not interpret metric identifier: (\w+)")  # Keras looks it up in the first step
 
 
 def fixed_batch_size(model: keras.Model) -> int | None:
@@ -102,7 +107,7 @@ def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) ->
     """Let the compiled metrics see a batch, which makes their variables.
 
     Raises:
-        ValueError: for labels or weights that they do not take, saying what is wrong.
+        ValueError: for labels or weights that they do not take, or a metric's unknown name, saying what is wrong.
     """
     import keras
     import tensorflow as tf
@@ -111,6 +116,10 @@ def show_to_metrics(model: keras.Model, batch: Batch, y_pred: Any, name: str) ->
     try:
         model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
     except (AttributeError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:  # of wrong labels
+        unknown = UNKNOWN_METRIC.match(str(error))
+        if unknown:
+            hint = did_you_mean(unknown[1], ["accuracy", *filter(str.islower, dir(keras.metrics))])
+            raise ValueError(f"The model's metrics must be ones that Keras knows, got {unknown[1]!r}.{hint}") from error
         raise ValueError(
             f"{name} must have labels that the model's metrics take, got y of {shown(y)} for outputs of "
             f"{shown(y_pred)} ({reason_of(error)}).{label_remedy(y, y_pred)}"

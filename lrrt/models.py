@@ -18,9 +18,12 @@ from lrrt.own_steps import check_optimizers
 from lrrt.parts import Batch
 from lrrt.steps import has_call, has_step_of_its_own
 from lrrt.variables import assign, beside, read, states_of
+from lrrt.words import did_you_mean
 
 if TYPE_CHECKING:
     import keras
+
+CHOSEN_BY_LABELS = ("crossentropy", "ce")  # Keras takes the one that suits the labels
 
 ModelSource = Any  # () -> compiled keras.Model, KerasTuner's build(hp) or HyperModel, or a compiled keras.Model
 
@@ -69,6 +72,23 @@ def build_under(seed: int, build_model: Callable[[], keras.Model], batches: Batc
     return model
 
 
+def check_loss(model: keras.Model) -> None:
+    """Refuse the name of a loss that Keras does not know, which Keras itself looks up only in the first step.
+
+    Raises:
+        ValueError: with the name.
+    """
+    import keras
+
+    for loss in keras.tree.flatten(getattr(model, "loss", None)):
+        if isinstance(loss, str) and loss.lower() not in CHOSEN_BY_LABELS:
+            try:
+                keras.losses.get(loss)
+            except ValueError:
+                hint = did_you_mean(loss, dir(keras.losses))
+                raise ValueError(f"The model's loss must be one that Keras knows, got {loss!r}.{hint}") from None
+
+
 def complete(model: keras.Model, batches: Batches) -> None:
     """Create what a model makes on its first call: its weights, and the variables of its compiled metrics.
 
@@ -82,6 +102,7 @@ def complete(model: keras.Model, batches: Batches) -> None:
             f"The model must be compiled, got {model.name!r} without a loss. Call model.compile(optimizer, loss) where "
             "it is built."
         )
+    check_loss(model)
     check_optimizers(model)
     if _is_built(model) and all(metric.variables for metric in model.metrics):
         return

@@ -47,12 +47,17 @@ def duration_text(seconds: float) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known name, or nothing if none is near.
+    """Return a hint at the nearest known name, or at one with the same words and more, or nothing if none is near.
 
     >>> did_you_mean("One-Cycle", ["fixed", "one_cycle"])
     " Did you mean 'one_cycle'?"
+    >>> did_you_mean("sparse_crossentropy", ["binary_crossentropy", "sparse_categorical_crossentropy"])
+    " Did you mean 'sparse_categorical_crossentropy'?"
     """
-    close = difflib.get_close_matches(str(name).lower().replace("-", "_"), list(known), n=1)
+    given, names = str(name).lower().replace("-", "_"), list(known)
+    words = set(given.split("_"))
+    with_more = [one for one in names if len(words) > 1 and words < set(one.lower().split("_"))]
+    close = sorted(with_more, key=len) or difflib.get_close_matches(given, names, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

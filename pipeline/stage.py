@@ -239,4 +239,5 @@ def _report(run: Run, prepared: Prepared, trained: TrainedStage) -> StageReport:
         return report
     report = write_results(run, opened, retrained=trained.retrained, trainer=trained.trainer, prepared=prepared)
     run.tell(StageDone(conclusion(report)))
+    run.tell(StageDone(f"how sure that is, and what to do next: {run.directory.html}"))
     return report

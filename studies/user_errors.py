@@ -61,7 +61,7 @@ def sentence_of(error: BaseException, law: str, remedy: str = "") -> str:
         text = shortened(str(error), MAX_LAW)
         return text if cause is None else f"{text.removesuffix('.')} ({shortened(cause)})."
     at = "" if place is None else f" ({shortened(place)})"
-    return " ".join(filter(None, [f"{law} raised {described(error).rstrip('.')}{at}.", remedy]))
+    return " ".join(filter(None, [f"{law} raised {described(error).rstrip('.')}{at}.", _of_file(error), remedy]))
 
 
 def described(error: BaseException) -> str:
@@ -105,6 +105,18 @@ def raised_by(error: BaseException) -> str | None:
     if not frames or not _is_of_user(frames[-1].filename):
         return None
     return shortened(f"{frames[-1].filename}:{frames[-1].lineno}")
+
+
+def _of_file(error: BaseException) -> str:
+    """Say where a file was looked for, if its path was relative."""
+    name = error.filename if isinstance(error, FileNotFoundError) else None
+    if not isinstance(name, str) or os.path.isabs(name):
+        return ""
+    try:
+        here = f", here {shortened(os.getcwd())}"
+    except OSError:  # it was removed
+        here = ""
+    return f"A relative path begins in the folder where the command runs{here}."
 
 
 def _is_raised_here(error: BaseException) -> bool:

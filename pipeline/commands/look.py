@@ -24,8 +24,12 @@ def init(
             show_default=False,
         ),
     ] = None,
+    file: Annotated[str | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Print a commented config, which runs unchanged; or write an example's config and task, which do so too."""
+    if file is not None:
+        meant = f"lrrt init --example {file}" if file in EXAMPLES else f"lrrt init > {file}"
+        raise typer.BadParameter(f"`lrrt init` takes no argument, got {file!r}. Did you mean `{meant}`?")
     if example is None:
         from pipeline.config.toml import template
 

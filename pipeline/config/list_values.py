@@ -39,7 +39,8 @@ def _list_schema(item: dict[str, Any]) -> WithJsonSchema:
 def _list_of(law: Callable[[object], str | None]) -> Callable[[object], tuple[Any, ...]]:
     def checked(values: object) -> tuple[Any, ...]:
         if not isinstance(values, list | tuple) or not values:
-            raise ValueError(f"must be a list of at least one, got {shown(values)}.")
+            remedy = f" Put it in brackets: [{shown(values)}]." if isinstance(values, str | int | float) else ""
+            raise ValueError(f"must be a list of at least one, got {shown(values)}.{remedy}")
         twice = dict.fromkeys(shown(value) for value in values if list(values).count(value) > 1)
         complaints = [*filter(None, map(law, values)), *(f"each may stand once, got {value} twice." for value in twice)]
         if complaints:

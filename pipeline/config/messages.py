@@ -12,6 +12,8 @@ from lrrt.words import did_you_mean
 from pipeline.config.tables import StageConfig
 from pipeline.config.values import MistakenKey, listed, shown
 
+SHORT = 12  # keys of a table that a line can list
+
 Key = tuple[str, ...]
 T = TypeVar("T")
 
@@ -126,4 +128,10 @@ def _right_key(key: Key) -> str:
     if homes:
         return f" It belongs in [{homes[0]}]."
     known = tables.get(key[0], ()) if len(key) > 1 else tuple(tables)
-    return did_you_mean(key[-1], known) or f" Known: {listed(known)}."
+    hint = did_you_mean(key[-1], known)
+    if hint:
+        return hint
+    for name, keys in tables.items() if len(key) > 1 else ():
+        if elsewhere := did_you_mean(key[-1], keys):
+            return f"{elsewhere.removesuffix('?')} in [{name}]?"
+    return f" Known: {listed(known)}." if len(known) <= SHORT else " `lrrt init` prints all keys, with comments."

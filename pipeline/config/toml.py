@@ -20,6 +20,7 @@ from pipeline.failures import ConfigError
 ENVIRONMENT = "LRRT_"
 LINE_WIDTH = 100  # of the template
 WITHOUT_PASSWORD = {"storage": without_password, "warm_start": source_without_password}
+IN_QUOTES = ". Text must stand in quotes"
 OF_A_TASK = "A config names the functions of a task: `lrrt init > search.toml` writes one"
 
 EXAMPLE_TASK = {"build_model": "pipeline.digits_example:build_model", "load_data": "pipeline.digits_example:load_data"}
@@ -47,7 +48,7 @@ def load_config(
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        remedy = f". {OF_A_TASK}" if Path(path).suffix == ".py" else ""
+        remedy = f". {OF_A_TASK}" if Path(path).suffix == ".py" else IN_QUOTES if "Invalid value" in str(error) else ""
         raise ConfigError(f"{path} must be TOML, but it cannot be read: {error}{remedy}") from None
     return _checked(str(path), tables, lambda: lines_of(text), overrides, environ)
 
@@ -78,7 +79,7 @@ def to_toml(config: StageConfig) -> str:
 def _written(config: StageConfig, *, commented: bool) -> str:
     tables = []
     for name, table in config:
-        rows = [f"# {line}" for line in textwrap.wrap(type(table).__doc__ or "")] if commented else []
+        rows = [f"# {line}" for line in textwrap.wrap(type(table).__doc__ or "", LINE_WIDTH - 2)] if commented else []
         rows.append(f"[{name}]")
         for key, value in table:
             row = f"{key} = {_toml(WITHOUT_PASSWORD[key](value) if key in WITHOUT_PASSWORD else value)}"

@@ -138,8 +138,10 @@ def describe(event: Event) -> str:
             return f"trial {ended.number}: epoch {ended.epoch} of {ended.epochs}, {losses}"
         case TrialDone():
             result = event.result
-            scores = f"score {score_text(result.score)}, best {score_text(event.best_score)}"
-            cost = f"{len(result.train_losses)} epochs in {duration_text(result.seconds)}"
+            score = "no score" if result.score is None else f"{result.objective.label} {score_text(result.score)}"
+            scores = f"{score}, best {score_text(event.best_score)}"
+            num_epochs = len(result.train_losses)
+            cost = f"{num_epochs} epoch{'' if num_epochs == 1 else 's'} in {duration_text(result.seconds)}"
             done = f"({event.num_done}/{event.num_trials})"
             why = f" ({in_short(result.error)})" if result.error else ""
             state = f"{state_text(result)}{why}"

@@ -14,7 +14,10 @@ from studies import Edge, OverfitVerdict, TrialResult
 LATE = 0.75  # a best trial after this part of the study is late
 MANY = 0.3  # from this part on, diverging trials are worth a sentence
 # Other epochs are another study, which the folders of this one refuse.
-MORE_EPOCHS = "raise [study] epochs, then: lrrt run search.toml --out longer/out --state longer/state"
+MORE_EPOCHS = (
+    "raise [study] epochs in search.toml, of which config.resolved.toml here is a copy, then: lrrt run search.toml "
+    "--out longer/out --state longer/state"
+)
 USE = "Use "  # begins the sentence that tells how the model is loaded
 FEW_TRIALS = 8  # with fewer, late and early mean nothing
 

@@ -77,7 +77,9 @@ def planned_jit(config: StageConfig, loops: Loops, *, differ: bool) -> Iterator[
                 reason = reason_for_graph(loop, loops.initial_weights(0), num_steps)
                 kind = f"trials of {optimizer} in batches of {size}"
                 program = (
-                    f"TensorFlow's graph: {reason}" if reason else f"XLA, if its steps are then {GAIN} times faster"
+                    f"TensorFlow's graph, without XLA: {reason}"
+                    if reason
+                    else f"XLA, if its steps are then {GAIN} times faster"
                 )
                 yield f"{kind} are trained by {program}"
 

@@ -57,7 +57,9 @@ def read_status(config: StageConfig, *, out: Path | str = "out", state: Path | s
 def in_words(status: dict[str, Any]) -> str:
     """Return a status as a line of text."""
     counts = status["num_trials"]
-    line = f"{status['phase']}: {counts['ended']} of {counts['wanted']} trials have ended"
+    ended, wanted = counts["ended"], counts["wanted"]
+    line = f"{status['phase']}: {ended} of {max(ended, wanted)} trials have ended"
+    line += f", more than the {wanted} of the config" if ended > wanted else ""
     if status["best"]:
         best = TrialResult.from_dict(status["best"])
         line += f", best {best.objective.label} {score_text(best.score)} in trial {best.number}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from lrrt.words import score_text
 from pipeline.config.tables import StageConfig
 from pipeline.console.events import StageDone, Tell
 from pipeline.console.stopping import Stopper
@@ -73,9 +74,8 @@ def export_trial(
     remedy = f"Give --to another ending: {WHOLE} for the whole model, {WEIGHTS} for its weights."
     with guarded(f"The model must be saved as {path.name}, but that", remedy=remedy):
         save_at(path, partial(save_whole if is_whole else save_weights, model))
-    run.tell(
-        StageDone(f"trial {number}, with the score {trial.score:.6g} after epoch {trial.best_epoch}, is in {path}")
-    )
+    score = f"{trial.objective.label} {score_text(trial.score)}"
+    run.tell(StageDone(f"trial {number}, with the {score} after epoch {trial.best_epoch}, is in {path}"))
     return path
 
 
@@ -83,7 +83,9 @@ def _completed(run: Run, results: list[TrialResult], number: int) -> TrialResult
     trial = next((result for result in results if result.number == number), None)
     if trial is None:
         check_free(run.directory.state, LATER)
-        numbers = f"of {len(results)} trials that have ended" if results else "of a trial, but none has ended"
+        numbers = (
+            f"of one of the {len(results)} trials that have ended" if results else "of a trial, but none has ended"
+        )
         raise NoSuchTrial(
             f"--trial must be the number {numbers}, got {number}. trials.csv and `lrrt status` show them."
         )

@@ -7,13 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.config.toml import EXAMPLE_TASK
 from pipeline.failures import CorruptState, ForeignRun
 from pipeline.state.json_files import as_json, write_json
 from pipeline.state.run_directory import RunDirectory
 
 FORMAT = 2  # of the files in a state folder
 _ABSENT = "absent"
-SET_BACK = "Give this study its own --out and --state, or set these values back."
+SET_BACK = "Give this study its own --out and --state, such as runs/2/out and runs/2/state, or set these values back."
+OF_EXAMPLE = "Without a config file, a command is about the digits example: name the file of your config after it."
 OTHER_VERSION = (
     "Another version of lrrt made it, whose keys are others. Finish that run with its own version, or give this one "
     "its own --out and --state."
@@ -46,7 +48,7 @@ def check_owner(directory: RunDirectory, fields: Mapping[str, Any]) -> None:
         if lines:
             raise ForeignRun(
                 "\n".join([f"{directory.state} belongs to a study that is defined otherwise:", *lines])
-                + f"\n{OTHER_VERSION if have_other_keys(lines) else SET_BACK}"
+                + f"\n{_remedy(lines)}"
             )
 
 
@@ -126,6 +128,14 @@ def _stored_fields(directory: RunDirectory) -> dict[str, Any]:
             "run with its own version, or give this one its own --out and --state."
         )
     return fields
+
+
+def _remedy(lines: Sequence[str]) -> str:
+    if have_other_keys(lines):
+        return OTHER_VERSION
+    builder = json.dumps(EXAMPLE_TASK["build_model"])
+    is_example = any(line.startswith("  task.build_model: ") and line.endswith(f"now {builder}") for line in lines)
+    return OF_EXAMPLE if is_example else SET_BACK
 
 
 def _value_text(fields: Mapping[str, Any], key: str) -> str:

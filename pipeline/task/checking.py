@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from lrrt.hyper_models import HP, one_argument
-from lrrt.models import as_builder, check_is_new, seeded
+from lrrt.models import as_builder, check_is_new, check_loss, seeded
 from pipeline.config.tables import StageConfig
 from pipeline.failures import TaskError
 from pipeline.task.guard import guarded
@@ -26,7 +26,7 @@ def check_task(config: StageConfig) -> Iterator[str]:
     """
     import_keras()
     task = config.task
-    mistakes: list[str] = []
+    mistakes: dict[str, str] = {}  # a module that cannot be imported is one mistake of all its functions
     checks: list[tuple[str, Callable[[str], str]]] = [
         (task.build_model, _check_builder),
         (task.load_data, _check_loader),
@@ -37,9 +37,9 @@ def check_task(config: StageConfig) -> Iterator[str]:
             if path:
                 yield check(path)
         except TaskError as error:
-            mistakes.append(str(error))
+            mistakes.setdefault(str(error).removeprefix(path), str(error))
     if mistakes:
-        raise TaskError("\n".join(mistakes))
+        raise TaskError("\n".join(mistakes.values()))
 
 
 def _check_builder(path: str) -> str:
@@ -62,11 +62,12 @@ def _compiled(build: Callable[[], keras.Model] | None, path: str) -> keras.Model
         raise TaskError(f"{path} must return a compiled keras.Model, got {type(model).__name__}.")
     if not model.compiled:
         raise TaskError(f"{path} must return a compiled model, got {model.name!r} without a loss. Call model.compile.")
+    check_loss(model)
     return model
 
 
 def _check_loader(path: str) -> str:
-    return f"{path} {_can_be_called(path, HP)}, so its data is not checked."
+    return f"{path} {_can_be_called(path, HP)}, so its data is not checked: `lrrt plan` does."
 
 
 def _check_callbacks(path: str) -> str:

@@ -1,5 +1,6 @@
 """Write the task of an example, its config and its modules, into a folder of the user's."""
 
+import filecmp
 import re
 import shutil
 from pathlib import Path
@@ -34,18 +35,22 @@ def write_example(name: str, folder: Path) -> Path:
 
     Raises:
         FileNotFoundError: if there is no such example.
-        WouldOverwrite: if the folder has a file of one of these names; nothing is written then.
+        WouldOverwrite: if the folder has another file of one of these names; nothing is written then.
     """
     files = example_files(name)
-    present = [file.name for file in files if (folder / file.name).exists()]
+    present = [file.name for file in files if (folder / file.name).exists() and not _is_same(file, folder / file.name)]
     if present:
         raise WouldOverwrite(
-            f"The files of an example are written where none of these names is, but {', '.join(present)} "
+            f"The files of an example are written where no other file has one of these names, but {', '.join(present)} "
             f"{'is' if len(present) == 1 else 'are'} there. Go to an empty folder."
         )
-    for file in files:
+    for file in files:  # examples share modules, such as the convnet of those with images
         shutil.copyfile(file, folder / file.name)
     return folder / files[0].name
+
+
+def _is_same(file: Path, present: Path) -> bool:
+    return present.is_file() and filecmp.cmp(file, present, shallow=False)
 
 
 def _folder() -> Path:

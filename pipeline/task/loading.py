@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lrrt.arrays import ArrayBatches
 from lrrt.batches import Data, as_batches
 from lrrt.hyper_models import as_function, is_hyper_model, takes_hyperparameters
 from lrrt.rows import subset
+from lrrt.words import did_you_mean
 from pipeline.data.loaded_task import HeldOut, Task
 from pipeline.data.splits import group_numbers, split_of
 from pipeline.failures import TaskError
@@ -90,14 +94,44 @@ def import_function(path: str, *, is_taken: Callable[[Any], bool] = callable) ->
         TaskError: if the module or the function does not exist, or the import raises.
     """
     module_name, _, function_name = path.partition(":")
-    remedy = "Run the command in the folder of the module, or name that folder with --app-dir."
-    with guarded(f"{path} must be importable, importing {module_name!r}", remedy=remedy):
-        module = importlib.import_module(module_name)
+    try:
+        with guarded(f"{path} must be importable, importing {module_name!r}"):
+            module = importlib.import_module(module_name)
+    except TaskError as error:
+        missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
+        if missing is None:
+            raise
+        remedy = _remedy_of_missing(missing, path, sys.path[0])
+        raise TaskError(f"{error} {remedy}") from error.__cause__
     function = getattr(module, function_name, None)
     if not callable(function) and not is_taken(function):
         public = ", ".join(name for name in vars(module) if callable(getattr(module, name)) and name[0] != "_")
         raise TaskError(f"{path} must name a function, {module_name!r} has no {function_name!r}; it has {public}.")
     return function
+
+
+def _remedy_of_missing(missing: str, path: str, folder: str) -> str:
+    """Say what to do about a module that Python does not find.
+
+    >>> _remedy_of_missing("lightgbm", "my_task:build_model", ".")
+    "Install what brings 'lightgbm' in the environment of lrrt."
+
+    Args:
+        missing: the module's name.
+        path: the `module:function` that needs it.
+        folder: where the task's modules are looked for.
+    """
+    module_name, _, function_name = path.partition(":")
+    if module_name != missing and not module_name.startswith(f"{missing}."):
+        return f"Install what brings {missing!r} in the environment of lrrt."
+    if module_name.endswith(".py"):
+        return f'Write it without ".py": "{module_name.removesuffix(".py").replace("/", ".")}:{function_name}".'
+    folder = os.path.abspath(folder)
+    hint = did_you_mean(module_name, sorted(file.stem for file in Path(folder).glob("*.py")))
+    return (
+        f"It was looked for in {folder}: run the command in the folder of the module, or name that folder with "
+        f"--app-dir.{hint}"
+    )
 
 
 def _called(load_data: Callable[..., Any], values: Mapping[str, Value]) -> Any:

@@ -70,6 +70,22 @@ def test_an_example_overwrites_nothing_and_must_be_one_that_there_is(lrrt):
     assert "must be one of autoencoder," in " ".join(unknown.stderr.split())
 
 
+@pytest.mark.parametrize(
+    ("argument", "meant"), [("search.toml", "lrrt init > search.toml"), ("titanic", "lrrt init --example titanic")]
+)
+def test_an_argument_of_init_is_answered_with_what_it_may_mean(lrrt, argument, meant):
+    refused = lrrt("init", argument)
+
+    assert (refused.exit_code, list(Path().iterdir())) == (2, [])
+    assert f"Did you mean `{meant}`?" in " ".join(refused.stderr.split())
+
+
+def test_a_folder_may_hold_examples_that_share_a_module(lrrt):
+    for name in ("mnist", "fashion_mnist"):
+        assert lrrt("init", "--example", name).exit_code == 0
+    assert {path.name for path in Path().iterdir()} >= {"mnist.py", "fashion_mnist.py", "convnet.py"}
+
+
 def validation_loss(model, task):
     data = as_batches(task.validation, 32)
     data = data.with_batch_size(data.num_samples)

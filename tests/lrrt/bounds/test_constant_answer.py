@@ -1,5 +1,7 @@
 """The loss of a constant answer is what Keras evaluates for a model that gives that answer."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -132,6 +134,9 @@ def test_bounds_found_where_nothing_was_learnt_are_uncertain():
     assert ": the lowest loss, " in hardly.reason
     assert "is hardly better than always answering" in hardly.reason
     assert "is no better than always answering" in answer.doubted(found, to(1.01)).reason
+    assert "; check the labels, or raise num_steps" in hardly.reason
+    dear = replace(answer, label_size=200_000.0)
+    assert "; scale the labels to about 1, or raise num_steps" in dear.doubted(found, to(0.99)).reason
 
 
 def test_a_doubt_that_nothing_was_learnt_outlives_another_length_of_training():

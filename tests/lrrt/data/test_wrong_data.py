@@ -164,3 +164,18 @@ def test_a_compiled_model_is_left_as_it_was_when_its_data_is_refused():
 def test_what_is_no_optimizer_with_one_rate_is_refused_by_name(optimizers, message):
     with pytest.raises(TypeError, match=message):
         lrrt.range_test(dense, (X, Y), optimizers=optimizers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"loss": "sparse_crossentropy"},
+            r"loss must .*'sparse_crossentropy'\. Did you mean 'sparse_categorical_cross",
+        ),
+        ({"metrics": ["accuray"]}, r"metrics must be ones that Keras knows, got 'accuray'\. Did you mean 'accuracy'\?"),
+    ],
+)
+def test_a_name_that_keras_does_not_know_is_no_fault_of_the_labels(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        lrrt.range_test(dense(**arguments), (X, Y), optimizers=["sgd"], batch_size=4)

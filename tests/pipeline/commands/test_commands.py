@@ -157,7 +157,7 @@ def test_plan_prices_every_part_and_writes_nothing(lrrt, config, tmp_path):
     assert [part["least_steps"] for part in plan["parts"]] == [32, 32, 0, 0]
     assert all(part["least_seconds"] < part["seconds"] for part in plan["parts"])
     assert plan["training_steps"] == {"32": 3 * 34}
-    in_graph = "are trained by TensorFlow's graph: fewer than 5,000 steps are planned"
+    in_graph = "are trained by TensorFlow's graph, without XLA: fewer than 5,000 steps are planned"
     assert {f"trials of {name} in batches of 32 {in_graph}" for name in ("sgd", "adam")} <= set(plan["notes"])
     assert plan["parts"][2]["epochs"] == 21
     assert all(0 < found["step_ms"] < 1000 for found in plan["measured"])

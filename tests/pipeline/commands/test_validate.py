@@ -21,6 +21,11 @@ def same_model():
 def no_loss():
     return keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
 
+def no_such_loss():
+    model = no_loss()
+    model.compile("sgd", {"dense": "sparse_crossentropy"})
+    return model
+
 def raising():
     raise OSError("weights.h5 is missing")
 
@@ -61,6 +66,7 @@ def validate(tmp_path, monkeypatch):
     """Return what runs the command on a task in a module of the test's own, with these names of its functions."""
     module = f"task_of_{tmp_path.name}"
     (tmp_path / f"{module}.py").write_text(TASK)
+    (tmp_path / "needs_more.py").write_text("import of_nobody")
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def validate(**names):
@@ -81,13 +87,20 @@ def test_a_good_task_is_built_and_its_data_is_not_loaded(validate):
     assert code == 0
     assert "is a valid config." in shown
     assert "build_model builds a compiled model, Sequential, 4 parameters." in shown
-    assert "load_data can be called with no argument; it was not called, so its data is not checked." in shown
+    assert (
+        "load_data can be called with no argument; it was not called, so its data is not checked: `lrrt plan` does."
+        in shown
+    )
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
         ({"build_model": "nowhere:build_model"}, "importing 'nowhere' raised ModuleNotFoundError"),
+        ({"build_model": "task_of.py:build_model"}, 'Write it without ".py": "task_of:build_model".'),
+        ({"build_model": "needs_more:build_model"}, "No module named 'of_nobody'"),
+        ({"build_model": "needs_more:build_model"}, "Install what brings 'of_nobody' in the environment of lrrt."),
+        ({"build_model": "no_such_loss"}, "got 'sparse_crossentropy'. Did you mean 'sparse_categorical_crossentropy'?"),
         ({"build_model": "build_modle"}, "has no 'build_modle'; it has build_model"),
         ({"build_model": "raising"}, "it raised OSError: weights.h5 is missing"),
         ({"build_model": "leaving"}, "it raised SystemExit: 0"),
@@ -135,3 +148,14 @@ def test_every_mistake_is_told_at_once(validate):
     assert code == 65
     assert "weights.h5 is missing" in shown
     assert "needs folder" in shown
+
+
+def test_a_module_that_cannot_be_imported_is_one_mistake_with_a_near_name_in_its_folder(validate, tmp_path):
+    missing = f"{'task_of_' + tmp_path.name}s"
+
+    code, shown = validate(build_model=f"{missing}:build_model", load_data=f"{missing}:load_data")
+
+    assert code == 65
+    assert shown.count("No module named") == 1
+    assert f"was looked for in {tmp_path}: run the command in the folder of the module" in shown
+    assert f"Did you mean '{missing[:-1]}'?" in shown

@@ -169,6 +169,18 @@ storage = "study.db"
 
 
 @pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("num_trails = 3", r"no such key\. Did you mean 'num_trials' in \[study\]\?$"),
+        ("spam = 3", r'no such key\. Known: "optimizers", .*"per_batch_size"\.$'),
+    ],
+)
+def test_a_key_is_looked_for_in_all_tables_if_its_own_has_no_near_one(load, line, hint):
+    with pytest.raises(ConfigError, match=hint):
+        load(f"[range_test]\n{line}\n{TASK}")
+
+
+@pytest.mark.parametrize(
     ("line", "law"),
     [
         ("start_lr = 0.0", "must be > 0, got 0.0"),
@@ -176,7 +188,7 @@ storage = "study.db"
         ("start_lr = nan", "must be a finite number, got nan"),
         ("num_steps = 9", "must be >= 10, got 9"),
         ("repeats = 0", "must be >= 1, got 0"),
-        ("optimizers = 'adam'", "must be a list of at least one, got 'adam'"),
+        ("optimizers = 'adam'", r"must be a list of at least one, got 'adam'\. Put it in brackets: \['adam'\]\."),
         ("optimizers = [[1]]", r"each must be a known optimizer, got \[1\]"),
         ("optimizers = ['Adam']", "Did you mean 'adam'"),
     ],
@@ -410,6 +422,10 @@ def test_a_storage_url_under_a_wrong_key_is_told_without_its_password(load, line
         (b"seed = 1\nseed = 2\n", r"must be TOML, but it cannot be read: Cannot overwrite a value \(at line 2"),
         (b"a = " + b"[" * 5000, "must be TOML, but it cannot be read"),
         (b"seed = " + b"9" * 5000, "must be TOML, but it cannot be read"),
+        (
+            b"[task]\nload_data = my_task:load_data\n",
+            r"Invalid value \(at line 2, column 13\)\. Text must stand in quot",
+        ),
         (b'name = "\xff"', "must be UTF-8, but byte 8 is not"),
         (b"", r"\[task\]: this table is missing"),
         (b"study = 3", r"line 1: \[study\]: must be a table"),

@@ -128,7 +128,7 @@ def test_a_log_has_one_plain_line_an_event_with_its_time_in_utc():
     )
     assert lines[4].endswith("range test of adam: no bounds; the loss did not fall at any rate (1 min 15 s)")
     assert lines[8].endswith(
-        "trial 3 diverged: score -, best 0.1235, adam triangular lr 9.0e-02, 1 epochs in 1 h 06 min (4/12)"
+        "trial 3 diverged: no score, best 0.1235, adam triangular lr 9.0e-02, 1 epoch in 1 h 06 min (4/12)"
     )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.config.tables import StageConfig
+from pipeline.config.toml import EXAMPLE_TASK
 from pipeline.failures import CorruptState, ForeignRun
 from pipeline.state.ownership import take
 from pipeline.state.run_directory import RunDirectory
@@ -61,6 +62,13 @@ def test_a_folder_of_an_earlier_version_that_had_no_database_is_not_called_incom
 
     with pytest.raises(ForeignRun, match="made by another version of lrrt, whose studies are stored otherwise"):
         run.check_storage()
+
+
+def test_a_command_without_a_config_file_is_told_to_name_it(directory):
+    take(directory, {"task": {"build_model": "my_task:build_model"}})
+
+    with pytest.raises(ForeignRun, match=r"Without a config file, .* name the file of your config after it\.$"):
+        take(directory, {"task": {"build_model": EXAMPLE_TASK["build_model"]}})
 
 
 def test_keys_that_a_version_did_not_have_are_not_to_be_set_back(directory):

@@ -82,6 +82,8 @@ def test_a_finished_stage_has_nothing_left_to_do_and_its_report_can_be_written_a
     again = rewrite_report(config(3), out=folder / "out", state=folder / "state")
     assert (again.notes, again.edge, again.space) == (report.notes, None, report.space)
     assert "done: 3 of 3" in in_words(read_status(config(3), out=folder / "out", state=folder / "state"))
+    fewer = in_words(read_status(config(2), out=folder / "out", state=folder / "state"))
+    assert fewer.startswith("done: 3 of 3 trials have ended, more than the 2 of the config, best ")
 
 
 def test_a_stage_that_goes_on_has_the_trials_of_one_that_was_never_stopped(tmp_path):

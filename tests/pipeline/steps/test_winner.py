@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pipeline
+from lrrt.words import score_text
 from pipeline.cli import app
 from pipeline.console.events import Note
 from pipeline.console.stopping import Stopper
@@ -202,10 +203,10 @@ def test_any_completed_trial_is_exported_with_the_score_that_it_had_and_others_a
         path = export_trial(settings, trial.number, **where, on_event=events.append)
         assert keras.saving.load_model(path).evaluate(x, y, verbose=0)[0] == pytest.approx(trial.score, rel=1e-5)
         assert [isinstance(event, Note) for event in events[:-1]] == [True] * (not is_best)
-        assert f"with the score {trial.score:.6g}" in events[-1].text
+        assert f"with the {trial.objective.label} {score_text(trial.score)} after epoch" in events[-1].text
     with pytest.raises(NoSuchTrial, match=f"got {diverged.number}, which was not: stopped, because a loss"):
         export_trial(settings, diverged.number, **where)
-    with pytest.raises(NoSuchTrial, match="must be the number of 6 trials that have ended, got 6"):
+    with pytest.raises(NoSuchTrial, match="must be the number of one of the 6 trials that have ended, got 6"):
         export_trial(settings, 6, **where)
     with pytest.raises(NoSuchTrial, match=r"must be a file that ends in .keras or .weights.h5, got 'model.h5'"):
         export_trial(settings, 0, **where, to=tmp_path.__class__("model.h5"))

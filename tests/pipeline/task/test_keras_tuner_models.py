@@ -143,6 +143,6 @@ def test_a_trial_that_fails_says_why_on_its_line_and_nothing_else_is_written(eng
 
     assert ended.returncode == 0, ended.stderr
     assert failed
-    assert all("failed (ValueError: four units are too many.): score -" in line for line in failed)
+    assert all("failed (ValueError: four units are too many.): no score" in line for line in failed)
     assert "Traceback" not in ended.stderr
     assert "rest of the story" not in ended.stderr

@@ -13,6 +13,13 @@ X, Y = np.arange(40.0).reshape(20, 2), np.arange(20)
 TEST = X[:5], Y[:5]
 
 
+READS = """
+def build_model(): ...
+def load_data():
+    return open("data/x.csv").read()
+"""
+
+
 @pytest.fixture
 def load(monkeypatch):
     module = types.ModuleType("a_task_of_data")
@@ -64,3 +71,12 @@ def test_text_is_held_out(load):
     task = load(([f"text {number}" for number in Y], Y))
 
     assert [text.decode() for text in task.train[0]] == [f"text {number}" for number in task.train[1]]
+
+
+def test_a_relative_path_that_is_not_there_says_where_it_begins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "a_task_that_reads.py").write_text(READS)
+
+    with pytest.raises(TaskError, match=rf"begins in the folder where the command runs, here {tmp_path}\.$"):
+        load_task("a_task_that_reads:build_model", "a_task_that_reads:load_data")
