@@ -45,7 +45,7 @@ class Run:
         tests_ranges: whether it may test ranges; if not, bounds must be given, or earlier range tests must hold.
         prepare: loads the task, and makes what its range tests and its trainings are run with.
         trains: says whether this process may take work now; if not, it waits for those that do.
-        heard: the keys of range tests of which the run has told, or that had ended before.
+        heard: the keys of range tests that the run has reported, or that had ended before.
     """
 
     config: StageConfig

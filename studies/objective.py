@@ -52,7 +52,7 @@ class Objective:
             model: a compiled keras.Model; None if only the name is known.
 
         Raises:
-            ValueError: for an unknown direction, or if the direction of the metric cannot be told.
+            ValueError: for an unknown direction, or if the direction of the metric is not known.
         """
         if direction not in ("auto", *get_args(Direction)):
             raise ValueError(f'`direction` must be "auto", "min" or "max", got {direction!r:.80}.')

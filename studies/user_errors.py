@@ -26,7 +26,7 @@ IN_TENSORFLOW = re.compile(
 # TensorFlow's first line of an error in a graph, and how the lines begin that stand around what it says.
 OF_GRAPH = "Graph execution error:"
 AROUND_GRAPH = re.compile(r'Detected at node |File "|\[\[|Hint: |\d+ root error')
-GRAPH_CODE = re.compile(r"^\(\d+\)\s+[A-Z_]+:\s*")  # where there are several errors
+GRAPH_CODE = re.compile(r"^\(\d+\)\s+[A-Z_]+:\s*")  # if there are several errors
 NOISE = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\} | \[Op:.*")  # letters' style, TensorFlow's names of nodes
 PLACE = re.compile(r'File "(.+?)", line (\d+)')
 

@@ -150,7 +150,7 @@ def export(
 ) -> None:
     """Save the model of any trial after its best epoch, and print its path.
 
-    Stored weights are taken where there are some; else the trial is trained again with its seed.
+    Stored weights are taken if there are some; if not, the trial is trained again with its seed.
     """
     with exit_codes(verbose=verbose), stoppable(None) as stopper:
         settings = load(config, seed=seed)

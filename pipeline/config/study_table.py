@@ -62,8 +62,14 @@ AFTER_SEARCH = (
     "refit",
     "keep_top",
 )
-# Keys that end a study or a trial early: they may change from run to run, as the number of trials may.
-LIMITS = ("stop_after", "target", "max_trial_time")
+# Two studies that differ in another key are two studies.
+MAY_CHANGE = (
+    *AFTER_SEARCH,
+    *("num_trials", "stop_after", "target", "max_trial_time"),  # when a study or a trial ends
+    *("storage", "warm_start", "grace_s", "tensorboard"),
+)
+# A study of an earlier version has no such key. It goes on as long as the key has its default.
+ADDED_LATER = ("jit",)
 
 
 def _samplers(engine: str) -> str:

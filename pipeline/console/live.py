@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from lrrt.words import on_one_line, rate_text, score_text
 from pipeline.console.events import (
@@ -79,6 +79,8 @@ class LiveDisplay:
                 self._console.print(Text(on_one_line(describe(event)), style="bold"))
             case Note():
                 self._console.print(Text(on_one_line(event.text)))
+            case _:
+                assert_never(event)
 
     def close(self) -> None:
         """Leave the display on the terminal, and give the cursor back."""

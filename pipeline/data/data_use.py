@@ -125,7 +125,7 @@ def _on_weights(class_weight: Mapping[int, float] | None) -> Iterator[str]:
 def _on_values(task: Task) -> Iterator[str]:
     if task.data_names:
         names = ", ".join(task.data_names)
-        yield f"the data depend on {names}: they are loaded for each value, and kept as far as memory allows"
+        yield f"the data depend on {names}: they are loaded for each value, and stay loaded as far as memory allows"
 
 
 def _on_batches(config: StageConfig, task: Task) -> Iterator[str]:

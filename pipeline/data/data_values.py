@@ -33,14 +33,14 @@ T = TypeVar("T", bound=HasData)
 
 
 class DataOfValues(Generic[T]):
-    """The task with the data of some values; the data of the values used last are kept.
+    """The task with the data of some values; the data of the values used last stay loaded.
 
     Args:
         load: loads the task for values of hyperparameters by name.
         names: the hyperparameters of `load_data`.
         first: values whose data are loaded already, and the task with them.
-        max_bytes: so many bytes of data are kept at most, and those of the last values in any case; None for a quarter
-            of this machine's memory.
+        max_bytes: so many bytes of data stay loaded at most, and those of the last values in any case; None for a
+            quarter of this machine's memory.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Declared:
 def data_dimensions(load_data: Callable[..., Any]) -> Declared | None:
     """Return the hyperparameters that a `load_data(hp)` declares, including those in conditional scopes.
 
-    The data are loaded until every scope has been opened; those of the defaults are kept, so that they need not be
+    The data are loaded until every scope has been opened; those of the defaults stay loaded, so that they need not be
     loaded again. Return None for a function without an argument, which is not called.
     """
     if not takes_hyperparameters(load_data, "load_data"):

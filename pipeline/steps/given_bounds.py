@@ -23,7 +23,7 @@ def read_bounds(path: Path) -> RangeTestResult:
     """Read a bounds.json.
 
     Raises:
-        NoBounds: where the file is missing, is no bounds.json, or has bounds for no optimizer.
+        NoBounds: if the file is missing, is no bounds.json, or has bounds for no optimizer.
     """
     try:
         result = RangeTestResult.from_json(text_of(path, most_bytes=MOST_BYTES))
@@ -43,7 +43,7 @@ def check_bounds(config: StageConfig, bounds: RangeTestResult) -> None:
     """Refuse bounds that the config's batch sizes cannot be searched in.
 
     Raises:
-        NoBounds: where they are of several models, or of other batch sizes.
+        NoBounds: if they are of several models, or of other batch sizes.
     """
     try:
         ranges_within(bounds.bounds, bounds.cases, config.study.batch_sizes, config.study.fallback_range)

@@ -15,7 +15,7 @@ from lrrt.batches import Batches
 from lrrt.plain import from_plain, to_plain
 from lrrt.rows import as_bytes, gather
 from lrrt.variables import num_parameters
-from pipeline.config.study_table import AFTER_SEARCH, LIMITS
+from pipeline.config.study_table import ADDED_LATER, MAY_CHANGE
 from pipeline.config.tables import StageConfig
 from pipeline.task.sources import sources_of
 from studies import Dimension
@@ -101,13 +101,13 @@ def study_fields(config: StageConfig, task: TaskPrint, given: RangeTestResult | 
         task: the print of the task.
         given: bounds that do not come from the run's range tests; None if they do.
     """
-    by_default = {"jit"} if config.study.jit == "auto" else set()  # a study of an earlier version has no such key
-    exclude = {*by_default, "num_trials", "storage", "warm_start", "grace_s", "tensorboard", *LIMITS, *AFTER_SEARCH}
+    keys = type(config.study).model_fields
+    by_default = [key for key in ADDED_LATER if getattr(config.study, key) == keys[key].default]
     return to_plain(
         {
             "task": config.task.model_dump(),
             "range_test": config.range_test.model_dump(),
-            "study": config.study.model_dump(exclude=exclude),
+            "study": config.study.model_dump(exclude={*by_default, *MAY_CHANGE}),
             **task.fields,
             **({} if task.callbacks_code is None else {"callbacks_code": task.callbacks_code}),
             **({} if given is None else {"bounds": _rates(given)}),

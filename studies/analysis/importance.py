@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 # and in three of four of 10 trials.
 MIN_TRIALS = 20
 RATE = "lr"  # of any optimizer, as its place between its bounds
-NUM_TREES = 32
+NUM_TREES, SEED = 32, 0  # of the forest that explains the ranks
 MOST_TRIALS = 300  # that are explained: the seconds grow with more, 25 at 2,000, and the shares move by some .05
 
 
-def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int = 0) -> dict[str, float] | None:
+def importances(trials: Sequence[TrialResult], space: SearchSpace) -> dict[str, float] | None:
     """Return the share of each hyperparameter in the differences between trials, the most important first.
 
     They come from Optuna's fANOVA (Hutter, Hoos and Leyton-Brown 2014) on the ranks of the scores, so that one huge
@@ -35,7 +35,6 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
     Args:
         trials: the trials of a study.
         space: the space that was searched.
-        seed: the seed of the forest of trees that explains the ranks.
 
     Returns:
         Shares by name, which sum to 1; None for fewer than `MIN_TRIALS` trials that did not fail, or if all have the
@@ -56,7 +55,7 @@ def importances(trials: Sequence[TrialResult], space: SearchSpace, *, seed: int 
     study.add_trials(
         _as_optuna(trial.config, space, searched, ranks[cost]) for trial, cost in zip(ended, costs, strict=True)
     )
-    evaluator = FanovaImportanceEvaluator(n_trees=NUM_TREES, seed=seed)
+    evaluator = FanovaImportanceEvaluator(n_trees=NUM_TREES, seed=SEED)
     return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
 
 

@@ -109,8 +109,10 @@ class ArmsEngine:
 
     def _step(self, known: Sequence[Observation], running: Sequence[Values]) -> float | None:
         """Return the position of the next step to bracket the best rate; None if there is none to take now."""
-        untold = (*running, *(one.values for one in known if one.cost is None))  # what failed once is not tried again
-        return next_step(self._all_seen(known), [self._position(one) for one in untold], up_first=bool(self._seed % 2))
+        unscored = (*running, *(one.values for one in known if one.cost is None))  # what failed once is not tried again
+        return next_step(
+            self._all_seen(known), [self._position(one) for one in unscored], up_first=bool(self._seed % 2)
+        )
 
     def _all_seen(self, known: Sequence[Observation]) -> list[Seen]:
         return [one for each in known if (one := self._seen(each)) is not None]

@@ -17,7 +17,7 @@ class Limits:
     Attributes:
         stop_after: trials in a row without a better score, after which the study ends.
         target: a score that is enough; the study ends with the first trial that reaches it.
-        max_parameters: a model with more of them is not trained, and the sampler is told that it is infeasible.
+        max_parameters: a model with more of them is not trained, and the sampler sees it as infeasible.
 
     Raises:
         ValueError: for a number of trials or parameters below 1, or a target that is not finite.

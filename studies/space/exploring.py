@@ -58,7 +58,7 @@ class _TooManyBuilds(Exception):
 class _Explorer:
     def __init__(self, build: Build, max_builds: int, on_progress: Callable[[str], None]) -> None:
         self._build, self._max_builds, self._on_progress = build, max_builds, on_progress
-        self._told_at = time.monotonic()
+        self._last_note_at = time.monotonic()
         self._num_builds = 0
         self._places: list[Asked] = []
         self._traits: dict[int, tuple[Traits, set[str]]] = {}  # of a place, and which differ without a reason
@@ -205,8 +205,8 @@ class _Explorer:
         if self._num_builds >= self._max_builds:
             raise _TooManyBuilds
         self._num_builds += 1
-        if time.monotonic() > self._told_at + TELL_EVERY_S:
-            self._told_at = time.monotonic()
+        if time.monotonic() > self._last_note_at + TELL_EVERY_S:
+            self._last_note_at = time.monotonic()
             self._on_progress(
                 f"looking for the model's hyperparameters: {len(self.exploration.homes)} after {self._num_builds} "
                 f"builds, of {self._max_builds} at most"

@@ -66,7 +66,7 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         try:
             return retry(lambda: _opened(url, creates))
         except Exception as error:
-            if not _is_made_by_another(error):  # Optuna writes its version also where it makes no tables
+            if not _is_made_by_another(error):  # Optuna writes its version also if it makes no tables
                 raise
         time.sleep(random.uniform(0.5, 1.5))  # until the other process has made all tables
     return retry(lambda: _opened(url, creates))

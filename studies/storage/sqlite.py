@@ -57,7 +57,7 @@ def _looking(file: Path) -> sqlite3.Connection:
     """Open a file without a change to its folder.
 
     A write-ahead log is read by an index beside it. If there is none, no process works on the file and all is in it,
-    but SQLite must be told so, since it would make an index (https://sqlite.org/wal.html, "Read-Only Databases").
+    but SQLite cannot see that and would make an index (https://sqlite.org/wal.html, "Read-Only Databases").
     """
     has_index = file.with_name(f"{file.name}-shm").exists()
     how = "mode=ro" if has_index or os.access(file.parent, os.W_OK) else "immutable=1"

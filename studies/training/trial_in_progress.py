@@ -1,4 +1,4 @@
-"""Define a trial that runs: its number, when it began, and what its callers are told of each of its epochs."""
+"""Define a trial that runs: its number, when it began, and what its callers hear of each of its epochs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrialInProgress:
     on_epoch: OnEpoch
 
     def at_end_of(self, epoch: int, run: TrialRun) -> EpochEnded:
-        """Return what callers are told when an epoch has ended."""
+        """Return what callers hear when an epoch has ended."""
 
         def checkpoint() -> TrialCheckpoint:
             seconds = round(time.monotonic() - self.began, 3)

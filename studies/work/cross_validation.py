@@ -72,7 +72,7 @@ class CrossValidator:
     ) -> Trained:
         """Train a trial on each fold; for arguments and errors see `Trainer.train`.
 
-        `on_epoch` is told the scores of the folds that have ended, by which it may prune the trial.
+        `on_epoch` gets the scores of the folds that have ended, by which it may prune the trial.
         """
         results = [] if resume is None else list(resume.folds)
         for trainer in self.trainers[len(results) :]:

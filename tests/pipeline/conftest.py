@@ -3,10 +3,24 @@
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.run import Run
 from pipeline.state import run_lock
 from tests.pipeline.bowl_task import prepare_bowl
+
+
+@pytest.fixture
+def lrrt(tmp_path, monkeypatch):
+    """Run a command in this process, in an empty folder; return its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def lrrt(*arguments):
+        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    return lrrt
 
 
 @pytest.fixture

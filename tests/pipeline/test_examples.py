@@ -101,6 +101,18 @@ def test_a_model_that_reads_text_is_searched_and_tells_the_package_of_a_new_text
     assert np.argmax(model.predict(np.array([text], object), verbose=0)) == 0
 
 
+def test_an_lstm_on_a_time_series_is_searched_to_a_model_that_beats_a_constant_answer(run):
+    summary, model, task = run("series")
+    best = summary["best"]
+    constant = best["evaluation"]["constant"]
+
+    assert validation_loss(model, task) == pytest.approx(best["score"], rel=1e-4)
+    assert constant["answer"] == "the mean of the labels"
+    assert constant["loss"] == pytest.approx(np.var(task.validation[1]), rel=1e-4)
+    assert best["score"] < constant["loss"]
+    assert best["loading_code"] == 'import keras; model = keras.saving.load_model("best/model.keras")'
+
+
 def test_a_table_with_text_and_missing_values_is_searched(run):
     summary, model, task = run("titanic")
 

@@ -53,7 +53,7 @@ def stored_warm_start(run: Run) -> WarmStart | None:
 def first_values(run: Run, space: SearchSpace, warm: WarmStart | None) -> tuple[Values, ...]:
     """Return the values that are tried first: the user's, then those of the best of an earlier study.
 
-    Values that do not lie in the space are left out, which is told.
+    Values that do not lie in the space are left out, and a note says so.
 
     Args:
         run: the run, whose config has the user's.

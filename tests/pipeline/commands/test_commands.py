@@ -10,9 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli import app
 from pipeline.commands.options import seconds
 from pipeline.config.list_values import OPTIMIZERS
 from pipeline.failures import NoBounds
@@ -35,15 +33,9 @@ epochs = 3
 
 
 @pytest.fixture
-def lrrt(tmp_path, monkeypatch):
-    """Run a command in this process, in an empty folder; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-
-    def lrrt(*arguments):
-        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
-        return ended.exit_code, ended.stdout, ended.stderr
-
+def lrrt(lrrt, tmp_path, monkeypatch):
+    """Run a command with the modules of its folder."""
+    monkeypatch.syspath_prepend(tmp_path)
     return lrrt
 
 

@@ -8,9 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli import app
 from pipeline.failures import Interrupted
 from studies.storage import database as storages
 
@@ -62,19 +60,17 @@ top_retrained = 0
 
 
 @pytest.fixture
-def lrrt(tmp_path, monkeypatch):
-    """Run a command in this process, beside a config of a task; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+def lrrt(lrrt, tmp_path, monkeypatch):
+    """Run a command beside a config of a task."""
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "ending_tasks", raising=False)  # of another test's folder
     (tmp_path / "ending_tasks.py").write_text(TASKS)
 
-    def lrrt(*arguments, model="build_model", data="load_data"):
+    def on_task(*arguments, model="build_model", data="load_data"):
         Path("search.toml").write_text(CONFIG.format(model=model, data=data))
-        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
-        return ended.exit_code, ended.stdout, ended.stderr
+        return lrrt(*arguments)
 
-    return lrrt
+    return on_task
 
 
 @pytest.mark.parametrize(

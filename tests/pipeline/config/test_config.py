@@ -4,10 +4,8 @@ import json
 import tomllib
 
 import pytest
-from typer.testing import CliRunner
 
 from lrrt.optimizers import as_optimizers
-from pipeline.cli import app
 from pipeline.config.list_values import OPTIMIZERS, WITHOUT_MOMENTUM
 from pipeline.config.storage_url import is_storage_url, without_password
 from pipeline.config.study_table import StudyConfig
@@ -558,18 +556,6 @@ def test_the_optimizers_without_momentum_are_those_in_which_a_trial_finds_none()
         return True
 
     assert {name for name in OPTIMIZERS if not has_momentum(name)} == set(WITHOUT_MOMENTUM)
-
-
-@pytest.fixture
-def lrrt(tmp_path, monkeypatch):
-    """Run a command in this process, in an empty folder; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def lrrt(*arguments):
-        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
-        return ended.exit_code, ended.stdout, ended.stderr
-
-    return lrrt
 
 
 def test_init_writes_a_config_that_validate_accepts(lrrt, tmp_path):

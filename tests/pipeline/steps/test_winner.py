@@ -7,11 +7,9 @@ import jsonschema
 import keras
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import pipeline
 from lrrt.words import score_text
-from pipeline.cli import app
 from pipeline.console.events import Note
 from pipeline.console.stopping import Stopper
 from pipeline.failures import NoSuchTrial, NotFinished, TaskError, Terminated
@@ -212,10 +210,9 @@ def test_any_completed_trial_is_exported_with_the_score_that_it_had_and_others_a
         export_trial(settings, 0, **where, to=tmp_path.__class__("model.h5"))
 
 
-def test_the_command_refuses_a_trial_without_a_study_and_writes_nothing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    ended = CliRunner().invoke(app, ["export", "--trial", "3"], prog_name="lrrt")
+def test_the_command_refuses_a_trial_without_a_study_and_writes_nothing(lrrt, tmp_path):
+    code, shown, said = lrrt("export", "--trial", "3")
 
-    assert (ended.exit_code, ended.stdout) == (2, "")
-    assert "must hold a study with trials to export" in ended.stderr
+    assert (code, shown) == (2, "")
+    assert "must hold a study with trials to export" in said
     assert list(tmp_path.iterdir()) == []

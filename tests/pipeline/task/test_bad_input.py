@@ -3,9 +3,6 @@
 import sys
 
 import pytest
-from typer.testing import CliRunner
-
-from pipeline.cli import app
 
 CONFIG = """
 [task]
@@ -27,15 +24,9 @@ HOSTILE = [
 
 
 @pytest.fixture
-def lrrt(tmp_path, monkeypatch):
-    """Run a command in this process, in a folder with a config; return its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
+def lrrt(lrrt, tmp_path):
+    """Run a command in a folder with a config."""
     (tmp_path / "search.toml").write_text(CONFIG)
-
-    def lrrt(*arguments):
-        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
-        return ended.exit_code, ended.stdout, ended.stderr
-
     return lrrt
 
 

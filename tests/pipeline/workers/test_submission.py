@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli import app
 from pipeline.config.toml import builtin_config, load_config
 from pipeline.report.status import read_status
 from pipeline.run import Run
@@ -113,16 +111,11 @@ def test_a_dry_run_prints_the_job_and_writes_nothing(make):
 
 
 @pytest.fixture
-def lrrt(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def lrrt(lrrt, tmp_path):
+    """Run a command in a folder with a config."""
     (tmp_path / "search.toml").write_text(
         '[task]\nbuild_model = "pipeline.digits_example:build_model"\nload_data = "pipeline.digits_example:load_data"\n'
     )
-
-    def lrrt(*arguments):
-        ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
-        return ended.exit_code, ended.stdout, ended.stderr
-
     return lrrt
 
 

@@ -10,10 +10,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from typer.testing import CliRunner
 
 import pipeline
-from pipeline.cli import app
 from pipeline.console.events import Note, RangeTestDone, TrialDone
 from pipeline.failures import ForeignRun, RunLocked, Terminated
 from pipeline.report.status import in_words, read_status
@@ -155,19 +153,13 @@ def wait_for_all(have_ended):
         time.sleep(0.1)
 
 
-def lrrt(*arguments):
-    ended = CliRunner().invoke(app, list(arguments), prog_name="lrrt")
-    return ended.exit_code, ended.stdout, ended.stderr
-
-
 @pytest.fixture
-def search(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def search(lrrt, tmp_path):
     (tmp_path / "search.toml").write_text(lrrt("init")[1])
     return "search.toml"
 
 
-def test_a_study_that_does_not_exist_ends_with_2_and_makes_nothing(search, tmp_path):
+def test_a_study_that_does_not_exist_ends_with_2_and_makes_nothing(lrrt, search, tmp_path):
     code, shown, told = lrrt("worker", search)
 
     assert (code, shown) == (2, "")
@@ -176,7 +168,7 @@ def test_a_study_that_does_not_exist_ends_with_2_and_makes_nothing(search, tmp_p
 
 
 @pytest.mark.parametrize("verbose", [[], ["-v"]])
-def test_a_storage_that_does_not_answer_ends_with_69_and_never_shows_its_password(search, verbose, monkeypatch):
+def test_a_storage_that_does_not_answer_ends_with_69_and_never_shows_its_password(lrrt, search, verbose, monkeypatch):
     monkeypatch.setattr(storages, "OPENING_S", 0.2)
     monkeypatch.setenv("LRRT_STORAGE", "postgresql://me:s3cret@127.0.0.1:9/studies")
     code, shown, told = lrrt("worker", search, *verbose)
@@ -186,7 +178,7 @@ def test_a_storage_that_does_not_answer_ends_with_69_and_never_shows_its_passwor
     assert "s3cret" not in told
 
 
-def test_no_workers_are_refused(search):
+def test_no_workers_are_refused(lrrt, search):
     code, _, told = lrrt("run", search, "--workers", "0")
 
     assert code == 2
