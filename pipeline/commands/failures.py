@@ -40,9 +40,13 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
 
 def say_failure(raised: BaseException, *, verbose: bool) -> int:
     """Say on stderr what a command raised; return the exit code of the process."""
+    stop = _of_stop(raised)
+    if isinstance(stop, Stopped):  # it may have come amid an import, after which NumPy cannot be imported any more
+        say(f"lrrt: {_message(stop, stop.exit_code, verbose=verbose)}", sys.stderr)
+        return stop.exit_code
     from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
 
-    failure = _of_limit(_of_task(_of_stop(raised)))
+    failure = _of_limit(_of_task(raised))
     code = exit_code(failure)
     if verbose and code in WITH_TRACEBACK:
         traceback.print_exception(failure)

@@ -165,6 +165,35 @@ def test_a_run_of_another_config_ends_with_73_and_broken_state_with_74(lrrt, tmp
     assert lrrt("run", "search.toml")[0] == 74
 
 
+AMID_AN_IMPORT = """
+import signal, sys
+
+class Finder:
+    def find_spec(self, name, *others):
+        if name == "numpy._core._multiarray_umath":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["lrrt", "run"]
+from pipeline.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_amid_an_import_of_a_command_ends_it_with_130_and_one_line(pytestconfig, tmp_path):
+    """What was half imported, as NumPy, cannot be imported again."""
+    ended = subprocess.run(
+        [sys.executable, "-c", AMID_AN_IMPORT],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(pytestconfig.rootpath)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = "lrrt: stopped by Ctrl-C; run the same command again to go on.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", told)
+
+
 def test_ctrl_c_while_the_command_is_imported_ends_it_with_130_and_without_a_traceback(pytestconfig):
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "pipeline", "status"],
