@@ -28,6 +28,7 @@ said() {
 interrupt() {
     local code=$1 signal=$2 words=$3
     shift 3
+    : >stderr.txt # the words of the run before must not be taken for this one's
     "${lrrt[@]}" "$@" --progress plain >stdout.txt 2>stderr.txt &
     local running=$!
     until grep -q -- "$words" stderr.txt; do
