@@ -168,8 +168,8 @@ def _after(curves: Sequence[RangeCurve], readings: Sequence[Reading], *, was_nee
     first = readings[:1]
     doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
     why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
-    less = f", less the untrained losses of {'its' if len(readings) == 1 else 'their'} batches"
-    quieter = less if any(curve.untrained for curve in curves) else ""
+    batches = f"the untrained losses of {'its' if len(readings) == 1 else 'their'} batches"
+    quieter = f", from which {batches} are subtracted" if any(curve.untrained for curve in curves) else ""
     return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{quieter}{why})"
 
 
