@@ -11,7 +11,7 @@ from lrrt.variables import Values
 
 KEPT = 4  # seeds whose weights are kept for their next run
 ALIKE = (
-    "the model's weights are the same for every seed, such as where its builder calls set_random_seed: trainings with "
+    "the model's weights are the same for every seed, as when its builder calls set_random_seed: trainings with "
     "other seeds differ by the order of the data alone"
 )
 

@@ -168,7 +168,7 @@ def climbed(
 
 
 def _parts(loop: TrainingLoop | FitLoop, rates: Floats, seed: int, every: int) -> Iterator[tuple[Floats, Floats]]:
-    """Train a ramp part by part; where gradients are accumulated, a step is an update and takes several batches."""
+    """Train a ramp part by part; if gradients are accumulated, a step is an update and takes several batches."""
     per_update = loop.batches_per_update
     sizes = parts_of(len(rates), every)
     plans = loop.batches.plans([size * per_update for size in sizes], np.random.default_rng(seed))

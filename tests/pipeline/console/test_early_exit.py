@@ -66,7 +66,10 @@ GOOD = "import os, sys, threading\ndef build_model(): raise OSError('built')\nde
         ("sys.setrecursionlimit(150)", "raised OSError: built"),
         ("os.fork()", "raised OSError: built"),
         ("threading.Thread(target=lambda: 1 / 0, name='feeder').start()", "feeder ended early: it raised ZeroDivision"),
-        ("import atexit\natexit.register(lambda: 1 / 0)", "an exit handler raised ZeroDivisionError: division by zero ("),
+        (
+            "import atexit\natexit.register(lambda: 1 / 0)",
+            "an exit handler raised ZeroDivisionError: division by zero (",
+        ),
         (DELETED, "A destructor or an exit handler raised KeyError: 'gone' ("),
     ],
     ids=["graph mode", "recursion", "fork", "thread", "exit handler", "destructor"],
