@@ -57,7 +57,7 @@ def range_test(
     rate climbs until the loss has risen above its starting level. There are further repeats only while the bounds are
     in doubt. A compiled model that is passed in starts each repeat from its own weights, and is left exactly as it was
     found, also after an exception. A model that cannot run in a graph is trained through `model.fit`, many times
-    slower, and the watcher hears so.
+    slower, and the watcher is called with the reason.
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
@@ -79,7 +79,7 @@ def range_test(
         monitor_mode: "min", "max", or "auto" if Keras knows the metric's direction.
         confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
         jit: whether XLA trains; "auto" if that pays, see `lrrt.jit_choice`. Ramps are short, so that it seldom does.
-        watcher: hears what happens.
+        watcher: is called when something happens.
 
     Returns:
         Curves and bounds by label. The label is the optimizer's, followed by the batch size and the hyperparameters
@@ -154,7 +154,7 @@ def run_range_test(
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
         jit: whether XLA trains; see `range_test`.
-        watcher: hears what happens.
+        watcher: is called when something happens.
 
     Raises:
         ValueError: for a number of repeats, steps or epochs that is no count, or a training given in both.

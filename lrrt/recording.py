@@ -44,7 +44,7 @@ def record_curves(
         rates: of the ramp, shape `(num_steps,)`.
         repeats: the most curves; number i draws its weights and its order of the data from `seed + i`.
         seed: of the first.
-        on_repeat: told which repeat has ended, from 1.
+        on_repeat: is called with the number of each repeat that has ended, from 1.
     """
     loop = loops.get(optimizer, batch_size)
 
