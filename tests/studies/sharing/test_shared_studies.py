@@ -278,7 +278,7 @@ for life in range(6):
 
 def test_a_study_that_is_killed_at_any_statement_loses_nothing_and_repeats_nothing(url, name):
     shared(url, name, 1)
-    subprocess.run([sys.executable, "-c", KILLED_ANYWHERE, url, name], check=True, capture_output=True)
+    assert STARTER.run([url, name], program=KILLED_ANYWHERE).returncode == 0
     study = shared(url, name, 1, grace_s=1.0)
     before = {result.number: result for result in study.results()}
     num_trials = max(before) + 3
