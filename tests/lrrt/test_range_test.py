@@ -344,7 +344,7 @@ def test_fit_after_a_range_test_equals_fit_without_one(build_model):
         keras.utils.set_random_seed(4)
         model = build_model()
         if test_first:
-            lrrt.range_test(model, (x, y), ramp=SHORT, repeats=1)
+            lrrt.range_test(model, (x, y), optimizers=["adam"], ramp=SHORT, repeats=1)
         return model.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
 
     assert fitted(True) == fitted(False)
