@@ -65,7 +65,7 @@ def test_a_study_with_a_largest_gap_judges_every_trial_by_evaluated_losses_and_t
         model.run_eagerly = run_eagerly
         return model
 
-    data = (X[:48], Y[:48]), (X[60:90], Y[60:90])
+    data = (X[:32], Y[:32]), (X[60:90], Y[60:90])
     loops = Loops(build, data[0], optimizers=["adam"], batch_size=16, validation_data=data[1])
     space = SearchSpace((OptimizerRange("adam", 1e-3, 1e-1),), batch_sizes=(16,))
     with_gap, without = (
