@@ -5,6 +5,7 @@ have been made before. So it shows nothing of what a command imports, nor of how
 `python -m tests.starter N` serves requests on the socket N until its end.
 """
 
+import gc
 import json
 import os
 import resource
@@ -231,6 +232,7 @@ def import_all():
 def main():
     read_versions_of_tables_once()
     import_all()
+    gc.freeze()  # else each fork's collector goes through all that was imported, which copies it and takes over a second
     request, descriptors = serve(socket.socket(fileno=int(sys.argv[1])))
     become(request, *descriptors)
     run_request(request)

@@ -39,6 +39,11 @@ def first_losses(build_model, data=(X, Y), *, optimizers=("sgd",), **arguments):
     return np.array(losses)
 
 
+@pytest.fixture(scope="module")
+def dense_losses():
+    return first_losses(dense)
+
+
 def two_inputs():
     a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
     hidden = L.Dense(8, "relu")(L.Concatenate()([a, b]))
@@ -85,11 +90,10 @@ def attention():
         subclassed,
         unbuilt,
         attention,
-        lambda: compiled(L.Input((6,)), L.BatchNormalization(), L.Dropout(0.2), L.Dense(3, "softmax")),
         lambda: compiled(L.Input((6,)), L.Reshape((6, 1)), L.GRU(4), L.Dense(3, "softmax")),
         lambda: dense(loss=lambda y, p: keras.ops.mean(keras.losses.sparse_categorical_crossentropy(y, p))),
     ],
-    ids=["subclassed", "unbuilt", "attention", "BatchNorm and Dropout", "recurrent", "custom loss"],
+    ids=["subclassed", "unbuilt", "attention", "recurrent", "custom loss"],
 )
 def test_models_of_every_kind_are_tested(build_model):
     first_losses(build_model)
@@ -117,14 +121,14 @@ def test_several_inputs_and_outputs_come_as_tuples():
     first_losses(model, ((X[:, :4], X[:, 4:]), (Y, X[:, :1])))
 
 
-def test_lists_of_numbers_are_arrays():
-    np.testing.assert_array_equal(first_losses(dense, (X.tolist(), Y.tolist())), first_losses(dense, (X, Y)))
+def test_lists_of_numbers_are_arrays(dense_losses):
+    np.testing.assert_array_equal(first_losses(dense, (X.tolist(), Y.tolist())), dense_losses)
 
 
-def test_sample_weights_weigh():
+def test_sample_weights_weigh(dense_losses):
     halves = np.full(len(X), 0.5, "float32")
 
-    np.testing.assert_allclose(first_losses(dense, (X, Y, halves))[:3], first_losses(dense)[:3] / 2, rtol=1e-3)
+    np.testing.assert_allclose(first_losses(dense, (X, Y, halves))[:3], dense_losses[:3] / 2, rtol=1e-3)
 
 
 def test_class_weights_are_sample_weights_by_class():
@@ -277,8 +281,8 @@ def test_optimizers_of_every_kind_are_tested_and_left_alone(optimizer):
     assert not optimizer.built
 
 
-def test_one_optimizer_needs_no_list():
-    np.testing.assert_array_equal(first_losses(dense, optimizers=keras.optimizers.SGD()), first_losses(dense))
+def test_one_optimizer_needs_no_list(dense_losses):
+    np.testing.assert_array_equal(first_losses(dense, optimizers=keras.optimizers.SGD()), dense_losses)
 
 
 def test_a_linear_ramp_climbs_by_a_constant_amount():
@@ -337,9 +341,7 @@ print("equal")
     assert shown.stdout.endswith("equal\n"), shown.stderr
 
 
-@pytest.mark.parametrize(
-    ("monitor", "is_maximised", "every"), [("val_loss", False, 5), ("accuracy", True, 1), ("val_accuracy", True, 5)]
-)
+@pytest.mark.parametrize(("monitor", "is_maximised", "every"), [("val_loss", False, 5), ("accuracy", True, 1)])
 def test_what_is_watched_can_be_a_metric_or_validation_data(monitor, is_maximised, every):
     result = lrrt.range_test(
         lambda: dense(metrics=["accuracy"]),
@@ -498,7 +500,9 @@ def everything_of(model):
     ]
 
 
+@pytest.fixture(scope="module")
 def trained():
+    """A model that has been trained, which each test leaves as it found it."""
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
     model = compiled(
         L.Input((6,)), L.BatchNormalization(), L.Dropout(0.2), L.Dense(3, "softmax"),
@@ -509,14 +513,13 @@ def trained():
     return model
 
 
-def test_everything_of_a_model_is_left_as_found(tmp_path, monkeypatch):
+def test_everything_of_a_model_is_left_as_found(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model = trained()
-    before, optimizer = everything_of(model), model.optimizer
-    lrrt.range_test(model, (X, Y), optimizers=["sgd", "adam"], ramp=SHORT, batch_size=16, repeats=1)
+    before, optimizer = everything_of(trained), trained.optimizer
+    lrrt.range_test(trained, (X, Y), optimizers=["sgd", "adam"], ramp=SHORT, batch_size=16, repeats=1)
 
-    assert model.optimizer is optimizer
-    for got, expected in zip(everything_of(model), before, strict=True):
+    assert trained.optimizer is optimizer
+    for got, expected in zip(everything_of(trained), before, strict=True):
         np.testing.assert_equal(got, expected)
     assert list(tmp_path.iterdir()) == []
 
@@ -537,9 +540,8 @@ def test_global_generators_are_left_as_found():
     assert drawn(test_between=True) == drawn(test_between=False)
 
 
-def test_everything_is_left_as_found_after_ctrl_c(monkeypatch):
-    model = trained()
-    before = everything_of(model)
+def test_everything_is_left_as_found_after_ctrl_c(trained, monkeypatch):
+    before = everything_of(trained)
     train = TrainingLoop.train
 
     def interrupted(self, *arguments, **named):
@@ -548,7 +550,7 @@ def test_everything_is_left_as_found_after_ctrl_c(monkeypatch):
 
     monkeypatch.setattr(TrainingLoop, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        lrrt.range_test(model, (X, Y), ramp=SHORT, batch_size=16)
+        lrrt.range_test(trained, (X, Y), ramp=SHORT, batch_size=16)
 
-    for got, expected in zip(everything_of(model), before, strict=True):
+    for got, expected in zip(everything_of(trained), before, strict=True):
         np.testing.assert_equal(got, expected)

@@ -287,10 +287,10 @@ def test_the_picture_shows_the_median_of_the_repeats_that_tried_a_rate(doubtful)
             assert loss == pytest.approx(np.median([curve[lr] for curve in smoothed if lr in curve]))
 
 
-def test_three_range_tests_in_a_row_are_identical():
-    tests = [lrrt.range_test(build_model, digits(), optimizers=["adam"], ramp=SHORT, repeats=2) for _ in range(3)]
+def test_two_range_tests_in_a_row_are_identical():
+    tests = [lrrt.range_test(build_model, digits(), optimizers=["adam"], ramp=SHORT, repeats=2) for _ in range(2)]
 
-    assert tests[0].curves == tests[1].curves == tests[2].curves
+    assert tests[0].curves == tests[1].curves
 
 
 def test_a_compiled_model_is_left_exactly_as_found():
@@ -338,12 +338,14 @@ def unbuilt():
 
 @pytest.mark.parametrize("build_model", [build_model, unbuilt])
 def test_fit_after_a_range_test_equals_fit_without_one(build_model):
+    x, y = (part[:96] for part in digits())
+
     def fitted(test_first):
         keras.utils.set_random_seed(4)
         model = build_model()
         if test_first:
-            lrrt.range_test(model, digits(), ramp=SHORT, repeats=1)
-        return model.fit(*digits(), epochs=2, verbose=0, shuffle=False).history["loss"]
+            lrrt.range_test(model, (x, y), optimizers=["adam"], ramp=SHORT, repeats=1)
+        return model.fit(x, y, epochs=2, verbose=0, shuffle=False).history["loss"]
 
     assert fitted(True) == fitted(False)
 

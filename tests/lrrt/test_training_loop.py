@@ -90,8 +90,9 @@ def run(loops, optimizer, seed, *, rates=(0.01, 0.05, 0.02)):
     return np.concatenate(losses), np.array(val_losses), [np.array(value) for value in read(loop.model.variables)]
 
 
-@pytest.mark.parametrize("build_model", [mlp_with_dropout, convnet_with_batch_normalisation])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("build_model", "optimizer"), [(mlp_with_dropout, "adam"), (convnet_with_batch_normalisation, "sgd")]
+)
 def test_a_run_in_a_kept_loop_equals_one_in_a_new_loop_bit_for_bit(build_model, optimizer):
     train, validation = digits()
     kept = Loops(build_model, train, optimizers=["sgd", "adam"], validation_data=validation)
@@ -118,12 +119,10 @@ def schedule():
 @pytest.mark.parametrize(
     ("make_optimizer", "rate_at", "build_model"),
     [
-        (lambda rate: keras.optimizers.SGD(rate, momentum=0.9), lambda step: 0.05, plain_mlp),
-        (lambda rate: keras.optimizers.Adam(rate), lambda step: 0.05, plain_mlp),
-        (lambda rate: keras.optimizers.SGD(rate), None, plain_mlp),
-        (lambda rate: keras.optimizers.SGD(rate), lambda step: 0.05, mlp_with_added_losses),
+        (lambda rate: keras.optimizers.SGD(rate, momentum=0.9), None, plain_mlp),
+        (lambda rate: keras.optimizers.Adam(rate), lambda step: 0.05, mlp_with_added_losses),
     ],
-    ids=["sgd", "adam", "sgd with a schedule", "losses that layers add"],
+    ids=["momentum and a schedule", "adam, and losses that layers add"],
 )
 def test_an_epoch_is_an_epoch_of_fit(make_optimizer, rate_at, build_model):
     """Without shuffling, losses, validation losses and final weights are those of `fit`, short last batch included."""
@@ -136,13 +135,13 @@ def test_an_epoch_is_an_epoch_of_fit(make_optimizer, rate_at, build_model):
     )
     loop.restart(weights)
     num_batches = loop.batches.num_batches
-    table = [rate_at(step) if rate_at else float(schedule()(step)) for step in range(3 * num_batches)]
+    table = [rate_at(step) if rate_at else float(schedule()(step)) for step in range(2 * num_batches)]
     epochs = [
-        (loop.train(table[i * num_batches : (i + 1) * num_batches]).mean_loss(), loop.validate()) for i in range(3)
+        (loop.train(table[i * num_batches : (i + 1) * num_batches]).mean_loss(), loop.validate()) for i in range(2)
     ]
 
     source.compile(make_optimizer(0.05 if rate_at else schedule()), SPARSE, metrics=["accuracy"])
-    history = source.fit(*train, batch_size=32, epochs=3, shuffle=False, validation_data=validation, verbose=0).history
+    history = source.fit(*train, batch_size=32, epochs=2, shuffle=False, validation_data=validation, verbose=0).history
 
     np.testing.assert_allclose([loss for loss, _ in epochs], history["loss"], rtol=2e-6)
     np.testing.assert_allclose([loss for _, loss in epochs], history["val_loss"], rtol=2e-6)
@@ -157,7 +156,8 @@ def test_each_recorded_loss_is_its_own_batch_s_loss():
     loop = TrainingLoop(model, keras.optimizers.SGD(), as_batches((x, y), 32))
     losses = loop.train([1e-12] * 20).losses
 
-    expected = [model.evaluate(x[i : i + 32], y[i : i + 32], verbose=0)[0] for i in range(0, len(x), 32)]
+    by_sample = np.array(keras.losses.sparse_categorical_crossentropy(y, model(x)))
+    expected = [by_sample[i : i + 32].mean() for i in range(0, len(x), 32)]
     np.testing.assert_allclose(losses, (expected * 3)[:20], rtol=1e-6)
 
 

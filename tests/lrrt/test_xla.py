@@ -19,6 +19,11 @@ def data(seed=0):
     return x, (x[:, 0] > x[:, 1]).astype("int32"), rng.uniform(0.5, 2.0, NUM_SAMPLES).astype("float32")
 
 
+def validation_data():
+    """It ends with a short batch, too."""
+    return tuple(part[:67] for part in data(1))
+
+
 def model_of(*hidden):
     model = keras.Sequential([keras.layers.Input((6,)), *hidden, keras.layers.Dense(2, "softmax")])
     model.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
@@ -29,8 +34,8 @@ def with_batch_normalisation():
     return model_of(keras.layers.Dense(8, "relu"), keras.layers.BatchNormalization())
 
 
-def loop_of(build, optimizer="adam", dataset=None):
-    loops = Loops(build, dataset or data(), optimizers=[optimizer], batch_size=BATCH_SIZE)
+def loop_of(build, optimizer="sgd", dataset=None, validation=None):
+    loops = Loops(build, dataset or data(), optimizers=[optimizer], batch_size=BATCH_SIZE, validation_data=validation)
     return loops.get(optimizer), loops.initial_weights(0)
 
 
@@ -45,7 +50,7 @@ def trained(loop, weights, rates=RATES, *, uses_xla):
 @pytest.fixture(scope="module")
 def normalised():
     """A loop with BatchNorm, sample weights, a metric and short batches, and its initial weights."""
-    loop, weights = loop_of(with_batch_normalisation)
+    loop, weights = loop_of(with_batch_normalisation, "adam", validation=validation_data())
     assert loop.xla.reason == ""
     return loop, weights
 
@@ -102,23 +107,22 @@ def test_xla_compiles_once_for_runs_of_any_length(normalised):
     assert loop.xla.num_traces == 1
 
 
-def validated_loop(build=with_batch_normalisation):
-    """A loop whose validation data ends with a short batch, too, and its initial weights."""
-    validation = tuple(part[:67] for part in data(1))
-    loops = Loops(build, data(), optimizers=["adam"], batch_size=BATCH_SIZE, validation_data=validation)
-    return loops.get("adam"), loops.initial_weights(0)
-
-
 def epoch_of(loop, weights, rates=RATES[:5]):
     loop.uses_xla = True
     loop.restart(weights)
     return loop.epoch(rates, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("most_steps", [256, 2])  # an epoch in one call, in two
-def test_an_epoch_under_xla_shows_what_training_and_validation_by_the_graph_show(most_steps, monkeypatch):
-    monkeypatch.setattr(xla_program, "MOST_STEPS", most_steps)
-    loop, weights = validated_loop()
+@pytest.fixture
+def in_two_calls(monkeypatch):
+    """A loop whose epoch takes two calls, and its initial weights."""
+    monkeypatch.setattr(xla_program, "MOST_STEPS", 2)
+    return loop_of(model_of, validation=validation_data())
+
+
+@pytest.mark.parametrize("how", ["normalised", "in_two_calls"])
+def test_an_epoch_under_xla_shows_what_training_and_validation_by_the_graph_show(how, request):
+    loop, weights = request.getfixturevalue(how)
     steps, _, metrics = trained(loop, weights, RATES[:5], uses_xla=False)
     validation = {name: float(value) for name, value in loop.validation_logs().items()}
     assert loop.xla.reason == ""
@@ -134,13 +138,11 @@ def test_an_epoch_under_xla_shows_what_training_and_validation_by_the_graph_show
     assert loop.xla.num_traces == 1
 
 
-def test_an_epoch_under_xla_whose_loss_is_not_finite_is_not_validated():
-    loop, weights = validated_loop()
-    assert loop.xla.reason == ""
+def test_an_epoch_under_xla_whose_loss_is_not_finite_is_not_validated(normalised):
     rates = RATES[:5].copy()
     rates[3] = np.inf  # so the loss of the short batch, the last one, is not finite
 
-    epoch = epoch_of(loop, weights, rates)
+    epoch = epoch_of(*normalised, rates)
 
     assert len(epoch.steps.losses) == 5
     assert not epoch.steps.is_finite
@@ -154,7 +156,7 @@ def test_xla_trains_a_model_that_it_cannot_validate():
         def call(self, x, training=False):
             return x if training else x + tf.ensure_shape(tf.numpy_function(np.zeros_like, [x], tf.float32), x.shape)
 
-    loop, weights = validated_loop(lambda: model_of(InPython()))
+    loop, weights = loop_of(lambda: model_of(InPython()), validation=validation_data())
 
     assert loop.xla.reason == ""
     assert len(trained(loop, weights, uses_xla=True)[0].losses) == len(RATES)
@@ -178,7 +180,7 @@ def test_dropout_under_xla_drops_as_much_and_repeats_itself():
         model.compile("sgd", loss=lambda y, shown: keras.ops.mean(shown, axis=-1))
         return model
 
-    loop, weights = loop_of(build, "sgd", data()[:2])
+    loop, weights = loop_of(build, dataset=data()[:2])
     assert loop.xla.reason == ""
     (steps, *_), (again, *_) = (trained(loop, weights, 0 * RATES, uses_xla=True) for _ in range(2))
 
@@ -233,7 +235,7 @@ def test_text_is_trained_by_the_graph_and_a_watcher_hears_why():
 def test_a_range_test_under_xla_finds_the_bounds_of_one_without():
     ramp = lrrt.Ramp(1e-4, 10.0, 60)
     with_xla, without = (
-        lrrt.range_test(with_batch_normalisation, data(), optimizers=["adam"], ramp=ramp, batch_size=16, jit=jit)
+        lrrt.range_test(model_of, data(), optimizers=["adam"], ramp=ramp, batch_size=16, repeats=1, jit=jit)
         for jit in (True, False)
     )
 
@@ -241,8 +243,8 @@ def test_a_range_test_under_xla_finds_the_bounds_of_one_without():
     assert with_xla.bounds["adam"].high == pytest.approx(without.bounds["adam"].high, rel=1e-2)
 
 
-def test_auto_does_not_compile_for_a_short_training(normalised):
-    loop, weights = loop_of(with_batch_normalisation)
+def test_auto_does_not_compile_for_a_short_training():
+    loop, weights = loop_of(model_of)
 
     choice = choose(loop, "auto", weights, jit_choice.LEAST_STEPS - 1)
 

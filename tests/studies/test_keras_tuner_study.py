@@ -105,10 +105,14 @@ def test_a_study_prints_nothing_unasked(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.fixture(scope="module")
+def known():
+    return OptunaStudy(SMALL).run(Bowl(), num_trials=NUM_TRIALS)
+
+
 @pytest.mark.parametrize("sampler", ["random", "bayesian", "grid", "tpe"])
-def test_a_worker_that_joins_proposes_from_what_another_study_showed(sampler, tmp_path):
+def test_a_worker_that_joins_proposes_from_what_another_study_showed(sampler, known, tmp_path):
     """The storage has it, and the engine tries none of its points again."""
-    known = KerasTunerStudy(SMALL, directory=tmp_path / "known").run(Bowl(), num_trials=NUM_TRIALS)
     alone = KerasTunerStudy(SMALL, directory=tmp_path / "alone", sampler=sampler, known=known)
     KerasTunerStudy(SMALL, directory=tmp_path / "shared", sampler=sampler, known=known)
     joined = KerasTunerStudy(SMALL, directory=tmp_path / "shared", sampler=sampler, creates=False)

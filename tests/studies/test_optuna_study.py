@@ -18,6 +18,9 @@ class TestOptunaStudy(StudyContract):
         folder.mkdir(exist_ok=True)
         return OptunaStudy(space, storage=f"sqlite:///{folder}/study.db", **options)
 
+    def new(self, space, folder, **options):
+        return OptunaStudy(space, **options)
+
     @pytest.fixture(params=["tpe", "random", "qmc", "arms"])
     def sampler(self, request):
         return request.param

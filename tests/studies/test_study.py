@@ -63,7 +63,7 @@ def test_range_tests_and_ten_trials_trace_once_for_each_optimizer():
 
     loops = Loops(build_model, DATA["train"], optimizers=["sgd", "adam"], validation_data=DATA["validation"])
     run_range_test(loops, Ramp(num_steps=30), repeats=2)
-    trainer = Trainer(loops, epochs=2)
+    trainer = Trainer(loops, epochs=1)
     schedules = [
         "fixed",
         "linear",

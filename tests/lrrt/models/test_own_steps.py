@@ -72,11 +72,14 @@ def curve_of(build_model, data=X, **arguments):
     return lrrt.range_test(build_model, data, **options).curves["sgd"][0]
 
 
-@pytest.mark.parametrize("kind", [Autoencoder, Lazy])
+def in_batches():
+    return tf.data.Dataset.from_tensor_slices(X).batch(16)
+
+
 @pytest.mark.parametrize(
-    "make_data",
-    [lambda: X, lambda: (X,), lambda: tf.data.Dataset.from_tensor_slices(X).batch(16)],
-    ids=["x", "(x,)", "tf"],
+    ("kind", "make_data"),
+    [(Autoencoder, lambda: X), (Autoencoder, lambda: (X,)), (Lazy, lambda: X), (Lazy, in_batches)],
+    ids=["x", "(x,)", "x, lazy", "batches, lazy"],
 )
 def test_a_model_without_call_is_trained_on_x_alone(kind, make_data):
     losses = curve_of(lambda: build(kind), make_data()).losses
@@ -90,12 +93,11 @@ def test_it_trains_as_fit_trains_it():
     for is_ours in (True, False):
         keras.utils.set_random_seed(0)
         model = build(Autoencoder)
-        data = tf.data.Dataset.from_tensor_slices(X).batch(16)
         if is_ours:
-            lrrt.Loops(model, data, optimizers=["sgd"]).get("sgd").train([0.1] * 6)
+            lrrt.Loops(model, in_batches(), optimizers=["sgd"]).get("sgd").train([0.1] * 6)
         else:
             model.optimizer.learning_rate = 0.1
-            model.fit(data, epochs=2, shuffle=False, verbose=0)
+            model.fit(in_batches(), epochs=2, shuffle=False, verbose=0)
         trained.append(model.get_weights())
 
     for got, expected in zip(*trained, strict=True):

@@ -65,7 +65,7 @@ def test_a_study_with_a_largest_gap_judges_every_trial_by_evaluated_losses_and_t
         model.run_eagerly = run_eagerly
         return model
 
-    data = (X[:60], Y[:60]), (X[60:], Y[60:])
+    data = (X[:32], Y[:32]), (X[60:90], Y[60:90])
     loops = Loops(build, data[0], optimizers=["adam"], batch_size=16, validation_data=data[1])
     space = SearchSpace((OptimizerRange("adam", 1e-3, 1e-1),), batch_sizes=(16,))
     with_gap, without = (
@@ -125,7 +125,7 @@ def test_penalties_of_activities_are_left_out_whichever_way_a_trial_is_trained(w
         model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=way == "run_eagerly")
         return model
 
-    loops = Loops(build, (X[:60], Y[:60]), optimizers=["adam"], batch_size=16, validation_data=(X[60:], Y[60:]))
+    loops = Loops(build, (X[:60], Y[:60]), optimizers=["adam"], batch_size=16, validation_data=(X[60:90], Y[60:90]))
     callbacks = (lambda: [AtBatches()]) if way == "through fit" else None
     trainer = Trainer(loops, epochs=1, on_note=str, callbacks=callbacks)
     one = trainer.train(TrialConfig("adam", "fixed", 0.02, 16, own=(("strength", 0.05),)))
@@ -133,7 +133,7 @@ def test_penalties_of_activities_are_left_out_whichever_way_a_trial_is_trained(w
     plain.compile("adam", "sparse_categorical_crossentropy")
     plain.set_weights(trainer.as_trained(one.result, one.best_weights).get_weights())
 
-    assert one.result.score == pytest.approx(plain.evaluate(X[60:], Y[60:], verbose=0), rel=1e-4)
+    assert one.result.score == pytest.approx(plain.evaluate(X[60:90], Y[60:90], verbose=0), rel=1e-4)
     assert one.result.train_losses[0] < 2.0  # with its penalty it is more
 
 

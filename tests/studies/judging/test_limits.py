@@ -136,7 +136,8 @@ class Sleeper(keras.callbacks.Callback):
 
 def test_a_trial_that_hangs_in_a_callback_ends_as_timed_out_with_what_it_reached(loops):
     config = TrialConfig("sgd", "fixed", 0.2, 32)
-    trainer = Trainer(loops, epochs=4, patience=None, callbacks=lambda: [Sleeper()], max_trial_s=8.0)
+    whole = Trainer(loops, epochs=4, patience=None).train(config).result  # traces: two epochs take little of the time
+    trainer = Trainer(loops, epochs=4, patience=None, callbacks=lambda: [Sleeper()], max_trial_s=3.0)
     trained = trainer.train(config)
 
     assert trained.result.state is TrialState.TIMED_OUT
@@ -147,8 +148,7 @@ def test_a_trial_that_hangs_in_a_callback_ends_as_timed_out_with_what_it_reached
         *loops_validation(), verbose=0, return_dict=True
     )
     assert shown["loss"] == pytest.approx(trained.result.score, rel=1e-4)
-    again = Trainer(loops, epochs=4, patience=None).train(config).result
-    assert again.val_losses[:2] == trained.result.val_losses
+    assert whole.val_losses[:2] == trained.result.val_losses
 
 
 def loops_validation():
@@ -160,10 +160,12 @@ def loops_validation():
 def test_a_slow_trial_ends_after_the_epoch_in_which_its_time_was_used_up(loops):
     class Slow(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            time.sleep(0.5)
+            time.sleep(0.4)
 
-    trainer = Trainer(loops, epochs=400, patience=None, callbacks=lambda: [Slow()], max_trial_s=3.0)
-    result = trainer.train(TrialConfig("sgd", "fixed", 0.01, 32)).result
+    config = TrialConfig("sgd", "fixed", 0.01, 32)
+    Trainer(loops, epochs=1).train(config)  # traces: an epoch takes little of the time
+    trainer = Trainer(loops, epochs=400, patience=None, callbacks=lambda: [Slow()], max_trial_s=1.5)
+    result = trainer.train(config).result
     assert result.state is TrialState.TIMED_OUT
     assert 1 <= len(result.val_losses) < 20
 
