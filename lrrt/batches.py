@@ -43,7 +43,7 @@ class Batches(Protocol):
         """
 
     def plan(self, num_steps: int, rng: np.random.Generator | None) -> tuple[Any, ...]:
-        """Return what the loop needs to take `num_steps` batches; shuffled by `rng`, in order where it is None."""
+        """Return what the loop needs to take `num_steps` batches; shuffled by `rng`, in order if it is None."""
 
     def plans(self, sizes: Sequence[int], rng: np.random.Generator | None, *, begin: int = 0) -> list[tuple[Any, ...]]:
         """Return the plan of one run in parts of these sizes, to be taken in turn from part number `begin` on."""
@@ -59,7 +59,7 @@ class Batches(Protocol):
         """Return batch number `step` of a plan."""
 
     def sample(self, num_samples: int) -> Batch:
-        """Return a small batch: so many samples, where the data does not bring its own size."""
+        """Return a small batch: so many samples, if the data does not bring its own size."""
 
 
 def as_batches(
@@ -86,7 +86,7 @@ def as_batches(
 
 
 def _check_kind(data: Data, name: str) -> None:
-    """Refuse what is not data, with the remedy where it is clear what was meant."""
+    """Refuse what is not data, with the remedy if it is clear what was meant."""
     if data is None or isinstance(data, str | bytes | int | float):
         raise TypeError(
             f"{name} must be arrays (x, y), a batched tf.data.Dataset, a keras.utils.PyDataset or a generator of "

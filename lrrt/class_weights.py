@@ -1,4 +1,4 @@
-"""Turn the weights of classes into weights of samples, or of pixels where each has a label."""
+"""Turn the weights of classes into weights of samples, or of pixels if each has a label."""
 
 from __future__ import annotations
 

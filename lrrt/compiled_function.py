@@ -1,4 +1,4 @@
-"""Run a graph function: traced once, and by one thread where that is faster and safe."""
+"""Run a graph function: traced once, and by one thread if that is faster and safe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CompiledFunction:
     The operations of a short training step mostly wait for each other, so threads that hand them about only cost time:
     on a CPU one thread makes the steps of a small dense network 1.6 times faster, and those of a convolutional one, of
     0.1 s each, 1.2 times slower. So one thread runs short steps, and TensorFlow's usual way long ones. One thread would
-    wait for ever where loops or conditions inside the step need more threads than there are, so a function that has
+    wait for ever if loops or conditions inside the step need more threads than there are, so a function that has
     any of them is run in the usual way, as it is on GPUs and on several replicas. The results are the same.
 
     Args:
@@ -61,7 +61,7 @@ class CompiledFunction:
         return {node.op for nodes in functions for node in nodes}
 
     def trace(self) -> None:
-        """Trace it, where that has not been done; raises what the function raises."""
+        """Trace it, if that has not been done; raises what the function raises."""
         if self._traced is None:
             began = time.perf_counter()
             if not self._jit and _may_use_one_thread(self._function):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Fitted to full trainings of 42 real cases, as the bounds' factors are; benchmarks/bounds_quality.py scores them.
 NUM_RATES = 5  # trainings that the steps are enough for; with more each gets too few, with fewer an optimum is missed
-MOST_RATES = 10  # also where trainings diverge at once and hardly cost a step
+MOST_RATES = 10  # also if trainings diverge at once and hardly cost a step
 SPACING = 0.45  # decades between rates at the most, unless the bounds are too wide for it: 4 rates in usual bounds
 NUM_LOOKS = 5  # validations a rate; the lowest counts, as it does in a full training
 SETTLED = 1 / 3  # the last part of the steps, whose mean is the training loss that was reached
@@ -50,7 +50,7 @@ def confirm(
 
     The first ones are spread over the bounds. If the outermost does best, the next one lies as far beyond it as its
     neighbour lies before it, while that pays and as long as there are steps. Above the bounds it goes only by the
-    validation loss: where that lags behind the weights, the training loss favours rates that are too high.
+    validation loss: if that lags behind the weights, the training loss favours rates that are too high.
 
     Args:
         loops: the task, with validation data.
@@ -145,7 +145,7 @@ def _seen(runs: Mapping[float, tuple[list[float], Floats]], start_val_loss: floa
 def _train(
     loop: TrainingLoop | FitLoop, batches: Batches, weights: Values, lr: float, num_steps: int, seed: int
 ) -> tuple[list[float], Floats]:
-    """Return the validation losses at the looks and each step's loss; both end early where a loss is not finite."""
+    """Return the validation losses at the looks and each step's loss; both end early when a loss is not finite."""
     num_looks = min(NUM_LOOKS, num_steps)
     sizes = np.diff(np.arange(num_looks + 1) * num_steps // num_looks).tolist()
     loop.restart(weights)

@@ -26,7 +26,7 @@ def as_rows(value: Any, name: str) -> Any:
         name: what messages call the data.
 
     Returns:
-        A tensor, ragged where the value is; `SparseRows`, or `DiskRows`. Floats have Keras's own precision.
+        A tensor, ragged if the value is; `SparseRows`, or `DiskRows`. Floats have Keras's own precision.
 
     Raises:
         TypeError: for what is not made of numbers or of text, with one row a sample.

@@ -31,11 +31,11 @@ class RangeCurve:
     says what and how often; then bounds are read from it. `untrained[i]` is the loss of the same batch at the weights
     that the ramp began with, if it was measured: their difference is what was learnt, without what the batch's samples
     are like. `stop` is why the test ended, `seed` what its weights and its order of the data came from. `num_steps`
-    counts the training steps that it took, where they are more than those kept; what was trained after a breakdown is
+    counts the training steps that it took, if they are more than those kept; what was trained after a breakdown is
     not.
 
     Raises:
-        ValueError: unless `lrs`, `losses` and, where there is any, `monitored` have one length and the rates are
+        ValueError: unless `lrs`, `losses` and, if there is any, `monitored` have one length and the rates are
             positive and ascending.
     """
 
@@ -76,14 +76,14 @@ class RangeCurve:
         monitor: Monitor = LOSS,
         monitored: ArrayLike = (),
     ) -> Self:
-        """Cut what a range test recorded where its loss became non-finite or diverged.
+        """Cut what a range test recorded when its loss became non-finite or diverged.
 
         Args:
             lrs: rates tried, shape `(num_steps,)`.
-            losses: each step's own loss, shape `(num_steps,)` or shorter where the run stopped early.
+            losses: each step's own loss, shape `(num_steps,)` or shorter if the run stopped early.
             seed: what the initial weights and the order of the data came from.
             monitor: what was watched.
-            monitored: its values, of the losses' shape; left out where it is the loss.
+            monitored: its values, of the losses' shape; left out if it is the loss.
         """
         values = np.asarray(losses, float)
         rates = np.asarray(lrs, float)[: len(values)]

@@ -16,8 +16,8 @@ class EpochMetrics:
     """The metrics of a model's training from `begin` to `read`, which are what `fit` calls those of an epoch.
 
     A step that shows its own loss must find the trackers of losses reset. Compiled metrics hold no loss, so they are
-    left to add up. What is the model's own (a custom `train_step` has trackers) is reset; where it is one of Keras's
-    kinds, whose states are sums over samples, they are added up beside it, and where it is of another kind, nothing is
+    left to add up. What is the model's own (a custom `train_step` has trackers) is reset; if it is one of Keras's
+    kinds, whose states are sums over samples, they are added up beside it, and if it is of another kind, nothing is
     shown of it. Where a monitor watches a metric, each step shows that of its own, too, and an epoch shows none.
 
     Args:

@@ -27,7 +27,7 @@ Tell = Callable[[str, int, Any], None]
 class FitLoop:
     """Trains as a `TrainingLoop` does, with its optimizer, rates and order of the data, but one batch after the other.
 
-    It is many times slower. `model.fit` is called for each run of steps, without a graph where the model cannot be
+    It is many times slower. `model.fit` is called for each run of steps, without a graph if the model cannot be
     traced; `tell` with the name and the arguments of each hook at a batch. The loss that is told of a step is that
     step's own, not the mean so far.
 
@@ -45,11 +45,11 @@ class FitLoop:
 
     @cached_property
     def reason(self) -> str:
-        """Why the model cannot be trained in the loop, which is traced to find out; "" where it can.
+        """Why the model cannot be trained in the loop, which is traced to find out; "" if it can.
 
         Raises:
-            MemoryError, tf.errors.ResourceExhaustedError: where there is no room for the model.
-            BrokenStep: where its step returns no loss, which `fit` would not help.
+            MemoryError, tf.errors.ResourceExhaustedError: if there is no room for the model.
+            BrokenStep: if its step returns no loss, which `fit` would not help.
         """
         import tensorflow as tf
 
@@ -90,7 +90,7 @@ class FitLoop:
     ) -> Steps:
         """Train one step for each learning rate; arguments and result are those of `TrainingLoop.train`.
 
-        The run ends early where what is told of a batch sets `model.stop_training`, too.
+        The run ends early if what is told of a batch sets `model.stop_training`, too.
         """
         import tensorflow as tf
 
@@ -127,7 +127,7 @@ class FitLoop:
             num_batches: so many batches are looked at; None for all.
 
         Raises:
-            ValueError: where the loop has no validation data.
+            ValueError: if the loop has no validation data.
         """
         if self.validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
@@ -173,9 +173,9 @@ class FitLoop:
 
 
 def stream_of(batches: Batches, num_steps: int, plan: tuple[Any, ...], sizes: list[int] | None = None) -> Any:
-    """Return a tf.data.Dataset of so many batches, which `fit` refuses where the data ends before.
+    """Return a tf.data.Dataset of so many batches, which `fit` refuses if the data ends before.
 
-    Their sizes are added to `sizes`, and NO_MORE where the data ends.
+    Their sizes are added to `sizes`, and NO_MORE when the data ends.
     """
     import tensorflow as tf
 

@@ -29,7 +29,7 @@ def from_sequence(sequence: keras.utils.PyDataset, name: str) -> StreamBatches:
     firsts = [sequence[number] for number in range(1 if num_batches == 1 else 2)]
 
     def batches(num_steps: int, rng: np.random.Generator | None) -> Iterator[Batch]:
-        """Yield every batch once in each pass, in an order of its own where there is `rng`."""
+        """Yield every batch once in each pass, in an order of its own if there is `rng`."""
         left = num_steps
         while left > 0:
             order = range(left) if num_batches is None else np.arange(num_batches)

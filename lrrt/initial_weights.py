@@ -1,4 +1,4 @@
-"""Draw the weights that runs begin with: those of a model built under the run's seed, a few of which are kept."""
+"""Draw the weights that runs begin with: those of a model built under the run's seed, a few of which are stored."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from lrrt.variables import Values
 
-KEPT = 4  # seeds whose weights are kept for their next run
+KEPT = 4  # seeds whose weights are stored for their next run
 ALIKE = (
-    "the model's weights are the same for every seed, such as where its builder calls set_random_seed: trainings with "
+    "the model's weights are the same for every seed, as when its builder calls set_random_seed: trainings with "
     "other seeds differ by the order of the data alone"
 )
 

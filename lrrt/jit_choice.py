@@ -27,7 +27,7 @@ SLOW_ON_CPU = ("Conv", "StatelessRandom")
 
 @dataclass(frozen=True, slots=True)
 class JitChoice:
-    """Whether XLA trains a loop, and why, in words; "" where that needs none."""
+    """Whether XLA trains a loop, and why, in words; "" if that needs none."""
 
     uses_xla: bool
     reason: str = ""
@@ -71,7 +71,7 @@ def choose(loop: TrainingLoop, jit: Jit, weights: Values, planned_steps: int) ->
 
 
 def reason_for_graph(loop: TrainingLoop, weights: Values, planned_steps: int) -> str:
-    """Return why "auto" leaves a loop to TensorFlow's graph, and does not even compile it; "" where it does.
+    """Return why "auto" leaves a loop to TensorFlow's graph, and does not even compile it; "" if it does.
 
     Args:
         loop: what is trained; it can run in a graph.

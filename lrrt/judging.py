@@ -13,7 +13,7 @@ from lrrt.factors import HIDDEN_ABOVE_EDGE, LAGGING_LIFT, LAGGING_ROOM, ROOM, WI
 from lrrt.reading import Reading, Shape, read_curve
 
 SURE = 6.0  # standard errors of the drop, over all repeats together
-SURE_LOCALLY = 10.0  # where each smoothed loss has its own, from some six differences: 1 % of curves of noise exceed it
+SURE_LOCALLY = 10.0  # if each smoothed loss has its own, from some six differences: 1 % of curves of noise exceed it
 FAR = 1000.0  # times the first rate: even Lion's bounds, for a training of 200,000 updates, lie within it below an edge
 LOWER = "; lower start_lr"
 BELOW_RAMP = f"low lies below the first rate that was tried, where nothing was seen{LOWER}"
@@ -24,7 +24,7 @@ FROM_NOTHING = {
     "ftrl": "Ftrl's first step puts nearly 0 in place of the initial weights, at any rate, and hidden layers may not "
     "learn from there; a lower start_lr does not change that"
 }  # w = (1 - sqrt(n / n')) w - lr g / sqrt(n'), with n' = n + g^2 and n = .1 at the start (McMahan 2013, section 3.1)
-AGREEMENT = 10.0  # the factor within which the repeats' edges lie where they agree
+AGREEMENT = 10.0  # the factor within which the repeats' edges lie if they agree
 _NO_ANSWER = {
     Shape.FLAT: Verdict.FLAT,
     Shape.NOISY: Verdict.TOO_NOISY,
@@ -118,7 +118,7 @@ def find_bounds(
 def more_would_help(curves: Sequence[RangeCurve]) -> bool:
     """Say whether these curves leave a doubt that another repeat may dispel.
 
-    None may where the fall is far more than its noise in each of them: not where they lie, nor that they end too low.
+    None may if the fall is far more than its noise in each of them: not where they lie, nor that they end too low.
     """
     readings = _readings(curves)
     return any(reading.edge is None for reading in readings) or _doubt(readings, readings) is not None
@@ -168,8 +168,8 @@ def _after(curves: Sequence[RangeCurve], readings: Sequence[Reading], *, was_nee
     first = readings[:1]
     doubt = _doubt(first, first) if readings[0].edge is not None else readings[0].shape.value
     why = f", since of the first alone {doubt.split(';')[0]}" if was_needed and len(readings) > 1 and doubt else ""
-    less = f", less the untrained losses of {'its' if len(readings) == 1 else 'their'} batches"
-    quieter = less if any(curve.untrained for curve in curves) else ""
+    batches = f"the untrained losses of {'its' if len(readings) == 1 else 'their'} batches"
+    quieter = f", from which {batches} are subtracted" if any(curve.untrained for curve in curves) else ""
     return f" (after {len(readings)} curve{'s' if len(readings) > 1 else ''}{quieter}{why})"
 
 
@@ -199,7 +199,7 @@ def _is_hidden(seen: Sequence[Reading]) -> bool:
 
 
 def _with_room(reading: Reading, first_rate: tuple[float, ...]) -> Reading:
-    """Take back an edge that was read from a rise alone, where the ramp began too near to it to tell what is below."""
+    """Take back an edge that was read from a rise alone, if the ramp began too near to it to tell what is below."""
     if reading.shape is Shape.FALLS_UNSEEN and reading.edge is not None and reading.edge / ROOM <= first_rate[0]:
         return Reading(Shape.DIVERGES)
     return reading

@@ -24,7 +24,7 @@ OF_PAIRS = {
 
 
 def check_shapes(model: keras.Model, y: Any, y_pred: Any, name: str) -> None:
-    """Refuse labels of another shape than their output's where the loss would compare each with several predictions.
+    """Refuse labels of another shape than their output's if the loss would compare each with several predictions.
 
     Args:
         model: whose compiled loss is built.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lrrt.fit_loop import FitLoop
 
-UNKNOWN_SIZE = 32  # taken for the samples of a batch where the training data brings its own size
+UNKNOWN_SIZE = 32  # taken for the samples of a batch if the training data brings its own size
 
 
 class Loops:
@@ -41,20 +41,20 @@ class Loops:
         model: a function that returns a compiled model, KerasTuner's `build(hp)` or HyperModel, or a compiled model. A
             function's model starts each run from fresh weights drawn from the run's seed, so that it must make a new
             model at each call; a compiled model starts each run from the weights it came with.
-        data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights where there are any; a
+        data: what is trained on: arrays (x, y), dicts or tuples of arrays, with sample weights if there are any; a
             batched tf.data.Dataset; a keras.utils.PyDataset; a generator of batches.
         optimizers: names, Keras optimizers, or {label: either}.
-        batch_size: samples a batch where `get` names no other.
+        batch_size: samples a batch if `get` names no other.
         validation_data: what is validated on; of the kinds that `data` may have.
         class_weight: the weight of each class's samples, for labels that are class numbers or one-hot.
         steps_per_epoch: batches in an epoch; the next epoch goes on where it stopped. None for all of the data.
         hyperparameters: values for a `build(hp)`; its defaults hold for what is not named.
         monitor: what is recorded of each step: "loss", a compiled metric, or either with "val_" before it.
-        monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
+        monitor_mode: "min", "max", or "auto" if Keras knows the metric's direction.
 
     Raises:
-        TypeError: where the model or the data is of another kind.
-        ValueError: where the model is not compiled or not new at each call, or the data is empty, not finite, or does
+        TypeError: if the model or the data is of another kind.
+        ValueError: if the model is not compiled or not new at each call, or the data is empty, not finite, or does
             not fit the model.
     """
 
@@ -136,13 +136,13 @@ class Loops:
 
     @property
     def batch_size(self) -> int:
-        """Samples a batch where `get` names no other; 0 where the data brings its own size."""
+        """Samples a batch if `get` names no other; 0 if the data brings its own size."""
         return self.batches.batch_size
 
     def get(self, optimizer: str, batch_size: int | None = None) -> TrainingLoop | FitLoop:
         """Return the loop of this optimizer and batch size, made and traced at the first call.
 
-        It is a compiled one, or, where the model cannot be traced, one through `model.fit`, whose `reason` says why.
+        It is a compiled one, or, if the model cannot be traced, one through `model.fit`, whose `reason` says why.
 
         Raises:
             ValueError: for an unknown optimizer, or a batch size that does not fit the data.
@@ -178,7 +178,7 @@ class Loops:
         """Refuse batch sizes to be compared that `get` would refuse or ignore, without compiling anything.
 
         Raises:
-            ValueError: where one is no count or larger than the data, where two are the same, or where there are
+            ValueError: if one is no count or larger than the data, if two are the same, or if there are
                 several for data that brings its own size.
         """
         sizes = list(batch_sizes)

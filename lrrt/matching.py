@@ -134,7 +134,7 @@ def _other_than_widths(batches: Batches) -> int:
 
 
 def _trace_loss(model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
-    """Build the compiled loss and try it, in a graph, where Keras never takes the rows of one y for several y."""
+    """Build the compiled loss and try it, in a graph, if Keras never takes the rows of one y for several y."""
     import tensorflow as tf
 
     def loss() -> Any:
@@ -175,7 +175,7 @@ def check_fixed_size(required: int | None, batch_size: int) -> None:
 
 
 def _fits(model: keras.Model, x: Any) -> bool:
-    """Say whether a batch has as many arrays as the model has inputs, of their shapes and of text where they are."""
+    """Say whether a batch has as many arrays as the model has inputs, of their shapes and of text if they are."""
     import keras
 
     inputs, arrays = getattr(model, "inputs", None) if model.built else None, keras.tree.flatten(x)

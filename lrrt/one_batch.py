@@ -27,7 +27,7 @@ def run_on_batch(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Run a step on one batch; return its loss and its metric, of this batch alone.
 
-    What the metrics remember of earlier batches is reset before. Each replica takes its share of the batch; where they
+    What the metrics remember of earlier batches is reset before. Each replica takes its share of the batch; if they
     cannot be equal, the first samples are taken again.
 
     Args:

@@ -43,7 +43,7 @@ def check_optimizers(model: keras.Model) -> None:
 
 
 def check_test_step(model: keras.Model, validation: Batches | None) -> None:
-    """Try a `test_step` on a batch of validation data, where a model's class has a `train_step` or a loss of its own.
+    """Try a `test_step` on a batch of validation data, if a model's class has a `train_step` or a loss of its own.
 
     A class that makes its loss in its `train_step` alone trains, and fails when it is validated.
 

@@ -123,7 +123,7 @@ def _draw_all(
 def _band(series: Sequence[Series]) -> tuple[Floats, Floats, Floats, Floats]:
     """Return rates, and least, median and largest value of the repeats that tried each.
 
-    Repeats try rates of the same ramp; later ones begin further up, and each ends where it diverges. The rates go as
+    Repeats try rates of the same ramp; later ones begin further up, and each ends when it diverges. The rates go as
     far as at least half of the repeats do.
     """
     end = sorted(lrs[-1] for lrs, _ in series)[len(series) // 2]

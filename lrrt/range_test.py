@@ -57,11 +57,11 @@ def range_test(
     rate climbs until the loss has risen above its starting level. There are further repeats only while the bounds are
     in doubt. A compiled model that is passed in starts each repeat from its own weights, and is left exactly as it was
     found, also after an exception. A model that cannot run in a graph is trained through `model.fit`, many times
-    slower, and the watcher hears so.
+    slower, and the watcher is called with the reason.
 
     Args:
         build_model: returns a compiled model, or is one; see `Loops`.
-        data: what is trained on; see `Loops`. It is cycled, shuffled anew, where it has fewer batches than steps.
+        data: what is trained on; see `Loops`. It is cycled, shuffled anew, if it has fewer batches than steps.
         optimizers: names, Keras optimizers, or {label: either}.
         ramp: the rates that are tried; by default 100 steps from 1e-7 to 10. One over eight decades or more begins two
             decades later, unless that leaves a doubt.
@@ -76,14 +76,14 @@ def range_test(
         hyperparameters: several models to be compared, each as values for a `build(hp)`.
         monitor: what is watched: "loss", a compiled metric, or either with "val_" before it, which is measured on 256
             samples of the validation data at every fifth step.
-        monitor_mode: "min", "max", or "auto" where Keras knows the metric's direction.
+        monitor_mode: "min", "max", or "auto" if Keras knows the metric's direction.
         confirm_steps: so many training steps at each of a few constant rates inside the bounds, to sharpen them.
         jit: whether XLA trains; "auto" if that pays, see `lrrt.jit_choice`. Ramps are short, so that it seldom does.
-        watcher: hears what happens.
+        watcher: is called when something happens.
 
     Returns:
         Curves and bounds by label. The label is the optimizer's, followed by the batch size and the hyperparameters
-        where there are several: "adam, batch_size=128, units=64".
+        if there are several: "adam, batch_size=128, units=64".
 
     Raises:
         TypeError, ValueError: for each argument out of its domain, naming what was received.
@@ -145,16 +145,16 @@ def run_range_test(
     Args:
         loops: the task.
         ramp: the rates that are tried.
-        optimizers: which of the loops' optimizers; all where there are none.
+        optimizers: which of the loops' optimizers; all if there are none.
         repeats: the most curves of each case.
         seed: repeat number i draws its weights and its order of the data from `seed + i`.
         training_steps: updates of the training to come; see `range_test`.
         training_epochs: the same in epochs, so that each batch size has the updates of its own training.
-        batch_sizes: samples a batch; the loops' own where there are none.
+        batch_sizes: samples a batch; the loops' own if there are none.
         confirm_steps: training steps at each of a few constant rates inside the bounds, to sharpen them.
         hyperparameters: what tells the loops' model from others; added to the labels.
         jit: whether XLA trains; see `range_test`.
-        watcher: hears what happens.
+        watcher: is called when something happens.
 
     Raises:
         ValueError: for a number of repeats, steps or epochs that is no count, or a training given in both.

@@ -14,7 +14,7 @@ from lrrt.stream import ITERATED_AGAIN
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a run of the loop recorded; it is shorter than its table of rates where a loss was not finite.
+    """What a run of the loop recorded; it is shorter than its table of rates if a loss was not finite.
 
     `losses` has each step's own loss, `sizes` the samples in its batch, `monitored` what the loop's monitor showed at
     it; all of shape `(num_steps,)`.
@@ -37,7 +37,7 @@ class Steps:
 class Epoch:
     """What an epoch of a loop showed.
 
-    `training` and `validation` have metrics by name, as Keras's logs do, and `validation` the loss; it is empty where a
+    `training` and `validation` have metrics by name, as Keras's logs do, and `validation` the loss; it is empty if a
     training loss was not finite. `penalty` is what regularizers added to the validation loss.
     """
 
@@ -48,5 +48,5 @@ class Epoch:
 
 
 def data_ended(num_steps: int) -> ValueError:
-    """Return what is raised where data ends before a run of so many steps."""
+    """Return what is raised if data ends before a run of so many steps."""
     return ValueError(f"The data must last for {num_steps} more steps, but it ended before. {ITERATED_AGAIN}")

@@ -44,7 +44,7 @@ def record_curves(
         rates: of the ramp, shape `(num_steps,)`.
         repeats: the most curves; number i draws its weights and its order of the data from `seed + i`.
         seed: of the first.
-        on_repeat: told which repeat has ended, from 1.
+        on_repeat: is called with the number of each repeat that has ended, from 1.
     """
     loop = loops.get(optimizer, batch_size)
 
@@ -168,7 +168,7 @@ def climbed(
 
 
 def _parts(loop: TrainingLoop | FitLoop, rates: Floats, seed: int, every: int) -> Iterator[tuple[Floats, Floats]]:
-    """Train a ramp part by part; where gradients are accumulated, a step is an update and takes several batches."""
+    """Train a ramp part by part; if gradients are accumulated, a step is an update and takes several batches."""
     per_update = loop.batches_per_update
     sizes = parts_of(len(rates), every)
     plans = loop.batches.plans([size * per_update for size in sizes], np.random.default_rng(seed))

@@ -37,7 +37,7 @@ def sharpen(
     suggested]`, moved into what they were and what was tried beyond, and kept from rates that diverged.
 
     Judged is the validation loss. A moving average of BatchNorm lags behind weights that have moved for a few steps
-    only: where the short trainings have too few for it to follow, or where no rate's validation loss has fallen by a
+    only: if the short trainings have too few for it to follow, or if no rate's validation loss has fallen by a
     tenth of what its training loss has, the training loss is judged on instead.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 from lrrt.smoothing import RESOLUTION, SIGNIFICANT, Floats
 
 # Fitted to full trainings of 42 real cases, as the bounds' factors are; benchmarks/bounds_quality.py scores it.
-TRUSTED = 0.1  # where validation shows a smaller part of the progress than training does, training is judged on
+TRUSTED = 0.1  # if validation shows a smaller part of the progress than training does, training is judged on
 
 
 @dataclass(frozen=True, slots=True)

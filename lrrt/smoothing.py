@@ -122,7 +122,7 @@ def _error_of(change: Any, num_losses: Any) -> Any:
 def find_breakdown(lrs: ArrayLike, losses: ArrayLike, errors: Floats | None = None) -> int | None:
     """Find the first step at which the smoothed loss has diverged, given losses that are finite.
 
-    It has where it stands above the starting level after it had fallen below it, both by more than noise. The unit is
+    It has if it stands above the starting level after it had fallen below it, both by more than noise. The unit is
     the noise, so that losses which are negative, near zero, shifted or scaled are judged alike.
 
     Args:

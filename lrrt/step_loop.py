@@ -55,7 +55,7 @@ def train_steps(
         loop: the model, its optimizer and what is recorded of each step.
         take: returns the batch of a step.
         rates: learning rates, shape `(most_steps,)`.
-        momenta: of the same shape, or empty where the loop has no variable for the momentum.
+        momenta: of the same shape, or empty if the loop has no variable for the momentum.
         num_steps: how many of the rates are trained with.
 
     Returns:

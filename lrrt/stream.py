@@ -64,7 +64,7 @@ class StreamBatches:
         return [(iter(self.open_stream(sum(sizes), rng).skip(num_taken)),)] * len(sizes)
 
     def repeatable(self, num_steps: int) -> StreamBatches:
-        """Return the same, or, where batches are read once, the next `num_steps` of them, kept in memory.
+        """Return the same, or, if batches are read once, the next `num_steps` of them, kept in memory.
 
         Raises:
             ValueError: if the data ends before, or these batches need more than a gibibyte.

@@ -38,11 +38,11 @@ class TrainingLoop:
     replica of the strategy that the model was built under.
 
     Args:
-        model: a compiled model; completed on a first batch where it is not built. Its optimizer is replaced while the
+        model: a compiled model; completed on a first batch if it is not built. Its optimizer is replaced while the
             loop runs.
         optimizer: a Keras optimizer whose learning rate is a number; the loop builds and owns it.
         batches: what is trained on.
-        validation: what `validate` and a validation monitor judge on; None where there is none.
+        validation: what `validate` and a validation monitor judge on; None if there is none.
         monitor: what else is recorded of each step; by default its loss.
         shared: what other loops of the model have, too.
     """
@@ -127,14 +127,14 @@ class TrainingLoop:
         Args:
             rates: learning rates, shape `(num_steps,)`.
             rng: shuffles the data; None keeps its order.
-            momenta: the momentum of each step, shape `(num_steps,)`, where the loop has a variable for it.
+            momenta: the momentum of each step, shape `(num_steps,)`, if the loop has a variable for it.
             plan: which batches are trained on, from a `plans` of batches like the loop's, in place of `rng`.
 
         Returns:
             What each step showed. A loss that is not finite is recorded and ends the run.
 
         Raises:
-            ValueError: where the data ends before the rates do, or momenta are not one for each rate.
+            ValueError: if the data ends before the rates do, or momenta are not one for each rate.
         """
         return Steps(*self._run(self.xla.train if self.uses_xla else self.in_graph, rates, rng, momenta, plan))
 
@@ -159,7 +159,7 @@ class TrainingLoop:
         moving = np.asarray([] if momenta is None else momenta, np.float32)
         if len(moving) != (0 if self.momentum is None else len(table)):
             raise ValueError(
-                "`momenta` must have one for each rate where the loop has a variable for it, and none elsewhere, got "
+                "`momenta` must have one for each rate if the loop has a variable for it, and none if not, got "
                 f"{len(moving)} for {len(table)} rates."
             )
         with self.running():
@@ -184,7 +184,7 @@ class TrainingLoop:
         """Return the validation loss, as `model.evaluate` does: the mean over all samples; `penalty` has its penalties.
 
         Raises:
-            ValueError: where the loop has no validation data.
+            ValueError: if the loop has no validation data.
         """
         if self._validation is None:
             raise ValueError("The loop must have validation data to validate on, got none.")
@@ -196,7 +196,7 @@ class TrainingLoop:
         """Return the loss and the metrics of the validation data, as `model.evaluate` does.
 
         Raises:
-            ValueError: where the loop has no validation data.
+            ValueError: if the loop has no validation data.
         """
         self.metrics.begin()
         loss = self.validate()

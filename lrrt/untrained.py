@@ -55,6 +55,6 @@ class UntrainedLosses:
 
 
 def _is_quieter(differences: Floats, curve: RangeCurve) -> bool:
-    """Say whether differences scatter less than losses where nothing is learnt yet; of other batches they do not."""
+    """Say whether differences scatter less than losses while nothing is learnt yet; of other batches they do not."""
     first = slice(plateau_size(curve.lrs))
     return bool(np.median(np.abs(np.diff(differences[first]))) < np.median(np.abs(np.diff(curve.losses[first]))) / 2)

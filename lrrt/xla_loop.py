@@ -34,10 +34,10 @@ class XlaLoop:
 
     @property
     def reason(self) -> str:
-        """Why the model cannot be trained under XLA, which compiles it to find out; "" where it can.
+        """Why the model cannot be trained under XLA, which compiles it to find out; "" if it can.
 
         Raises:
-            MemoryError: where there is no room for it.
+            MemoryError: if there is no room for it.
         """
         if self._reason is None:
             began = time.perf_counter()
@@ -47,7 +47,7 @@ class XlaLoop:
 
     @property
     def obstacle(self) -> str:
-        """What rules XLA out before it is tried; "" where nothing does."""
+        """What rules XLA out before it is tried; "" if nothing does."""
         if not isinstance(self.loop.batches, ArrayBatches):
             return "the data is not in arrays"
         if not _is_on_device(self.loop.batches):

@@ -90,7 +90,7 @@ class XlaProgram:
         Args:
             part: of the run.
             rates: of its steps.
-            momenta: of its steps; empty where the loop has no variable for it.
+            momenta: of its steps; empty if the loop has no variable for it.
             index: its samples, in the order of its batches.
 
         Returns:

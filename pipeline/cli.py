@@ -13,7 +13,7 @@ from pipeline.commands.train import export, range_, run, search
 from pipeline.console.early_exit import (
     let_warnings_be_no_errors,
     make_exits_of_others_faults,
-    say_what_threads_raise,
+    say_what_is_raised_aside,
 )
 from pipeline.console.hanging import without_teardown
 from pipeline.console.open_files import allow_open_files
@@ -64,7 +64,7 @@ def main() -> None:
     let_warnings_be_no_errors()
     allow_open_files()
     make_exits_of_others_faults()
-    say_what_threads_raise()
+    say_what_is_raised_aside()
     with without_teardown():
         try:
             app(prog_name="lrrt")

@@ -43,7 +43,7 @@ def run_worker(
         out: the folder of the results, to which nothing is written but TensorBoard's logs.
         state: the folder of checkpoints and weights, and, without a storage in the config, of the study.
         worker_id: the same when this worker is started again; None for what its batch scheduler says.
-        on_event: hears what happens.
+        on_event: is called with each event.
         stopper: may stop it.
 
     Raises:
@@ -80,7 +80,7 @@ def submit_stage(
         num_workers: tasks at a time.
         app_dir: where workers on this machine find the task's module.
         dry_run: takes the job as text, if nothing is to be written or submitted.
-        on_event: hears what happens.
+        on_event: is called with each event.
         stopper: may stop a run on this machine.
 
     Raises:

@@ -71,7 +71,7 @@ def run_stage(
         out: the folder of the results.
         state: the folder of the progress; the same call with the same folders goes on where it was left.
         workers: processes on this machine that train in this one's place; None if this one trains.
-        on_event: hears what happens; see `pipeline.console`.
+        on_event: is called with each event; see `pipeline.console`.
         stopper: may stop the run before its end; see `pipeline.console.stopping`.
 
     Raises:

@@ -90,7 +90,7 @@ class Objective:
     def values(
         self, train_losses: Sequence[float], val_losses: Sequence[float], metrics: Mapping[str, Sequence[float]]
     ) -> tuple[float, ...]:
-        """Return its value in each epoch, NaN where an epoch has none.
+        """Return its value in each epoch, NaN if an epoch has none.
 
         Args:
             train_losses: of each epoch.

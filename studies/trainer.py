@@ -68,7 +68,7 @@ class Trainer:
             thread it also ends a callback that hangs.
         callbacks: `(config)` or `()` -> the trial's Keras callbacks. It is also called twice at once, to check the
             callbacks, and that they are new each time.
-        jit: whether XLA trains, which draws other numbers for dropout: True, False, or "auto" where steps measured both
+        jit: whether XLA trains, which draws other numbers for dropout: True, False, or "auto" if steps measured both
             ways show that it pays, see `lrrt.jit_choice`. A study stores what was chosen, for all trials of a kind.
         on_note: called with a sentence for the user about how trials are trained.
 

@@ -110,7 +110,7 @@ class TrialResult:
     def generalisation_gap(self) -> float | None:
         """Validation minus training loss after the best epoch; None if they give none.
 
-        The training loss is the evaluated one; where it is not known, the mean over that epoch.
+        The training loss is the evaluated one; if it is not known, the mean over that epoch.
         """
         if self.best_epoch is None or not self.val_losses:
             return None

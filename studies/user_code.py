@@ -95,7 +95,7 @@ def left_as_found() -> Iterator[None]:
 def is_stop(error: BaseException) -> bool:
     """Say whether an exception asks this process to stop, and is not a user's code leaving by that door.
 
-    A signal raises an exception of this project's, or, where Python's own handler is set, a plain KeyboardInterrupt.
+    A signal raises an exception of this project's, or, if Python's own handler is set, a plain KeyboardInterrupt.
     """
     if isinstance(error, GeneratorExit):
         return True

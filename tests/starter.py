@@ -21,6 +21,7 @@ import types
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from pipeline.console.hanging import without_teardown
 from tests.optuna_versions import read_versions_of_tables_once
 from tests.undrawn import undrawn
 
@@ -193,7 +194,10 @@ def run_request(request):
             return
         sys.path.insert(0, "")
         sys.modules["__main__"] = main_module = types.ModuleType("__main__")
-        exec(compile(program, "<string>", "exec"), vars(main_module))
+        # Python takes a second and a half to take down what was imported here.
+        with without_teardown():
+            exec(compile(program, "<string>", "exec"), vars(main_module))
+            sys.exit()
 
 
 def set_limits(limits):

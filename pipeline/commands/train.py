@@ -1,4 +1,4 @@
-"""Define the commands that train: run, range, search, and export where weights are not stored."""
+"""Define the commands that train: run, range, search, and export, if weights are not stored."""
 
 import sys
 from pathlib import Path

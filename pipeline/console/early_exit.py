@@ -1,4 +1,4 @@
-"""Keep others from ending the command, or from writing tracebacks: the task's code and threads, libraries' warnings."""
+"""Keep others from ending the command, or from writing tracebacks: the task's code, libraries' warnings."""
 
 from __future__ import annotations
 
@@ -36,20 +36,22 @@ def make_exits_of_others_faults() -> None:
     os._exit = checked
 
 
-def say_what_threads_raise() -> None:
-    """Say in a sentence what a thread of the task's code raises, which ends the thread alone."""
+def say_what_is_raised_aside() -> None:
+    """Say in a sentence what the task's code raises where Python passes it on to nobody, and the command goes on.
 
-    def hook(raised: threading.ExceptHookArgs) -> None:
-        if raised.exc_value is None or isinstance(raised.exc_value, SystemExit):
-            return
-        from lrrt.words import printable  # not before: it imports much
-        from studies.user_errors import sentence_of
+    It may be a thread, which ends, a destructor, or an exit handler.
+    """
 
+    def of_thread(raised: threading.ExceptHookArgs) -> None:
         name = "" if raised.thread is None else f" {raised.thread.name}"
-        message = printable(sentence_of(raised.exc_value, f"The thread{name} ended early: it"))
-        os.write(2, f"lrrt: {message}\n".encode(errors="replace"))
+        if not isinstance(raised.exc_value, SystemExit):
+            _say(raised.exc_value, f"The thread{name} ended early: it")
 
-    threading.excepthook = hook
+    def of_others(raised: sys.UnraisableHookArgs) -> None:
+        if not sys.is_finalizing():  # then nothing can be imported any more, and nothing is left to mend
+            _say(raised.exc_value, "A destructor or an exit handler")
+
+    threading.excepthook, sys.unraisablehook = of_thread, of_others
 
 
 def let_warnings_be_no_errors() -> None:
@@ -59,3 +61,12 @@ def let_warnings_be_no_errors() -> None:
     """
     for one in [one for one in warnings.filters if one[0] == "error"]:
         warnings.filters.remove(one)  # type: ignore[attr-defined]  # a list, though typed as a sequence
+
+
+def _say(error: BaseException | None, law: str) -> None:
+    if error is None:
+        return
+    from lrrt.words import printable  # not before: it imports much
+    from studies.user_errors import sentence_of
+
+    os.write(2, f"lrrt: {printable(sentence_of(error, law))}\n".encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Let a command open as many files as it needs, and say so where it may not."""
+"""Let a command open as many files as it needs, and say so if it may not."""
 
 from __future__ import annotations
 

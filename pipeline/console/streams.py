@@ -34,7 +34,7 @@ def reopen_closed() -> None:
 def say(text: str, stream: TextIO) -> None:
     """Write a line; if the reader has left, discard this and all later lines, and let the run go on.
 
-    So it does where messages lead to a disk that is full.
+    So it does if messages lead to a disk that is full.
 
     Raises:
         OSError: if what the command is asked for, on stdout, cannot be written.

@@ -162,7 +162,7 @@ def _as_dict(data: Any, load_data: str) -> Mapping[str, Data]:
     is_data = any(hasattr(data, name) for name in ("shape", "element_spec", "num_batches", "__next__"))
     remedy = ' Return it as {"train": ..}.' if is_data else ""
     raise TaskError(
-        f'{load_data} must return a dict with the key "train", and "validation" and "test" where there are any; or '
+        f'{load_data} must return a dict with the key "train", and "validation" and "test" if there are any; or '
         f"(x, y), (x_test, y_test); or (x, y); got {got}.{remedy}"
     )
 

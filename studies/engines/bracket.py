@@ -2,7 +2,7 @@
 
 Bounds may be wrong, and those of several optimizers are often wrong alike. So the first trials bracket the best rate,
 as a line search does, and step outwards, further each time, as long as that is better (Press et al., Numerical Recipes,
-section 10.1). That takes three trials where the bounds are right, and four or five where they are a decade off. Inside
+section 10.1). That takes three trials if the bounds are right, and four or five if they are a decade off. Inside
 the bracket the next rate lies at the side of the best one to which a parabola through it and its neighbours points, at
 a golden section or, if that is further, at the lowest point of the parabola (section 10.2).
 """

@@ -109,6 +109,8 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
         hint = ": pip install 'lrrt[postgresql]'" if parts.drivername == "postgresql+psycopg" else ""
         raise NoDriver(f"A storage of {parts.drivername} needs a package that is not installed{hint}.") from error
     except RuntimeError as error:
+        if type(error) is not RuntimeError:  # Optuna's has no class of its own; RecursionError is one too
+            raise
         raise StorageOfAnotherVersion(f"The storage at {address(url)} is of another version. {error}") from error
     weakref.finalize(storage, storage.engine.dispose)  # its connections must not outlive it
     if is_sqlite and not is_look:

@@ -1,4 +1,4 @@
-"""Read and write Optuna's tables directly, where it has no interface that will do.
+"""Read and write Optuna's tables directly, if it has no interface that will do.
 
 Optuna 5 adds a running trial by some 30 statements, and ends one by three transactions and one more for each of its
 intermediate values. Here a trial takes two transactions of five statements, so that the bookkeeping of a short trial

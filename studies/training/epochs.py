@@ -16,7 +16,7 @@ def train_epochs(run: TrialRun, progress: TrialInProgress, loops: Loops, patienc
 
     Args:
         run: the trial's, begun or resumed.
-        progress: says what the trial is, and hears of each of its epochs.
+        progress: says what the trial is, and is called after each of its epochs.
         loops: those of the trial's model.
         patience: see `Trainer`.
     """

@@ -173,7 +173,7 @@ def test_a_builder_that_seeds_itself_is_told_that_repeats_begin_alike():
     lrrt.range_test(build, (x, x[:, 0]), ramp=lrrt.Ramp(1e-12, 1e-10, 12), batch_size=8, repeats=2, watcher=watcher)
 
     (note,) = watcher.notes
-    assert note.startswith("the model's weights are the same for every seed, such as where its builder calls set_ran")
+    assert note.startswith("the model's weights are the same for every seed, as when its builder calls set_ran")
 
 
 def test_repeats_end_with_the_one_that_leaves_no_doubt():

@@ -36,7 +36,7 @@ def test_bounds_are_those_of_a_curve_without_the_difficulty_of_its_batches(seed)
     without = find_bounds([replace(measured(seed=seed), untrained=())])
 
     assert found.verdict is Verdict.FOUND
-    assert found.reason == "bounds found (after 1 curve, less the untrained losses of its batches)"
+    assert found.reason == "bounds found (after 1 curve, from which the untrained losses of its batches are subtracted)"
     assert quiet.suggested / 2 < found.suggested < 2 * quiet.suggested
     assert without.verdict is not Verdict.FOUND
 

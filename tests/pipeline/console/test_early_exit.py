@@ -55,6 +55,7 @@ def test_a_process_that_a_task_forks_ends_as_it_wants_to(tmp_path):
 
 
 GRAPH = "lrrt: The task's code must leave TensorFlow's eager mode on, as Keras needs it, but turned it off"
+DELETED = "class Feeder:\n    def __del__(self): raise KeyError('gone')\nFeeder()"
 GOOD = "import os, sys, threading\ndef build_model(): raise OSError('built')\ndef load_data(): pass\n"
 
 
@@ -65,8 +66,13 @@ GOOD = "import os, sys, threading\ndef build_model(): raise OSError('built')\nde
         ("sys.setrecursionlimit(150)", "raised OSError: built"),
         ("os.fork()", "raised OSError: built"),
         ("threading.Thread(target=lambda: 1 / 0, name='feeder').start()", "feeder ended early: it raised ZeroDivision"),
+        (
+            "import atexit\natexit.register(lambda: 1 / 0)",
+            "an exit handler raised ZeroDivisionError: division by zero (",
+        ),
+        (DELETED, "A destructor or an exit handler raised KeyError: 'gone' ("),
     ],
-    ids=["graph mode", "recursion", "fork", "thread"],
+    ids=["graph mode", "recursion", "fork", "thread", "exit handler", "destructor"],
 )
 def test_what_a_task_does_to_the_whole_process_is_put_back_or_said_once(tmp_path, code, words):
     ended = validate(tmp_path, f"{GOOD}{code}")
