@@ -57,9 +57,9 @@ def test_a_metric_is_shown_with_its_own_name_and_sign(of_auc):
     assert "loss" not in str(of_auc)
 
 
-def test_verdicts_on_a_metric_of_which_more_is_better_tell_of_its_fall():
+def test_verdicts_on_a_metric_of_which_more_is_better_tell_of_its_fall(of_auc):
     """A ramp that ends while the network still learns leaves the upper end open."""
-    curve = run("val_auc", ["sgd"]).curves["sgd"][0]
+    curve = of_auc.curves["sgd"][0]
     rising = tuple(0.5 + 0.4 * (lr / curve.lrs[-1]) ** 0.5 for lr in curve.lrs)
     still = lrrt.RangeCurve(curve.lrs, curve.losses, monitor=Monitor("val_auc", is_maximised=True), monitored=rising)
 
