@@ -13,7 +13,7 @@ from pipeline.cli import app
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
-SMALL = '[study]\nnum_trials = 4\nepochs = 3\nschedules = ["fixed"]\ntop_retrained = 0\n'
+SMALL = '[study]\nnum_trials = 3\nepochs = 2\nschedules = ["fixed"]\ntop_retrained = 0\n'
 
 
 @pytest.fixture

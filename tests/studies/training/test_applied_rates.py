@@ -93,5 +93,5 @@ def test_doctests_hold():
 
 def test_momenta_that_the_loop_has_no_variable_for_are_refused(trainer):
     loop = trainer.cache.loops.get("sgd")
-    with pytest.raises(ValueError, match="`momenta` must have one for each rate where the loop has a variable"):
+    with pytest.raises(ValueError, match="`momenta` must have one for each rate if the loop has a variable"):
         loop.train([0.1, 0.1], momenta=[0.9, 0.9])
