@@ -57,7 +57,8 @@ def main() -> None:
                     subprocess.run(command, cwd=folder, capture_output=True, check=True)
                     samples[way].append(time.perf_counter() - began)
         rows = tuple((way, *spread(values)) for way, values in samples.items())
-        title = f"A study of {trials:,} trials of {options.epochs} epoch{'s' * (options.epochs > 1)}, until a fresh process has ended, s"
+        epochs = f"{options.epochs} epoch{'s' * (options.epochs > 1)}"
+        title = f"A study of {trials:,} trials of {epochs}, until a fresh process has ended, s"
         show(Table(title, ("", *SPREAD), rows))
 
 
