@@ -232,7 +232,7 @@ def import_all():
 def main():
     read_versions_of_tables_once()
     import_all()
-    gc.freeze()  # else each fork's collector goes through all that was imported, which copies it and takes over a second
+    gc.freeze()  # else the collector of each fork goes through all of it, which copies it
     request, descriptors = serve(socket.socket(fileno=int(sys.argv[1])))
     become(request, *descriptors)
     run_request(request)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 GIVE_BACK_S = 5.0  # so long a stopped worker tries to give its piece back; a scheduler waits 30 s
 HUNG_S = 30.0  # after its limit, a piece of work that has not ended hangs
 HUNG = 75  # the exit code of a process that leaves such a piece: EX_TEMPFAIL, the same command goes on
-POLL_S = 2.0  # between two reads of the table, while other workers hold all pieces that are left
+# Between two reads of the table, while other workers hold all pieces that are left: most often one ends soon.
+FIRST_POLL_S, LONGEST_POLL_S = 0.1, 2.0
 
 Check = Callable[[bool], None]
 """A piece of work calls it now and then, and with True before its end; it raises if the piece was taken over."""
@@ -84,7 +85,7 @@ def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> 
         The table at the end.
     """
     retry(lambda: put_back(board, job))
-    num_collisions = 0
+    num_collisions, pause = 0, FIRST_POLL_S
     while True:
         table = retry(board.table)
         job.on_look(table)
@@ -97,6 +98,7 @@ def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> 
             num_collisions = num_collisions + 1 if claim is None else 0
             if claim is not None:
                 _carry_out(board, claim, piece, retry)
+                pause = FIRST_POLL_S
         elif job.is_done(table):  # the search for a piece may show that there is none
             return table
         elif retry(lambda: put_back(board, job)):
@@ -105,7 +107,8 @@ def work_off(board: Board, job: Job, retry: Retrying, *, waits: bool = True) -> 
             return table
         else:
             job.on_wait()
-            time.sleep(random.uniform(POLL_S / 2, POLL_S))
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_POLL_S)
 
 
 def put_back(board: Board, job: Job) -> int:

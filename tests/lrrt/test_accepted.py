@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import lrrt
+from lrrt.batches import as_batches
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import read
 
@@ -121,8 +122,9 @@ def test_several_inputs_and_outputs_come_as_tuples():
     first_losses(model, ((X[:, :4], X[:, 4:]), (Y, X[:, :1])))
 
 
-def test_lists_of_numbers_are_arrays(dense_losses):
-    np.testing.assert_array_equal(first_losses(dense, (X.tolist(), Y.tolist())), dense_losses)
+def test_lists_of_numbers_are_arrays():
+    for taken, expected in zip(as_batches((X.tolist(), Y.tolist()), 16).arrays, (X, Y), strict=True):
+        np.testing.assert_array_equal(taken, expected)
 
 
 def test_sample_weights_weigh(dense_losses):
@@ -234,10 +236,11 @@ def test_mixed_precision_is_trained_with_a_scaled_loss():
         model = dense(optimizer="adam")
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    loops = lrrt.Loops(model, (X, Y), optimizers=["adam"], batch_size=16)
+    loop = lrrt.Loops(model, (X, Y), optimizers=["adam"], batch_size=16).get("adam")
+    losses = loop.train(lrrt.Ramp(1e-5, 0.1, 60).rates()).losses
 
-    assert isinstance(loops.get("adam").optimizer, keras.optimizers.LossScaleOptimizer)
-    losses = first_losses(model, optimizers=["adam"], ramp=lrrt.Ramp(1e-5, 0.1, 60))
+    assert isinstance(loop.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert np.isfinite(losses).all()
     assert min(losses[-15:]) < losses[0]
 
 
@@ -464,9 +467,11 @@ def test_a_hyperparameter_that_the_model_does_not_ask_for_is_refused():
 
 
 def test_a_confirmed_range_is_narrower_and_inside():
-    data = {"validation_data": (X, Y), "ramp": lrrt.Ramp(num_steps=60), "batch_size": 16, "repeats": 1}
-    plain = lrrt.range_test(dense, (X, Y), optimizers=["adam"], **data).bounds["adam"]
-    confirmed = lrrt.range_test(dense, (X, Y), optimizers=["adam"], confirm_steps=20, **data).bounds["adam"]
+    loops = lrrt.Loops(dense, (X, Y), optimizers=["adam"], batch_size=16, validation_data=(X, Y))
+    plain, confirmed = (
+        lrrt.run_range_test(loops, lrrt.Ramp(num_steps=60), repeats=1, confirm_steps=steps).bounds["adam"]
+        for steps in (0, 20)
+    )
 
     assert plain.low <= confirmed.low < confirmed.high <= plain.high
     assert confirmed.decades < plain.decades

@@ -230,10 +230,10 @@ def test_a_network_whose_moving_averages_lag_is_told_so():
     assert lrrt.RangeTestResult.from_json(found.to_json()) == found
 
 
-def test_bounds_are_for_the_training_to_come(result):
-    arguments = {"optimizers": {"mine": keras.optimizers.SGD(momentum=0.9)}, "repeats": 1}
+def test_bounds_are_for_the_training_to_come():
+    loops = lrrt.Loops(build_model, digits(), optimizers={"mine": keras.optimizers.SGD(momentum=0.9)})
     short, long = (
-        lrrt.range_test(build_model, digits(), training_steps=steps, **arguments) for steps in (1_000, 100_000)
+        lrrt.run_range_test(loops, lrrt.Ramp(), repeats=1, training_steps=steps) for steps in (1_000, 100_000)
     )
 
     assert short.curves == long.curves

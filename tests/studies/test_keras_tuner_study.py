@@ -106,8 +106,8 @@ def test_a_study_prints_nothing_unasked(tmp_path, capsys):
 
 
 @pytest.fixture(scope="module")
-def known():
-    return OptunaStudy(SMALL).run(Bowl(), num_trials=NUM_TRIALS)
+def known(tmp_path_factory):
+    return KerasTunerStudy(SMALL, directory=tmp_path_factory.mktemp("known")).run(Bowl(), num_trials=NUM_TRIALS)
 
 
 @pytest.mark.parametrize("sampler", ["random", "bayesian", "grid", "tpe"])

@@ -33,8 +33,10 @@ def reshaped():
     return model
 
 
-@pytest.mark.parametrize("build_model", [stateful, unbuilt, reshaped])
-@pytest.mark.parametrize("monitor", ["loss", "val_loss"])
+@pytest.mark.parametrize(
+    ("build_model", "monitor"),
+    [(stateful, "loss"), (stateful, "val_loss"), (unbuilt, "val_loss"), (reshaped, "val_loss")],
+)
 def test_a_model_of_one_batch_size_is_trained_and_validated_in_it(build_model, monitor):
     result = lrrt.range_test(
         build_model, (X, Y), batch_size=16, validation_data=(X, Y), monitor=monitor, confirm_steps=2, **OPTIONS

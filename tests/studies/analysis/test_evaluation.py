@@ -47,9 +47,14 @@ def trained(build, labels, config=CONFIG, notes=None):
     return one.result, model, evaluate_trained(of_model, model, one.result)
 
 
-def test_the_gap_is_that_of_losses_that_are_evaluated_alike():
+@pytest.fixture(scope="module")
+def on_true_labels():
+    return trained(build_model, Y)
+
+
+def test_the_gap_is_that_of_losses_that_are_evaluated_alike(on_true_labels):
     """Dropout and weights that move make the training loss of an epoch larger than the model's own."""
-    result, model, evaluation = trained(build_model, Y)
+    result, model, evaluation = on_true_labels
     report = evaluation.with_gap(check_overfitting(result.train_losses, result.val_losses))
     on_all = model.evaluate(X[:180], Y[:180], verbose=0)
 
@@ -137,9 +142,9 @@ def test_penalties_of_activities_are_left_out_whichever_way_a_trial_is_trained(w
     assert one.result.train_losses[0] < 2.0  # with its penalty it is more
 
 
-def test_a_search_on_random_labels_is_not_called_healthy():
+def test_a_search_on_random_labels_is_not_called_healthy(on_true_labels):
     chance, _, of_chance = trained(build_model, RNG.integers(0, 2, 240))
-    result, _, evaluation = trained(build_model, Y)
+    result, _, evaluation = on_true_labels
 
     assert "better than always answering the shares of the classes, which has a loss of" in of_chance.warning(chance)
     assert evaluation.warning(result) == ""
