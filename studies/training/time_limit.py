@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 AGAIN_S = 10.0  # after so long the exception is raised again, if a user's code swallowed it
@@ -31,6 +31,7 @@ class TimeLimit:
         self._end = None if seconds is None else time.monotonic() + max(0.0, seconds)
         self._is_shielded = False
         self._is_over = False
+        self._has_raised = False
         self._before: Any = None
         self._has_timer = False
 
@@ -42,11 +43,14 @@ class TimeLimit:
             self._has_timer = True
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._is_over = True
         if self._has_timer:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, self._before)
+        # TensorFlow's code in C++ makes a RuntimeError of what is raised while it raises something itself.
+        if self._has_raised and isinstance(error, Exception) and not self._is_shielded:
+            raise TimeUp from error
 
     def check(self) -> None:
         """Raise TimeUp if the time is used up."""
@@ -55,13 +59,12 @@ class TimeLimit:
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """Let the timer wait while the block runs, which is not a user's code."""
+        """Let the timer wait while the block runs, which is not a user's code; what it raises ends the training."""
         self._is_shielded = True
-        try:
-            yield
-        finally:
-            self._is_shielded = False
+        yield
+        self._is_shielded = False
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         if not self._is_shielded and not self._is_over:
+            self._has_raised = True
             raise TimeUp

@@ -1,5 +1,6 @@
 """A study ends early, and leaves out models, as its limits say; a trial ends with its time, even if it hangs."""
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -115,6 +116,21 @@ def test_a_time_limit_interrupts_a_sleep_and_code_that_swallows_exceptions():
         except Exception:
             time.sleep(60)
     assert time.monotonic() - began < 30
+
+
+def test_what_code_in_c_makes_of_the_end_of_the_time_is_the_end_of_the_time():
+    with pytest.raises(TimeUp), TimeLimit(0.05):
+        try:
+            time.sleep(60)
+        except TimeUp:
+            raise RuntimeError("error_already_set") from None
+    with pytest.raises(RuntimeError), TimeLimit(60.0):
+        raise RuntimeError("of the model")
+    with pytest.raises(RuntimeError), TimeLimit(0.05) as limit:
+        with contextlib.suppress(TimeUp):
+            time.sleep(60)
+        with limit.shielded():
+            raise RuntimeError("of who looks on")
 
 
 def test_a_time_limit_waits_while_it_is_shielded_and_is_gone_after_its_block():
