@@ -19,7 +19,6 @@ from pipeline.failures import (
     Stopped,
     TaskError,
     TooFewFiles,
-    behind,
     exit_code,
     is_disk_full,
 )
@@ -40,10 +39,9 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
 
 def say_failure(raised: BaseException, *, verbose: bool) -> int:
     """Say on stderr what a command raised; return the exit code of the process."""
-    stop = _of_stop(raised)
-    if isinstance(stop, Stopped):  # it may have come amid an import, after which NumPy cannot be imported any more
-        say(f"lrrt: {_message(stop, stop.exit_code, verbose=verbose)}", sys.stderr)
-        return stop.exit_code
+    if isinstance(raised, Stopped):  # it may have come amid an import, after which NumPy cannot be imported any more
+        say(f"lrrt: {_message(raised, raised.exit_code, verbose=verbose)}", sys.stderr)
+        return raised.exit_code
     from lrrt.words import printable  # lrrt imports NumPy, which `--help` does not need
 
     failure = _of_limit(_of_task(raised))
@@ -52,12 +50,6 @@ def say_failure(raised: BaseException, *, verbose: bool) -> int:
         traceback.print_exception(failure)
     say(printable(f"lrrt: {_message(failure, code, verbose=verbose)}"), sys.stderr)
     return code
-
-
-def _of_stop(failure: BaseException) -> BaseException:
-    """Return the stop that code in C has turned into an error of its own."""
-    stops = (one for one in behind(failure) if isinstance(one, Stopped))
-    return next(stops, failure) if isinstance(failure, SystemError) else failure
 
 
 def _of_task(failure: BaseException) -> BaseException:

@@ -97,6 +97,10 @@ class Stopper:
         try:
             with self._losing_none(), Watchdog(self._overdue, self._must_remind, codes).watching():
                 yield
+        except Exception as error:
+            if self._has_raised and self._asked is not None:  # code in C may have made an error of its own of it
+                raise self._asked from error
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.failures import Interrupted
 from studies.storage import database as storages
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
@@ -144,12 +143,16 @@ def test_a_run_that_gets_a_signal_ends_with_its_code(lrrt, monkeypatch, number, 
     assert f"stopped {by}; run the same command again to go on" in said
 
 
-def test_a_stop_that_code_in_c_has_turned_into_its_own_error_is_a_stop(lrrt, monkeypatch):
+@pytest.mark.parametrize("kind", [SystemError, RuntimeError])
+def test_a_stop_that_code_in_c_has_turned_into_its_own_error_is_a_stop(lrrt, monkeypatch, kind):
     def read(text):
-        raise SystemError("<built-in method Flatten> returned a result with an exception set") from Interrupted()
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException:
+            raise kind("error_already_set") from None
 
     monkeypatch.setattr("tomllib.loads", read)
-    code, _, said = lrrt("validate", "search.toml")
+    code, _, said = lrrt("run", "search.toml")
 
     assert (code, said) == (130, "lrrt: stopped by Ctrl-C; run the same command again to go on.\n")
 
