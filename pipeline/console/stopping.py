@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.console.hanging import Watchdog
-from pipeline.failures import INTERRUPTED, Interrupted, Terminated, TimeUsedUp, behind
+from pipeline.failures import INTERRUPTED, Interrupted, Stopped, Terminated, TimeUsedUp, behind
 
 HANGS_AFTER_S = 30.0  # without a sign of life from a training that must stop
 EPOCHS_ALLOWED = 2  # ... and as many times the longest time between two before
@@ -108,7 +109,7 @@ class Stopper:
     @contextmanager
     def _losing_none(self) -> Iterator[None]:
         """Notice if the reason was raised where Python ignores exceptions, as in a destructor: it must come again."""
-        before = sys.unraisablehook
+        before, last = sys.unraisablehook, logging.lastResort
 
         def hook(ignored: sys.UnraisableHookArgs) -> None:
             if self._asked is not None and self._asked in behind(ignored.exc_value):
@@ -116,11 +117,19 @@ class Stopper:
             else:
                 before(ignored)
 
+        def is_shown(record: logging.LogRecord) -> bool:
+            """Leave out what SQLAlchemy logs of a stop, with a traceback, before it passes it on."""
+            return not (record.exc_info and isinstance(record.exc_info[1], Stopped))
+
         sys.unraisablehook = hook
+        if last is not None:
+            last.addFilter(is_shown)
         try:
             yield
         finally:
             sys.unraisablehook = before
+            if last is not None:
+                last.removeFilter(is_shown)
 
     def _must_remind(self) -> bool:
         """Say whether `_on_signal` must raise, for the time limit or once more; asked from another thread."""

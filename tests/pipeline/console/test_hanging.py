@@ -130,6 +130,29 @@ def test_a_request_to_stop_that_other_code_has_dropped_comes_again_and_one_that_
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped by Ctrl-C\n", "")
 
 
+LOGGED = textwrap.dedent("""
+    import logging, signal
+    from pipeline.commands.invocation import stoppable
+    from pipeline.failures import Interrupted
+
+    try:
+        with stoppable(None):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except BaseException:
+                logging.getLogger("sqlalchemy.pool").error("during reset or similar", exc_info=True)
+                raise
+    except Interrupted as ended:
+        print("stopped", ended.reason)
+    logging.error("of others")
+""")
+
+
+def test_a_request_to_stop_that_a_library_logs_and_passes_on_is_not_shown():
+    ended = subprocess.run([sys.executable, "-c", LOGGED], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "stopped by Ctrl-C\n", "ERROR:root:of others\n")
+
+
 HANGS_AT_TEARDOWN = textwrap.dedent("""
     import atexit, sys, time
     from pipeline.console.hanging import without_teardown
