@@ -35,9 +35,14 @@ def from_sequence(sequence: keras.utils.PyDataset, name: str) -> StreamBatches:
             order = range(left) if num_batches is None else np.arange(num_batches)
             if num_batches is not None and rng is not None:
                 order = rng.permutation(num_batches)
-            yield from _fetched(sequence, order)
-            left -= len(order)
+            made = _fetched(sequence, order)
+            yield from itertools.islice(made, len(order) - 1)
+            # Who has the last batch need not ask for another, so the epoch's end is told before it; and the batch is
+            # copied before that, since on_epoch_end may shuffle in place what it is a view of.
+            last = _as_tensors(next(made), name)
             sequence.on_epoch_end()
+            yield last
+            left -= len(order)
 
     return _generated(batches, num_batches, firsts, name)
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import lrrt
 from lrrt.batches import as_batches
+from lrrt.generators import from_sequence
 from lrrt.training_loop import TrainingLoop
 from lrrt.variables import read
 
@@ -170,6 +171,27 @@ class Squares(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         self.num_epochs += 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_epochs_last_batch_is_what_it_was_before_the_end_of_the_epoch(workers):
+    """A `PyDataset` may change in place, at the end of an epoch, what its batches are views of."""
+
+    class Growing(keras.utils.PyDataset):
+        x = np.zeros((12, 2), np.float32)
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, number):
+            return self.x[4 * number : 4 * (number + 1)]
+
+        def on_epoch_end(self):
+            self.x += 1
+
+    stream = from_sequence(Growing(workers=workers), "data").open_stream(6, None)
+
+    assert [batch.numpy().mean() for batch in stream] == [0, 0, 0, 1, 1, 1]
 
 
 def batches_for_ever():
