@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from studies.user_errors import is_of_user, sentence_of
+from studies.user_errors import is_of_user, place_of, sentence_of
 
 T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -64,11 +65,12 @@ def left_as_found() -> Iterator[None]:
     """Put back what a user's code may change to this process's harm when the block ends.
 
     It is the working directory, warnings that are made errors, NumPy's handling of floating-point errors, the standard
-    streams, the handlers of signals, and a lower limit of recursion. A process that the code forked ends here, since a
-    second one must not go on with the same run.
+    streams, the handlers of signals, a lower limit of recursion, folders that modules are no longer looked for in, and
+    a folder for temporary files that is none. A process that the code forked ends here, since a second one must not go
+    on with the same run.
     """
     folder, numbers, handlers, streams = _folder(), np.geterr(), _handlers(), (sys.stdout, sys.stderr)
-    pid, depth = os.getpid(), sys.getrecursionlimit()
+    pid, depth, path = os.getpid(), sys.getrecursionlimit(), list(sys.path)
     added: list[Any] = []
     try:
         with warnings.catch_warnings():
@@ -82,6 +84,9 @@ def left_as_found() -> Iterator[None]:
             os._exit(0)
         sys.setrecursionlimit(max(depth, sys.getrecursionlimit()))
         warnings.filters[:0] = added  # type: ignore[index]  # a list, though typed as a sequence
+        sys.path += [one for one in path if one not in sys.path]
+        if tempfile.tempdir is not None and not os.path.isdir(tempfile.tempdir):
+            tempfile.tempdir = None
         np.seterr(**numbers)
         sys.stdout, sys.stderr = streams
         if folder is not None and folder != _folder():
@@ -97,8 +102,8 @@ def is_stop(error: BaseException) -> bool:
 
     A signal raises an exception of this project's, or, if Python's own handler is set, a plain KeyboardInterrupt.
     """
-    if isinstance(error, GeneratorExit):
-        return True
+    if isinstance(error, GeneratorExit):  # of a generator of ours that is closed
+        return place_of(error) is None
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return isinstance(error, KeyboardInterrupt) and (type(error) is not KeyboardInterrupt or is_default)
 

@@ -33,7 +33,7 @@ def exit_codes(*, verbose: bool) -> Iterator[None]:
     """Turn what the block raises into a message on stderr and the exit code of the process."""
     try:
         yield
-    except (Exception, KeyboardInterrupt, SystemExit) as raised:
+    except BaseException as raised:
         raise typer.Exit(say_failure(raised, verbose=verbose)) from None
 
 

@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 AGAIN_S = 1.0  # two signals within it are one request: a scheduler sends them to a process and to its group
 LOOK_S = 0.25
 REMINDER = signal.SIGTERM
 THREADS_S = 10.0  # so long threads of a task's code may go on after the command has done its work
+HANDLERS_S = 60.0  # and so long exit handlers, such as one that sends what a run has logged to a server
 
 
 class Watchdog:
@@ -97,27 +99,39 @@ def without_teardown() -> Iterator[None]:
         yield
     except SystemExit as ended:
         codes += [ended.code or 0] if isinstance(ended.code, int | None) else []
-        _bound_threads()
+        _bound_the_end(codes)
         raise
 
 
-def _bound_threads() -> None:
-    """Let other threads that Python waits for at its end go on for `THREADS_S`, and no longer."""
+def _bound_the_end(codes: list[int]) -> None:
+    """Let what Python waits for at its end go on for a while, and no longer: other threads, and exit handlers."""
     others = [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+    _later(HANDLERS_S, _leave_handlers, codes)
     if others:
-        bound = threading.Timer(THREADS_S, _leave_threads, [others])
-        bound.daemon = True
-        bound.start()
+        _later(THREADS_S, _leave_threads, others)
+
+
+def _later(seconds: float, do: Callable[[Any], None], argument: object) -> None:
+    timer = threading.Timer(seconds, do, [argument])
+    timer.daemon = True
+    timer.start()
 
 
 def _leave_threads(threads: Sequence[threading.Thread]) -> None:
     names = ", ".join(one.name for one in threads if one.is_alive())
-    message = (
-        f"lrrt: threads of the task's code still run {THREADS_S:g} s after the end of the command, and are broken off: "
-        f"{names}.\n"
-    )
+    if names:
+        _say_broken_off("threads of the task's code", THREADS_S, f": {names}")
+        atexit._run_exitfuncs()  # the last of them ends the process
+
+
+def _leave_handlers(codes: list[int]) -> None:
+    _say_broken_off("exit handlers of the task's code or of a library", HANDLERS_S)
+    _end(codes)
+
+
+def _say_broken_off(what: str, seconds: float, names: str = "") -> None:
+    message = f"lrrt: {what} still run {seconds:g} s after the end of the command, and are broken off{names}.\n"
     os.write(2, message.encode(errors="replace"))
-    atexit._run_exitfuncs()  # the last of them ends the process
 
 
 def _end(codes: list[int]) -> None:

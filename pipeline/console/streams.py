@@ -39,6 +39,8 @@ def say(text: str, stream: TextIO) -> None:
     Raises:
         OSError: if what the command is asked for, on stdout, cannot be written.
     """
+    if stream.closed:  # by the task's code
+        return
     try:
         stream.write(f"{text}\n")
         stream.flush()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,16 @@ ONCE_MORE = (
 )
 
 
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """Draw as matplotlib does by itself: a style of the user's may need fonts, or a TeX, that this machine lacks."""
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        yield
+
+
+@_own_style()
 def write_range_test(directory: RunDirectory, result: RangeTestResult) -> None:
     """Write the bounds, and the curves and pictures of range tests; write nothing if these files exist already."""
     folder = directory.range_test
@@ -136,6 +147,7 @@ def _saved_models(
     return SavedModels(saved, test, refitted, top), evaluation
 
 
+@_own_style()
 def _write_report(run: Run, report: StageReport) -> StageReport:
     """Write the report, the manifest, and the summary last; return the report with the summary that was written."""
     _write_figure(run.directory.best / "losses.png", plot_losses(report.best.curves(), report.overfitting))
@@ -148,6 +160,7 @@ def _write_report(run: Run, report: StageReport) -> StageReport:
     return replace(report, summary=read_summary(run.directory))
 
 
+@_own_style()
 def rewrite_html(run: Run, report: StageReport) -> None:
     """Write report.html of a finished run and its pictures again.
 

@@ -122,6 +122,7 @@ DOORS = [
 LEAVES = [
     "SystemExit(0)",
     "KeyboardInterrupt()",
+    "GeneratorExit()",
     "RuntimeError('mine')",
     "OSError(5, 'mine')",
     "type('Odd', (BaseException,), {})()",

@@ -177,24 +177,39 @@ def test_a_command_ends_after_its_exit_handlers_though_its_modules_cannot_be_tak
     assert (ended.returncode, ended.stdout) == (75, "last words\n")
 
 
-LEAVES_A_THREAD = textwrap.dedent("""
+LEAVES_MUCH = textwrap.dedent("""
     import atexit, sys, threading, time
     from pipeline.console import hanging
 
-    hanging.THREADS_S = 0.5
+    hanging.THREADS_S, hanging.HANDLERS_S = 0.5, {bound}
     with hanging.without_teardown():
         atexit.register(print, "last words")
-        threading.Thread(target=time.sleep, args=[{seconds}], name="feeder").start()
+        {does}
         sys.exit(75)
 """)
+THREAD = "threading.Thread(target=time.sleep, args=[{}], name='feeder').start()"
+HANDLER = "atexit.register(time.sleep, {})"
 BROKEN_OFF = (
     "lrrt: threads of the task's code still run 0.5 s after the end of the command, and are broken off: feeder.\n"
 )
+HANDLERS_BROKEN_OFF = (
+    "lrrt: exit handlers of the task's code or of a library still run 0.5 s after the end of the command, and are "
+    "broken off.\n"
+)
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(600, BROKEN_OFF), (0.1, "")])
-def test_a_command_waits_for_threads_of_the_task_for_a_while_and_no_longer(seconds, told):
-    program = LEAVES_A_THREAD.format(seconds=seconds)
+@pytest.mark.parametrize(
+    ("does", "bound", "words", "told"),
+    [
+        (THREAD.format(600), 60, "last words\n", BROKEN_OFF),
+        (THREAD.format(0.1), 60, "last words\n", ""),
+        (HANDLER.format(600), 0.5, "", HANDLERS_BROKEN_OFF),
+        (HANDLER.format(0.1), 60, "last words\n", ""),
+    ],
+    ids=["a thread", "a short thread", "an exit handler", "a short exit handler"],
+)
+def test_a_command_waits_for_what_the_task_has_left_for_a_while_and_no_longer(does, bound, words, told):
+    program = LEAVES_MUCH.format(does=does, bound=bound)
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (75, "last words\n", told)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (75, words, told)

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+import matplotlib
 import pytest
 from typer.testing import CliRunner
 
@@ -63,6 +64,19 @@ def study(finished):
 
     storage = URL.create("sqlite", database=str(finished[0] / "state/study.db"))
     return optuna.load_study(study_name="lrrt", storage=storage.render_as_string())
+
+
+def test_its_pictures_are_drawn_alike_whatever_style_the_user_has_set(finished):
+    folder, _ = finished
+    html = folder / "out/report.html"
+    before = html.read_bytes()
+    with matplotlib.rc_context({"text.usetex": True, "font.family": "no such font", "axes.facecolor": "black"}):
+        words = ["report", "--out", str(folder / "out"), "--state", str(folder / "state")]
+        environ = {**BRIEF, "LRRT_STUDY__NUM_TRIALS": str(MIN_TRIALS)}
+        ended = CliRunner(env=environ).invoke(app, words, prog_name="lrrt")
+
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert html.read_bytes() == before
 
 
 @pytest.mark.skipif(browser.find() is None, reason="no browser: the report was NOT opened in one")
