@@ -107,6 +107,12 @@ class Run:
             self._noted.add(text)
             self.note(text)
 
+    def make_storage(self) -> None:
+        """Make the tables of the storage if there are none."""
+        from studies.storage.database import open_storage
+
+        open_storage(self.storage, creates=True)
+
     def board(self, name: str, *, objective: Objective | None = None, creates: bool = True) -> Board:
         """Open a board of pieces of work that all processes of the run share.
 

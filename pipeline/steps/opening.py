@@ -150,6 +150,7 @@ def narrow(run: Run, prepared: Prepared, fields: Fields, bounds: RangeTests, obj
         NoUsableRange: if every optimizer's loss is not finite from the first step.
     """
     if run.owns_folders:
+        run.make_storage()  # first, since folders that are taken and have lost their study are refused
         take(run.directory, fields)
     task = prepared.known_by
     attributes, warm = attributes_of(fields, run.given), earlier_results(run, task)
