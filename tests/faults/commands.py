@@ -16,7 +16,7 @@ ENGINES = {"optuna": "tpe", "keras_tuner": "random"}
 TIMEOUT_S = 600
 
 
-def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=None, limits=(), **more):
+def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=None, limits=(), program=None, **more):
     """Start `lrrt run` in a folder.
 
     Args:
@@ -27,6 +27,7 @@ def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=
         before: words before Python, such as those of setpriv; they start it anew.
         environ: further variables.
         limits: see `set_limits`.
+        program: Python text that starts it, if it is not started as it is.
         more: keys of the config, with "__" for the dot.
     """
     folder.mkdir(exist_ok=True)
@@ -36,7 +37,7 @@ def command(folder, *arguments, engine="optuna", anew=False, before=(), environ=
     arguments = list(arguments or ("run", "--progress", "plain"))
     environ = {**os.environ, **names, "PYTHONPATH": str(ROOT), **(environ or {})}
     if not anew and not before:
-        return STARTER.start(arguments, folder=folder, environ=environ, limits=limits)
+        return STARTER.start(arguments, program=program, folder=folder, environ=environ, limits=limits)
     return subprocess.Popen(
         [*before, sys.executable, "-m", "pipeline", *arguments],
         cwd=folder,

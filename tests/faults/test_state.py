@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+import lrrt
 import pipeline
 from pipeline.failures import CorruptState, ForeignRun, RunLocked, exit_code
 from pipeline.report.status import read_status
@@ -14,7 +15,7 @@ from pipeline.results.tables import trials_csv
 from pipeline.stage import rewrite_report
 from pipeline.state.run_directory import RunDirectory
 from studies import TrialConfig, TrialResult, TrialState
-from tests.faults.runs import DAMAGE, config_of, run
+from tests.faults.runs import CONFIG, DAMAGE, config_of, run
 
 
 def loop(path):
@@ -60,6 +61,23 @@ def test_a_folder_in_place_of_a_result_is_named_and_not_removed(folder, name):
         run(folder)
 
     assert (path / "mine").exists()
+
+
+def test_a_search_that_is_stopped_before_it_has_made_its_study_goes_on(finished, tmp_path, monkeypatch, blank_pictures):
+    bounds = lrrt.RangeTestResult.load(finished / "out/range_test/bounds.json")
+
+    def search():
+        return pipeline.run_search(config_of(), bounds=bounds, out=tmp_path / "out", state=tmp_path / "state")
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.steps.opening.open_studies", stop)
+        with pytest.raises(KeyboardInterrupt):
+            search()
+
+    assert len(search().trials) == CONFIG["study.num_trials"]
 
 
 @pytest.mark.parametrize("name", ["out/plots", "out/best", "out/range_test", "state/checkpoints", "state/keras_tuner"])
