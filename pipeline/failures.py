@@ -172,10 +172,8 @@ def behind(failure: BaseException | None) -> Iterator[BaseException]:
 
 FAILURES_OF_OTHERS = {
     "sqlalchemy.exc.ArgumentError": BAD_USAGE,
-    "sqlalchemy.exc.NoSuchModuleError": BAD_USAGE,
     "studies.storage.database.NoSuchStudy": BAD_USAGE,
-    "studies.storage.database.NoDriver": BAD_USAGE,
-    "studies.storage.database.BadUrl": BAD_USAGE,
+    "studies.storage.urls.BadUrl": BAD_USAGE,
     "studies.user_code.UserFault": BAD_TASK,
     "studies.storage.retrying.StorageUnreachable": STORAGE_UNREACHABLE,
     "sqlalchemy.exc.OperationalError": STORAGE_UNREACHABLE,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 SECRETS = ("pass", "pwd", "secret", "token")  # a parameter whose name has one of these in it may be a password
-SCHEME = re.compile(r"[a-z][a-z0-9+]*://")
+SCHEME = re.compile(r"[a-z][a-z0-9+_]*://")
 
 
 def is_storage_url(url: str) -> bool:

@@ -40,7 +40,18 @@ def _storage_url(url: str) -> str:
             f'must be "" or a database URL such as "postgresql://user@host/name", got {without_password(url)!r:.80}. '
             "In a name or a password, write %20 for a space, %2F for /, %3A for :, %3F for ? and %40 for @."
         )
+    if url:
+        _check_kind(url)
     return url
+
+
+def _check_kind(url: str) -> None:
+    from studies.storage.urls import BadUrl, check_kind
+
+    try:
+        check_kind(url)
+    except BadUrl as error:
+        raise ValueError(str(error)) from None
 
 
 def _one_line(text: str) -> str:

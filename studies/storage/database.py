@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.storage import sqlite
 from studies.storage.retrying import Retrying
-from studies.storage.urls import address, parsed
+from studies.storage.urls import BadUrl, address, check_kind, parsed
 
 if TYPE_CHECKING:
     import optuna
@@ -30,14 +30,6 @@ CONNECT_TIMEOUT_S = 10
 
 class StorageOfAnotherVersion(Exception):
     """A study's storage was made by another version of Optuna."""
-
-
-class NoDriver(Exception):
-    """The package that reaches a kind of database is not installed."""
-
-
-class BadUrl(Exception):
-    """The URL of a storage has parameters that its database does not know."""
 
 
 class NoSuchStudy(Exception):
@@ -58,8 +50,7 @@ def open_storage(url: str, *, creates: bool) -> optuna.storages.RDBStorage:
         StorageUnreachable: if it does not answer for `OPENING_S`.
         StorageOfAnotherVersion: if another version of Optuna made it.
         NoSuchStudy: if it has no tables, and they must not be made.
-        NoDriver: if the package that reaches it is not installed.
-        BadUrl: if the URL has unknown parameters.
+        BadUrl: if its kind of database cannot be used, or the URL has unknown parameters.
     """
     retry = Retrying(url, OPENING_S)
     for _ in range(MOST_COLLISIONS):
@@ -76,6 +67,7 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
     import optuna
     import sqlalchemy
 
+    check_kind(url)
     parts = parsed(url)
     is_sqlite = parts.get_backend_name() == "sqlite"
     is_look = is_sqlite and not creates and sqlite.may_only_be_read(parts)
@@ -105,9 +97,6 @@ def _opened(url: str, creates: bool) -> optuna.storages.RDBStorage:
         if not creates and _has_no_tables(error):
             raise NoSuchStudy(nothing) from error
         raise
-    except ImportError as error:
-        hint = ": pip install 'lrrt[postgresql]'" if parts.drivername == "postgresql+psycopg" else ""
-        raise NoDriver(f"A storage of {parts.drivername} needs a package that is not installed{hint}.") from error
     except RuntimeError as error:
         if type(error) is not RuntimeError:  # Optuna's has no class of its own; RecursionError is one too
             raise

@@ -9,6 +9,38 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 
+class BadUrl(Exception):
+    """The URL of a storage cannot be used: its kind of database, its driver or its parameters."""
+
+
+def check_kind(url: str) -> None:
+    """Refuse a kind of database that no study can be kept in, or that nothing installed reaches.
+
+    Raises:
+        BadUrl: saying so.
+    """
+    from sqlalchemy.exc import NoSuchModuleError
+
+    parts = parsed(url)
+    if parts.get_backend_name() == "sqlite" and parts.database in (None, "", ":memory:"):
+        raise BadUrl("A storage must last, but SQLite without a file is in memory. Name a file: sqlite:///study.db.")
+    try:
+        dialect = parts.get_dialect()
+        dialect.import_dbapi()
+    except NoSuchModuleError:
+        raise BadUrl(
+            "A storage must be of a kind of database that SQLAlchemy knows, such as postgresql, mysql or sqlite, got "
+            f"{parts.drivername!r}."
+        ) from None
+    except ImportError as error:
+        hint = ": pip install 'lrrt[postgresql]'" if parts.drivername == "postgresql+psycopg" else ""
+        raise BadUrl(
+            f"A storage of {parts.drivername} needs the module {error.name}, which is not installed{hint}."
+        ) from None
+    if dialect.is_async:
+        raise BadUrl(f"A storage must have a driver that waits for answers, got {parts.drivername!r}. Leave it out.")
+
+
 def parsed(url: str) -> URL:
     """Return the parts of a URL; PostgreSQL is reached with the driver psycopg if the URL names none."""
     import sqlalchemy

@@ -14,7 +14,8 @@ from pipeline.cli import app
 from pipeline.config.tables import StageConfig
 from pipeline.config.toml import load_config, template
 from pipeline.failures import ConfigError, exit_code
-from studies.storage.database import BadUrl, open_storage
+from studies.storage.database import open_storage
+from studies.storage.urls import BadUrl
 
 PATH = Path(tempfile.mkdtemp()) / "search.toml"
 KEYS = [(table, key) for table, keys in tomllib.loads(template()).items() for key in keys]
@@ -94,6 +95,29 @@ def test_what_a_config_needs_is_checked_before_anything_runs(command, tmp_path, 
 
     assert ended.exit_code == 2
     assert "tensorboard: true needs the package tensorboard, which is not installed" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://me:top@host/db", "of a kind of database that SQLAlchemy knows, such as postgresql"),
+        ("sqlite://", "must last, but SQLite without a file is in memory. Name a file"),
+        (
+            "mssql+pymssql://me:top@host/db",
+            "A storage of mssql+pymssql needs the module pymssql, which is not installed.",
+        ),
+        ("postgresql+psycopg_async://me:top@host/db", "must have a driver that waits for answers"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "status"])
+def test_a_storage_that_nothing_reaches_is_a_mistake_of_the_config(command, url, words, tmp_path):
+    path = tmp_path / "search.toml"
+    path.write_text(template())
+    ended = CliRunner(env={"LRRT_STUDY__STORAGE": url}).invoke(app, [command, str(path)], prog_name="lrrt")
+
+    assert ended.exit_code == 2
+    assert words in ended.stderr
+    assert "top" not in ended.stderr
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{}/a.db?colour=red", "postgresql://me:top@127.0.0.1:1/db?colour=red"])
