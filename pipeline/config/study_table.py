@@ -41,7 +41,7 @@ from pipeline.config.study_laws import (
     is_of_a_schedule,
 )
 from pipeline.config.table import Table
-from pipeline.config.text_values import JitOrAuto, OneLine, Prunes, StorageUrl
+from pipeline.config.text_values import FolderOrStorage, JitOrAuto, Prunes, StorageUrl
 from pipeline.config.values import NONE, listed
 from studies.judging.limits import Limits
 from studies.judging.pruning import PATIENCE
@@ -170,7 +170,7 @@ class StudyConfig(Table):
         description="configs of your own that are tried first, as [[study.first]] tables of values by name: optimizer, "
         "lr, schedule, batch_size, the model's own; what is missing the sampler chooses",
     )
-    warm_start: OneLine = Field(
+    warm_start: FolderOrStorage = Field(
         "",
         repr=False,
         description="the results of an earlier study of the same model, a folder or a storage: the sampler knows its "

@@ -45,6 +45,10 @@ def _storage_url(url: str) -> str:
     return url
 
 
+def _folder_or_storage(text: str) -> str:
+    return _storage_url(text) if "://" in text else _one_line(text)
+
+
 def _check_kind(url: str) -> None:
     from studies.storage.urls import BadUrl, check_kind
 
@@ -86,6 +90,7 @@ def _prunes(value: object) -> bool | str:
 Reference = Annotated[str, AfterValidator(_reference)]
 OptionalReference = Annotated[str, AfterValidator(lambda text: _reference(text) if text else text)]
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
+FolderOrStorage = Annotated[str, AfterValidator(_folder_or_storage)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 JobTime = Annotated[str, AfterValidator(_job_time)]
 Metric = Annotated[str, AfterValidator(_metric)]

@@ -60,6 +60,8 @@ def earlier_results(run: Run, task: TaskPrint) -> WarmStart | None:
 
 
 def _read(where: str, source: str) -> tuple[dict[str, Any], list[TrialResult]]:
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
     path = Path(where)
     try:
         if "://" in where:
@@ -74,6 +76,10 @@ def _read(where: str, source: str) -> tuple[dict[str, Any], list[TrialResult]]:
                 return _of_storage(url_of(folder / "study.db"))
     except (NoSuchStudy, StorageUnreachable, StorageOfAnotherVersion) as error:
         raise BadWarmStart(f"{WHAT}, but {source} holds none: {error}") from error
+    except DatabaseError as error:
+        if isinstance(error, OperationalError):  # of its server
+            raise
+        raise BadWarmStart(f"{WHAT}, but {source} cannot be read: {error.orig}.") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise BadWarmStart(f"{WHAT}, but {source} cannot be read: {error!r:.200}.") from error
     raise BadWarmStart(f"{WHAT}, got {source!r}, which has neither a summary.json nor a study.db.")

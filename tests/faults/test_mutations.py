@@ -107,13 +107,15 @@ def test_what_a_config_needs_is_checked_before_anything_runs(command, tmp_path, 
             "A storage of mssql+pymssql needs the module pymssql, which is not installed.",
         ),
         ("postgresql+psycopg_async://me:top@host/db", "must have a driver that waits for answers"),
+        ("postgresql://me:a@top@host/db", 'must be "" or a database URL such as'),
     ],
 )
+@pytest.mark.parametrize("key", ["STORAGE", "WARM_START"])
 @pytest.mark.parametrize("command", ["validate", "status"])
-def test_a_storage_that_nothing_reaches_is_a_mistake_of_the_config(command, url, words, tmp_path):
+def test_a_storage_that_nothing_reaches_is_a_mistake_of_the_config(command, key, url, words, tmp_path):
     path = tmp_path / "search.toml"
     path.write_text(template())
-    ended = CliRunner(env={"LRRT_STUDY__STORAGE": url}).invoke(app, [command, str(path)], prog_name="lrrt")
+    ended = CliRunner(env={f"LRRT_STUDY__{key}": url}).invoke(app, [command, str(path)], prog_name="lrrt")
 
     assert ended.exit_code == 2
     assert words in ended.stderr
