@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from pathlib import Path
 
 from pipeline.failures import CorruptState
 from pipeline.state.run_directory import RunDirectory
@@ -30,16 +31,18 @@ def check_database(directory: RunDirectory) -> None:
         if had_study:
             raise CorruptState(f"{file} must hold the study of this run, but it is empty. {REMEDY}")
         return
-    with file.open("rb") as opened:
-        fault = "it is no database" if opened.read(len(MAGIC)) != MAGIC else _fault(str(file.absolute().as_uri()))
+    fault = fault_of(file)
     if fault:
         raise CorruptState(f"{file} must hold the study of this run, but it is damaged: {fault}. {REMEDY}")
 
 
-def _fault(uri: str) -> str:
-    """Return what SQLite finds wrong with a file; "" if it finds nothing, or cannot look now."""
+def fault_of(file: Path) -> str:
+    """Return what is wrong with a file of SQLite; "" if nothing is, or if SQLite cannot look now."""
+    with file.open("rb") as opened:
+        if opened.read(len(MAGIC)) != MAGIC:
+            return "it is no database"
     try:
-        with contextlib.closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError:  # busy, or not readable: who opens it for work says so
         return ""

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.config.storage_url import source_without_password
 from pipeline.failures import BadWarmStart
 from pipeline.run import NAME, Run
+from pipeline.state.database_file import fault_of
 from pipeline.state.json_files import as_json
 from pipeline.state.ownership import differences
 from pipeline.steps.proposals.first_trials import WARM, WarmStart, warm_start_from
@@ -60,26 +61,20 @@ def earlier_results(run: Run, task: TaskPrint) -> WarmStart | None:
 
 
 def _read(where: str, source: str) -> tuple[dict[str, Any], list[TrialResult]]:
-    from sqlalchemy.exc import DatabaseError, OperationalError
-
     path = Path(where)
     try:
         if "://" in where:
             return _of_storage(where)
         if path.is_file():
-            return _of_storage(url_of(path))
+            return _of_file(path)
         for folder in (path, path / "out"):
             if (folder / "summary.json").is_file():
                 return _of_results(folder)
         for folder in (path, path / "state"):
             if (folder / "study.db").is_file():
-                return _of_storage(url_of(folder / "study.db"))
+                return _of_file(folder / "study.db")
     except (NoSuchStudy, StorageUnreachable, StorageOfAnotherVersion) as error:
         raise BadWarmStart(f"{WHAT}, but {source} holds none: {error}") from error
-    except DatabaseError as error:
-        if isinstance(error, OperationalError):  # of its server
-            raise
-        raise BadWarmStart(f"{WHAT}, but {source} cannot be read: {error.orig}.") from error
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise BadWarmStart(f"{WHAT}, but {source} cannot be read: {error!r:.200}.") from error
     raise BadWarmStart(f"{WHAT}, got {source!r}, which has neither a summary.json nor a study.db.")
@@ -91,6 +86,13 @@ def _of_results(folder: Path) -> tuple[dict[str, Any], list[TrialResult]]:
         raise BadWarmStart(f"{folder} was written by an earlier version, without its model. Give its storage instead.")
     lines = (folder / "trials.jsonl").read_text(encoding="utf-8").splitlines()
     return dict(summary["model"]), [TrialResult.from_dict(json.loads(line)) for line in lines]
+
+
+def _of_file(file: Path) -> tuple[dict[str, Any], list[TrialResult]]:
+    fault = fault_of(file)
+    if fault:
+        raise BadWarmStart(f"{WHAT}, but {file} cannot be read: {fault}.")
+    return _of_storage(url_of(file))
 
 
 def _of_storage(url: str) -> tuple[dict[str, Any], list[TrialResult]]:

@@ -107,7 +107,7 @@ def pipeline_trials(folder):
         ("nowhere", "got 'nowhere', which has neither a summary.json nor a study.db"),
         ("sqlite:///nothing.db", "nothing.db holds none"),
         ("torn", "cannot be read"),
-        ("torn/summary.json", "summary.json cannot be read: file is not a database"),
+        ("torn/summary.json", "summary.json cannot be read: it is no database"),
         ("me:secret@host/study", r"its storage, got '\.\.\.', which has neither"),
     ],
 )
