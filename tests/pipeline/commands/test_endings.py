@@ -178,6 +178,7 @@ class Finder:
 
 sys.meta_path.insert(0, Finder())
 sys.argv = ["lrrt", "run"]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 from pipeline.__main__ import main
 main()
 """
